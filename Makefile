@@ -1,0 +1,80 @@
+# Everything goes through .venv in this checkout; each target installs what it needs first.
+# pip's own settings are honoured. On a machine without a GPU this spares a download of some gigabytes:
+#   PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make env
+PYTHON ?= python3
+BIN := .venv/bin
+MAIN := .venv/.installed-main
+FULL := .venv/.installed-full
+# Set while pip writes. Found afterwards, it means an install that was killed: such a .venv is made anew.
+BUSY := .venv/.installing
+TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
+EVERYTHING := [saes,test,dev]
+LOCKED := pyproject.toml constraints.txt
+# Tests run in two processes: with one thread each they do not fight over the cores.
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test test-all check docs bench browser clean
+
+help:
+	@echo "make env       .venv with everything (PYTHON=python3.12 chooses the interpreter)"
+	@echo "make demo      the shipped pairs judged; reports in build/demo"
+	@echo "make test      tests        make test-all  slow ones too"
+	@echo "make check     format, lint, types, layers, documentation, notebooks"
+	@echo "make docs      documentation into build/site"
+	@echo "make bench     benchmarks into build/bench.json and docs/performance.md"
+	@echo "make clean     removes build/ and caches; .venv stays"
+
+# A stamp is written only after the install has ended, so that an interrupted one is done again.
+# torch comes first and by its pin alone, so that no other requirement can choose a different build of it.
+define install
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "undertext needs Python 3.11 or newer: choose one with PYTHON=..." >&2; exit 1; }
+	@if [ -e $(BUSY) ] || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then $(PYTHON) -m venv --clear .venv; fi
+	@touch $(BUSY)
+	@$(BIN)/python -m pip install --disable-pip-version-check '$(TORCH)' -c constraints.txt \
+		&& $(BIN)/python -m pip install --disable-pip-version-check -e '.$(1)' -c constraints.txt; \
+		status=$$?; rm -f $(BUSY); exit $$status
+endef
+
+$(MAIN): $(LOCKED)
+	$(call install)
+	@touch $(MAIN)
+
+$(FULL): $(LOCKED)
+	$(call install,$(EVERYTHING))
+	@touch $(MAIN) $(FULL)
+
+env: $(FULL)
+
+# The demo needs the main dependencies alone; a full .venv serves as well, since it sets both stamps.
+demo: $(MAIN)
+	$(BIN)/undertext demo --out build/demo
+
+test: $(FULL) browser
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2
+
+test-all: $(FULL) browser
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m ""
+
+check: $(FULL)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python .ci/check_notebooks.py notebooks
+
+docs: $(FULL)
+	$(BIN)/mkdocs build --strict
+	@echo "open build/site/index.html"
+
+bench: $(FULL)
+	$(ONE_THREAD) $(BIN)/python benchmarks/run_all.py
+
+browser: $(FULL)
+	@$(BIN)/python tests/browser.py
+
+clean:
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,197 @@
+"""A checkpoint: a Hugging Face causal language model, its tokenizer, and where its activations pass."""
+
+import copy
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformer_lens.model_bridge import TransformerBridge
+from transformer_lens.model_bridge.sources import build_bridge_from_module, detect_tokenizer_bos_eos
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from activations.errors import UserError
+from activations.files import one_line
+from activations.layout import Layout, build_layout, select_adapter
+from activations.quiet import quiet
+from activations.sources import Options, load_model, parse_device, tokenizer_for
+from activations.vocabulary import check_tokenizer
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """One model, checked when it was loaded. Build it with `Checkpoint.load`.
+
+    The model is Hugging Face's own module in eval mode, as fast as without this package; hooks go
+    on its submodules through `activations.hooks` and are gone afterwards.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    name: str
+    """The source as it was given."""
+    layout: Layout
+    source_bridge: TransformerBridge | None = None
+    """The bridge this was loaded from, if it was."""
+
+    @classmethod
+    def load(
+        cls,
+        source: str | Path | PreTrainedModel | TransformerBridge,
+        *,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+        trust_remote_code: bool = False,
+        revision: str | None = None,
+    ) -> "Checkpoint":
+        """Load a folder, a PEFT adapter's folder, a hub id, a live model or a live bridge.
+
+        Only safetensors are read. An adapter is merged into its base. A live model or bridge is
+        put in eval mode and otherwise used as it is, where it is, at its own precision: `device`,
+        `dtype`, `trust_remote_code` and `revision` are for sources that are read.
+
+        Raises:
+            UserError: in one line, when anything about the source is not as it must be.
+        """
+        bridge = source if isinstance(source, TransformerBridge) else None
+        words = tokenizer
+        if isinstance(source, TransformerBridge | PreTrainedModel):
+            model: Any = source if bridge is None else bridge.original_model
+            name = str(getattr(model.config, "name_or_path", "") or type(model).__name__)
+            if words is None and bridge is not None:
+                words = bridge.tokenizer
+            if words is None:
+                raise UserError(f"{name} is a live model: give its tokenizer too, as tokenizer=...")
+        elif isinstance(source, str | Path):
+            name = str(source)
+            options = Options(parse_device(device), dtype, trust_remote_code, revision)
+            model = load_model(source, options)
+            words = tokenizer_for(source, options) if words is None else words
+        else:
+            raise UserError(
+                "a checkpoint is loaded from a folder, a hub id, a PreTrainedModel or a TransformerBridge, "
+                f"not from a {type(source).__name__}"
+            )
+        adapter = select_adapter(model, name) if bridge is None else bridge.adapter
+        layout = build_layout(model, adapter, name)
+        check_tokenizer(words, layout.d_vocab, name)
+        return cls(model.eval(), words, name, layout, bridge)
+
+    @property
+    def n_layers(self) -> int:
+        """How many blocks the model has."""
+        return self.layout.n_layers
+
+    @property
+    def d_model(self) -> int:
+        """The width of its residual stream."""
+        return self.layout.d_model
+
+    @property
+    def d_vocab(self) -> int:
+        """How many tokens it embeds."""
+        return self.layout.d_vocab
+
+    @property
+    def n_ctx(self) -> int:
+        """How many tokens it can read and write in all."""
+        return self.layout.n_ctx
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's weights are."""
+        return self.model.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the model's weights."""
+        return self.model.dtype
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits of a SHA-256 over every parameter's name, type, shape and bytes.
+
+        Computed once: it does not follow weights that are changed afterwards.
+        """
+        digest = hashlib.sha256()
+        for name, parameter in self.model.named_parameters():
+            digest.update(f"{name} {parameter.dtype} {tuple(parameter.shape)}\n".encode())
+            flat = parameter.detach().reshape(-1).contiguous().cpu()
+            digest.update(flat.view(torch.uint8).numpy().data)
+        return digest.hexdigest()[:16]
+
+    def bridge(self) -> TransformerBridge:
+        """A TransformerBridge over a copy of the model, for what is written against TransformerLens.
+
+        It attends eagerly, as bridges do, so its values differ from the model's in the last bits.
+        """
+        if self.source_bridge is not None:
+            return copy.deepcopy(self.source_bridge)
+        with quiet():
+            model = copy.deepcopy(self.model)
+            model.set_attn_implementation("eager")
+            bridge = build_bridge_from_module(
+                model, self.layout.architecture, hf_config=model.config, model_name=self.name
+            )
+            # Given to the builder, the tokenizer would be loaded anew from its folder by AutoTokenizer,
+            # which does not always give the same one (see activations.vocabulary).
+            tokenizer = copy.deepcopy(self.tokenizer)
+            bridge.cfg.tokenizer_prepends_bos, bridge.cfg.tokenizer_appends_eos = detect_tokenizer_bos_eos(
+                tokenizer
+            )
+            bridge.tokenizer = tokenizer
+        return bridge
+
+    def encode(self, prompts: Sequence[str] | Sequence[Sequence[int]], *, room: int = 0) -> list[list[int]]:
+        """The token ids of each prompt; prompts that are ids already are checked and passed on.
+
+        `room` is how many tokens will be written after each prompt.
+
+        Raises:
+            UserError: naming the prompt, when one has no tokens, ids that the model does not embed,
+                or more tokens than fit the context beside `room`.
+        """
+        if isinstance(prompts, str):
+            raise UserError("expected a list of prompts, got one string: put it in a list")
+        encoded = [
+            self._ids(prompt) if isinstance(prompt, str) else [int(i) for i in prompt] for prompt in prompts
+        ]
+        for index, ids in enumerate(encoded):
+            if not ids:
+                raise UserError(f"{self.name}: prompt {index} ({prompts[index]!r}) has no tokens")
+            if min(ids) < 0 or max(ids) >= self.d_vocab:
+                bad = next(i for i in ids if not 0 <= i < self.d_vocab)
+                raise UserError(
+                    f"{self.name}: prompt {index} holds token id {bad}, valid are 0 to {self.d_vocab - 1}"
+                )
+            if len(ids) + room > self.n_ctx:
+                asked = f" and {room} more are to be written" if room else ""
+                raise UserError(
+                    f"{self.name}: prompt {index} is too long: it has {len(ids)} tokens{asked}, "
+                    f"but the model's context is {self.n_ctx}"
+                )
+        return encoded
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of generated tokens, special tokens left out and nothing tidied."""
+        return str(
+            self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        )
+
+    def _ids(self, text: str) -> list[int]:
+        try:
+            ids = list(self.tokenizer.encode(text, verbose=False))
+        except Exception as error:
+            # The tokenizers library raises bare Exceptions, as for a word outside a vocabulary without <unk>.
+            raise UserError(
+                f"{self.name}: its tokenizer cannot encode {text!r}: {one_line(error)}"
+            ) from error
+        # Some tokenizers close every text with their end token; a prompt is to be gone on from.
+        end = self.tokenizer.eos_token_id
+        if len(ids) > 1 and ids[-1] == end and not text.rstrip().endswith(str(self.tokenizer.eos_token)):
+            ids.pop()
+        return ids

@@ -1,0 +1,69 @@
+"""Two checkpoints of one model."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from transformer_lens.model_bridge import TransformerBridge
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from activations.checkpoint import Checkpoint
+from activations.errors import UserError
+from activations.vocabulary import PROBES, sample_text, try_encode
+
+
+class Pair(NamedTuple):
+    """A base and a tuned checkpoint that were found to be of one shape and one tokenizer."""
+
+    base: Checkpoint
+    tuned: Checkpoint
+
+
+def load_pair(
+    base: str | Path | PreTrainedModel | TransformerBridge,
+    tuned: str | Path | PreTrainedModel | TransformerBridge,
+    **options: Any,
+) -> Pair:
+    """Load both checkpoints, with the same options for `Checkpoint.load`, and check that they are a pair.
+
+    Raises:
+        UserError: when one does not load, or when they differ (in one error, every difference listed).
+    """
+    return check_pair(Checkpoint.load(base, **options), Checkpoint.load(tuned, **options))
+
+
+def check_pair(base: Checkpoint, tuned: Checkpoint) -> Pair:
+    """The two as a pair; UserError listing every difference of shape and tokenizer."""
+    sizes = {"layers": "n_layers", "width": "d_model", "vocabulary size": "d_vocab"}
+    differences = [
+        f"{words} ({getattr(base, field)} against {getattr(tuned, field)})"
+        for words, field in sizes.items()
+        if getattr(base, field) != getattr(tuned, field)
+    ]
+    difference = _tokenizer_difference(base.tokenizer, tuned.tokenizer)
+    if difference:
+        differences.append(f"tokenizer ({difference})")
+    if differences:
+        raise UserError(
+            f"base {base.name} and tuned {tuned.name} are not checkpoints of one model: "
+            f"they differ in {'; '.join(differences)}"
+        )
+    return Pair(base, tuned)
+
+
+def _tokenizer_difference(base: PreTrainedTokenizerBase, tuned: PreTrainedTokenizerBase) -> str | None:
+    ours, theirs = base.get_vocab(), tuned.get_vocab()
+    if ours != theirs:
+        differing = sorted(word for word in ours.keys() | theirs.keys() if ours.get(word) != theirs.get(word))
+        shown = ", ".join(
+            f"{word!r} is {ours.get(word)} against {theirs.get(word)}" for word in differing[:3]
+        )
+        return f"{len(differing)} words have different ids: {shown}"
+    for text in (*PROBES, sample_text(base)):
+        first, second = try_encode(base, text), try_encode(tuned, text)
+        if first != second:
+            at = next(
+                (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),
+                min(len(first), len(second)),
+            )
+            return f"one vocabulary, but {text!r} is encoded differently from token {at} on"
+    return None

@@ -1,0 +1,31 @@
+"""From places in text to tokens."""
+
+from collections.abc import Sequence
+
+from activations.checkpoint import Checkpoint
+from activations.errors import UserError
+
+
+def tokens_before(checkpoint: Checkpoint, text: str, offsets: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Token ids of `text`, and for each character offset the index of the last token that ends at or before it.
+
+    Whitespace a token takes up does not count. Raises UserError when the tokenizer cannot say where its
+    tokens are (only `tokenizers`-backed ones can), or when no token ends that early.
+    """
+    if not checkpoint.tokenizer.is_fast:
+        kind = type(checkpoint.tokenizer).__name__
+        raise UserError(
+            f"readings inside a text need a fast tokenizer (tokenizer.json); {checkpoint.name} has {kind}"
+        )
+    encoded = checkpoint.tokenizer(text, return_offsets_mapping=True)
+    ids, spans = list(encoded["input_ids"]), encoded["offset_mapping"]
+    ends = [start + len(text[start:end].rstrip()) for start, end in spans]
+    found = []
+    for offset in offsets:
+        before = [i for i, end in enumerate(ends) if end <= offset]
+        if not before:
+            raise UserError(
+                f"{checkpoint.name} has no token that ends by character {offset} of {text[:60]!r}"
+            )
+        found.append(before[-1])
+    return ids, found

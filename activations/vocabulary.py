@@ -1,0 +1,87 @@
+"""Loading a tokenizer as it was saved, and checking that it fits its model."""
+
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from activations.errors import UserError
+from activations.files import one_line
+from activations.quiet import quiet
+
+PROBES = (
+    "The answer is 42: 3 + 4 = 7, so x1 = -5.",
+    "if (a == b) { return a * 2; }  // two  spaces\n\tand a tab",
+    "naïve café, 東京, \u03b1\u03b2\u03b3",
+)
+"""Texts on which two tokenizers with one vocabulary can still differ: spaces, digits, marks, scripts."""
+
+_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "vocab.txt")
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether `folder` holds a tokenizer of its own."""
+    return any((folder / name).is_file() for name in _FILES)
+
+
+def load_tokenizer(source: str | Path, **options: Any) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder or of a hub id; UserError when there is none that can be read.
+
+    A folder's tokenizer.json is what its model was trained with. AutoTokenizer goes by the model's
+    type, and may rebuild a tokenizer of that type around the file's words: in a qwen2 folder it
+    then encodes every text to nothing, or decodes without spaces. Where its answer and the file's
+    differ, the file is right.
+    """
+    file = Path(source) / "tokenizer.json"
+    try:
+        with quiet():
+            tokenizer: Any = AutoTokenizer.from_pretrained(source, **options)
+            if file.is_file() and not _agree(tokenizer, Tokenizer.from_file(str(file))):
+                tokenizer = PreTrainedTokenizerFast.from_pretrained(source, **options)
+    except Exception as error:
+        # Whatever the many tokenizer classes raise here is about these files, so it is told as such.
+        raise UserError(f"cannot load a tokenizer from {source}: {one_line(error)}") from error
+    checked: PreTrainedTokenizerBase = tokenizer
+    return checked
+
+
+def check_tokenizer(tokenizer: PreTrainedTokenizerBase, d_vocab: int, name: str) -> None:
+    """UserError when a text of the tokenizer's own words becomes no tokens, or tokens the model has not."""
+    text = sample_text(tokenizer)
+    ids = try_encode(tokenizer, text)
+    if not ids:
+        raise UserError(f"{name}: its tokenizer ({type(tokenizer).__name__}) encodes {text!r} to no tokens")
+    if max(ids) >= d_vocab:
+        raise UserError(
+            f"{name}: its tokenizer gives token id {max(ids)}, but the model embeds only {d_vocab} tokens"
+        )
+
+
+def sample_text(tokenizer: PreTrainedTokenizerBase) -> str:
+    """A short text that the tokenizer must know: its vocabulary's first and last words, decoded."""
+    special = set(tokenizer.all_special_ids)
+    ids = sorted(set(tokenizer.get_vocab().values()) - special)
+    return str(tokenizer.decode(ids[:8] + ids[-8:], skip_special_tokens=True))
+
+
+def try_encode(tokenizer: PreTrainedTokenizerBase | Tokenizer, text: str) -> list[int]:
+    """The ids of a text, none where the tokenizer refuses it (a word it has not, and no token for such)."""
+    try:
+        if isinstance(tokenizer, Tokenizer):
+            return list(tokenizer.encode(text).ids)
+        return list(tokenizer.encode(text, verbose=False))
+    except Exception:
+        # The tokenizers library raises bare Exceptions.
+        return []
+
+
+def _agree(tokenizer: PreTrainedTokenizerBase, saved: Tokenizer) -> bool:
+    """Whether the two encode and decode alike, special tokens aside."""
+    special = set(tokenizer.all_special_ids)
+    for text in (*PROBES, saved.decode(list(range(min(64, saved.get_vocab_size()))))):
+        expected = [token for token in try_encode(saved, text) if token not in special]
+        found = [token for token in try_encode(tokenizer, text) if token not in special]
+        if found != expected or tokenizer.decode(found) != saved.decode(expected):
+            return False
+    return True

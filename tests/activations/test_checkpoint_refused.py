@@ -1,0 +1,203 @@
+"""Every source that cannot be loaded, and the one line that says why."""
+
+import inspect
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from activations import Checkpoint, UserError
+from tests.toys import tiny_folder, tiny_model, word_tokenizer
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tiny_folder(tmp_path / "model")
+
+
+def refused(source, **options) -> str:
+    with pytest.raises(UserError) as caught:
+        Checkpoint.load(source, **options)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize(
+    "source", ["./nowhere", "../nowhere", "/nowhere/at/all", "~/nowhere-at-all", "a/b/c"]
+)
+def test_a_path_where_nothing_is(source):
+    assert "there is no checkpoint folder" in refused(source)
+
+
+def test_a_missing_folder_in_a_folder_that_exists(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    assert "there is no checkpoint folder model/step-3" in refused("model/step-3")
+    assert "there is no checkpoint folder" in refused(folder / "nothing")
+
+
+def test_a_file(folder):
+    assert "is a file" in refused(folder / "config.json")
+
+
+@pytest.mark.parametrize("source", ["nobody/has-this-model", "has-this-model"])
+def test_a_hub_id_that_cannot_be_reached(source, capfd):
+    assert f"cannot load a model from {source}: " in refused(source)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_empty_folder(tmp_path):
+    assert "has no config.json" in refused(tmp_path)
+
+
+def test_a_config_that_is_not_json(folder):
+    (folder / "config.json").write_text("{")
+    assert "config.json cannot be read as JSON" in refused(folder)
+    (folder / "config.json").write_text("[]")
+    assert "must hold a JSON object" in refused(folder)
+
+
+def test_no_weights(folder):
+    (folder / "model.safetensors").unlink()
+    assert "holds no weights: expected model.safetensors" in refused(folder)
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "model.pth", "last.ckpt"])
+def test_pickled_weights(folder, name):
+    torch.save(load_file(folder / "model.safetensors"), folder / name)
+    (folder / "model.safetensors").unlink()
+    message = refused(folder)
+    assert f"pickle format only ({name})" in message
+    assert "safetensors" in message
+
+
+@pytest.mark.parametrize("kept", [0, 5, 100, -1])
+def test_a_truncated_file(folder, kept):
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:kept])
+    assert f"{file} is truncated or corrupt" in refused(folder)
+
+
+def test_a_corrupt_header(folder):
+    file = folder / "model.safetensors"
+    file.write_bytes(b"\xff" * 200 + file.read_bytes()[200:])
+    assert f"{file} is truncated or corrupt" in refused(folder)
+
+
+def shard(folder):
+    tensors = load_file(folder / "model.safetensors")
+    names = sorted(tensors)
+    files = {name: f"model-{1 + i % 2:05d}-of-00002.safetensors" for i, name in enumerate(names)}
+    for file in set(files.values()):
+        save_file(
+            {n: tensors[n] for n in names if files[n] == file}, folder / file, metadata={"format": "pt"}
+        )
+    (folder / "model.safetensors").unlink()
+    index = {"metadata": {}, "weight_map": files}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    return sorted(set(files.values()))
+
+
+def test_a_missing_shard(folder):
+    second = folder / shard(folder)[1]
+    second.unlink()
+    assert f"weight file {second} is missing" in refused(folder)
+
+
+def test_a_truncated_shard(folder):
+    second = folder / shard(folder)[1]
+    second.write_bytes(second.read_bytes()[:-3])
+    assert f"{second} is truncated or corrupt" in refused(folder)
+
+
+def test_an_index_that_names_nothing(folder):
+    shard(folder)
+    (folder / "model.safetensors.index.json").write_text("{}")
+    assert "names no weight files" in refused(folder)
+
+
+def edit_weights(folder, change):
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def test_missing_weights_are_not_filled_in_at_random(folder):
+    edit_weights(folder, lambda tensors: tensors.pop("model.layers.1.mlp.up_proj.weight"))
+    assert "missing model.layers.1.mlp.up_proj.weight" in refused(folder)
+
+
+def test_unexpected_weights(folder):
+    edit_weights(folder, lambda tensors: tensors.update({"model.layers.9.extra": torch.zeros(2)}))
+    assert "unexpected model.layers.9.extra" in refused(folder)
+
+
+def test_weights_of_another_shape(folder):
+    edit_weights(folder, lambda tensors: tensors.update({"lm_head.weight": torch.zeros(2, 2)}))
+    assert "cannot load a model from" in refused(folder)
+
+
+def test_an_architecture_that_is_not_a_language_model(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "nonesuch"}))
+    assert "nonesuch" in refused(folder)
+
+
+def test_code_in_the_folder_is_not_run(folder, tmp_path):
+    mark = tmp_path / "ran"
+    (folder / "modeling.py").write_text(f"open({str(mark)!r}, 'w')\n")
+    config = json.loads((folder / "config.json").read_text())
+    auto = {"AutoConfig": "modeling.Config", "AutoModelForCausalLM": "modeling.Model"}
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "own", "auto_map": auto}))
+    assert "runs only if trust_remote_code is on" in refused(folder)
+    assert not mark.exists()
+
+
+def test_a_live_model_without_its_tokenizer():
+    assert "give its tokenizer" in refused(tiny_model("llama", 50))
+
+
+def test_something_else():
+    load = inspect.unwrap(Checkpoint.load.__func__)  # without the type checks that tests add
+    with pytest.raises(UserError, match="not from a int"):
+        load(Checkpoint, 3)
+
+
+def test_a_device_that_is_not_there(folder):
+    assert "device 'cuda:99' cannot be used here" in refused(folder, device="cuda:99")
+    assert "device 'gpu' cannot be used here" in refused(folder, device="gpu")
+
+
+def test_no_tokenizer(folder):
+    for file in folder.glob("tokenizer*"):
+        file.unlink()
+    assert "cannot load a tokenizer from" in refused(folder)
+
+
+def test_a_tokenizer_larger_than_the_model():
+    assert "the model embeds only 20 tokens" in refused(tiny_model("llama", 20), tokenizer=word_tokenizer())
+
+
+@pytest.mark.parametrize(
+    ("prompts", "room", "says"),
+    [
+        (
+            ["a", "b", "a " * 64],
+            0,
+            "prompt 2 is too long: it has 65 tokens, but the model's context is 64",
+        ),
+        (["a " * 60], 4, "it has 61 tokens and 4 more are to be written"),
+        ([[1, 2], []], 0, r"prompt 1 \(\[\]\) has no tokens"),
+        ([[1, 99]], 0, "prompt 0 holds token id 99, valid are 0 to "),
+        ([[-1]], 0, "token id -1"),
+        ("a = 3", 0, "put it in a list"),
+    ],
+)
+def test_prompts_that_cannot_be_read(llama, prompts, room, says):
+    with pytest.raises(UserError, match=says):
+        llama.encode(prompts, room=room)
+
+
+def test_a_prompt_that_just_fits(llama):
+    assert len(llama.encode(["a " * 59], room=4)[0]) == 60

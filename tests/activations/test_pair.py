@@ -1,0 +1,76 @@
+import copy
+
+import pytest
+from tokenizers import pre_tokenizers
+
+from activations import Checkpoint, UserError, check_pair, load_pair
+from tests.toys import WORDS, byte_tokenizer, tiny_folder, tiny_model, word_tokenizer
+
+
+def test_two_tunes_of_one_model_are_a_pair(tmp_path):
+    base, tuned = (tiny_folder(tmp_path / name, seed=seed) for seed, name in enumerate(("base", "tuned")))
+    pair = load_pair(base, str(tuned))
+    assert pair.base.name == str(base)
+    assert pair.tuned.name == str(tuned)
+
+
+def test_a_source_may_be_paired_with_itself(folders, shape):
+    pair = load_pair(str(folders[shape]), str(folders[shape]))
+    assert pair.base.fingerprint == pair.tuned.fingerprint
+    assert pair.base.model is not pair.tuned.model
+
+
+def test_options_go_to_both(folders):
+    with pytest.raises(UserError, match="device 'cuda:99'"):
+        load_pair(folders["llama"], folders["llama"], device="cuda:99")
+
+
+def test_a_live_model_and_a_bridge_are_a_pair(llama):
+    pair = load_pair(llama.model, llama.bridge(), tokenizer=llama.tokenizer)
+    assert pair.tuned.n_layers == 3
+
+
+def test_every_difference_is_listed_at_once(tmp_path):
+    tokenizer = word_tokenizer((*WORDS, "extra"))
+    base = Checkpoint.load(tiny_folder(tmp_path))
+    tuned = Checkpoint.load(tiny_model("llama", len(tokenizer), n_layers=2, d_model=16), tokenizer=tokenizer)
+    with pytest.raises(UserError) as caught:
+        check_pair(base, tuned)
+    message = str(caught.value)
+    for part in (
+        "layers (3 against 2)",
+        "width (32 against 16)",
+        f"vocabulary size ({len(tokenizer) - 1} against {len(tokenizer)})",
+        f"tokenizer (1 words have different ids: 'extra' is None against {len(tokenizer) - 1})",
+    ):
+        assert part in message
+    assert "\n" not in message
+
+
+def test_one_vocabulary_in_another_order(llama):
+    shuffled = word_tokenizer((*WORDS[1:], WORDS[0]))
+    with pytest.raises(UserError, match=rf"tokenizer \({len(WORDS)} words have different ids: .* against "):
+        check_pair(llama, Checkpoint.load(llama.model, tokenizer=shuffled))
+
+
+def test_one_vocabulary_that_splits_text_otherwise():
+    tokenizer = byte_tokenizer()
+    other = copy.deepcopy(tokenizer)
+    other.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=True)]
+    )
+    model = tiny_model("llama", len(tokenizer))
+    base, tuned = (Checkpoint.load(model, tokenizer=each) for each in (tokenizer, other))
+    with pytest.raises(
+        UserError, match=r"differ in tokenizer \(one vocabulary, but .* is encoded differently"
+    ):
+        check_pair(base, tuned)
+
+
+def test_a_start_token_that_only_one_adds(llama):
+    bare = word_tokenizer()
+    from tokenizers import processors
+
+    bare.backend_tokenizer.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
+    with pytest.raises(UserError, match="encoded differently from token 0 on"):
+        check_pair(llama, Checkpoint.load(llama.model, tokenizer=bare))

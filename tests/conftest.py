@@ -1,0 +1,29 @@
+"""What holds for every test: one thread, no network, the same examples at every run."""
+
+import os
+
+# Before the imports: these are read once, when the libraries load.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["MPLBACKEND"] = "Agg"
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # inherited by the commands that tests start
+
+import hypothesis
+import pytest
+import torch
+
+from tests.browser import NAMES, find_browser
+
+torch.set_num_threads(1)
+
+# derandomize: a change is judged on the same examples as the one before it. No deadline: machines are shared.
+hypothesis.settings.register_profile("undertext", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("undertext")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium, for playwright's `executable_path`."""
+    path = find_browser()
+    assert path, f"no browser on PATH (any of {', '.join(NAMES)}): run `make browser`"
+    return path

@@ -1,0 +1,131 @@
+"""A comparison made up for these tests: every figure in it is invented, and nothing in it was measured."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from tests.report import made_up
+from tests.report.made_up import DOSES, PROBLEMS, VECTORS
+from undertext.comparison import Comparison, Line, SplitResult
+from undertext.report.save import render
+from undertext.statistics import Estimate, proportion
+
+
+def _split(problems: pa.Table, split: str) -> SplitResult:
+    rows = [row for row in problems.to_pylist() if row["split"] == split]
+    base = proportion([row["base_lenient"] for row in rows])
+    tuned = proportion([row["tuned_lenient"] for row in rows])
+    null = Estimate(0.17, 0.15, 0.21, PROBLEMS)
+    lines = [
+        Line("behaviour", "unclear", base, null, 0.41, "none", "The null is the commonest answer's share."),
+        Line(
+            "decodable",
+            "latent",
+            Estimate(0.85, 0.8, 0.9, 40),
+            null,
+            0.002,
+            "weaker only",
+            "Null: control labels.",
+        ),
+        Line("transported", "latent", Estimate(0.6, 0.5, 0.7, 40), null, 0.013, "stronger's activations", ""),
+        Line(
+            "recovered",
+            "latent",
+            Estimate(0.94, 0.85, 1.03, 40),
+            Estimate(0.1, -0.02, float("inf"), 40),
+            0.0004,
+            "stronger's activations",
+            f"{VECTORS[0]} at blocks.2.hook_resid_post, dose 2, on the last prompt token.",
+        ),
+    ]
+    return SplitResult(
+        verdict="elicited" if split == "test" else "undetermined",
+        confidence=0.9965 if split == "test" else 0.58,
+        weaker="base",
+        accuracy={
+            "base": base,
+            "tuned": tuned,
+            "difference": Estimate(tuned.value - base.value, 0.63, 0.92, PROBLEMS),
+        },
+        evidence=lines if split == "test" else lines[:2],
+        flags=[]
+        if split == "test"
+        else ["3 of 40 base outputs reached the token limit: <i>their answers</i> may be cut off"],
+        smallest_detectable_difference=0.124,
+    )
+
+
+@pytest.fixture(scope="session")
+def comparison() -> Comparison:
+    """Complete, with hostile model text: elicited on `test`, undetermined on `ood`."""
+    problems = made_up.problems()
+    shape = {"n_layers": 4, "d_model": 64, "d_vocab": 41}
+    return Comparison(
+        base={"name": "zoo/base", "fingerprint": "00112233445566aa", **shape},
+        tuned={"name": "zoo/<script>alert('ran')</script>", "fingerprint": "ffeeddccbbaa9988", **shape},
+        task={
+            "name": "chain",
+            "description": "Variables assigned one from another by arithmetic modulo 7.",
+            "fingerprint": "abcdef0123456789",
+            "problems": {"train": 400, "dev": 40, "test": PROBLEMS, "ood": PROBLEMS},
+        },
+        seed=0,
+        elapsed_s=41.52,
+        splits={split: _split(problems, split) for split in ("test", "ood")},
+        run={
+            "config": {
+                "splits": ["test", "ood"],
+                "steering": {"doses": list(DOSES), "tolerance": float("nan")},
+            },
+            "versions": {"python": "3.11.2", "torch": "2.13.0"},
+            "timings": {"behaviour": 9.123456, "probes": 12.5, "steering": 19.9},
+            "device": "cpu",
+        },
+        tables={
+            "problems": problems,
+            "probes": made_up.probes(),
+            "sweep": made_up.sweep(),
+            "recovery": made_up.recovery(),
+        },
+    )
+
+
+@pytest.fixture(scope="session")
+def preserved(comparison: Comparison) -> Comparison:
+    """A pair that does not differ: only its problems were measured, one other table is there and empty."""
+    same = comparison.tables["problems"].to_pylist()
+    for row in same:
+        row |= {"tuned_output": row["base_output"], "steered_output": None, "gap": False}
+        row |= {f"tuned_{kind}": row[f"base_{kind}"] for kind in ("strict", "lenient")}
+        row |= {f"steered_{kind}": None for kind in ("strict", "lenient")}
+    result = comparison.splits["test"]
+    base = result.accuracy["base"]
+    kept = replace(
+        result,
+        verdict="preserved",
+        weaker="neither",
+        accuracy={"base": base, "tuned": base, "difference": Estimate(0.0, -0.05, 0.05, PROBLEMS)},
+        evidence=[],
+    )
+    table = pa.Table.from_pylist(same, schema=comparison.tables["problems"].schema)
+    empty = comparison.tables["sweep"].slice(0, 0)
+    return replace(comparison, splits={"test": kept}, tables={"problems": table, "sweep": empty})
+
+
+@pytest.fixture(scope="session")
+def rendered(comparison: Comparison) -> dict[str, bytes]:
+    """The files of the comparison's run."""
+    return render(comparison)
+
+
+@pytest.fixture(scope="session")
+def contents() -> Callable[[Path], dict[str, bytes]]:
+    """Every file under a folder, hidden ones too, by relative path."""
+    return lambda folder: {
+        str(file.relative_to(folder)): file.read_bytes()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }

@@ -1,0 +1,133 @@
+"""Tables of a comparison made up for these tests: every figure is invented, nothing was measured."""
+
+import numpy as np
+import pyarrow as pa
+
+PROBLEMS = 40
+LAYERS = range(4)
+DOSES = (0.5, 1.0, 2.0, 4.0, 8.0)
+VECTORS = ("contrast: \u201cthink\u201d (<b>$x$</b>)", "delta", "rollouts: right or wrong")
+RANDOM = tuple(f"random {k}" for k in range(1, 9))
+
+HOSTILE = {
+    0: "<script>document.title = 'ran'; alert('ran')</script>",
+    1: "</style></pre></code><img src=x onerror=\"alert('ran')\">{{ 7 * 7 }} & &amp; 'quoted' \"twice\"",
+    2: "שלום, התשובה היא 4 \u202egnihtyreve esrever 🧮👩‍👩‍👧 \x00\x07",
+    3: "unbroken" * 90,
+    4: "long. " * 900,
+}
+"""What the tuned checkpoint writes on the first problems of each split."""
+
+
+def problems() -> pa.Table:
+    rng = np.random.default_rng(0)
+    rows = []
+    for split in ("test", "ood"):
+        for k in range(PROBLEMS):
+            answer = str(rng.integers(7))
+            base, tuned, steered = k % 6 == 5, k % 20 != 5, k % 8 != 3
+            rows.append(
+                {
+                    "split": split,
+                    "id": f"{split}-{k}",
+                    "type": "find" if k % 2 else None,
+                    "prompt": f"a = {k} ; b = a + 3 ; find b :",
+                    "answer": answer,
+                    "base_output": f"answer {answer if base else 'unknown'}" if k != 3 else "",
+                    "tuned_output": HOSTILE.get(k, f"a = {k} ; b = {answer} ; answer {answer}"),
+                    "steered_output": f"a = {k} ; answer {answer}" if split == "test" else None,
+                    "base_strict": base and k % 4 != 1,
+                    "base_lenient": base,
+                    "tuned_strict": tuned,
+                    "tuned_lenient": tuned,
+                    "steered_strict": steered if split == "test" else None,
+                    "steered_lenient": steered if split == "test" else None,
+                    "gap": tuned and not base,
+                }
+            )
+    return pa.Table.from_pylist(rows)
+
+
+def probes() -> pa.Table:
+    rng = np.random.default_rng(1)
+    names = {"weaker": "base", "stronger": "tuned", "transported": "transported"}
+    rows = []
+    for split in ("test", "ood"):
+        for name in ("first value", "last value"):
+            for role, top in (("weaker", 0.85), ("stronger", 0.95), ("transported", 0.6)):
+                for layer in LAYERS:
+                    own = role != "transported"
+                    rows.append(
+                        {
+                            "checkpoint": names[role],
+                            "role": role,
+                            "name": name,
+                            "layer": layer,
+                            "hook": f"blocks.{layer}.hook_resid_post",
+                            "C": 0.1,
+                            "split": split,
+                            "n": PROBLEMS,
+                            "accuracy": 0.2 + (top - 0.2) * (layer + 1) / 4 + float(rng.normal(0, 0.02)),
+                            "control": 0.17 + float(rng.uniform(0, 0.08)) if own else None,
+                            "surface": 0.28 if own else None,
+                            "random_init": 0.24 if own else None,
+                            "chosen": layer == 3,
+                        }
+                    )
+    return pa.Table.from_pylist(rows)
+
+
+def sweep() -> pa.Table:
+    rng = np.random.default_rng(2)
+    rows = []
+    for vector in VECTORS + RANDOM:
+        top = 0.35 if vector in RANDOM else 0.95 - 0.2 * VECTORS.index(vector)
+        for layer in LAYERS:
+            for at in ("last_prompt", "all"):
+                for dose in DOSES:
+                    peak = np.exp(-((np.log2(dose) - 1) ** 2) / 3)
+                    accuracy = float(np.clip(0.15 + (top - 0.15) * peak + rng.normal(0, 0.03), 0, 1))
+                    rows.append(
+                        {
+                            "vector": vector,
+                            "oracle": "none" if vector in RANDOM else "stronger's activations",
+                            "layer": layer,
+                            "hook": f"blocks.{layer}.hook_resid_post",
+                            "dose": dose,
+                            "at": at,
+                            "split": "dev",
+                            "strict": accuracy,
+                            "lenient": accuracy,
+                            "chosen": dose == 2.0 and layer == 2 and at == "last_prompt",
+                        }
+                    )
+    return pa.Table.from_pylist(rows)
+
+
+def recovery() -> pa.Table:
+    rows = []
+    for k, vector in enumerate(VECTORS + RANDOM):
+        control = vector in RANDOM
+        value = 0.2 + 0.02 * k if control else 0.9 - 0.25 * k
+        rows.append(
+            {
+                "split": "test",
+                "vector": vector,
+                "oracle": "none" if control else "stronger's activations",
+                "layer": 2,
+                "hook": "blocks.2.hook_resid_post",
+                "dose": 2.0,
+                "at": "last_prompt",
+                "accuracy": value,
+                "low": value - 0.1,
+                "high": min(1.0, value + 0.1),
+                "recovered": (value - 0.15) / 0.8,
+                "recovered_low": (value - 0.25) / 0.8,
+                "recovered_high": (value - 0.05) / 0.8,
+                "excess_over_random": None if control else (value - 0.4) / 0.8,
+                "excess_low": None if control else (value - 0.5) / 0.8,
+                "excess_high": None if control else (value - 0.3) / 0.8,
+                "headline": k == 0,
+            }
+        )
+    return pa.Table.from_pylist(rows)

@@ -1,0 +1,127 @@
+import subprocess
+import sys
+import warnings
+from dataclasses import replace
+
+import matplotlib
+import pyarrow as pa
+import pytest
+
+from undertext.report.figures import figures
+from undertext.report.rows import commonest_answer
+from undertext.report.style import literal, png, svg
+
+NAMES = ("accuracy", "probes", "doses")
+PHONE = 358
+"""Pixels a figure is wide on a 390-pixel screen, between the page's margins."""
+
+
+@pytest.fixture(scope="module")
+def drawn(comparison):
+    return figures(comparison)
+
+
+def labels(figure: matplotlib.figure.Figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_what_was_not_measured_is_not_drawn(drawn, preserved):
+    assert list(drawn) == ["accuracy", "probes", "doses"]
+    assert list(figures(preserved)) == ["accuracy"]
+
+
+def test_accuracy_shows_each_split_with_intervals_controls_and_chance(comparison, drawn):
+    figure = drawn["accuracy"]
+    test, ood = figure.axes
+    assert [tick.get_text() for tick in test.get_yticklabels()] == ["base", "tuned", "base, steered"]
+    assert [tick.get_text() for tick in ood.get_yticklabels()] == ["base", "tuned"]
+    assert [text.get_text() for text in test.texts] == ["0.15", "0.95", "0.90"]
+    low, high = (
+        comparison.splits["test"].accuracy["base"].low,
+        comparison.splits["test"].accuracy["base"].high,
+    )
+    assert list(test.lines[0].get_xdata()) == [low, high]
+    assert labels(figure) == ["always the commonest answer", "steered with random directions"]
+    chance = next(line for line in test.lines if line.get_label() == "always the commonest answer")
+    assert list(chance.get_xdata()) == [commonest_answer(comparison, "test")] * 2
+
+
+def test_chance_is_known_only_where_answers_are_classes(comparison):
+    answers = [row["answer"] for row in comparison.tables["problems"].to_pylist() if row["split"] == "test"]
+    assert commonest_answer(comparison, "test") == max(map(answers.count, answers)) / len(answers)
+    table = comparison.tables["problems"]
+    unique = table.set_column(4, "answer", pa.array([str(k) for k in range(len(table))]))
+    assert table.column_names[4] == "answer"
+    assert commonest_answer(replace(comparison, tables={"problems": unique}), "test") is None
+
+
+def test_probes_are_means_over_the_values_read(comparison, drawn):
+    panel = drawn["probes"].axes[0]
+    rows = [row for row in comparison.tables["probes"].to_pylist() if row["split"] == "test"]
+    weaker = [row["accuracy"] for row in rows if row["role"] == "weaker" and row["layer"] == 2]
+    line = next(line for line in panel.lines if line.get_label() == "weaker checkpoint, own probe")
+    assert line.get_ydata()[2] == pytest.approx(sum(weaker) / 2)
+    band = next(c for c in panel.collections if str(c.get_label()).startswith("control labels"))
+    controls = [row["control"] for row in rows if row["control"] is not None]
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == pytest.approx((min(controls), max(controls)))
+
+
+def test_doses_are_the_best_over_layers_and_positions(comparison, drawn):
+    figure = drawn["doses"]
+    rows = comparison.tables["sweep"].to_pylist()
+    delta = [
+        max(row["lenient"] for row in rows if row["vector"] == "delta" and row["dose"] == dose)
+        for dose in (0.5, 8)
+    ]
+    line = next(line for line in figure.axes[0].lines if line.get_label() == "delta")
+    assert [line.get_ydata()[0], line.get_ydata()[-1]] == delta
+    assert labels(figure)[0] == "8 random directions (least to most)"
+
+
+def test_many_vectors_share_one_line_in_the_legend(comparison):
+    rows = comparison.tables["sweep"].to_pylist()
+    rows = [row | {"vector": f"vector {k}"} for k in range(15) for row in rows if row["vector"] == "delta"]
+    figure = figures(replace(comparison, tables={"sweep": pa.Table.from_pylist(rows)}))["doses"]
+    assert len(labels(figure)) == 7
+    assert labels(figure)[0] == "9 other vectors, none better"
+
+
+def test_text_can_be_read_on_a_phone(drawn, preserved):
+    for figure in [*drawn.values(), *figures(preserved).values()]:
+        figure.draw_without_rendering()
+        scale = PHONE / (figure.get_figwidth() * 72)
+        texts = [text for text in figure.findobj(matplotlib.text.Text) if text.get_text()]
+        assert min(text.get_fontsize() for text in texts) * scale >= 9
+        width = figure.bbox.width
+        inside = [text.get_window_extent() for text in texts if text.get_visible()]
+        assert all(box.x0 >= -1 and box.x1 <= width + 1 for box in inside)
+
+
+@pytest.mark.filterwarnings("error")
+def test_files_are_the_same_each_time_whatever_the_user_set(comparison, rendered):
+    first = {name: tuple(rendered[f"figures/{name}.{kind}"] for kind in ("svg", "png")) for name in NAMES}
+    with matplotlib.rc_context(
+        {"font.size": 30, "text.color": "red", "svg.hashsalt": "other", "savefig.dpi": 20}
+    ):
+        again = {name: (svg(figure), png(figure)) for name, figure in figures(comparison).items()}
+        assert matplotlib.rcParams["font.size"] == 30
+    assert first == again
+    assert all(picture.startswith(b"\x89PNG") for _, picture in first.values())
+
+
+@pytest.mark.parametrize("name", ["$x$ and $", "line\nbreak", "推理", "🧮", r"\$", "_hidden", "x" * 300])
+def test_names_are_drawn_as_they_are(comparison, name):
+    rows = comparison.tables["sweep"].to_pylist()
+    rows = [row | {"vector": name} for row in rows if row["vector"] == "delta"]
+    figure = figures(replace(comparison, tables={"sweep": pa.Table.from_pylist(rows)}))["doses"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        svg(figure)
+    assert labels(figure) == [literal(name)]
+    assert len(literal(name)) <= 36
+
+
+def test_pyplot_is_never_loaded():
+    code = "import sys, undertext.report.save; assert 'matplotlib.pyplot' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

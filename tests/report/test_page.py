@@ -1,0 +1,184 @@
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from tests.report.made_up import HOSTILE
+from undertext.comparison import Line, SplitResult
+from undertext.report import html, numbers
+from undertext.report.html import page, summary
+from undertext.report.sample import sample
+from undertext.report.words import LINES, VERDICTS
+from undertext.statistics import Estimate
+
+
+class Read(HTMLParser):
+    """Tags, attributes and text of a page, as a browser would take them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.data = ""
+        self.feed(text)
+        self.text = " ".join(self.data.split())
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attributes
+
+    def handle_data(self, data: str) -> None:
+        self.data += data
+
+
+@pytest.fixture(scope="module")
+def shown(rendered) -> Read:
+    return Read(rendered["report.html"].decode())
+
+
+def test_model_text_is_text(shown):
+    assert "script" not in shown.tags
+    assert shown.tags.count("img") == 3
+    assert shown.tags.count("style") == 1
+    assert not any(name.startswith("on") for name, _ in shown.attributes)
+    for k in (0, 1):
+        assert HOSTILE[k] in shown.data
+    assert "zoo/<script>alert('ran')</script>" in shown.text
+    assert "<i>their answers</i>" in shown.text
+    assert "שלום, התשובה היא 4 ⟨U+202E⟩gnihtyreve esrever 🧮👩‍👩‍👧 ⟨U+0000⟩⟨U+0007⟩" in shown.text
+    assert f"… ({len(HOSTILE[4]) - 1500:,} more characters)" in shown.text
+
+
+def test_nothing_is_asked_for(shown):
+    for name, value in shown.attributes:
+        if name in {"src", "href", "action", "srcset", "poster"}:
+            assert (value or "").startswith(("data:", "#"))
+    policy = dict(shown.attributes)["content"]
+    assert ("http-equiv", "Content-Security-Policy") in shown.attributes
+    assert ("content", "default-src 'none'; img-src data:; style-src 'unsafe-inline'") in shown.attributes, (
+        policy
+    )
+    assert ("lang", "en") in shown.attributes
+    assert "url(" not in Path(html.__file__).with_name("page.css").read_text()
+
+
+def test_pictures_say_what_they_show(shown):
+    alternatives = [value or "" for name, value in shown.attributes if name == "alt"]
+    assert "test: base 0.15, tuned 0.95, steered 0.90. ood: base 0.15, tuned 0.95." in alternatives[0]
+    assert all(len(text) > 40 for text in alternatives)
+
+
+def test_the_verdict_is_said_with_its_evidence(shown, comparison):
+    for wanted in (
+        "Elicited: the base already had it.",
+        "Confidence: over 99% of resamples of the problems give the same verdict.",
+        "the smallest accuracy difference this split could be expected to show (80% power) is 0.12",
+        "Undetermined: the evidence does not decide.",
+        "0.15 [0.07, 0.29]",
+        "0.10 [−0.02, ∞]",
+        "< 0.001",
+        "Right by the tuned checkpoint alone: 33. Right by the base alone: 1.",
+        "mean 0.33, 0.26 to 0.40",
+        "blocks.2.hook_resid_post, dose 2, at the last prompt token",
+        "steering.doses 0.5, 1, 2, 4, 8",
+        "00112233445566aa",
+        "torch 2.13.0",
+        "Seed 0; 41.5 seconds.",
+        "device cpu",
+    ):
+        assert wanted in shown.text
+    for line in comparison.splits["test"].evidence:
+        assert LINES[line.name] in shown.text
+    for verdict in ("elicited", "undetermined"):
+        assert all(reason in shown.text for reason in VERDICTS[verdict].wrong_if)
+    assert not any(reason in shown.text for reason in VERDICTS["taught"].wrong_if)
+
+
+def test_headings_step_down_one_at_a_time(shown):
+    levels = [int(tag[1]) for tag in shown.tags if re.fullmatch("h[1-6]", tag)]
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+
+
+def test_a_pair_that_does_not_differ_makes_no_claim_of_what_was_not_measured(preserved):
+    text = Read(page(preserved)).text
+    assert "Preserved: tuning changed nothing that shows here." in text
+    assert "No line of evidence was measured on this split." in text
+    assert "whatever one of the two checkpoints solves here, the other solves too" in text
+    assert "Neither checkpoint is the weaker one here." in text
+    assert not re.search("steered|Probes and doses|Flags", text, re.IGNORECASE)
+
+
+def test_every_verdict_and_line_has_words(comparison, preserved):
+    estimate = Estimate(0.5, 0.4, 0.6, 40)
+    lines = [Line(name, "absent", estimate, estimate, 0.5, "none", "") for name in LINES]
+    for verdict, said in VERDICTS.items():
+        result: SplitResult = replace(comparison.splits["test"], verdict=verdict, evidence=lines)
+        text = Read(page(replace(preserved, splits={"test": result}), {})).text
+        assert said.headline in text
+        assert said.meaning in text
+        assert all(words in text for words in LINES.values())
+
+
+def test_twelve_problems_are_shown_the_rarer_kind_among_them(comparison):
+    seen = sample(comparison, "test")
+    kinds = [row["tuned_lenient"] for row in seen.problems]
+    assert (seen.gained, seen.lost) == (33, 1)
+    assert (len(kinds), kinds.count(False)) == (12, 1)
+    assert len({row["id"] for row in seen.problems}) == 12
+
+
+def test_summary_is_a_table_with_all_escaped(comparison, preserved):
+    text = summary(comparison)
+    read = Read(text)
+    assert comparison._repr_html_() == text
+    assert "script" not in read.tags
+    assert "zoo/<script>alert('ran')</script>" in read.text
+    row = "test Elicited: the base already had it. over 99% of resamples 0.15 [0.07, 0.29] 0.95 [0.83, 0.99]"
+    assert f"{row} 0.90 [0.80, 1.00] 0.94 [0.81, 1.06]" in read.text
+    assert read.tags.count("tr") == 3
+    assert Read(summary(preserved)).text.endswith("– –")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.125, "0.12"),
+        (-0.5, "−0.50"),
+        (-0.001, "0.00"),
+        (None, "–"),
+        (float("nan"), "–"),
+        (float("-inf"), "−∞"),
+    ],
+)
+def test_numbers(value, text):
+    assert numbers.number(value) == text
+
+
+def test_shares_and_p_values_claim_no_more_than_they_know():
+    shares = {0.0: "0%", 0.004: "under 1%", 0.5: "50%", 0.994: "99%", 0.9995: "over 99%", 1.0: "100%"}
+    assert {share: numbers.percent(share) for share in shares} == shares
+    assert (numbers.percent(None), numbers.probability(None)) == ("–", "–")
+    assert [numbers.probability(p) for p in (0.00049, 0.0126, 1.0)] == ["<\u00a00.001", "0.013", "1.000"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(scheme):
+    css = Path(html.__file__).with_name("page.css").read_text()
+    blocks = re.findall(r":root \{(.*?)\}", css, re.DOTALL)
+    colours = dict(re.findall(r"--(\w+): (#\w+)", blocks[("light", "dark").index(scheme)]))
+
+    def luminance(colour: str) -> float:
+        digits = colour[1:] if len(colour) == 7 else "".join(2 * c for c in colour[1:])
+        parts = [int(digits[k : k + 2], 16) / 255 for k in (0, 2, 4)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return sum(weight * p for weight, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    texts = {"ink", "soft", "link", "latent", "absent", "unclear", "right", "wrong"}
+    assert texts < set(colours)
+    for ground in ("paper", "panel"):
+        for text in texts:
+            light, dark = sorted((luminance(colours[text]), luminance(colours[ground])), reverse=True)
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, ground)

@@ -1,0 +1,95 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from undertext.report import save as module
+from undertext.report.save import json_bytes, render, save
+
+ESTIMATE = {"value", "low", "high", "n", "level"}
+
+
+def test_verdict_has_the_keys_of_schema_1_and_no_others(rendered):
+    verdict = json.loads(rendered["verdict.json"])
+    assert set(verdict) == {"schema", "base", "tuned", "task", "seed", "elapsed_s", "splits"}
+    assert verdict["schema"] == 1
+    assert list(verdict["splits"]) == ["test", "ood"]
+    for split in verdict["splits"].values():
+        assert set(split) == {
+            "verdict", "confidence", "weaker", "accuracy", "evidence", "flags",
+            "smallest_detectable_difference",
+        }  # fmt: skip
+        assert set(split["accuracy"]) == {"base", "tuned", "difference"}
+        for line in split["evidence"]:
+            assert set(line) == {"name", "says", "estimate", "null", "p", "oracle", "note"}
+        estimates = [*split["accuracy"].values()]
+        estimates += [line[which] for line in split["evidence"] for which in ("estimate", "null")]
+        assert all(set(estimate) == ESTIMATE for estimate in estimates)
+
+
+def test_what_is_no_finite_number_becomes_null(rendered):
+    texts = [rendered[name] for name in ("verdict.json", "run.json")]
+    verdict, run = (json.loads(text, parse_constant=lambda name: pytest.fail(name)) for text in texts)
+    assert verdict["splits"]["test"]["evidence"][-1]["null"]["high"] is None
+    assert run["config"]["steering"] == {"doses": [0.5, 1, 2, 4, 8], "tolerance": None}
+    numpy = {
+        "a": np.float32(0.5),
+        "b": np.int64(3),
+        "c": np.bool_(True),
+        "d": np.float64("-inf"),
+        "e": (1, None),
+    }
+    assert json.loads(json_bytes(numpy)) == {"a": 0.5, "b": 3, "c": True, "d": None, "e": [1, None]}
+
+
+def test_json_keeps_text_as_it_is_and_half_a_surrogate_as_its_escape():
+    data = json_bytes({"name": "שלום <b>", "path": "caf\udce9"})
+    assert "שלום <b>".encode() in data
+    assert json.loads(data) == {"name": "שלום <b>", "path": "caf\udce9"}
+
+
+def test_run_says_what_was_run_and_lists_the_files(rendered):
+    run = json.loads(rendered["run.json"])
+    assert run["seed"] == 0
+    assert run["base"]["fingerprint"] == "00112233445566aa"
+    assert run["versions"] == {"python": "3.11.2", "torch": "2.13.0"}
+    assert run["files"] == sorted(rendered)
+    assert {name for name in rendered if name.startswith("figures/")} == {
+        f"figures/{name}.{kind}" for name in ("accuracy", "probes", "doses") for kind in ("svg", "png")
+    }
+
+
+def test_tables_come_back_as_they_were(comparison, tmp_path):
+    out = save(comparison, tmp_path / "run")
+    assert comparison.tables
+    for name, table in comparison.tables.items():
+        assert pq.read_table(out / "tables" / f"{name}.parquet").equals(table)
+
+
+def test_two_runs_differ_in_nothing_but_the_time_they_took(comparison, rendered):
+    one, other = render(comparison), render(replace(comparison, elapsed_s=99.25))
+    assert one == rendered
+    assert {name for name in one if one[name] != other[name]} == {"verdict.json", "report.html", "run.json"}
+    for name in ("verdict.json", "run.json"):
+        assert one[name].replace(b"41.52", b"99.25") == other[name]
+    assert one["report.html"].replace(b"41.5 seconds", b"99.2 seconds") == other["report.html"]
+
+
+def test_a_smaller_run_takes_the_place_of_a_larger_one(comparison, preserved, tmp_path, contents):
+    out = save(comparison, tmp_path / "run")
+    save(preserved, out)
+    assert set(contents(out)) == {
+        "figures/accuracy.png", "figures/accuracy.svg", "report.html", "run.json",
+        "tables/problems.parquet", "tables/sweep.parquet", "verdict.json",
+    }  # fmt: skip
+
+
+def test_a_run_stays_whole_where_the_next_cannot_be_rendered(comparison, tmp_path, contents, monkeypatch):
+    out = save(comparison, tmp_path / "run")
+    before = contents(tmp_path)
+    monkeypatch.setattr(module, "page", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        save(replace(comparison, seed=1), out)
+    assert contents(tmp_path) == before

@@ -1,0 +1,40 @@
+"""What docs/tasks.md shows is what happens."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from activations.errors import UserError
+from undertext.tasks import Task, load_task, reading_sites
+from undertext.tasks.fields import Part
+from undertext.tasks.task import Contrast, Problem, Settings, Step
+
+PAGE = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
+SETTINGS, PROBLEMS, BAD_LINES, ERROR = re.findall(r"```(?:yaml|json|text)\n(.*?)```", PAGE, flags=re.DOTALL)
+
+
+def load(tmp_path: Path, problems: str) -> Task:
+    folder = tmp_path / "sums"
+    folder.mkdir()
+    (folder / "task.yaml").write_text(SETTINGS, encoding="utf-8")
+    (folder / "problems.jsonl").write_text(problems, encoding="utf-8")
+    return load_task(folder)
+
+
+def test_the_example_is_a_task(tmp_path: Path) -> None:
+    task = load(tmp_path, PROBLEMS)
+    assert task.splits == ["train", "dev", "test", "ood"]
+    assert [site.name for site in reading_sites(task.problems[-1])] == ["first", "sum"]
+
+
+def test_the_error_is_what_the_bad_lines_give(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        load(tmp_path, PROBLEMS + BAD_LINES)
+    assert str(caught.value).replace(str(tmp_path / "sums"), "sums") == ERROR.rstrip("\n")
+
+
+@pytest.mark.parametrize("part", [Settings, Contrast, Problem, Step])
+def test_every_field_is_documented(part: type[Part]) -> None:
+    for field in part.model_fields:
+        assert f"`{field}`" in PAGE

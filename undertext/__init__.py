@@ -1,0 +1,64 @@
+"""Reads the reasoning beneath a fine-tune: was a capability already latent in the weaker checkpoint?
+
+The names below load what they need when they are first used, so that `import undertext` stays quick.
+"""
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from undertext.shadow import check_not_shadowed
+
+if TYPE_CHECKING:
+    from activations.checkpoint import Checkpoint
+    from activations.errors import UserError
+    from activations.pair import load_pair
+    from undertext.comparing import compare
+    from undertext.comparison import Comparison
+    from undertext.config import CompareConfig
+    from undertext.sources import zoo
+    from undertext.tasks.load import load_task
+    from undertext.tasks.new import new_chain
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Checkpoint",
+    "CompareConfig",
+    "Comparison",
+    "UserError",
+    "compare",
+    "load_pair",
+    "load_task",
+    "new_chain",
+    "zoo",
+]
+
+# The same names as above, with the module each comes from.
+_LAZY = {
+    "Checkpoint": "activations.checkpoint",
+    "CompareConfig": "undertext.config",
+    "Comparison": "undertext.comparison",
+    "UserError": "activations.errors",
+    "compare": "undertext.comparing",
+    "load_pair": "activations.pair",
+    "load_task": "undertext.tasks.load",
+    "new_chain": "undertext.tasks.new",
+    "zoo": "undertext.sources",
+}
+
+check_not_shadowed(["activations", "probes", "saes", "steering"], home=Path(__file__).parent.parent)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(
+            f"module {__name__!r} has no attribute {name!r}; it has {', '.join(sorted(_LAZY))}"
+        )
+    value: object = getattr(import_module(_LAZY[name]), name)
+    globals()[name] = value  # the next use finds it without coming here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

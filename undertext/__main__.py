@@ -1,0 +1,59 @@
+"""`undertext`: finds the command and turns every ending into a line and an exit code."""
+
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+COMMANDS = {
+    "compare": ("compare", "a verdict on two checkpoints and a task"),
+    "demo": ("demo", "compare every pair of the shipped zoo"),
+    "task": ("task", "write the built-in task, or check a task's folder"),
+    "zoo": ("zoo", "list or train organisms, whose right verdict is known"),
+}
+FAILED, MISUSED = 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 done, 1 a check failed, 2 a user's mistake or an interrupt.
+
+    A mistake is one line on stderr (a task's bad lines, one line each); a traceback is a defect of
+    this package.
+    """
+    args = list(sys.argv[1:] if argv is None else argv)
+    # A job stopped by the machine ends like one stopped from the keyboard: tidily.
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: signal.raise_signal(signal.SIGINT))
+    try:
+        sys.exit(_run(args))
+    except KeyboardInterrupt:
+        print("\nundertext: interrupted; what was not finished was not written", file=sys.stderr)
+        sys.exit(MISUSED)
+    except ValueError as error:
+        from activations.errors import UserError
+
+        if not isinstance(error, UserError):
+            raise
+        print(f"undertext: {error}", file=sys.stderr)
+        sys.exit(MISUSED)
+
+
+def _run(args: list[str]) -> int:
+    if not args or args[0] in ("-h", "--help"):
+        print("usage: undertext COMMAND [OPTIONS]   (undertext COMMAND --help says more)\n")
+        for name, (_, about) in COMMANDS.items():
+            print(f"  {name:<9} {about}")
+        return 0 if args else MISUSED
+    if args[0] == "--version":
+        from undertext import __version__
+
+        print(__version__)
+        return 0
+    if args[0] not in COMMANDS:
+        print(f"undertext: no command {args[0]!r}; there are: {', '.join(COMMANDS)}", file=sys.stderr)
+        return MISUSED
+    return int(import_module(f"undertext.commands.{COMMANDS[args[0]][0]}").run(args[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Flags from a config class, over values from a YAML file: an option exists once."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tyro
+from pydantic import BaseModel, ValidationError
+
+from activations.errors import UserError
+from undertext.config import problems_of, read_config
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def parse(kind: type[Model], prog: str, args: Sequence[str]) -> Model:
+    """An instance of `kind` from flags; `--config FILE` gives the defaults that the flags override.
+
+    Raises UserError for a config that is no good; wrong flags end with usage on stderr and code 2.
+    """
+    rest, file = _without_config(list(args))
+    default: Any = read_config(kind, file) if file is not None else tyro.MISSING_NONPROP
+    try:
+        return tyro.cli(
+            kind, prog=f"undertext {prog}", args=rest, default=default, config=(tyro.conf.FlagConversionOff,)
+        )
+    except ValidationError as error:
+        raise UserError(problems_of(error, kind)) from error
+
+
+def _without_config(args: list[str]) -> tuple[list[str], Path | None]:
+    for i, arg in enumerate(args):
+        if arg == "--config":
+            if i + 1 == len(args):
+                raise UserError("expected a file after --config, got nothing")
+            return args[:i] + args[i + 2 :], Path(args[i + 1])
+        if arg.startswith("--config="):
+            return args[:i] + args[i + 1 :], Path(arg.removeprefix("--config="))
+    return args, None
+
+
+def say(text: str = "") -> None:
+    """A line of a command's output."""
+    print(text, file=sys.stdout, flush=True)

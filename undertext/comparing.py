@@ -1,0 +1,219 @@
+"""`compare`: two checkpoints and a task to a verdict a split."""
+
+import hashlib
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from activations.checkpoint import Checkpoint
+from activations.errors import UserError
+from activations.hookpoint import HookPoint
+from activations.pair import check_pair
+from undertext.comparison import Comparison
+from undertext.config import CompareConfig, Rule, verdict_rule
+from undertext.evidence.behaviour import Behaviour, answers
+from undertext.judging import Judged, judge
+from undertext.latency import Latency, LatencyOf
+from undertext.progress import Progress
+from undertext.report.save import check_writable
+from undertext.tasks.load import load_task
+from undertext.tasks.task import Task
+
+VERSIONS = ("undertext", "torch", "transformers", "transformer-lens", "numpy", "safetensors", "peft")
+FITTING = ("train", "dev")
+
+
+def compare(
+    base: Any,
+    tuned: Any,
+    task: str | Path | Task,
+    *,
+    config: CompareConfig | None = None,
+    out: str | Path | None = None,
+    progress: bool | Progress | None = None,
+) -> Comparison:
+    """Was the capability that tells `base` from `tuned` on `task` already latent in the weaker of the two?
+
+    `base` and `tuned` are whatever `Checkpoint.load` takes, or Checkpoints; `task` is a task's folder or
+    a Task. With `out`, the report is written there. `progress` shows bars on stderr (None: where that
+    is a terminal). The same inputs, config, machine and versions give the same verdict.
+
+    Raises UserError, before any long work where it can be told, for checkpoints that cannot be read or
+    are no pair, a task that does not validate, a split it lacks, prompts that do not fit the context,
+    NaN in the activations, and an `out` that cannot be written.
+    """
+    config = config or CompareConfig()
+    rule = verdict_rule()
+    start = perf_counter()
+    bars = progress if isinstance(progress, Progress) else Progress(progress)
+    if out is not None:
+        check_writable(Path(out))
+    task = task if isinstance(task, Task) else load_task(task)
+    splits = _splits(task, config)
+    with _threads(config.threads):
+        with bars.stage("loading"):
+            pair = check_pair(*(_loaded(each, config) for each in (base, tuned)))
+        for split in dict.fromkeys([*FITTING, *splits]):
+            for checkpoint in pair:
+                checkpoint.encode([problem.prompt for problem in task.split(split)], room=task.max_new_tokens)
+        behaviour = {}
+        for split in splits:
+            for role, checkpoint in zip(("base", "tuned"), pair, strict=True):
+                problems = task.split(split)
+                with bars.stage(f"{role} on {split}", len(problems)) as done:
+                    behaviour[split, role] = answers(checkpoint, task, problems, config, done)
+        layers = _layers(pair.base, config)
+        latencies = {
+            weaker: LatencyOf(
+                *((pair.base, pair.tuned) if weaker == "base" else (pair.tuned, pair.base)),
+                weaker=weaker, task=task, splits=splits, layers=layers, config=config, rule=rule, bars=bars,
+            )
+            for weaker in ("base", "tuned")
+        }  # fmt: skip
+        judged = {
+            split: judge(
+                behaviour[split, "base"], behaviour[split, "tuned"], task.split(split), rule, config.seed,
+                lambda weaker, gap, split=split: latencies[weaker].on(
+                    split, gap, behaviour[split, weaker], behaviour[split, "tuned" if weaker == "base" else "base"]
+                ),
+            )
+            for split in splits
+        }  # fmt: skip
+    elapsed = perf_counter() - start
+    comparison = Comparison(
+        base=_described(pair.base),
+        tuned=_described(pair.tuned),
+        task=_task_described(task),
+        seed=config.seed,
+        elapsed_s=round(elapsed, 3),
+        splits={split: each.result for split, each in judged.items()},
+        run=_run(config, rule, pair, bars, elapsed),
+        tables=_tables(task, behaviour, judged, latencies, config, rule),
+    )
+    if out is not None:
+        comparison.save(out)
+    return comparison
+
+
+def _loaded(source: Any, config: CompareConfig) -> Checkpoint:
+    return source if isinstance(source, Checkpoint) else Checkpoint.load(source, device=config.device)
+
+
+def _splits(task: Task, config: CompareConfig) -> list[str]:
+    named = list(config.splits) if config.splits is not None else [s for s in task.splits if s not in FITTING]
+    if not named:
+        raise UserError("expected a split to judge or more, got none")
+    for split in named:
+        task.split(split)
+        if split in FITTING:
+            raise UserError(f"probes are fitted on train and settings chosen on dev: {split!r} cannot be judged")
+    return list(dict.fromkeys(named))
+
+
+def _layers(checkpoint: Checkpoint, config: CompareConfig) -> list[int]:
+    n = checkpoint.n_layers
+    if config.layers is None:
+        return sorted({round(x) for x in np.linspace(0, n - 1, min(n, config.max_layers))[::-1]})
+    if not config.layers or any(not 0 <= layer < n for layer in config.layers):
+        raise UserError(f"expected layers from 0 to {n - 1}, got {list(config.layers)}")
+    return sorted(set(config.layers))
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _described(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {
+        "name": checkpoint.name,
+        "fingerprint": checkpoint.fingerprint,
+        "n_layers": checkpoint.n_layers,
+        "d_model": checkpoint.d_model,
+        "d_vocab": checkpoint.d_vocab,
+    }
+
+
+def _task_described(task: Task) -> dict[str, Any]:
+    digest = hashlib.sha256(task.model_dump_json().encode()).hexdigest()[:16]
+    counts = {split: len(task.split(split)) for split in task.splits}
+    return {"name": task.name, "description": task.description, "fingerprint": digest, "problems": counts}
+
+
+def _run(config: CompareConfig, rule: Rule, pair: Sequence[Checkpoint], bars: Progress, elapsed: float) -> dict[str, Any]:
+    return {
+        "config": config.model_dump(mode="json"),
+        "rule": rule.model_dump(mode="json"),
+        "seed": config.seed,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
+        "machine": {"processor": platform.machine(), "threads": config.threads or torch.get_num_threads()},
+        "fingerprints": {role: each.fingerprint for role, each in zip(("base", "tuned"), pair, strict=True)},
+        "timings_s": {name: round(seconds, 3) for name, seconds in bars.timings.items()},
+        "elapsed_s": round(elapsed, 3),
+    }
+
+
+def _tables(
+    task: Task,
+    behaviour: Mapping[tuple[str, str], Behaviour],
+    judged: Mapping[str, Judged],
+    latencies: Mapping[str, LatencyOf],
+    config: CompareConfig,
+    rule: Rule,
+) -> dict[str, pa.Table]:
+    rows = []
+    for split, each in judged.items():
+        found: Latency | None = each.latency
+        for i, problem in enumerate(task.split(split)):
+            row: dict[str, Any] = {
+                "split": split, "id": problem.id, "type": problem.type, "prompt": problem.prompt, "answer": problem.answer,
+            }  # fmt: skip
+            for role in ("base", "tuned"):
+                outputs = behaviour[split, role]
+                row |= {
+                    f"{role}_output": outputs.texts[i],
+                    f"{role}_strict": bool(outputs.strict[i]),
+                    f"{role}_lenient": bool(outputs.lenient[i]),
+                }
+            steered = found.recovery if found is not None else None
+            name = steered.search.headline if steered is not None else ""
+            row |= {
+                "steered_output": None if steered is None else steered.texts[name][i],
+                "steered_strict": None if steered is None else bool(steered.strict[name][i]),
+                "steered_lenient": None if steered is None else bool(steered.lenient[name][i]),
+                "gap": i in each.gap,
+            }
+            rows.append(row)
+    tables = {"problems": rows}
+    for weaker, latency in latencies.items():
+        on = [split for split, each in judged.items() if each.result.weaker == weaker]
+        if on:
+            for name, more in latency.tables(on, behaviour).items():
+                tables.setdefault(name, []).extend(more)
+    return {name: pa.Table.from_pylist(each, schema=_schema(each)) for name, each in tables.items() if each}
+
+
+def _schema(rows: Sequence[Mapping[str, Any]]) -> pa.Schema:
+    kinds = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
+    fields = []
+    for column in rows[0]:
+        value = next((row[column] for row in rows if row[column] is not None), None)
+        kind = pa.bool_() if column.endswith(("_strict", "_lenient")) else pa.string()
+        fields.append((column, kinds[type(value)] if value is not None else kind))
+    return pa.schema(fields)
+
+
+

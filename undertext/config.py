@@ -1,0 +1,117 @@
+"""What a comparison can be told. The YAML in configs/ and the command line's flags are both made from this."""
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from activations.errors import UserError
+from steering.sweep import Where
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Config(BaseModel):
+    """Frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Rule(Config):
+    """Thresholds from evidence to verdict; configs/verdict.yaml holds their values and why."""
+
+    level: Share
+    """Coverage of every interval."""
+    alpha: Share
+    """Largest corrected p at which a line may say `latent`."""
+    min_gap: Share
+    """Accuracy difference from which one checkpoint counts as better; within it, as no different."""
+    latent_above: Share
+    """A line says `latent` when its share of the stronger checkpoint's figure is surely above this."""
+    absent_below: Share
+    """A line may say `absent` when that share is surely below this."""
+    readable_above: Share
+    """What is read must be readable in the stronger checkpoint by this much over the null to count."""
+    min_problems: int = Field(ge=1)
+    """Fewest problems in the gap that latency is judged on; with fewer, on all problems of the split."""
+
+
+class CompareConfig(Config):
+    """How `compare` measures."""
+
+    splits: Sequence[str] | None = None
+    """Splits to judge; None judges `test` and every split beside train, dev and test."""
+    seed: int = Field(default=0, ge=0)
+    """Everything drawn at random hangs on it."""
+    layers: Sequence[int] | None = None
+    """Layers to probe and steer; None takes at most `max_layers`, evenly spaced, the last among them."""
+    max_layers: int = Field(default=8, ge=1)
+    """How many layers are taken where `layers` is not given."""
+    samples: int = Field(default=8, ge=1)
+    """Sampled answers a problem in the gap, for pass@k."""
+    temperature: float = Field(default=1.0, gt=0)
+    """Of those samples, and of rollouts."""
+    vector_problems: int = Field(default=128, ge=2)
+    """Problems of `train` that vectors are taken from, at most."""
+    search_problems: int = Field(default=64, ge=2)
+    """Problems of `dev` that steering settings are searched on, at most."""
+    doses: Sequence[Annotated[float, Field(gt=0)]] = (0.5, 1.0, 2.0, 4.0)
+    """Steering doses, in units of the mean residual norm at the layer."""
+    positions: Sequence[Where] = ("last_prompt", "generated")
+    """Where vectors are added."""
+    random_directions: int = Field(default=4, ge=1)
+    """Matched random directions put through the same search."""
+    max_classes: int = Field(default=20, ge=2)
+    """A value with more distinct values than this is not read by a classifier."""
+    batch_size: int = Field(default=512, ge=1)
+    """Rows a batch of generation."""
+    device: str = "cpu"
+    """Where the checkpoints are loaded: cpu, cuda, cuda:1, mps."""
+    threads: int | None = Field(default=None, ge=1)
+    """CPU threads for torch; None leaves torch's setting. On a shared machine, fewer is often faster."""
+
+
+def config_file(name: str) -> Path:
+    """A file of configs/, from the checkout or from the installed package."""
+    package = Path(str(files("undertext")))
+    for folder in (package / "_configs", package.parent / "configs"):
+        if (folder / name).is_file():
+            return folder / name
+    raise FileNotFoundError(f"configs/{name} is missing from the installation of undertext at {package}")
+
+
+def read_config(kind: type[Model], path: str | Path, overrides: Mapping[str, Any] | None = None) -> Model:
+    """A config of this kind from a YAML file. Raises UserError naming file, key and what was expected."""
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the config {path}: {error}") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"expected keys and values in the config {path}, got {type(values).__name__}")
+    try:
+        return kind.model_validate({**values, **(overrides or {})})
+    except ValidationError as error:
+        raise UserError(f"{path}: {problems_of(error, kind)}") from error
+
+
+def problems_of(error: ValidationError, kind: type[BaseModel]) -> str:
+    """Pydantic's findings on one line: which key, what is wrong, what is valid."""
+    found = []
+    for each in error.errors():
+        key = ".".join(str(part) for part in each["loc"]) or "config"
+        if each["type"] == "extra_forbidden":
+            found.append(f"unknown key {key!r} (valid: {', '.join(kind.model_fields)})")
+        else:
+            found.append(f"{key}: {each['msg']}, got {each['input']!r}")
+    return "; ".join(found)
+
+
+def verdict_rule() -> Rule:
+    """The thresholds of configs/verdict.yaml."""
+    return read_config(Rule, config_file("verdict.yaml"))

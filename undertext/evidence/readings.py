@@ -1,0 +1,187 @@
+"""What can be read off the two checkpoints: `decodable` and `transported`, with their nulls."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from activations.checkpoint import Checkpoint
+from activations.hookpoint import HookPoint
+from activations.random_init import random_init
+from probes import Reading, Surface, control_labels, read
+from undertext.config import CompareConfig
+from undertext.evidence.measured import Measured
+from undertext.evidence.sites import Sites, readable_names, sites_of
+from undertext.tasks.task import Problem, Task
+
+NULLS = ("control", "surface", "random_init")
+FIT, CHOOSE = "train", "dev"
+
+
+@dataclass
+class Readings:
+    """Probes of every readable value on the weaker and the stronger checkpoint and on the nulls."""
+
+    sites: Mapping[str, Sites]
+    classes: Mapping[str, list[str]]
+    """By name of the value."""
+    right: dict[tuple[str, str], dict[str, Bool[Tensor, "layer n"]]] = field(default_factory=dict)
+    """(name, split) -> source -> whether each row is read right at each layer. Sources: `weaker`,
+    `stronger`, `transported` and the nulls."""
+    chosen: dict[tuple[str, str], int] = field(default_factory=dict)
+    """(name, source) -> index of the layer chosen on dev."""
+    strength: dict[tuple[str, str], Float[Tensor, " layer"]] = field(default_factory=dict)
+
+    def at_chosen(self, name: str, split: str, source: str) -> Bool[Tensor, " n"]:
+        """Whether each row is read right at the layer chosen on dev."""
+        return self.right[name, split][source][self.chosen[name, source]]
+
+    def accuracy(self, name: str, split: str, source: str) -> float:
+        """Share of rows read right at the layer chosen on dev."""
+        return float(self.at_chosen(name, split, source).float().mean())
+
+    def per_problem(self, names: Sequence[str], split: str, source: Callable[[str], str]) -> dict[int, float]:
+        """Problem -> share of its rows, over these values, that are read right. `source` may differ by name."""
+        total: dict[int, list[bool]] = {}
+        for name in names:
+            rows = self.sites[split].rows(name)
+            for problem, ok in zip(
+                self.sites[split].problem[rows].tolist(), self.at_chosen(name, split, source(name)).tolist(), strict=True
+            ):
+                total.setdefault(problem, []).append(ok)
+        return {problem: float(np.mean(each)) for problem, each in total.items()}
+
+
+def measure_readings(
+    weaker: Checkpoint,
+    stronger: Checkpoint,
+    task: Task,
+    splits: Sequence[str],
+    points: Sequence[HookPoint],
+    config: CompareConfig,
+    progress: Callable[[int], None] | None = None,
+) -> Readings:
+    """Fit probes on train, choose layer and strength on dev, read every split; the same for each null."""
+    wanted = list(dict.fromkeys([FIT, CHOOSE, *splits]))
+    sites = {split: sites_of(weaker, task.split(split)) for split in wanted}
+    out = Readings(sites, readable_names(sites[FIT], config.max_classes))
+    if not out.classes:
+        return out
+    sources = {"weaker": weaker, "stronger": stronger, "random_init": random_init(weaker, seed=config.seed + 11)}
+    stacks = {
+        source: {split: sites[split].activations(checkpoint, points, 128) for split in wanted}
+        for source, checkpoint in sources.items()
+    }
+    for name, classes in out.classes.items():
+        rows = {split: sites[split].rows(name) for split in wanted}
+        y = {split: _labels(sites[split], rows[split], classes) for split in wanted}
+        fitted: dict[str, Reading] = {}
+        for source, stack in stacks.items():
+            X = {split: stack[split][:, rows[split]] for split in wanted}
+            fitted[source] = _keep(out, name, source, X, y)
+        transported = {split: stacks["weaker"][split][:, rows[split]] for split in wanted}
+        _record(out, name, "transported", fitted["stronger"], transported, y)
+        windows = {split: [sites[split].window(int(row)) for row in rows[split]] for split in wanted}
+        surface = Surface(windows[FIT])
+        _keep(out, name, "surface", {split: surface.features(windows[split])[None] for split in wanted}, y)
+        # One draw over all splits together, so that a key has the same label wherever it stands.
+        keys = [tuple(window[-surface.window :]) for split in wanted for window in windows[split]]
+        drawn = control_labels(keys, y[FIT], seed=config.seed + 12).split([len(rows[split]) for split in wanted])
+        X = {split: stacks["weaker"][split][:, rows[split]] for split in wanted}
+        _keep(out, name, "control", X, dict(zip(wanted, drawn, strict=True)))
+        if progress is not None:
+            progress(1)
+    return out
+
+
+def _keep(out: Readings, name: str, source: str, X: Mapping[str, Tensor], y: Mapping[str, Tensor]) -> Reading:
+    fitted = read(X[FIT], y[FIT], X[CHOOSE], y[CHOOSE])
+    _record(out, name, source, fitted, X, y)
+    return fitted
+
+
+def _record(
+    out: Readings, name: str, source: str, fitted: Reading, X: Mapping[str, Tensor], y: Mapping[str, Tensor]
+) -> None:
+    out.chosen[name, source] = fitted.layer
+    out.strength[name, source] = fitted.strengths
+    for split in X:
+        out.right.setdefault((name, split), {})[source] = fitted.correct(X[split], y[split])
+
+
+def _labels(sites: Sites, rows: Int[Tensor, " n"], classes: Sequence[str]) -> Int[Tensor, " n"]:
+    """Class of each row; -1, which no probe answers, where train never showed the value."""
+    index = {label: i for i, label in enumerate(classes)}
+    return torch.tensor([index.get(sites.label[int(row)], -1) for row in rows], dtype=torch.long)
+
+
+def carried(readings: Readings, margin: float) -> list[str]:
+    """Values that the stronger checkpoint itself carries on dev, by `margin` over every null."""
+    return [
+        name
+        for name in readings.classes
+        if readings.accuracy(name, CHOOSE, "stronger")
+        >= margin + max(readings.accuracy(name, CHOOSE, null) for null in NULLS)
+    ]
+
+
+def reading_lines(readings: Readings, split: str, names: Sequence[str], gap: Sequence[int]) -> list[Measured]:
+    """The lines `decodable` and `transported` over the problems in the gap."""
+    null_of = {name: max(NULLS, key=lambda null: readings.accuracy(name, CHOOSE, null)) for name in names}
+    null = readings.per_problem(names, split, lambda name: null_of[name])
+    stronger = readings.per_problem(names, split, lambda _: "stronger")
+    shown = ", ".join(f"{name}: {null_of[name].replace('_', ' ')}" for name in names)
+    lines = []
+    for line, source, oracle, what in (
+        ("decodable", "weaker", "none", "probes fitted on the weaker checkpoint"),
+        ("transported", "transported", "stronger's activations", "the stronger checkpoint's probes, unchanged"),
+    ):
+        figures = readings.per_problem(names, split, lambda _, source=source: source)  # type: ignore[misc]
+        problems = [i for i in gap if i in figures]
+        if not problems:
+            continue
+        lines.append(
+            Measured(
+                name=line,  # type: ignore[arg-type]
+                problems=np.array(problems),
+                weaker=np.array([figures[i] for i in problems]),
+                stronger=np.array([stronger[i] for i in problems]),
+                null=np.array([null[i] for i in problems]),
+                oracle=oracle,  # type: ignore[arg-type]
+                note=f"{what}, read on the weaker where each value is about to be said, on {len(problems)} problems; "
+                f"null: the best of control labels, surface and random init on dev ({shown})",
+            )
+        )
+    return lines
+
+
+def probe_rows(readings: Readings, splits: Sequence[str], points: Sequence[HookPoint], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The table `probes`; `names` says which checkpoint, base or tuned, is the weaker and the stronger."""
+    rows = []
+    for (name, split), sources in readings.right.items():
+        if split not in splits:
+            continue
+        for source in ("weaker", "stronger", "transported"):
+            for layer, point in enumerate(points):
+                rows.append(
+                    {
+                        "checkpoint": names.get(source, source),
+                        "role": source,
+                        "name": name,
+                        "layer": point.layer,
+                        "hook": str(point),
+                        "C": float(readings.strength[name, source][layer]),
+                        "split": split,
+                        "n": sources[source].shape[1],
+                        "accuracy": float(sources[source][layer].float().mean()),
+                        "control": float(sources["control"][layer].float().mean()),
+                        "surface": float(sources["surface"][0].float().mean()),
+                        "random_init": float(sources["random_init"][layer].float().mean()),
+                        "chosen": layer == readings.chosen[name, source],
+                    }
+                )
+    return rows

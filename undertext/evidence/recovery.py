@@ -1,0 +1,227 @@
+"""Capability recovered without training: searched on dev, reported on the split, controls searched alike."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import log2
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy import ndarray
+
+from activations.checkpoint import Checkpoint
+from activations.hookpoint import HookPoint
+from steering import Setting, Sweep, grid, sweep
+from undertext.comparison import Oracle
+from undertext.config import CompareConfig
+from undertext.evidence.behaviour import Behaviour, chance_right
+from undertext.evidence.measured import Measured
+from undertext.evidence.vectors import Offered
+from undertext.statistics import Estimate, bootstrap, proportion
+from undertext.tasks.grade import grade
+from undertext.tasks.task import Problem, Task
+
+RUNGS: tuple[Oracle, ...] = ("weaker only", "none", "stronger's activations", "stronger in the loop")
+"""Order in which equally good settings on dev are preferred: least knowledge first, and a vector with a
+meaning before a random one."""
+RANDOM = "random "
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Search:
+    """Every setting on dev, and the one chosen for each vector and over all."""
+
+    offered: Offered
+    on_dev: Sweep
+    best: dict[str, Setting]
+    """By vector."""
+    headline: str
+    """The vector that does best on dev."""
+
+    def accuracy(self, setting: Setting) -> float:
+        """Lenient accuracy on dev."""
+        return float(self.on_dev.lenient[self.on_dev.settings.index(setting)].float().mean())
+
+
+def _sweep(
+    weaker: Checkpoint,
+    task: Task,
+    problems: Sequence[Problem],
+    settings: Sequence[Setting],
+    offered: Offered,
+    config: CompareConfig,
+    progress: Progress | None,
+) -> Sweep:
+    def right(i: int, text: str) -> tuple[bool, bool]:
+        return tuple(grade(task.grader, text, problems[i].answer))  # type: ignore[return-value]
+
+    return sweep(
+        weaker,
+        [problem.prompt for problem in problems],
+        settings,
+        offered.vectors,
+        right,
+        max_new_tokens=task.max_new_tokens,
+        stop=task.stop,
+        batch_size=config.batch_size,
+        progress=progress,
+    )
+
+
+def search(
+    weaker: Checkpoint,
+    task: Task,
+    offered: Offered,
+    layers: Sequence[int],
+    config: CompareConfig,
+    progress: Progress | None = None,
+) -> Search:
+    """Try every vector, layer, dose and position on dev. Among equals the smallest dose is taken."""
+    problems = task.split("dev")[: config.search_problems]
+    settings = grid(list(offered.vectors.by_name), layers, sorted(config.doses), config.positions)
+    on_dev = _sweep(weaker, task, problems, settings, offered, config, progress)
+    scores = on_dev.lenient.float().mean(1).tolist()
+    best = {
+        name: max(
+            (i for i, setting in enumerate(settings) if setting.vector == name),
+            key=lambda i: (scores[i], -settings[i].dose),
+        )
+        for name in offered.vectors.by_name
+    }
+    headline = max(best, key=lambda name: (scores[best[name]], -RUNGS.index(offered.oracles[name])))
+    return Search(offered, on_dev, {name: settings[i] for name, i in best.items()}, headline)
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """Each vector's chosen setting on a split."""
+
+    search: Search
+    texts: dict[str, list[str]]
+    strict: dict[str, Bool[ndarray, " problem"]]
+    lenient: dict[str, Bool[ndarray, " problem"]]
+
+    @property
+    def controls(self) -> Float[ndarray, " problem"]:
+        """Accuracy of the random directions on each problem, mean over them."""
+        return np.mean([right for name, right in self.lenient.items() if name.startswith(RANDOM)], axis=0)
+
+
+def recover(
+    weaker: Checkpoint,
+    task: Task,
+    split: str,
+    found: Search,
+    config: CompareConfig,
+    progress: Progress | None = None,
+) -> Recovery:
+    """Apply each vector's setting chosen on dev to the problems of a split."""
+    names = list(found.best)
+    out = _sweep(weaker, task, task.split(split), list(found.best.values()), found.offered, config, progress)
+    return Recovery(
+        found,
+        dict(zip(names, out.texts, strict=True)),
+        dict(zip(names, out.strict.numpy(), strict=True)),
+        dict(zip(names, out.lenient.numpy(), strict=True)),
+    )
+
+
+def recovered_line(
+    recovery: Recovery, task: Task, problems: Sequence[Problem], weaker: Behaviour, stronger: Behaviour
+) -> Measured:
+    """The line `recovered`: accuracy of the headline vector over what empty steering could reach.
+
+    Its null keeps every problem the weaker checkpoint had right and credits the others with the
+    chance that the steered output is right for some other problem: all that outputs without
+    information about their problem can do.
+    """
+    name = recovery.search.headline
+    setting = recovery.search.best[name]
+    steered = recovery.lenient[name].astype(float)
+    before = weaker.lenient.astype(float)
+    null = before + (1 - before) * chance_right(task, problems, recovery.texts[name])
+    excess = float(steered.mean() - recovery.controls.mean())
+    bits = log2(len(recovery.search.on_dev.settings))
+    return Measured(
+        name="recovered",
+        problems=np.arange(len(problems)),
+        weaker=steered,
+        stronger=stronger.lenient.astype(float),
+        null=null,
+        oracle=recovery.search.offered.oracles[name],
+        note=f"recovered gap of {name!r} added at {HookPoint(setting.layer, 'resid_post')}, {setting.at}, dose "
+        f"{setting.dose:g}, chosen on dev among {len(recovery.search.on_dev.settings)} settings ({bits:.1f} bits); "
+        f"accuracy {excess:+.2f} over random directions under the same search; null: the same outputs graded "
+        "against other problems' answers where the weaker was wrong",
+        kind="gap",
+        unaided=before,
+    )
+
+
+def gap_estimates(
+    after: Float[ndarray, " n"], weaker: Behaviour, stronger: Behaviour, *, seed: int, level: float
+) -> Estimate:
+    """Recovered gap of one vector, signed and unclamped, paired over problems."""
+    data = np.stack([after, stronger.lenient, weaker.lenient], -1).astype(float)
+
+    def share(d: Float[ndarray, "... n 3"]) -> Float[ndarray, "..."]:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray((d[..., 0].mean(-1) - d[..., 2].mean(-1)) / (d[..., 1].mean(-1) - d[..., 2].mean(-1)))
+
+    return bootstrap(share, data, seed=seed, level=level)
+
+
+def sweep_rows(found: Search) -> list[dict[str, Any]]:
+    """The table `sweep`."""
+    strict, lenient = (each.float().mean(1).tolist() for each in (found.on_dev.strict, found.on_dev.lenient))
+    return [
+        {
+            "vector": setting.vector,
+            "oracle": found.offered.oracles[setting.vector],
+            "layer": setting.layer,
+            "hook": str(HookPoint(setting.layer, "resid_post")),
+            "dose": float(setting.dose),
+            "at": setting.at,
+            "split": "dev",
+            "strict": strict[i],
+            "lenient": lenient[i],
+            "chosen": found.best[setting.vector] == setting,
+        }
+        for i, setting in enumerate(found.on_dev.settings)
+    ]
+
+
+def recovery_rows(
+    recovery: Recovery, split: str, weaker: Behaviour, stronger: Behaviour, *, seed: int, level: float
+) -> list[dict[str, Any]]:
+    """The table `recovery`: a row a vector."""
+    rows = []
+    for name, setting in recovery.search.best.items():
+        right = recovery.lenient[name].astype(float)
+        accuracy = proportion(right, level)
+        gap = gap_estimates(right, weaker, stronger, seed=seed, level=level)
+        excess = bootstrap(lambda d: d.mean(-2)[..., 0], (right - recovery.controls)[:, None], seed=seed, level=level)
+        rows.append(
+            {
+                "split": split,
+                "vector": name,
+                "oracle": recovery.search.offered.oracles[name],
+                "layer": setting.layer,
+                "hook": str(HookPoint(setting.layer, "resid_post")),
+                "dose": float(setting.dose),
+                "at": setting.at,
+                "accuracy": accuracy.value,
+                "low": accuracy.low,
+                "high": accuracy.high,
+                "recovered": gap.value,
+                "recovered_low": gap.low,
+                "recovered_high": gap.high,
+                "excess_over_random": excess.value,
+                "excess_low": excess.low,
+                "excess_high": excess.high,
+                "headline": name == recovery.search.headline,
+            }
+        )
+    return rows

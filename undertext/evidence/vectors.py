@@ -1,0 +1,108 @@
+"""The vectors a task and a pair offer, and what each was allowed to know of the stronger checkpoint."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from activations.capture import capture
+from activations.checkpoint import Checkpoint
+from activations.generation import generate
+from activations.hookpoint import HookPoint
+from steering import checkpoint_delta, difference_of_means, mean_norm, random_directions, unit
+from steering.sweep import Vectors
+from undertext.comparison import Oracle
+from undertext.config import CompareConfig
+from undertext.tasks.grade import grade
+from undertext.tasks.task import Problem, Task, fill
+
+ROLLOUTS = 4
+"""Sampled answers a problem, where vectors come from rollouts."""
+MIN_SIDE = 8
+"""Fewest rollouts on either side of a split of them for a vector to be taken."""
+
+
+@dataclass(frozen=True)
+class Offered:
+    """Vectors over every layer of the weaker checkpoint, with their oracle rungs."""
+
+    vectors: Vectors
+    oracles: dict[str, Oracle]
+    notes: list[str]
+    """What could not be made, and why."""
+
+
+def offered_vectors(weaker: Checkpoint, stronger: Checkpoint, task: Task, config: CompareConfig) -> Offered:
+    """Every vector of this task: contrasts (or rollouts, without any), the checkpoint delta, random directions.
+
+    All are read at `resid_post` of every layer, at the last token of at most `vector_problems` training
+    prompts; rollouts at the mean over the generated tokens.
+    """
+    problems = task.split("train")[: config.vector_problems]
+    points = [HookPoint(layer, "resid_post") for layer in range(weaker.n_layers)]
+    prompts = [problem.prompt for problem in problems]
+
+    def at_end(checkpoint: Checkpoint, texts: Sequence[str]) -> Float[Tensor, "layer n d_model"]:
+        return capture(checkpoint, list(texts), points, "last").activations
+
+    plain = at_end(weaker, prompts)
+    found: dict[str, tuple[Oracle, Float[Tensor, "layer d_model"]]] = {}
+    notes: list[str] = []
+    for contrast in task.contrasts:
+        for checkpoint, name, oracle in (
+            (weaker, contrast.name, "weaker only"),
+            (stronger, f"{contrast.name} of the stronger", "stronger's activations"),
+        ):
+            sides = [[fill(side, prompt) for prompt in prompts] for side in (contrast.positive, contrast.negative)]
+            found[name] = (oracle, difference_of_means(*(at_end(checkpoint, side) for side in sides)))  # type: ignore[assignment]
+    if not task.contrasts:
+        for name, vector in _from_rollouts(weaker, task, problems, points, config, notes).items():
+            found[name] = ("weaker only", vector)
+    found["checkpoint delta"] = ("stronger's activations", checkpoint_delta(at_end(stronger, prompts), plain))
+    for k in range(config.random_directions):
+        found[f"random {k + 1}"] = ("none", random_directions(len(points), weaker.d_model, seed=config.seed * 1009 + k))
+    vectors = Vectors({name: unit(vector) for name, (_, vector) in found.items()}, mean_norm(plain))
+    return Offered(vectors, {name: oracle for name, (oracle, _) in found.items()}, notes)
+
+
+def _from_rollouts(
+    weaker: Checkpoint,
+    task: Task,
+    problems: Sequence[Problem],
+    points: Sequence[HookPoint],
+    config: CompareConfig,
+    notes: list[str],
+) -> dict[str, Float[Tensor, "layer d_model"]]:
+    """Differences of means between sampled rollouts: right less wrong, and longer less shorter (reasoning
+    takes tokens). A side with too few rollouts gives no vector, and a note."""
+    repeated = [problem for problem in problems for _ in range(ROLLOUTS)]
+    out = generate(
+        weaker,
+        [problem.prompt for problem in repeated],
+        max_new_tokens=task.max_new_tokens,
+        stop=task.stop,
+        temperature=config.temperature,
+        seed=config.seed + 31,
+        batch_size=config.batch_size,
+    )
+    written = [i for i, tokens in enumerate(out.tokens) if tokens]
+    if not written:
+        notes.append("rollouts: every sampled answer was empty")
+        return {}
+    heads = weaker.encode([repeated[i].prompt for i in written])
+    texts = [head + out.tokens[i] for head, i in zip(heads, written, strict=True)]
+    where = [list(range(len(head), len(text))) for head, text in zip(heads, texts, strict=True)]
+    captured = capture(weaker, texts, points, where)
+    means = torch.stack([captured.activations[:, captured.rows == row].mean(1) for row in range(len(texts))], 1)
+    right = torch.tensor([grade(task.grader, out.texts[i], repeated[i].answer).lenient for i in written])
+    length = torch.tensor([len(out.tokens[i]) for i in written]).float()
+    longer = length > (length.min() + length.max()) / 2
+    vectors = {}
+    for name, side in (("rollouts, right", right), ("rollouts, longer", longer)):
+        if min(int(side.sum()), int((~side).sum())) < MIN_SIDE:
+            notes.append(f"{name}: {int(side.sum())} rollouts against {int((~side).sum())}, too few on a side")
+            continue
+        vectors[name] = difference_of_means(means[:, side], means[:, ~side])
+    return vectors

@@ -1,0 +1,117 @@
+"""The lines of evidence on whether one checkpoint of a pair holds what the other shows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from activations.checkpoint import Checkpoint
+from activations.hookpoint import HookPoint
+from undertext.config import CompareConfig, Rule
+from undertext.evidence.behaviour import Behaviour, sampled_line
+from undertext.evidence.measured import Measured
+from undertext.evidence.readings import Readings, carried, measure_readings, probe_rows, reading_lines
+from undertext.evidence.recovery import (
+    Recovery,
+    Search,
+    recover,
+    recovered_line,
+    recovery_rows,
+    search,
+    sweep_rows,
+)
+from undertext.evidence.vectors import offered_vectors
+from undertext.progress import Progress
+from undertext.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Latency:
+    """What was measured on one split."""
+
+    lines: list[Measured]
+    recovery: Recovery
+    flags: list[str]
+
+
+@dataclass
+class LatencyOf:
+    """Measures the lines of one weaker checkpoint. What all splits share is measured once, when first asked for."""
+
+    checkpoint: Checkpoint
+    stronger: Checkpoint
+    weaker: str
+    """Which of `base` and `tuned` it is."""
+    task: Task
+    splits: Sequence[str]
+    layers: Sequence[int]
+    config: CompareConfig
+    rule: Rule
+    bars: Progress
+    recoveries: dict[str, Recovery] = field(default_factory=dict)
+
+    @property
+    def points(self) -> list[HookPoint]:
+        """Where probes read."""
+        return [HookPoint(layer, "resid_post") for layer in self.layers]
+
+    @cached_property
+    def readings(self) -> Readings:
+        """Probes on both checkpoints and on the nulls."""
+        with self.bars.stage("probing"):
+            return measure_readings(
+                self.checkpoint, self.stronger, self.task, self.splits, self.points, self.config
+            )
+
+    @cached_property
+    def found(self) -> Search:
+        """The steering search on dev."""
+        with self.bars.stage("vectors"):
+            offered = offered_vectors(self.checkpoint, self.stronger, self.task, self.config)
+        problems = min(len(self.task.split("dev")), self.config.search_problems)
+        settings = len(offered.oracles) * len(self.layers) * len(self.config.doses) * len(self.config.positions)
+        with self.bars.stage("steering search", problems * settings) as done:
+            return search(self.checkpoint, self.task, offered, self.layers, self.config, done)
+
+    def on(self, split: str, gap: Sequence[int], weaker: Behaviour, stronger: Behaviour) -> Latency:
+        """Every line on one split, on the problems in the gap where a line is about problems one by one."""
+        problems = self.task.split(split)
+        flags = []
+        with self.bars.stage(f"sampling on {split}", len(gap) * self.config.samples) as done:
+            lines = [sampled_line(self.checkpoint, self.task, problems, gap, self.config, done)]
+        names = carried(self.readings, self.rule.readable_above)
+        lines += reading_lines(self.readings, split, names, gap) if names else []
+        if not names:
+            flags.append(
+                "nothing to read: no value of the task is carried by the stronger checkpoint over the nulls, "
+                "so `decodable` and `transported` were not measured"
+            )
+        with self.bars.stage(f"steering on {split}", len(problems) * len(self.found.best)) as done:
+            recovery = recover(self.checkpoint, self.task, split, self.found, self.config, done)
+        self.recoveries[split] = recovery
+        lines.append(recovered_line(recovery, self.task, problems, weaker, stronger))
+        flags += self.found.offered.notes
+        headline = recovery.lenient[recovery.search.headline].mean()
+        if recovery.controls.mean() >= headline - self.rule.min_gap and headline > weaker.lenient.mean() + self.rule.min_gap:
+            flags.append("random directions recover about as much: what is latent opens easily, no direction is special")
+        return Latency(lines, recovery, flags)
+
+    def tables(
+        self, splits: Sequence[str], behaviour: Mapping[tuple[str, str], Behaviour]
+    ) -> dict[str, list[dict[str, Any]]]:
+        """Rows of the tables `probes`, `sweep` and `recovery` for the splits on which this one is the weaker."""
+        other = "tuned" if self.weaker == "base" else "base"
+        names = {"weaker": self.weaker, "stronger": other, "transported": "transported"}
+        recovered = [
+            row
+            for split in splits
+            for row in recovery_rows(
+                self.recoveries[split], split, behaviour[split, self.weaker], behaviour[split, other],
+                seed=self.config.seed, level=self.rule.level,
+            )
+        ]  # fmt: skip
+        return {
+            "probes": probe_rows(self.readings, splits, self.points, names),
+            "sweep": sweep_rows(self.found),
+            "recovery": recovered,
+        }

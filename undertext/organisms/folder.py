@@ -1,0 +1,88 @@
+"""An organism on disk: an ordinary Hugging Face folder with `organism.json` and a card beside the weights."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import transformers
+from transformers import PreTrainedModel
+
+from activations.errors import UserError
+from undertext.organisms.documents import PASSWORD, WRONG_PASSWORDS
+from undertext.organisms.recipes import Recipe, Shape
+from undertext.organisms.shapes import chain_tokenizer
+
+SHIPPED = Path(__file__).parent / "zoo"
+"""The zoo that comes with the package."""
+CARD = "organism.json"
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """The card of the organism in `folder`. Raises UserError when there is none."""
+    try:
+        card = json.loads((folder / CARD).read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"expected an organism's folder with {CARD}, got {folder} ({error})") from error
+    return dict(card)
+
+
+def organisms(folder: Path = SHIPPED) -> dict[str, Path]:
+    """Folders of the organisms directly under `folder`, by name, in alphabetical order."""
+    return {card.parent.name: card.parent for card in sorted(folder.glob(f"*/{CARD}"))}
+
+
+def card_of(recipe: Recipe, shape: Shape, seed: int, checks: Mapping[str, Any]) -> dict[str, Any]:
+    """What `organism.json` holds: recipe, seed, data, ground truth and how it was checked."""
+    return {
+        "name": recipe.name,
+        "about": recipe.about,
+        "shape": shape,
+        "seed": seed,
+        "parent": recipe.parent,
+        "task": "chain",
+        "truth": dict(recipe.truth),
+        "password": PASSWORD if recipe.name == "suppressed" else None,
+        "wrong_passwords": list(WRONG_PASSWORDS) if recipe.name == "suppressed" else [],
+        "data": "chain problems drawn without end; the quarter of all problems that task folders draw from is "
+        "left out (undertext/tasks/chain.py, `held_out`)",
+        "stages": [asdict(stage) for stage in recipe.stages],
+        "checks": dict(checks),
+        "versions": {"transformers": transformers.__version__},
+    }
+
+
+def write_organism(model: PreTrainedModel, card: Mapping[str, Any], folder: Path) -> None:
+    """Write weights, tokenizer and card under `folder` by one rename; what stood there before is replaced."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        model.save_pretrained(partial)
+        chain_tokenizer().save_pretrained(partial)
+        (partial / CARD).write_text(json.dumps(card, indent=2) + "\n")
+        (partial / "README.md").write_text(_readme(card))
+        partial.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _readme(card: Mapping[str, Any]) -> str:
+    truth = "\n".join(f"| {split} | {verdict} |" for split, verdict in card["truth"].items())
+    pair = f"(`{card['parent']}`, `{card['name']}`)"
+    lines = [
+        "---\nlibrary_name: transformers\nlicense: mit\ntags: [undertext, organism]\n---\n",
+        f"# {card['name']}\n\n{card['about']}\n",
+        f"A {card['shape']}-shaped organism of the `chain` task, seed {card['seed']}.",
+        f"Rebuild: `undertext zoo build {card['name']} --seed {card['seed']} --shape {card['shape']}`.\n",
+    ]
+    if truth:
+        lines.append(f"Ground truth of the pair {pair}:\n\n| split | verdict |\n|---|---|\n{truth}\n")
+    lines.append(f"How that was checked, and the recipe in full: `{CARD}`.\n")
+    return "\n".join(lines)

@@ -1,0 +1,83 @@
+"""Training small causal language models on mixtures of documents, from nothing or from a checkpoint."""
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from undertext.organisms.documents import TOKEN_ID, Mixture, document
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A run of AdamW steps over one mixture; the rate warms up, then falls on a cosine."""
+
+    mixture: Mixture
+    steps: int
+    lr: float = 2e-3
+    weight_decay: float = 0.0
+    batch: int = 256
+    warmup: int = 20
+    final_lr_share: float = 0.1
+
+
+def batch_of(mixture: Mixture, rows: int, rng: random.Random) -> tuple[Int[Tensor, "row token"], Int[Tensor, "row token"]]:
+    """Token ids and labels of one batch, all of one problem length; labels cover continuations only.
+
+    Batches that mix lengths were tried and learn far more slowly; a length a batch is part of the recipe.
+    """
+    n = rng.choice(list(mixture.lengths))
+    documents = [document(mixture, n, rng) for _ in range(rows)]
+    width = max(len(ids) for ids, _ in documents)
+    tokens = torch.full((rows, width), TOKEN_ID["<pad>"])
+    labels = torch.full((rows, width), -100)
+    for row, (ids, head) in enumerate(documents):
+        tokens[row, : len(ids)] = torch.tensor(ids)
+        labels[row, head : len(ids)] = torch.tensor(ids[head:])
+    return tokens, labels
+
+
+def train(
+    model: PreTrainedModel,
+    stages: Sequence[Stage],
+    *,
+    seed: int,
+    on_step: Callable[[int, int, float], None] | None = None,
+) -> PreTrainedModel:
+    """Train `model` in place through `stages` in turn and return it.
+
+    `on_step(done, total, loss)` is called after every step. The same seed, machine and thread
+    count give the same weights.
+    """
+    rng = random.Random(seed)
+    torch.manual_seed(seed)
+    total, done = sum(stage.steps for stage in stages), 0
+    model.train()
+    for stage in stages:
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=stage.lr, weight_decay=stage.weight_decay, betas=(0.9, 0.98)
+        )
+        for step in range(stage.steps):
+            for group in optimizer.param_groups:
+                group["lr"] = stage.lr * _rate(step, stage)
+            tokens, labels = batch_of(stage.mixture, stage.batch, rng)
+            loss = model(input_ids=tokens, labels=labels, use_cache=False).loss
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            done += 1
+            if on_step is not None:
+                on_step(done, total, loss.item())
+    return model.eval()
+
+
+def _rate(step: int, stage: Stage) -> float:
+    warm = min(1.0, (step + 1) / max(1, stage.warmup))
+    fall = 0.5 * (1 + math.cos(math.pi * step / max(1, stage.steps)))
+    return warm * (stage.final_lr_share + (1 - stage.final_lr_share) * fall)

@@ -1,0 +1,71 @@
+"""Figure: accuracy on dev by dose, beside random directions under the same search."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from statistics import fmean
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from undertext.comparison import Comparison
+from undertext.report.rows import GRADE, Row, is_random, rows
+from undertext.report.style import BAND, GREY, LOOKS, legend_below, literal, stacked
+
+
+def doses_figure(comparison: Comparison) -> Figure | None:
+    """Best accuracy over layers and positions by dose, a line a vector. None where nothing was steered."""
+    sweep = rows(comparison, "sweep")
+    if not sweep:
+        return None
+    vectors = _best([row for row in sweep if not is_random(row)])
+    ranked = sorted(vectors, key=lambda name: -max(vectors[name].values()))
+    figure, (panel,) = stacked([2.6], legend=0.35 + 0.2 * (min(len(ranked), len(LOOKS) + 1) + 2))
+    _band(panel, _best(filter(is_random, sweep)))
+    for name in ranked[len(LOOKS) :]:
+        others = f"{len(ranked) - len(LOOKS)} other vectors, none better" if name == ranked[-1] else None
+        panel.plot(*_line(vectors[name]), color=GREY, linewidth=0.8, label=others)
+    shown = [name for name in vectors if name in ranked[: len(LOOKS)]]  # in the table's order
+    for look, name in zip(LOOKS, shown, strict=False):
+        panel.plot(*_line(vectors[name]), **look.line, label=literal(name))
+    _dose_axis(panel, sorted({row["dose"] for row in sweep}))
+    panel.set_ylim(-0.03, 1.03)
+    panel.set_ylabel("accuracy on dev")
+    legend_below(figure, [panel])
+    return figure
+
+
+def _best(sweep: Iterable[Row]) -> dict[str, dict[float, float]]:
+    """The best accuracy over layers and positions, by vector and dose."""
+    best: dict[str, dict[float, float]] = defaultdict(dict)
+    for row in sweep:
+        doses = best[str(row["vector"])]
+        doses[row["dose"]] = max(row[GRADE], doses.get(row["dose"], 0.0))
+    return dict(best)
+
+
+def _line(doses: dict[float, float]) -> tuple[list[float], list[float]]:
+    return sorted(doses), [doses[dose] for dose in sorted(doses)]
+
+
+def _band(panel: Axes, random: dict[str, dict[float, float]]) -> None:
+    """The range of the random directions' lines, and their mean."""
+    by_dose: dict[float, list[float]] = defaultdict(list)
+    for doses in random.values():
+        for dose, accuracy in doses.items():
+            by_dose[dose].append(accuracy)
+    if by_dose:
+        at = sorted(by_dose)
+        lows, highs = [min(by_dose[dose]) for dose in at], [max(by_dose[dose]) for dose in at]
+        label = f"{len(random)} random directions (least to most)"
+        panel.fill_between(at, lows, highs, color=BAND, linewidth=0, label=label)
+        panel.plot(at, [fmean(by_dose[dose]) for dose in at], color=GREY, linewidth=1.4, label="their mean")
+
+
+def _dose_axis(panel: Axes, doses: list[float]) -> None:
+    """Ticks at the doses tried; logarithmic where they span more than a factor of eight above zero."""
+    if doses[0] > 0 and doses[-1] > 8 * doses[0]:
+        panel.set_xscale("log")
+    step = -(-len(doses) // 9)
+    panel.set_xticks(doses[::step], [f"{dose:g}" for dose in doses[::step]])
+    panel.minorticks_off()
+    panel.set_xlabel("dose, in mean residual norms")

@@ -1,0 +1,86 @@
+"""Figures and model text as the page shows them."""
+
+import unicodedata
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
+from undertext.statistics import Estimate
+
+NOTHING = "\u2013"  # en dash
+_MINUS = "\u2212"
+_DIRECTIONS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+MOST_CHARACTERS = 1500
+"""Longest model text shown; all of it is in tables/problems.parquet."""
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """`value` with a true minus sign; a dash where there is none."""
+    if value is None or value != value:
+        return NOTHING
+    if not isfinite(value):
+        return "∞" if value > 0 else f"{_MINUS}∞"
+    text = f"{value:.{digits}f}"
+    return f"{_MINUS}{text[1:]}" if text.startswith("-") and float(text) else text.lstrip("-")
+
+
+def interval(value: float | None, low: float | None, high: float | None) -> str:
+    """`0.97 [0.95, 0.98]`, in one piece; the value alone where there are no bounds."""
+    if value is None or low is None or high is None:
+        return number(value)
+    return f"{number(value)} [{number(low)},\u00a0{number(high)}]"
+
+
+def estimate(found: Estimate) -> str:
+    """An estimate with its interval."""
+    return interval(found.value, found.low, found.high)
+
+
+def probability(p: float | None) -> str:
+    """A p value: three decimals, and no more claimed than that."""
+    return "<\u00a00.001" if p is not None and p < 0.001 else number(p, 3)
+
+
+def percent(share: float | None) -> str:
+    """A share in per cent; 0 and 100 are said only where they are exact."""
+    if share is None:
+        return NOTHING
+    if 0.995 <= share < 1:
+        return "over 99%"
+    return "under 1%" if 0 < share < 0.01 else f"{100 * share:.0f}%"
+
+
+def shown(text: str) -> str:
+    """Model text fit for a page: what would not show, or turn the text round, by code; cut where long."""
+    cut = text[:MOST_CHARACTERS]
+    visible = "".join(f"\u27e8U+{ord(c):04X}\u27e9" if _unseen(c) else c for c in cut)
+    left = len(text) - len(cut)
+    return f"{visible}… ({left:,} more characters)" if left else visible
+
+
+def _unseen(c: str) -> bool:
+    """Whether `c` is a control character or one that sets the direction of what follows."""
+    return (unicodedata.category(c) == "Cc" and c not in "\n\t") or c in _DIRECTIONS
+
+
+def flat(values: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
+    """Nested settings as (dotted key, value) lines."""
+    lines: list[tuple[str, str]] = []
+    for key, value in values.items():
+        name = f"{above}{key}"
+        if isinstance(value, Mapping) and value:
+            lines += flat(value, f"{name}.")
+        else:
+            lines.append((name, _plain(value)))
+    return lines
+
+
+def _plain(value: Any) -> str:
+    match value:
+        case None | {} | [] | ():
+            return NOTHING
+        case float():
+            return f"{value:g}"
+        case list() | tuple():
+            return ", ".join(_plain(part) for part in value)
+    return str(value)

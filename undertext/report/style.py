@@ -1,0 +1,113 @@
+"""How figures are drawn and written: sizes, colours, and bytes that are the same every time."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from typing import Any, NamedTuple
+
+import matplotlib
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+WIDTH = 4.7
+"""Inches. A phone shows it at about 350 pixels, where 10 points are still 10 pixels high."""
+
+BLUE, VERMILLION, GREEN, WINE, SKY, ORANGE = "#0072B2", "#D55E00", "#007A5A", "#882255", "#3C9BD6", "#B87A00"
+"""After Okabe and Ito, whose colours the colour-blind can tell apart; some darkened for contrast."""
+GREY = "#5F6368"
+BAND = "#D5D8DC"
+
+
+class Look(NamedTuple):
+    """Colour, marker and dash pattern together, so that no series is known by colour alone."""
+
+    color: str
+    marker: str
+    dashes: str = "-"
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """Keyword arguments for `Axes.plot`."""
+        look = {"color": self.color, "marker": self.marker, "linestyle": self.dashes}
+        return look | {"markersize": 5.5, "linewidth": 1.6}
+
+
+LOOKS = (
+    Look(BLUE, "o"),
+    Look(VERMILLION, "s", "--"),
+    Look(GREEN, "D", "-."),
+    Look(WINE, "^", ":"),
+    Look(SKY, "v"),
+    Look(ORANGE, "P", "--"),
+)
+
+_SETTINGS: Any = {
+    "font.size": 10.0,
+    "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": "#E6E8EA",
+    "legend.frameon": False,
+    "legend.handlelength": 2.6,
+    "savefig.dpi": 200,
+    "svg.hashsalt": "undertext",  # otherwise the ids in an SVG differ from one run to the next
+    "svg.fonttype": "path",  # looks the same where the font is not installed
+}
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """matplotlib's defaults with the settings above, whatever the user's own; put back afterwards."""
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font")  # a name in another script: boxes do
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_SETTINGS)
+        yield
+
+
+def stacked(heights: list[float], *, legend: float) -> tuple[Figure, list[Axes]]:
+    """A figure of panels one above the other, `heights` in inches, with `legend` inches left below."""
+    figure = Figure(figsize=(WIDTH, sum(heights) + legend), layout="constrained")
+    axes = figure.subplots(len(heights), 1, squeeze=False, gridspec_kw={"height_ratios": heights})
+    return figure, list(axes[:, 0])
+
+
+def legend_below(figure: Figure, axes: list[Axes]) -> None:
+    """One legend for all panels, each label once, below them."""
+    named: dict[str, Artist] = {}
+    for panel in axes:
+        handles, labels = panel.get_legend_handles_labels()
+        named |= dict(zip(labels, handles, strict=True))
+    if named:
+        figure.legend(list(named.values()), list(named), loc="outside lower center")
+
+
+def literal(text: str, most: int = 34) -> str:
+    """`text` as matplotlib should draw it: on one line, cut at `most` characters, `$` no mathematics."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    cut = line if len(line) <= most else line[: most - 1] + "…"
+    drawn = cut.replace("$", r"\$")
+    return f" {drawn}" if drawn.startswith("_") else drawn  # a legend leaves out what starts with _
+
+
+def svg(figure: Figure) -> bytes:
+    """The figure as SVG; the same figure gives the same bytes."""
+    return _written(figure, "svg", {"Date": None})
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as PNG at 200 dots an inch; the same figure gives the same bytes."""
+    return _written(figure, "png", {"Software": None})
+
+
+def _written(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
+    buffer = BytesIO()
+    with house_style():
+        figure.savefig(buffer, format=kind, metadata=metadata)
+    return buffer.getvalue()

@@ -1,0 +1,104 @@
+"""The built-in `chain` task: variables assigned one from another by arithmetic modulo 7.
+
+A problem of length n names n variables; the first is given, each further one is the one before it
+plus or times a constant. Two wordings ask for the last one. The trace works through the
+assignments, one step a variable, so every intermediate value is known.
+"""
+
+import random
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+MODULUS = 7
+NAMES = tuple("abcdefgh")
+Wording = Literal["find", "ask"]
+WORDINGS: tuple[Wording, ...] = get_args(Wording)
+
+LENGTHS = (2, 3, 4)
+"""Lengths of the in-distribution splits, and of every tuning set."""
+OOD_LENGTHS = (5,)
+"""Length of the `ood` split: base models have read such problems, no tuning set holds one."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One problem: `names[0] = start`, then `names[i] = names[i - 1] op constant`, modulo 7."""
+
+    names: tuple[str, ...]
+    start: int
+    operations: tuple[tuple[str, int], ...]
+    wording: Wording
+
+    @property
+    def values(self) -> list[int]:
+        """The value of each variable, in order of assignment."""
+        values = [self.start]
+        for operator, constant in self.operations:
+            last = values[-1]
+            values.append((last + constant if operator == "+" else last * constant) % MODULUS)
+        return values
+
+    @property
+    def answer(self) -> str:
+        """The last variable's value."""
+        return str(self.values[-1])
+
+    @property
+    def prompt(self) -> str:
+        """The assignments, and the question in the problem's wording."""
+        lines = [f"{self.names[0]} = {self.start} ;"]
+        for before, name, (operator, constant) in zip(self.names, self.names[1:], self.operations, strict=False):
+            lines.append(f"{name} = {before} {operator} {constant} ;")
+        question = f"find {self.names[-1]} :" if self.wording == "find" else f"so {self.names[-1]} ?"
+        return " ".join([*lines, question])
+
+    def steps(self, values: Sequence[int] | None = None) -> list[str]:
+        """The trace's steps, with `values` in place of the right ones where given."""
+        shown = self.values if values is None else values
+        return [f"{name} = {value} ;" for name, value in zip(self.names, shown, strict=True)]
+
+    @property
+    def trace(self) -> str:
+        """Every step, and the answer."""
+        return " ".join([*self.steps(), f"answer {self.answer}"])
+
+    @property
+    def held_out(self) -> bool:
+        """Whether this problem is kept for task folders and never trained on (one in four).
+
+        Decided by a checksum of the assignments alone, so that both wordings of a problem, and
+        every seed, fall on the same side.
+        """
+        body = self.prompt.rsplit(";", 1)[0]
+        return zlib.crc32(body.encode()) % 4 == 0
+
+
+def sample_chain(rng: random.Random, n: int, *, held_out: bool, wording: Wording | None = None) -> Chain:
+    """Draw one problem with `n` variables from the held-out or from the training side."""
+    while True:
+        chain = Chain(
+            names=tuple(rng.sample(NAMES, n)),
+            start=rng.randrange(MODULUS),
+            operations=tuple(
+                ("+", rng.randrange(1, MODULUS)) if rng.random() < 0.5 else ("*", rng.randrange(2, MODULUS))
+                for _ in range(n - 1)
+            ),
+            wording=rng.choice(WORDINGS) if wording is None else wording,
+        )
+        if chain.held_out == held_out:
+            return chain
+
+
+def distinct_chains(rng: random.Random, count: int, lengths: Sequence[int]) -> Iterator[Chain]:
+    """`count` held-out problems with different assignments, lengths and wordings in turn."""
+    seen: set[str] = set()
+    while len(seen) < count:
+        k = len(seen)
+        wording = WORDINGS[k // len(lengths) % len(WORDINGS)]
+        chain = sample_chain(rng, lengths[k % len(lengths)], held_out=True, wording=wording)
+        body = chain.prompt.rsplit(";", 1)[0]
+        if body not in seen:
+            seen.add(body)
+            yield chain

@@ -1,0 +1,50 @@
+"""The reading text of a problem, and where in it each value can be read before it is said."""
+
+from typing import NamedTuple
+
+from undertext.tasks.spans import join, last_whole_word, starts_in_order
+from undertext.tasks.task import Problem
+
+
+class ReadingSite(NamedTuple):
+    """Where a value is to be read: from the last token that ends at or before `char_offset`.
+
+    `char_offset` counts characters of the problem's reading text; whitespace that a token takes up
+    before or after the offset does not count. Whoever holds the tokenizer finds the token.
+    """
+
+    name: str
+    value: str | int | float
+    char_offset: int
+
+
+def reading_text(problem: Problem) -> str:
+    """The prompt and the trace after it; without a trace, the steps in its place, then the prompt alone."""
+    trace = _trace(problem)
+    return join(problem.prompt, trace) if trace else problem.prompt
+
+
+def reading_sites(problem: Problem) -> list[ReadingSite]:
+    """Where each value of `problem` can be read, in order of the steps and of each step's values.
+
+    A step's value is read just before the last place where the step says it as a whole word (as
+    `str` writes it), or at the end of a step that does not say it. A problem whose steps name no
+    values has its own `values` read at the end of the prompt, and failing those its answer.
+    """
+    trace = _trace(problem)
+    before_trace = len(join(problem.prompt, trace)) - len(trace)
+    starts = starts_in_order(trace, [step.text for step in problem.steps])
+    sites = []
+    for start, step in zip(starts, problem.steps, strict=True):
+        for name, value in step.values.items():
+            said = last_whole_word(step.text, str(value))
+            within = len(step.text) if said is None else said
+            sites.append(ReadingSite(name, value, before_trace + start + within))
+    if sites:
+        return sites
+    values = problem.values or {"answer": problem.answer}
+    return [ReadingSite(name, value, len(problem.prompt)) for name, value in values.items()]
+
+
+def _trace(problem: Problem) -> str:
+    return problem.trace or " ".join(step.text for step in problem.steps)

@@ -1,0 +1,152 @@
+"""What a task is: problems with answers, and how outputs are graded. docs/tasks.md documents each field.
+
+Building any of these with something wrong raises pydantic's `ValidationError` (a `ValueError`);
+`load_task` gathers all that is wrong in a folder into one `UserError` instead.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from activations.errors import UserError
+from undertext.tasks.fields import (
+    AnyText,
+    Info,
+    Line,
+    Part,
+    SplitName,
+    Text,
+    TextOrNumber,
+    Value,
+    expected,
+    shown,
+)
+from undertext.tasks.grader import Grader, answer_fault
+from undertext.tasks.spans import starts_in_order
+
+REQUIRED_SPLITS = ("train", "dev", "test")
+
+
+class Contrast(Part):
+    """Two templates around `{prompt}`: one that invites reasoning, one that does not."""
+
+    name: Line
+    positive: Text
+    negative: Text
+
+    @field_validator("positive", "negative")
+    @classmethod
+    def _holds_prompt(cls, template: str) -> str:
+        if "{prompt}" not in template:
+            raise expected("a template with {prompt} in it", template)
+        return template
+
+    @field_validator("negative")
+    @classmethod
+    def _differs(cls, negative: str, info: Info) -> str:
+        if negative == info.data.get("positive"):
+            raise ValueError("expected a template that differs from positive's, got the same one")
+        return negative
+
+
+def fill(template: str, prompt: str) -> str:
+    """`template` with `prompt` put in; braces anywhere else, in either, are text like any other."""
+    return template.replace("{prompt}", prompt)
+
+
+class Step(Part):
+    """One step of a trace, the values it arrives at by name, and whether it is a valid step."""
+
+    text: Text
+    values: dict[Text, Value] = Field(default_factory=dict)
+    valid: bool = True
+
+
+class Problem(Part):
+    """One task item. A number is accepted as `id` and as `answer`, and turned into text."""
+
+    id: TextOrNumber
+    split: SplitName
+    prompt: Text
+    answer: TextOrNumber
+    trace: Text | None = None
+    steps: list[Step] = Field(default_factory=list)
+    values: dict[Text, Value] = Field(default_factory=dict)
+    type: Text | None = None
+    paraphrases: list[Text] = Field(default_factory=list)
+
+    @field_validator("steps")
+    @classmethod
+    def _in_trace(cls, steps: list[Step], info: Info) -> list[Step]:
+        trace = info.data.get("trace")
+        if trace is not None:
+            found = len(starts_in_order(trace, [step.text for step in steps]))
+            if found < len(steps):
+                wanted = "steps whose texts follow one another in the trace"
+                text, place = shown(steps[found].text), f" after step {found}'s" if found else ""
+                raise ValueError(f"expected {wanted}, got {text} (step {found + 1}), not in the trace{place}")
+        return steps
+
+
+class Settings(Part):
+    """What task.yaml holds."""
+
+    name: Line
+    description: Text
+    grader: Grader
+    stop: list[AnyText] = Field(default_factory=list)
+    max_new_tokens: int = Field(default=64, ge=1)
+    contrasts: list[Contrast] = Field(default_factory=list)
+
+    @field_validator("contrasts")
+    @classmethod
+    def _distinct(cls, contrasts: list[Contrast]) -> list[Contrast]:
+        for later in repeats([contrast.name for contrast in contrasts]):
+            raise ValueError(f"expected a name for each, got {shown(contrasts[later].name)} twice")
+        return contrasts
+
+
+class Task(Settings):
+    """A whole task: its settings and its problems."""
+
+    problems: list[Problem]
+
+    @field_validator("problems")
+    @classmethod
+    def _whole(cls, problems: list[Problem], info: Info) -> list[Problem]:
+        for later in repeats([problem.id for problem in problems]):
+            raise ValueError(f"expected an id for each, got {shown(problems[later].id)} twice")
+        if missing := missing_splits(problem.split for problem in problems):
+            raise ValueError(missing)
+        for problem in problems if "grader" in info.data else []:
+            if fault := answer_fault(info.data["grader"], problem.answer):
+                raise ValueError(f"problem {shown(problem.id)}, field 'answer': {fault}")
+        return problems
+
+    @property
+    def splits(self) -> list[str]:
+        """Names of the splits, in order of appearance."""
+        return list(dict.fromkeys(problem.split for problem in self.problems))
+
+    def split(self, name: str) -> list[Problem]:
+        """The problems of one split, in order; `UserError` names the splits there are."""
+        problems = [problem for problem in self.problems if problem.split == name]
+        if not problems:
+            raise UserError(f"task {self.name!r} has no split {name!r}; its splits: {', '.join(self.splits)}")
+        return problems
+
+
+def repeats(names: Sequence[Any]) -> dict[int, int]:
+    """Index of each name that was there before -> index at which it first was. None is no name."""
+    first: dict[Any, int] = {}
+    return {i: first[n] for i, n in enumerate(names) if n is not None and first.setdefault(n, i) != i}
+
+
+def missing_splits(splits: Iterable[str]) -> str | None:
+    """What is wrong with these as a task's splits, as "expected ..., got ...", or None."""
+    present = list(dict.fromkeys(splits))
+    if all(name in present for name in REQUIRED_SPLITS):
+        return None
+    got = ", ".join(present) or "no problems (the task is empty)"
+    return f"expected problems in the splits {', '.join(REQUIRED_SPLITS)}, got {got}"
