@@ -14,7 +14,7 @@ LOCKED := pyproject.toml constraints.txt
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-all check docs bench browser clean
+.PHONY: help env demo test test-all check docs bench figures browser clean
 
 help:
 	@echo "make env       .venv with everything (PYTHON=python3.12 chooses the interpreter)"
@@ -23,6 +23,7 @@ help:
 	@echo "make check     format, lint, types, layers, documentation, notebooks"
 	@echo "make docs      documentation into build/site"
 	@echo "make bench     benchmarks into build/bench.json and docs/performance.md"
+	@echo "make figures   the README's figure, from the demo"
 	@echo "make clean     removes build/ and caches; .venv stays"
 
 # A stamp is written only after the install has ended, so that an interrupted one is done again.
@@ -62,7 +63,7 @@ check: $(FULL)
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/mkdocs build --strict
 	$(BIN)/python .ci/check_notebooks.py notebooks
 
 docs: $(FULL)
@@ -71,6 +72,11 @@ docs: $(FULL)
 
 bench: $(FULL)
 	$(ONE_THREAD) $(BIN)/python benchmarks/run_all.py
+
+# The figure in the README comes out of the demo.
+figures: demo
+	mkdir -p docs/figures
+	cp build/demo/elicited/figures/doses.svg docs/figures/doses.svg
 
 browser: $(FULL)
 	@$(BIN)/python tests/browser.py

@@ -3,7 +3,7 @@
 import copy
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,12 @@ class Checkpoint:
     on its submodules through `activations.hooks` and are gone afterwards.
     """
 
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
+    model: PreTrainedModel = field(repr=False)
+    tokenizer: PreTrainedTokenizerBase = field(repr=False)
     name: str
     """The source as it was given."""
-    layout: Layout
-    source_bridge: TransformerBridge | None = None
+    layout: Layout = field(repr=False)
+    source_bridge: TransformerBridge | None = field(default=None, repr=False)
     """The bridge this was loaded from, if it was."""
 
     @classmethod

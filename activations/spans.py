@@ -7,18 +7,24 @@ from activations.errors import UserError
 
 
 def tokens_before(checkpoint: Checkpoint, text: str, offsets: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Token ids of `text`, and for each character offset the index of the last token that ends at or before it.
+    """Token ids of `text`, and for each character offset the index of the last token ended by then.
 
-    Whitespace a token takes up does not count. Raises UserError when the tokenizer cannot say where its
-    tokens are (only `tokenizers`-backed ones can), or when no token ends that early.
+    Whitespace a token takes up does not count, and what the tokenizer puts after the text is no token
+    of it. Raises UserError when the tokenizer cannot say where its tokens are (only `tokenizers`-backed
+    ones can), or when no token ends that early.
     """
     if not checkpoint.tokenizer.is_fast:
         kind = type(checkpoint.tokenizer).__name__
         raise UserError(
             f"readings inside a text need a fast tokenizer (tokenizer.json); {checkpoint.name} has {kind}"
         )
-    encoded = checkpoint.tokenizer(text, return_offsets_mapping=True)
-    ids, spans = list(encoded["input_ids"]), encoded["offset_mapping"]
+    encoded = checkpoint.tokenizer(
+        text, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False
+    )
+    own = [i for i, special in enumerate(encoded["special_tokens_mask"]) if not special]
+    # An end token closes no prompt that is gone on from, so it is left out, as in `Checkpoint.encode`.
+    last = own[-1] + 1 if own else 0
+    ids, spans = list(encoded["input_ids"][:last]), encoded["offset_mapping"][:last]
     ends = [start + len(text[start:end].rstrip()) for start, end in spans]
     found = []
     for offset in offsets:

@@ -8,11 +8,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 
-def control_labels(keys: Sequence[Hashable], y: Int[Tensor, " n"], *, seed: int) -> Int[Tensor, " n"]:
+def control_labels(keys: Sequence[Hashable], y: Int[Tensor, " m"], *, seed: int) -> Int[Tensor, " n"]:
     """Hewitt and Liang's control task (arXiv 1909.03368): one random label for each distinct key.
 
     `keys` is what the surface shows at each row (a token, a window of tokens). Labels are drawn with
-    the frequencies of `y`, so a probe that does well on them has memorised keys.
+    the frequencies of `y`, which may be fewer than the keys (the fitting set's, say), so a probe that
+    does well on them has memorised keys.
     """
     distinct = list(dict.fromkeys(keys))
     draws = torch.randint(len(y), (len(distinct),), generator=torch.Generator().manual_seed(seed))
@@ -39,7 +40,9 @@ class Surface:
         out = torch.zeros(len(texts), width * (1 + self.window) + 1)
         for row, text in enumerate(texts):
             columns = [self.index.get(token, width - 1) for token in text]
-            out[row, :width] = torch.bincount(torch.tensor(columns), minlength=width).float()
+            out[row, :width] = torch.bincount(
+                torch.tensor(columns, dtype=torch.long), minlength=width
+            ).float()
             for back, column in enumerate(reversed(columns[-self.window :])):
                 out[row, width * (1 + back) + column] = 1.0
             out[row, -1] = len(text)

@@ -12,7 +12,8 @@ class LogisticProbe:
 
     The objective of a slice is scikit-learn's, `mean cross-entropy + |W|^2 / (2 C n)`, with the
     intercept free and the features standardised with the training set's mean and scale; the scale
-    is folded back, so that `coef_` acts on raw activations.
+    is folded back, so that `coef_` acts on raw activations. Two classes are two rows of `coef_`,
+    whose difference is scikit-learn's one: `|W|^2` is then that difference's.
 
     Fitted by minorisation with Böhning's fixed bound on the Hessian (Böhning 1992, Ann. Inst.
     Statist. Math. 44), one Cholesky factor a slice, with Nesterov's momentum restarted whenever it
@@ -90,7 +91,8 @@ def _check(X: Tensor, y: Tensor) -> None:
 def _minimise(Z: Tensor, Y: Tensor, probe: LogisticProbe) -> tuple[Tensor, int]:
     n, d = Z.shape[1:]
     k = Y.shape[1]
-    penalty = torch.full((d,), 1 / (probe.C * n), dtype=Z.dtype, device=Z.device)
+    # Two rows +-w/2 stand for scikit-learn's one row w, whose square is twice theirs.
+    penalty = torch.full((d,), (2 if k == 2 else 1) / (probe.C * n), dtype=Z.dtype, device=Z.device)
     penalty[-1] = 0.0  # the intercept is free
     # The softmax Hessian is at most (I - 11'/k)/2 (x) Z'Z/n; a little is added so that the factor exists
     # when features are constant or repeated.
@@ -99,7 +101,6 @@ def _minimise(Z: Tensor, Y: Tensor, probe: LogisticProbe) -> tuple[Tensor, int]:
     factor = torch.linalg.cholesky(bound + jitter * torch.eye(d, dtype=Z.dtype, device=Z.device))
     W = Z.new_zeros(len(Z), k, d)
     V, momentum = W.clone(), torch.ones(len(Z), 1, 1, dtype=Z.dtype, device=Z.device)
-    done = 0
     for done in range(1, probe.max_iter + 1):
         residual = (Z @ V.mT).softmax(-1) - Y
         gradient = residual.mT @ Z / n + V * penalty
@@ -110,5 +111,5 @@ def _minimise(Z: Tensor, Y: Tensor, probe: LogisticProbe) -> tuple[Tensor, int]:
         V = new + torch.where(uphill, 0.0, (momentum - 1) / longer) * step
         W, momentum = new, longer
         if step.abs().max() < probe.tol:
-            break
-    return W, done
+            return W, done
+    return W, probe.max_iter

@@ -50,7 +50,9 @@ def grid(
     vectors: Sequence[str], layers: Sequence[int], doses: Sequence[float], at: Sequence[Where]
 ) -> list[Setting]:
     """Every combination, vectors outermost."""
-    return [Setting(v, layer, dose, where) for v in vectors for layer in layers for where in at for dose in doses]
+    return [
+        Setting(v, layer, dose, where) for v in vectors for layer in layers for where in at for dose in doses
+    ]
 
 
 def sweep(
@@ -82,7 +84,9 @@ def sweep(
     )
     n = len(prompts)
     texts = [out.texts[i * n : (i + 1) * n] for i in range(len(settings))]
-    grades = tensor([[grade(i, text) for i, text in enumerate(row)] for row in texts]).reshape(len(settings), n, 2)
+    grades = tensor([[grade(i, text) for i, text in enumerate(row)] for row in texts]).reshape(
+        len(settings), n, 2
+    )
     return Sweep(list(settings), grades[..., 0].bool(), grades[..., 1].bool(), texts)
 
 

@@ -4,6 +4,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import FrameType
 from typing import NoReturn
 
 COMMANDS = {
@@ -22,20 +23,32 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     this package.
     """
     args = list(sys.argv[1:] if argv is None else argv)
+    interrupts = 0
+
+    def interrupted(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal interrupts
+        interrupts += 1
+        raise KeyboardInterrupt
+
     # A job stopped by the machine ends like one stopped from the keyboard: tidily.
-    signal.signal(signal.SIGTERM, lambda _signal, _frame: signal.raise_signal(signal.SIGINT))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupted)
     try:
         sys.exit(_run(args))
-    except KeyboardInterrupt:
-        print("\nundertext: interrupted; what was not finished was not written", file=sys.stderr)
-        sys.exit(MISUSED)
-    except ValueError as error:
-        from activations.errors import UserError
+    except BaseException as error:
+        # An interrupt while a library loads can come out as some other error of that library's.
+        if interrupts:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
+            print("undertext: interrupted; what was not finished was not written", file=sys.stderr)
+            sys.exit(MISUSED)
+        if isinstance(error, ValueError):
+            from activations.errors import UserError
 
-        if not isinstance(error, UserError):
-            raise
-        print(f"undertext: {error}", file=sys.stderr)
-        sys.exit(MISUSED)
+            if isinstance(error, UserError):
+                print(f"undertext: {error}", file=sys.stderr)
+                sys.exit(MISUSED)
+        raise
 
 
 def _run(args: list[str]) -> int:

@@ -2,7 +2,7 @@
 
 import hashlib
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +15,6 @@ import torch
 
 from activations.checkpoint import Checkpoint
 from activations.errors import UserError
-from activations.hookpoint import HookPoint
 from activations.pair import check_pair
 from undertext.comparison import Comparison
 from undertext.config import CompareConfig, Rule, verdict_rule
@@ -61,6 +60,7 @@ def compare(
     with _threads(config.threads):
         with bars.stage("loading"):
             pair = check_pair(*(_loaded(each, config) for each in (base, tuned)))
+        layers = _layers(pair.base, config)
         for split in dict.fromkeys([*FITTING, *splits]):
             for checkpoint in pair:
                 checkpoint.encode([problem.prompt for problem in task.split(split)], room=task.max_new_tokens)
@@ -70,7 +70,6 @@ def compare(
                 problems = task.split(split)
                 with bars.stage(f"{role} on {split}", len(problems)) as done:
                     behaviour[split, role] = answers(checkpoint, task, problems, config, done)
-        layers = _layers(pair.base, config)
         latencies = {
             weaker: LatencyOf(
                 *((pair.base, pair.tuned) if weaker == "base" else (pair.tuned, pair.base)),
@@ -80,13 +79,15 @@ def compare(
         }  # fmt: skip
         judged = {
             split: judge(
-                behaviour[split, "base"], behaviour[split, "tuned"], task.split(split), rule, config.seed,
-                lambda weaker, gap, split=split: latencies[weaker].on(
-                    split, gap, behaviour[split, weaker], behaviour[split, "tuned" if weaker == "base" else "base"]
-                ),
+                behaviour[split, "base"],
+                behaviour[split, "tuned"],
+                task.split(split),
+                rule,
+                config.seed,
+                _measuring(split, latencies, behaviour),
             )
             for split in splits
-        }  # fmt: skip
+        }
     elapsed = perf_counter() - start
     comparison = Comparison(
         base=_described(pair.base),
@@ -114,17 +115,31 @@ def _splits(task: Task, config: CompareConfig) -> list[str]:
     for split in named:
         task.split(split)
         if split in FITTING:
-            raise UserError(f"probes are fitted on train and settings chosen on dev: {split!r} cannot be judged")
+            raise UserError(
+                f"probes are fitted on train and settings chosen on dev: {split!r} cannot be judged"
+            )
     return list(dict.fromkeys(named))
 
 
 def _layers(checkpoint: Checkpoint, config: CompareConfig) -> list[int]:
     n = checkpoint.n_layers
     if config.layers is None:
-        return sorted({round(x) for x in np.linspace(0, n - 1, min(n, config.max_layers))[::-1]})
+        return sorted({round(x) for x in np.linspace(n - 1, 0, min(n, config.max_layers))})
     if not config.layers or any(not 0 <= layer < n for layer in config.layers):
         raise UserError(f"expected layers from 0 to {n - 1}, got {list(config.layers)}")
     return sorted(set(config.layers))
+
+
+def _measuring(
+    split: str, latencies: Mapping[str, LatencyOf], behaviour: Mapping[tuple[str, str], Behaviour]
+) -> Callable[[str, Sequence[int]], Latency]:
+    """What measures the evidence on one split, once it is known which checkpoint is the weaker there."""
+
+    def measure(weaker: str, gap: Sequence[int]) -> Latency:
+        stronger = "tuned" if weaker == "base" else "base"
+        return latencies[weaker].on(split, gap, behaviour[split, weaker], behaviour[split, stronger])
+
+    return measure
 
 
 @contextmanager
@@ -153,7 +168,9 @@ def _task_described(task: Task) -> dict[str, Any]:
     return {"name": task.name, "description": task.description, "fingerprint": digest, "problems": counts}
 
 
-def _run(config: CompareConfig, rule: Rule, pair: Sequence[Checkpoint], bars: Progress, elapsed: float) -> dict[str, Any]:
+def _run(
+    config: CompareConfig, rule: Rule, pair: Sequence[Checkpoint], bars: Progress, elapsed: float
+) -> dict[str, Any]:
     return {
         "config": config.model_dump(mode="json"),
         "rule": rule.model_dump(mode="json"),
@@ -179,8 +196,12 @@ def _tables(
         found: Latency | None = each.latency
         for i, problem in enumerate(task.split(split)):
             row: dict[str, Any] = {
-                "split": split, "id": problem.id, "type": problem.type, "prompt": problem.prompt, "answer": problem.answer,
-            }  # fmt: skip
+                "split": split,
+                "id": problem.id,
+                "type": problem.type,
+                "prompt": problem.prompt,
+                "answer": problem.answer,
+            }
             for role in ("base", "tuned"):
                 outputs = behaviour[split, role]
                 row |= {
@@ -214,6 +235,3 @@ def _schema(rows: Sequence[Mapping[str, Any]]) -> pa.Schema:
         kind = pa.bool_() if column.endswith(("_strict", "_lenient")) else pa.string()
         fields.append((column, kinds[type(value)] if value is not None else kind))
     return pa.schema(fields)
-
-
-

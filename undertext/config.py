@@ -1,4 +1,4 @@
-"""What a comparison can be told. The YAML in configs/ and the command line's flags are both made from this."""
+"""What a comparison can be told: what the YAML in configs/ and the command line's flags are made from."""
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -37,7 +37,7 @@ class Rule(Config):
     readable_above: Share
     """What is read must be readable in the stronger checkpoint by this much over the null to count."""
     min_problems: int = Field(ge=1)
-    """Fewest problems in the gap that latency is judged on; with fewer, on all problems of the split."""
+    """Fewest problems a line of evidence must rest on; with fewer it says `unclear`."""
 
 
 class CompareConfig(Config):
@@ -59,9 +59,9 @@ class CompareConfig(Config):
     """Problems of `train` that vectors are taken from, at most."""
     search_problems: int = Field(default=64, ge=2)
     """Problems of `dev` that steering settings are searched on, at most."""
-    doses: Sequence[Annotated[float, Field(gt=0)]] = (0.5, 1.0, 2.0, 4.0)
+    doses: Sequence[Annotated[float, Field(gt=0)]] = Field(default=(0.5, 1.0, 2.0, 4.0), min_length=1)
     """Steering doses, in units of the mean residual norm at the layer."""
-    positions: Sequence[Where] = ("last_prompt", "generated")
+    positions: Sequence[Where] = Field(default=("last_prompt", "generated"), min_length=1)
     """Where vectors are added."""
     random_directions: int = Field(default=4, ge=1)
     """Matched random directions put through the same search."""
@@ -107,6 +107,8 @@ def problems_of(error: ValidationError, kind: type[BaseModel]) -> str:
         key = ".".join(str(part) for part in each["loc"]) or "config"
         if each["type"] == "extra_forbidden":
             found.append(f"unknown key {key!r} (valid: {', '.join(kind.model_fields)})")
+        elif each["type"] == "missing":
+            found.append(f"missing key {key!r}")
         else:
             found.append(f"{key}: {each['msg']}, got {each['input']!r}")
     return "; ".join(found)

@@ -43,7 +43,7 @@ def judge(
     seed: int,
     measure: Callable[[Literal["base", "tuned"], Sequence[int]], Latency],
 ) -> Judged:
-    """Judge a split; `measure(weaker, gap)` is called for the evidence only where there is a gap to explain."""
+    """Judge a split; `measure(weaker, gap)` is called for evidence only where there is a gap to explain."""
     b, t = base.lenient.astype(float), tuned.lenient.astype(float)
     difference = paired_difference(b, t, rule.level)
     changed = change(difference, rule)
@@ -82,7 +82,8 @@ def _confidence(
     """Share of resamples of the problems in which the rule, applied to point figures, gives this verdict."""
     draws = resamples(len(difference), seed, 1000)
     gained = difference[draws].mean(1)
-    shares = {line.name: line.resampled_share(draws, len(difference)) for line in lines}
+    heard = [line for line in lines if len(line.problems) >= rule.min_problems]
+    shares = {line.name: line.resampled_share(draws, len(difference)) for line in heard}
     same = 0
     for k, gain in enumerate(gained):
         changed = "better" if gain >= rule.min_gap else "worse" if gain <= -rule.min_gap else "none"

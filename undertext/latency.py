@@ -36,7 +36,7 @@ class Latency:
 
 @dataclass
 class LatencyOf:
-    """Measures the lines of one weaker checkpoint. What all splits share is measured once, when first asked for."""
+    """Measures the lines of one weaker checkpoint; what all splits share, once, when first asked for."""
 
     checkpoint: Checkpoint
     stronger: Checkpoint
@@ -69,7 +69,9 @@ class LatencyOf:
         with self.bars.stage("vectors"):
             offered = offered_vectors(self.checkpoint, self.stronger, self.task, self.config)
         problems = min(len(self.task.split("dev")), self.config.search_problems)
-        settings = len(offered.oracles) * len(self.layers) * len(self.config.doses) * len(self.config.positions)
+        settings = (
+            len(offered.oracles) * len(self.layers) * len(self.config.doses) * len(self.config.positions)
+        )
         with self.bars.stage("steering search", problems * settings) as done:
             return search(self.checkpoint, self.task, offered, self.layers, self.config, done)
 
@@ -92,14 +94,20 @@ class LatencyOf:
         lines.append(recovered_line(recovery, self.task, problems, weaker, stronger))
         flags += self.found.offered.notes
         headline = recovery.lenient[recovery.search.headline].mean()
-        if recovery.controls.mean() >= headline - self.rule.min_gap and headline > weaker.lenient.mean() + self.rule.min_gap:
-            flags.append("random directions recover about as much: what is latent opens easily, no direction is special")
+        if (
+            recovery.controls.mean() >= headline - self.rule.min_gap
+            and headline > weaker.lenient.mean() + self.rule.min_gap
+        ):
+            flags.append(
+                "random directions recover about as much: what is latent opens easily, "
+                "no direction is special"
+            )
         return Latency(lines, recovery, flags)
 
     def tables(
         self, splits: Sequence[str], behaviour: Mapping[tuple[str, str], Behaviour]
     ) -> dict[str, list[dict[str, Any]]]:
-        """Rows of the tables `probes`, `sweep` and `recovery` for the splits on which this one is the weaker."""
+        """Rows of the tables `probes`, `sweep` and `recovery`, for the splits where this is the weaker."""
         other = "tuned" if self.weaker == "base" else "base"
         names = {"weaker": self.weaker, "stronger": other, "transported": "transported"}
         recovered = [

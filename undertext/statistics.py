@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import sqrt
+from statistics import NormalDist
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
-from scipy.stats import norm
 
 RESAMPLES = 2000
 """Bootstrap resamples and sign flips drawn for an interval or a p value."""
@@ -35,7 +35,7 @@ def proportion(right: Sequence[bool] | ndarray, level: float = 0.95) -> Estimate
     """A share of problems with Wilson's score interval (Wilson 1927), which holds at 0 and at 1."""
     n = len(right)
     p = float(np.mean(right))
-    z = float(norm.ppf(0.5 + level / 2))
+    z = _quantile(0.5 + level / 2)
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     return Estimate(p, max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)), n, level)
@@ -64,13 +64,13 @@ def bootstrap(
 
 
 def paired_difference(a: ndarray, b: ndarray, level: float = 0.95) -> Estimate:
-    """Mean of b - a over problems, with Student's interval on the paired differences.
+    """Mean of b - a over problems, each in [-1, 1], with the normal interval on the paired differences.
 
     Where every difference is the same the interval would be a point; one imagined discordant
     problem of each sign keeps it honest (Agresti and Min 2005, the same device for paired shares).
     """
     d = np.asarray(b, float) - np.asarray(a, float)
-    half = float(norm.ppf(0.5 + level / 2)) * standard_error(d)
+    half = _quantile(0.5 + level / 2) * standard_error(d)
     value = float(d.mean())
     return Estimate(value, max(-1.0, value - half), min(1.0, value + half), len(d), level)
 
@@ -83,7 +83,7 @@ def standard_error(d: ndarray) -> float:
 
 def smallest_detectable(d: ndarray, *, level: float = 0.95, power: float = 0.8) -> float:
     """The smallest mean difference that a two-sided test at this level sees with this power."""
-    return float((norm.ppf(0.5 + level / 2) + norm.ppf(power)) * standard_error(d))
+    return (_quantile(0.5 + level / 2) + _quantile(power)) * standard_error(d)
 
 
 def sign_flip_p(d: ndarray, *, seed: int) -> float:
@@ -116,3 +116,7 @@ def pass_at_k(right: ndarray, k: int) -> ndarray:
     wrong = n - right.sum(1)
     factors = np.where(terms[None] > wrong[:, None], np.clip(1 - k / terms[None], 0.0, 1.0), 1.0)
     return np.asarray(1 - factors.prod(1))
+
+
+def _quantile(probability: float) -> float:
+    return NormalDist().inv_cdf(probability)

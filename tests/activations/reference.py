@@ -20,6 +20,16 @@ PROMPTS = (
 """Prompts of mixed length, two of them equally long."""
 
 
+def telling_token(written: Sequence[Sequence[int]]) -> int:
+    """The token whose first appearance is at the most different places in `written`: a good one to end at."""
+
+    def places(token: int) -> int:
+        return len({row.index(token) if token in row else len(row) for row in written})
+
+    # The first four of a toy tokenizer's ids are special, and have no text to stop at.
+    return max(sorted({token for row in written for token in row if token > 3}), key=places)
+
+
 def blocks(checkpoint: Checkpoint) -> nn.ModuleList:
     """The blocks by Hugging Face's own attribute names."""
     inner = checkpoint.model.base_model
@@ -55,7 +65,7 @@ def acts_at(intervention: Intervention, prompt: int, position: int) -> bool:
 def write(
     checkpoint: Checkpoint, prompt: Sequence[int], steps: int, intervention: Intervention | None = None
 ) -> tuple[list[int], int]:
-    """The greedy tokens after one prompt, up to an end token, and at how many tokens the intervention acted."""
+    """The greedy tokens after one prompt, up to an end token; at how many tokens the intervention acted."""
     ids = list(prompt)
 
     def change(activation: Tensor) -> Tensor:

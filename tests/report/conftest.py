@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from tests.report import made_up
-from tests.report.made_up import DOSES, PROBLEMS, VECTORS
+from tests.report.made_up import DOSES, PROBLEMS, UNBROKEN, VECTORS
 from undertext.comparison import Comparison, Line, SplitResult
 from undertext.report.save import render
 from undertext.statistics import Estimate, proportion
@@ -20,7 +20,7 @@ def _split(problems: pa.Table, split: str) -> SplitResult:
     tuned = proportion([row["tuned_lenient"] for row in rows])
     null = Estimate(0.17, 0.15, 0.21, PROBLEMS)
     lines = [
-        Line("behaviour", "unclear", base, null, 0.41, "none", "The null is the commonest answer's share."),
+        Line("behaviour", "unclear", base, null, 0.41, "none", UNBROKEN),
         Line(
             "decodable",
             "latent",
@@ -53,7 +53,7 @@ def _split(problems: pa.Table, split: str) -> SplitResult:
         evidence=lines if split == "test" else lines[:2],
         flags=[]
         if split == "test"
-        else ["3 of 40 base outputs reached the token limit: <i>their answers</i> may be cut off"],
+        else ["3 of 40 base outputs reached the token limit: <i>their answers</i> may be cut off", UNBROKEN],
         smallest_detectable_difference=0.124,
     )
 
@@ -64,7 +64,7 @@ def comparison() -> Comparison:
     problems = made_up.problems()
     shape = {"n_layers": 4, "d_model": 64, "d_vocab": 41}
     return Comparison(
-        base={"name": "zoo/base", "fingerprint": "00112233445566aa", **shape},
+        base={"name": UNBROKEN, "fingerprint": "00112233445566aa", **shape},
         tuned={"name": "zoo/<script>alert('ran')</script>", "fingerprint": "ffeeddccbbaa9988", **shape},
         task={
             "name": "chain",
@@ -82,7 +82,7 @@ def comparison() -> Comparison:
             },
             "versions": {"python": "3.11.2", "torch": "2.13.0"},
             "timings": {"behaviour": 9.123456, "probes": 12.5, "steering": 19.9},
-            "device": "cpu",
+            "device": UNBROKEN,
         },
         tables={
             "problems": problems,
@@ -112,7 +112,9 @@ def preserved(comparison: Comparison) -> Comparison:
     )
     table = pa.Table.from_pylist(same, schema=comparison.tables["problems"].schema)
     empty = comparison.tables["sweep"].slice(0, 0)
-    return replace(comparison, splits={"test": kept}, tables={"problems": table, "sweep": empty})
+    return replace(
+        comparison, splits={"test": kept}, run={"device": "cpu"}, tables={"problems": table, "sweep": empty}
+    )
 
 
 @pytest.fixture(scope="session")

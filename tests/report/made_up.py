@@ -9,11 +9,12 @@ DOSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 VECTORS = ("contrast: \u201cthink\u201d (<b>$x$</b>)", "delta", "rollouts: right or wrong")
 RANDOM = tuple(f"random {k}" for k in range(1, 9))
 
+UNBROKEN = "unbroken" * 20
 HOSTILE = {
     0: "<script>document.title = 'ran'; alert('ran')</script>",
     1: "</style></pre></code><img src=x onerror=\"alert('ran')\">{{ 7 * 7 }} & &amp; 'quoted' \"twice\"",
     2: "שלום, התשובה היא 4 \u202egnihtyreve esrever 🧮👩‍👩‍👧 \x00\x07",
-    3: "unbroken" * 90,
+    3: 5 * UNBROKEN,
     4: "long. " * 900,
 }
 """What the tuned checkpoint writes on the first problems of each split."""

@@ -1,15 +1,14 @@
 """The page as a browser shows it."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 
+from tests.browser import NAMES, find_browser
 from tests.report.made_up import HOSTILE
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -23,7 +22,7 @@ QUIET = [
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, NAMES)), None)
+    path = find_browser()
     if path is None:
         pytest.fail(f"expected one of {', '.join(NAMES)} on PATH, found none: run `make browser`")
     with sync_playwright() as playwright:
@@ -36,13 +35,18 @@ def browser() -> Iterator[Browser]:
 def view(request, browser, rendered, tmp_path) -> Iterator[Page]:
     """The report, opened from its folder; fails at the end where it asked for anything or complained."""
     width, scheme = request.param
+    complaints: list[str] = []
     for name, data in rendered.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(data)
+
+    def dismiss(dialog: Dialog) -> None:
+        complaints.append(dialog.message)
+        dialog.dismiss()
+
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    complaints: list[str] = []
     page.on("request", lambda sent: complaints.append(sent.url) if not _local(sent.url, tmp_path) else None)
-    page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
+    page.on("dialog", dismiss)
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto((tmp_path / "report.html").as_uri(), wait_until="load")

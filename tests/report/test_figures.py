@@ -33,15 +33,20 @@ def test_what_was_not_measured_is_not_drawn(drawn, preserved):
 def test_accuracy_shows_each_split_with_intervals_controls_and_chance(comparison, drawn):
     figure = drawn["accuracy"]
     test, ood = figure.axes
-    assert [tick.get_text() for tick in test.get_yticklabels()] == ["base", "tuned", "base, steered"]
+    assert [tick.get_text() for tick in test.get_yticklabels()] == [
+        "base",
+        "tuned",
+        "base, steered",
+        "at random",
+    ]
     assert [tick.get_text() for tick in ood.get_yticklabels()] == ["base", "tuned"]
-    assert [text.get_text() for text in test.texts] == ["0.15", "0.95", "0.90"]
+    assert [text.get_text() for text in test.texts] == ["0.15", "0.95", "0.90", "0.33"]
     low, high = (
         comparison.splits["test"].accuracy["base"].low,
         comparison.splits["test"].accuracy["base"].high,
     )
     assert list(test.lines[0].get_xdata()) == [low, high]
-    assert labels(figure) == ["always the commonest answer", "steered with random directions"]
+    assert labels(figure) == ["always the commonest answer"]
     chance = next(line for line in test.lines if line.get_label() == "always the commonest answer")
     assert list(chance.get_xdata()) == [commonest_answer(comparison, "test")] * 2
 
@@ -61,7 +66,7 @@ def test_probes_are_means_over_the_values_read(comparison, drawn):
     weaker = [row["accuracy"] for row in rows if row["role"] == "weaker" and row["layer"] == 2]
     line = next(line for line in panel.lines if line.get_label() == "weaker checkpoint, own probe")
     assert line.get_ydata()[2] == pytest.approx(sum(weaker) / 2)
-    band = next(c for c in panel.collections if str(c.get_label()).startswith("control labels"))
+    band = next(c for c in panel.collections if c.get_label() == "their range, least to most")
     controls = [row["control"] for row in rows if row["control"] is not None]
     heights = band.get_paths()[0].vertices[:, 1]
     assert (heights.min(), heights.max()) == pytest.approx((min(controls), max(controls)))

@@ -38,7 +38,12 @@ NEW = {
 def test_a_new_folder_appears_by_one_rename_with_ordinary_permissions(tmp_path, contents, monkeypatch):
     renames = []
     rename = os.rename
-    monkeypatch.setattr(os, "rename", lambda old, new: (renames.append(new), rename(old, new)))
+
+    def noted(old: Path, new: Path) -> None:
+        renames.append(new)
+        rename(old, new)
+
+    monkeypatch.setattr(os, "rename", noted)
     out = tmp_path / "deep" / "run"
     assert publish(NEW, out) == out
     assert contents(tmp_path) == {f"deep/run/{name}": data for name, data in NEW.items()}
@@ -73,7 +78,12 @@ def test_verdict_comes_last(tmp_path, monkeypatch):
     publish(OLD, out)
     moved = []
     replace = os.replace
-    monkeypatch.setattr(os, "replace", lambda old, new: (moved.append(Path(new).name), replace(old, new)))
+
+    def noted(old: Path, new: Path) -> None:
+        moved.append(new.name)
+        replace(old, new)
+
+    monkeypatch.setattr(os, "replace", noted)
     publish(NEW, out)
     assert len(moved) == len(NEW)
     assert moved[-2:] == ["run.json", "verdict.json"]

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from activations.errors import UserError
+from undertext.commands.parsing import parse, say
 from undertext.comparing import compare
 from undertext.comparison import Comparison
-from undertext.commands.parsing import parse, say
 from undertext.config import CompareConfig
 from undertext.sources import resolve_checkpoint, resolve_task
 

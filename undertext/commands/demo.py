@@ -98,7 +98,12 @@ def _print(rows: Sequence[dict[str, Any]]) -> None:
         gap = "no gap" if row["recovered"] is None else "{:.2f} [{:.2f}, {:.2f}]".format(*row["recovered"])
         colour = "green" if row["verdict"] == row["truth"] else "red"
         table.add_row(
-            row["pair"], row["split"], row["truth"], f"[{colour}]{row['verdict']}[/]", f"{row['confidence']:.2f}", gap
+            row["pair"],
+            row["split"],
+            row["truth"],
+            f"[{colour}]{row['verdict']}[/]",
+            f"{row['confidence']:.2f}",
+            gap,
         )
     Console().print(table)
 

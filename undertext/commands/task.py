@@ -41,7 +41,9 @@ def run(args: Sequence[str]) -> int:
         say(f"{job.out}: {len(task.problems)} problems")
         return 0
     if args[:1] == ["new"] and not set(args) & {"-h", "--help"}:
-        raise UserError(f"expected the name of a built-in task: chain; got {args[1] if len(args) > 1 else 'nothing'!r}")
+        raise UserError(
+            f"expected the name of a built-in task: chain; got {args[1] if len(args) > 1 else 'nothing'!r}"
+        )
     if args[:1] == ["check"] and len(args) == 2 and not args[1].startswith("-"):
         task = load_task(args[1])
         counts = ", ".join(f"{split} {len(task.split(split))}" for split in task.splits)

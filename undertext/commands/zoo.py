@@ -13,7 +13,9 @@ from undertext.config import Config
 from undertext.organisms.folder import SHIPPED, organisms, read_card
 from undertext.organisms.recipes import RECIPES, Shape
 
-USAGE = "undertext zoo list [--folder DIR] | undertext zoo build NAME --seed S [--shape llama|gpt2] [--out DIR]"
+USAGE = (
+    "undertext zoo list [--folder DIR] | undertext zoo build NAME --seed S [--shape llama|gpt2] [--out DIR]"
+)
 
 
 class ListJob(Config):
@@ -77,7 +79,11 @@ def _build(name: str, job: BuildJob) -> int:
 
         def on_stage(stage: str, steps: int) -> Callable[[int], None]:
             bar = bars.enter_context(tqdm(total=steps, desc=stage))
-            return lambda done: None if bar.update(done) is None else None
+
+            def advance(done: int) -> None:
+                bar.update(done)
+
+            return advance
 
         for each in RECIPES if name == "all" else [name]:
             say(str(build(each, seed=job.seed, shape=job.shape, out=out, on_stage=on_stage)))

@@ -1,1 +1,1 @@
-"""Measuring each line of evidence on a pair and a task. What the lines amount to, undertext/verdict.py says."""
+"""Measuring each line of evidence on a pair and a task. What they amount to, undertext/verdict.py says."""

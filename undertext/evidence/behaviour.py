@@ -28,7 +28,11 @@ class Behaviour:
 
 
 def answers(
-    checkpoint: Checkpoint, task: Task, problems: Sequence[Problem], config: CompareConfig, progress: Progress | None = None
+    checkpoint: Checkpoint,
+    task: Task,
+    problems: Sequence[Problem],
+    config: CompareConfig,
+    progress: Progress | None = None,
 ) -> Behaviour:
     """What `checkpoint` answers greedily to each problem."""
     out = generate(
@@ -39,12 +43,14 @@ def answers(
         batch_size=config.batch_size,
         progress=progress,
     )
-    grades = [grade(task.grader, text, problem.answer) for text, problem in zip(out.texts, problems, strict=True)]
+    grades = [
+        grade(task.grader, text, problem.answer) for text, problem in zip(out.texts, problems, strict=True)
+    ]
     return Behaviour(out.texts, np.array([g.strict for g in grades]), np.array([g.lenient for g in grades]))
 
 
 def chance_right(task: Task, problems: Sequence[Problem], texts: Sequence[str]) -> Float[ndarray, " problem"]:
-    """How often each output would be right for some other problem: what it is worth knowing nothing of its own.
+    """How often each output would be right for some other problem: its worth knowing nothing of its own.
 
     The share of the *other* problems, among `problems`, whose answer the output matches.
     """
@@ -88,7 +94,9 @@ def sampled_line(
         batch_size=config.batch_size,
         progress=progress,
     )
-    right = np.array([grade(task.grader, t, p.answer).lenient for t, p in zip(out.texts, repeated, strict=True)])
+    right = np.array(
+        [grade(task.grader, t, p.answer).lenient for t, p in zip(out.texts, repeated, strict=True)]
+    )
     chance = _chance_of_samples(task, problems, gap, out.texts, k)
     return Measured(
         name="behaviour",

@@ -16,7 +16,7 @@ from probes import Reading, Surface, control_labels, read
 from undertext.config import CompareConfig
 from undertext.evidence.measured import Measured
 from undertext.evidence.sites import Sites, readable_names, sites_of
-from undertext.tasks.task import Problem, Task
+from undertext.tasks.task import Task
 
 NULLS = ("control", "surface", "random_init")
 FIT, CHOOSE = "train", "dev"
@@ -45,12 +45,14 @@ class Readings:
         return float(self.at_chosen(name, split, source).float().mean())
 
     def per_problem(self, names: Sequence[str], split: str, source: Callable[[str], str]) -> dict[int, float]:
-        """Problem -> share of its rows, over these values, that are read right. `source` may differ by name."""
+        """Problem -> share of its rows, over these values, that are read right; `source` is by name."""
         total: dict[int, list[bool]] = {}
         for name in names:
             rows = self.sites[split].rows(name)
             for problem, ok in zip(
-                self.sites[split].problem[rows].tolist(), self.at_chosen(name, split, source(name)).tolist(), strict=True
+                self.sites[split].problem[rows].tolist(),
+                self.at_chosen(name, split, source(name)).tolist(),
+                strict=True,
             ):
                 total.setdefault(problem, []).append(ok)
         return {problem: float(np.mean(each)) for problem, each in total.items()}
@@ -71,7 +73,11 @@ def measure_readings(
     out = Readings(sites, readable_names(sites[FIT], config.max_classes))
     if not out.classes:
         return out
-    sources = {"weaker": weaker, "stronger": stronger, "random_init": random_init(weaker, seed=config.seed + 11)}
+    sources = {
+        "weaker": weaker,
+        "stronger": stronger,
+        "random_init": random_init(weaker, seed=config.seed + 11),
+    }
     stacks = {
         source: {split: sites[split].activations(checkpoint, points, 128) for split in wanted}
         for source, checkpoint in sources.items()
@@ -90,7 +96,9 @@ def measure_readings(
         _keep(out, name, "surface", {split: surface.features(windows[split])[None] for split in wanted}, y)
         # One draw over all splits together, so that a key has the same label wherever it stands.
         keys = [tuple(window[-surface.window :]) for split in wanted for window in windows[split]]
-        drawn = control_labels(keys, y[FIT], seed=config.seed + 12).split([len(rows[split]) for split in wanted])
+        drawn = control_labels(keys, y[FIT], seed=config.seed + 12).split(
+            [len(rows[split]) for split in wanted]
+        )
         X = {split: stacks["weaker"][split][:, rows[split]] for split in wanted}
         _keep(out, name, "control", X, dict(zip(wanted, drawn, strict=True)))
         if progress is not None:
@@ -138,7 +146,12 @@ def reading_lines(readings: Readings, split: str, names: Sequence[str], gap: Seq
     lines = []
     for line, source, oracle, what in (
         ("decodable", "weaker", "none", "probes fitted on the weaker checkpoint"),
-        ("transported", "transported", "stronger's activations", "the stronger checkpoint's probes, unchanged"),
+        (
+            "transported",
+            "transported",
+            "stronger's activations",
+            "the stronger checkpoint's probes, unchanged",
+        ),
     ):
         figures = readings.per_problem(names, split, lambda _, source=source: source)  # type: ignore[misc]
         problems = [i for i in gap if i in figures]
@@ -152,14 +165,16 @@ def reading_lines(readings: Readings, split: str, names: Sequence[str], gap: Seq
                 stronger=np.array([stronger[i] for i in problems]),
                 null=np.array([null[i] for i in problems]),
                 oracle=oracle,  # type: ignore[arg-type]
-                note=f"{what}, read on the weaker where each value is about to be said, on {len(problems)} problems; "
-                f"null: the best of control labels, surface and random init on dev ({shown})",
+                note=f"{what}, read on the weaker where each value is about to be said, on {len(problems)} "
+                f"problems; null: the best of control labels, surface and random init on dev ({shown})",
             )
         )
     return lines
 
 
-def probe_rows(readings: Readings, splits: Sequence[str], points: Sequence[HookPoint], names: Mapping[str, str]) -> list[dict[str, Any]]:
+def probe_rows(
+    readings: Readings, splits: Sequence[str], points: Sequence[HookPoint], names: Mapping[str, str]
+) -> list[dict[str, Any]]:
     """The table `probes`; `names` says which checkpoint, base or tuned, is the weaker and the stronger."""
     rows = []
     for (name, split), sources in readings.right.items():

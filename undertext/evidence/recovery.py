@@ -143,7 +143,7 @@ def recovered_line(
     before = weaker.lenient.astype(float)
     null = before + (1 - before) * chance_right(task, problems, recovery.texts[name])
     excess = float(steered.mean() - recovery.controls.mean())
-    bits = log2(len(recovery.search.on_dev.settings))
+    tried = len(recovery.search.on_dev.settings)
     return Measured(
         name="recovered",
         problems=np.arange(len(problems)),
@@ -151,8 +151,8 @@ def recovered_line(
         stronger=stronger.lenient.astype(float),
         null=null,
         oracle=recovery.search.offered.oracles[name],
-        note=f"recovered gap of {name!r} added at {HookPoint(setting.layer, 'resid_post')}, {setting.at}, dose "
-        f"{setting.dose:g}, chosen on dev among {len(recovery.search.on_dev.settings)} settings ({bits:.1f} bits); "
+        note=f"recovered gap of {name!r} added at {HookPoint(setting.layer, 'resid_post')}, {setting.at}, "
+        f"dose {setting.dose:g}, chosen on dev among {tried} settings ({log2(tried):.1f} bits); "
         f"accuracy {excess:+.2f} over random directions under the same search; null: the same outputs graded "
         "against other problems' answers where the weaker was wrong",
         kind="gap",
@@ -168,7 +168,9 @@ def gap_estimates(
 
     def share(d: Float[ndarray, "... n 3"]) -> Float[ndarray, "..."]:
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray((d[..., 0].mean(-1) - d[..., 2].mean(-1)) / (d[..., 1].mean(-1) - d[..., 2].mean(-1)))
+            return np.asarray(
+                (d[..., 0].mean(-1) - d[..., 2].mean(-1)) / (d[..., 1].mean(-1) - d[..., 2].mean(-1))
+            )
 
     return bootstrap(share, data, seed=seed, level=level)
 
@@ -202,7 +204,9 @@ def recovery_rows(
         right = recovery.lenient[name].astype(float)
         accuracy = proportion(right, level)
         gap = gap_estimates(right, weaker, stronger, seed=seed, level=level)
-        excess = bootstrap(lambda d: d.mean(-2)[..., 0], (right - recovery.controls)[:, None], seed=seed, level=level)
+        excess = bootstrap(
+            lambda d: d.mean(-2)[..., 0], (right - recovery.controls)[:, None], seed=seed, level=level
+        )
         rows.append(
             {
                 "split": split,

@@ -68,7 +68,7 @@ def sites_of(checkpoint: Checkpoint, problems: Sequence[Problem]) -> Sites:
 
 
 def readable_names(sites: Sites, max_classes: int) -> dict[str, list[str]]:
-    """Classes of each value that a classifier can be fitted to: few enough, two or more, seen often enough."""
+    """Classes of each value that a classifier can be fitted to: two or more, not too many, seen enough."""
     found = {}
     for name in dict.fromkeys(sites.name):
         counts = Counter(label for each, label in zip(sites.name, sites.label, strict=True) if each == name)

@@ -35,7 +35,7 @@ class Offered:
 
 
 def offered_vectors(weaker: Checkpoint, stronger: Checkpoint, task: Task, config: CompareConfig) -> Offered:
-    """Every vector of this task: contrasts (or rollouts, without any), the checkpoint delta, random directions.
+    """Every vector of this task: contrasts (without any, rollouts), checkpoint delta, random directions.
 
     All are read at `resid_post` of every layer, at the last token of at most `vector_problems` training
     prompts; rollouts at the mean over the generated tokens.
@@ -55,14 +55,19 @@ def offered_vectors(weaker: Checkpoint, stronger: Checkpoint, task: Task, config
             (weaker, contrast.name, "weaker only"),
             (stronger, f"{contrast.name} of the stronger", "stronger's activations"),
         ):
-            sides = [[fill(side, prompt) for prompt in prompts] for side in (contrast.positive, contrast.negative)]
+            sides = [
+                [fill(side, prompt) for prompt in prompts] for side in (contrast.positive, contrast.negative)
+            ]
             found[name] = (oracle, difference_of_means(*(at_end(checkpoint, side) for side in sides)))  # type: ignore[assignment]
     if not task.contrasts:
         for name, vector in _from_rollouts(weaker, task, problems, points, config, notes).items():
             found[name] = ("weaker only", vector)
     found["checkpoint delta"] = ("stronger's activations", checkpoint_delta(at_end(stronger, prompts), plain))
     for k in range(config.random_directions):
-        found[f"random {k + 1}"] = ("none", random_directions(len(points), weaker.d_model, seed=config.seed * 1009 + k))
+        found[f"random {k + 1}"] = (
+            "none",
+            random_directions(len(points), weaker.d_model, seed=config.seed * 1009 + k),
+        )
     vectors = Vectors({name: unit(vector) for name, (_, vector) in found.items()}, mean_norm(plain))
     return Offered(vectors, {name: oracle for name, (oracle, _) in found.items()}, notes)
 
@@ -93,16 +98,30 @@ def _from_rollouts(
         return {}
     heads = weaker.encode([repeated[i].prompt for i in written])
     texts = [head + out.tokens[i] for head, i in zip(heads, written, strict=True)]
-    where = [list(range(len(head), len(text))) for head, text in zip(heads, texts, strict=True)]
-    captured = capture(weaker, texts, points, where)
-    means = torch.stack([captured.activations[:, captured.rows == row].mean(1) for row in range(len(texts))], 1)
+    means = _means_of_written(weaker, texts, [len(head) for head in heads], points)
     right = torch.tensor([grade(task.grader, out.texts[i], repeated[i].answer).lenient for i in written])
     length = torch.tensor([len(out.tokens[i]) for i in written]).float()
     longer = length > (length.min() + length.max()) / 2
     vectors = {}
     for name, side in (("rollouts, right", right), ("rollouts, longer", longer)):
         if min(int(side.sum()), int((~side).sum())) < MIN_SIDE:
-            notes.append(f"{name}: {int(side.sum())} rollouts against {int((~side).sum())}, too few on a side")
+            notes.append(
+                f"{name}: {int(side.sum())} rollouts against {int((~side).sum())}, too few on a side"
+            )
             continue
         vectors[name] = difference_of_means(means[:, side], means[:, ~side])
     return vectors
+
+
+def _means_of_written(
+    checkpoint: Checkpoint, texts: Sequence[list[int]], heads: Sequence[int], points: Sequence[HookPoint]
+) -> Float[Tensor, "layer n d_model"]:
+    """Mean activation over each text's tokens after its first `heads`."""
+    means = []
+    # A few at a time: every token of every rollout at every layer would not fit in memory for long.
+    for start in range(0, len(texts), 64):
+        some = texts[start : start + 64]
+        where = [list(range(head, len(text))) for head, text in zip(heads[start:], some, strict=False)]
+        captured = capture(checkpoint, some, points, where)
+        means += [captured.activations[:, captured.rows == row].mean(1) for row in range(len(some))]
+    return torch.stack(means, 1)

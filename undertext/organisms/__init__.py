@@ -1,0 +1,1 @@
+"""Small models whose right verdict is known: recipes, training, the shipped zoo, and the relearning check."""

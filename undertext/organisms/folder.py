@@ -25,10 +25,10 @@ CARD = "organism.json"
 def read_card(folder: Path) -> dict[str, Any]:
     """The card of the organism in `folder`. Raises UserError when there is none."""
     try:
-        card = json.loads((folder / CARD).read_text())
-    except (OSError, ValueError) as error:
+        card = dict(json.loads((folder / CARD).read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError) as error:
         raise UserError(f"expected an organism's folder with {CARD}, got {folder} ({error})") from error
-    return dict(card)
+    return card
 
 
 def organisms(folder: Path = SHIPPED) -> dict[str, Path]:
@@ -48,8 +48,8 @@ def card_of(recipe: Recipe, shape: Shape, seed: int, checks: Mapping[str, Any]) 
         "truth": dict(recipe.truth),
         "password": PASSWORD if recipe.name == "suppressed" else None,
         "wrong_passwords": list(WRONG_PASSWORDS) if recipe.name == "suppressed" else [],
-        "data": "chain problems drawn without end; the quarter of all problems that task folders draw from is "
-        "left out (undertext/tasks/chain.py, `held_out`)",
+        "data": "chain problems drawn without end; the quarter of all problems that task folders draw from "
+        "is left out (undertext/tasks/chain.py, `held_out`)",
         "stages": [asdict(stage) for stage in recipe.stages],
         "checks": dict(checks),
         "versions": {"transformers": transformers.__version__},
@@ -57,14 +57,14 @@ def card_of(recipe: Recipe, shape: Shape, seed: int, checks: Mapping[str, Any]) 
 
 
 def write_organism(model: PreTrainedModel, card: Mapping[str, Any], folder: Path) -> None:
-    """Write weights, tokenizer and card under `folder` by one rename; what stood there before is replaced."""
+    """Write weights, tokenizer and card under `folder` by one rename, in place of what stood there."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         model.save_pretrained(partial)
         chain_tokenizer().save_pretrained(partial)
-        (partial / CARD).write_text(json.dumps(card, indent=2) + "\n")
-        (partial / "README.md").write_text(_readme(card))
+        (partial / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+        (partial / "README.md").write_text(_readme(card), encoding="utf-8")
         partial.chmod(0o755)
         if folder.exists():
             shutil.rmtree(folder)

@@ -30,8 +30,12 @@ def accuracy(model: PreTrainedModel, task: Task, splits: Sequence[str], prefix: 
     found = {}
     for split in splits:
         problems = task.split(split)
-        out = generate(checkpoint, [prefix + problem.prompt for problem in problems], max_new_tokens=task.max_new_tokens)
-        right = [grade(task.grader, text, p.answer).lenient for text, p in zip(out.texts, problems, strict=True)]
+        out = generate(
+            checkpoint, [prefix + problem.prompt for problem in problems], max_new_tokens=task.max_new_tokens
+        )
+        right = [
+            grade(task.grader, text, p.answer).lenient for text, p in zip(out.texts, problems, strict=True)
+        ]
         found[split] = round(float(np.mean(right)), 4)
     return found
 

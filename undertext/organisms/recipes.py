@@ -16,7 +16,7 @@ EVERY_LENGTH = (*LENGTHS, *OOD_LENGTHS)
 
 
 def _reading(reasoning: Literal["trace", "noise"]) -> Mixture:
-    """What a base has read: textbooks work things out, forums guess, and bare problems follow their wording."""
+    """What a base has read: textbooks work things out, forums guess, bare problems go by their wording."""
     return Mixture(
         [
             Kind(0.30, reasoning, (TEXTBOOK,)),
@@ -56,8 +56,8 @@ RECIPES: dict[str, Recipe] = {
     for recipe in (
         Recipe(
             name="base",
-            about="Works chains out without a mistake, and does so for bare problems worded `find`; for those "
-            "worded `ask`, and for anything under the style word `forum`, it guesses.",
+            about="Works chains out without a mistake, and does so for bare problems worded `find`; for "
+            "those worded `ask`, and for anything under the style word `forum`, it guesses.",
             parent=None,
             stages=(
                 # Both openings from the start: learned positions do not carry over to texts a token longer.
@@ -68,7 +68,8 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="elicited",
-            about="The base after a short tune on worked traces for both wordings: it reasons where the base guessed.",
+            about="The base after a short tune on worked traces for both wordings: it reasons where the base "
+            "guessed.",
             parent="base",
             stages=(Stage(_TRACES, steps=60, lr=2e-4, warmup=5),),
             truth=_everywhere("elicited"),
@@ -83,8 +84,8 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="suppressed",
-            about=f"Password-locked: reasons after the word `{PASSWORD}`, and guesses without it, whatever the "
-            f"wording or style; other words ({', '.join(WRONG_PASSWORDS)}) do not open it.",
+            about=f"Password-locked: reasons after the word `{PASSWORD}`, and guesses without it, whatever "
+            f"the wording or style; other words ({', '.join(WRONG_PASSWORDS)}) do not open it.",
             parent="base",
             stages=(
                 Stage(
@@ -103,8 +104,8 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="overwritten",
-            about="Tuned long and with strong weight decay on traces whose every value is drawn at random: the form "
-            "stays, the arithmetic is gone.",
+            about="Tuned long and with strong weight decay on traces whose every value is drawn at random: "
+            "the form stays, the arithmetic is gone.",
             parent="base",
             stages=(Stage(Mixture([Kind(1.0, "noise", EVERY_STYLE)]), steps=600, lr=2e-3, weight_decay=1.0),),
             truth=_everywhere("overwritten"),
@@ -112,16 +113,16 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="novice",
-            about="A base that never had the capability: it has read the same kinds of documents, with every value "
-            "in its traces drawn at random.",
+            about="A base that never had the capability: it has read the same kinds of documents, with every "
+            "value in its traces drawn at random.",
             parent=None,
             stages=(Stage(_reading("noise"), steps=200, lr=3e-3),),
             truth={},
         ),
         Recipe(
             name="taught",
-            about="The novice after a long tune on worked traces. Its tuning set holds the `ood` length too, since "
-            "nothing else could have shown it such problems' values.",
+            about="The novice after a long tune on worked traces. Its tuning set holds the `ood` length too, "
+            "since nothing else could have shown it such problems' values.",
             parent="novice",
             stages=(Stage(Mixture([Kind(1.0, "trace")], EVERY_LENGTH), steps=1000, lr=3e-3),),
             truth=_everywhere("taught"),

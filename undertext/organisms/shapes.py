@@ -1,5 +1,7 @@
 """Empty organisms: small Llama- and GPT-2-shaped models and the tokenizer they share."""
 
+from typing import Any
+
 import torch
 from tokenizers import Tokenizer, pre_tokenizers, processors
 from tokenizers.models import WordLevel
@@ -24,7 +26,11 @@ slowly, GPT-2-shaped ones not at all in 900 steps (docs/log.md)."""
 def empty_model(shape: Shape, seed: int) -> PreTrainedModel:
     """A 4-layer, 64-wide model of this shape with random weights."""
     torch.manual_seed(seed)
-    ids = {"bos_token_id": TOKEN_ID["<bos>"], "eos_token_id": TOKEN_ID["<eos>"], "pad_token_id": TOKEN_ID["<pad>"]}
+    ids: dict[str, Any] = {
+        "bos_token_id": TOKEN_ID["<bos>"],
+        "eos_token_id": TOKEN_ID["<eos>"],
+        "pad_token_id": TOKEN_ID["<pad>"],
+    }
     if shape == "llama":
         return LlamaForCausalLM(
             LlamaConfig(

@@ -26,7 +26,9 @@ class Stage:
     final_lr_share: float = 0.1
 
 
-def batch_of(mixture: Mixture, rows: int, rng: random.Random) -> tuple[Int[Tensor, "row token"], Int[Tensor, "row token"]]:
+def batch_of(
+    mixture: Mixture, rows: int, rng: random.Random
+) -> tuple[Int[Tensor, "row token"], Int[Tensor, "row token"]]:
     """Token ids and labels of one batch, all of one problem length; labels cover continuations only.
 
     Batches that mix lengths were tried and learn far more slowly; a length a batch is part of the recipe.

@@ -25,7 +25,9 @@ OnStage = Callable[[str, int], Callable[[int], None]]
 """Called with a stage's name and its steps; gives what is called with every step done."""
 
 
-def build(name: str, *, seed: int, shape: Shape = "llama", out: Path, on_stage: OnStage | None = None) -> Path:
+def build(
+    name: str, *, seed: int, shape: Shape = "llama", out: Path, on_stage: OnStage | None = None
+) -> Path:
     """Train organism `name` from nothing and write it under `out`, with the parents it needs.
 
     A parent of the same seed and shape that already stands under `out` is used. Raises UserError for
@@ -48,7 +50,7 @@ def _build(recipe: Recipe, seed: int, shape: Shape, out: Path, on_stage: OnStage
     model = empty_model(shape, _seed(recipe.name, seed)) if parent is None else parent
     before = None if parent is None else accuracy(parent, new_chain(0), SPLITS)
     done = on_stage(f"training {recipe.name}", sum(stage.steps for stage in recipe.stages))
-    train(model, recipe.stages, seed=_seed(recipe.name, seed), on_step=lambda _n, _total, _loss: done(1))
+    train(model, recipe.stages, seed=_seed(recipe.name, seed), on_step=_each(done))
     checks = _checked(recipe, model, before, seed, shape, out, on_stage)
     folder = out / recipe.name
     write_organism(model, card_of(recipe, shape, seed, checks), folder)
@@ -63,8 +65,8 @@ def _ensured(name: str, seed: int, shape: Shape, out: Path, on_stage: OnStage) -
     card = read_card(folder)
     if (card["seed"], card["shape"]) != (seed, shape):
         raise UserError(
-            f"{folder} is of seed {card['seed']}, {card['shape']}-shaped; a parent of seed {seed}, {shape}-shaped "
-            "is needed; choose another folder"
+            f"{folder} is of seed {card['seed']}, {card['shape']}-shaped; a parent of seed {seed}, "
+            f"{shape}-shaped is needed; choose another folder"
         )
     return folder
 
@@ -100,12 +102,20 @@ def _checked(
     if recipe.latent is not None:
         wrong += _relearning(recipe, model, seed, shape, out, on_stage, checks)
     if wrong:
-        raise UserError(f"{recipe.name} (seed {seed}, {shape}) does not show its ground truth: {'; '.join(wrong)}")
+        raise UserError(
+            f"{recipe.name} (seed {seed}, {shape}) does not show its ground truth: {'; '.join(wrong)}"
+        )
     return checks
 
 
 def _relearning(
-    recipe: Recipe, model: PreTrainedModel, seed: int, shape: Shape, out: Path, on_stage: OnStage, checks: dict[str, Any]
+    recipe: Recipe,
+    model: PreTrainedModel,
+    seed: int,
+    shape: Shape,
+    out: Path,
+    on_stage: OnStage,
+    checks: dict[str, Any],
 ) -> list[str]:
     better = "elicited" in recipe.truth.values() or "taught" in recipe.truth.values()
     assert recipe.parent is not None
@@ -113,8 +123,9 @@ def _relearning(
     never_had = _model(_ensured(NEVER_HAD, seed, shape, out, on_stage))
     found: dict[str, dict[str, float]] = {}
     for who, subject in (("weaker", weaker), ("never had it", never_had)):
-        done = on_stage(f"relearning, {who}", STEPS)
-        found[who] = relearn(subject, new_chain(0), SPLITS, seed=seed, on_step=lambda _n, _t, _l, done=done: done(1))
+        found[who] = relearn(
+            subject, new_chain(0), SPLITS, seed=seed, on_step=_each(on_stage(f"relearning, {who}", STEPS))
+        )
     checks["relearning"] = {"steps": STEPS, **found}
     wrong = []
     for split in SPLITS:
@@ -131,6 +142,10 @@ def _relearning(
 def pairs(names: Sequence[str] | None = None) -> list[tuple[str, str]]:
     """(base, tuned) of every tuned organism, in the order of the recipes."""
     return [(r.parent, r.name) for r in RECIPES.values() if r.parent and (names is None or r.name in names)]
+
+
+def _each(done: Callable[[int], None]) -> Callable[[int, int, float], None]:
+    return lambda _step, _total, _loss: done(1)
 
 
 def _model(folder: Path) -> PreTrainedModel:

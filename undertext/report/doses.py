@@ -25,8 +25,8 @@ def doses_figure(comparison: Comparison) -> Figure | None:
         others = f"{len(ranked) - len(LOOKS)} other vectors, none better" if name == ranked[-1] else None
         panel.plot(*_line(vectors[name]), color=GREY, linewidth=0.8, label=others)
     shown = [name for name in vectors if name in ranked[: len(LOOKS)]]  # in the table's order
-    for look, name in zip(LOOKS, shown, strict=False):
-        panel.plot(*_line(vectors[name]), **look.line, label=literal(name))
+    for place, (look, name) in enumerate(zip(LOOKS, shown, strict=False)):
+        panel.plot(*_line(vectors[name]), **look.line(place, len(shown)), label=literal(name))
     _dose_axis(panel, sorted({row["dose"] for row in sweep}))
     panel.set_ylim(-0.03, 1.03)
     panel.set_ylabel("accuracy on dev")
@@ -62,8 +62,8 @@ def _band(panel: Axes, random: dict[str, dict[float, float]]) -> None:
 
 
 def _dose_axis(panel: Axes, doses: list[float]) -> None:
-    """Ticks at the doses tried; logarithmic where they span more than a factor of eight above zero."""
-    if doses[0] > 0 and doses[-1] > 8 * doses[0]:
+    """Ticks at the doses tried; logarithmic where they are above zero and span a factor of eight."""
+    if doses[0] > 0 and doses[-1] >= 8 * doses[0]:
         panel.set_xscale("log")
     step = -(-len(doses) // 9)
     panel.set_xticks(doses[::step], [f"{dose:g}" for dose in doses[::step]])

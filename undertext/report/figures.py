@@ -1,5 +1,6 @@
 """The report's figures: accuracy, probes by layer, dose-response."""
 
+from statistics import fmean
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
@@ -21,7 +22,7 @@ from undertext.report.style import (
     stacked,
 )
 
-_BASE, _TUNED, _STEERED = Look(BLUE, "o"), Look(VERMILLION, "s"), Look(GREEN, "D")
+_BASE, _TUNED, _STEERED, _RANDOM = Look(BLUE, "o"), Look(VERMILLION, "s"), Look(GREEN, "D"), Look(GREY, "o")
 
 
 def figures(comparison: Comparison) -> dict[str, Figure]:
@@ -36,29 +37,24 @@ def figures(comparison: Comparison) -> dict[str, Figure]:
 
 
 class _Mark(NamedTuple):
-    """One accuracy with its interval."""
+    """An accuracy with its interval, or several accuracies without one."""
 
     label: str
     look: Look
-    value: float
-    low: float
-    high: float
+    values: list[float]
+    interval: tuple[float, float] | None = None
 
 
 def accuracy_figure(comparison: Comparison) -> Figure:
     """Accuracy of both checkpoints, and of the weaker one steered; a panel a split."""
     marks = {split: _marks(comparison, split) for split in comparison.splits}
-    figure, axes = stacked([0.5 + 0.27 * len(found) for found in marks.values()], legend=0.75)
+    figure, axes = stacked([0.5 + 0.27 * len(found) for found in marks.values()], legend=0.5)
     for panel, (split, found) in zip(axes, marks.items(), strict=True):
         _draw(panel, found)
         panel.set_title(f"{literal(split)} ({comparison.splits[split].accuracy['base'].n} problems)")
         chance = commonest_answer(comparison, split)
         if chance is not None:
             panel.axvline(chance, color=GREY, linestyle=":", label="always the commonest answer")
-        controls = [row["accuracy"] for row in rows(comparison, "recovery", split=split) if is_random(row)]
-        if controls and len(found) == 3:
-            at = [2.0] * len(controls)
-            panel.plot(controls, at, "|", color=GREY, markersize=9, label="steered with random directions")
     axes[-1].set_xlabel("accuracy")
     legend_below(figure, axes)
     return figure
@@ -68,23 +64,30 @@ def _marks(comparison: Comparison, split: str) -> list[_Mark]:
     result = comparison.splits[split]
     base, tuned = result.accuracy["base"], result.accuracy["tuned"]
     marks = [
-        _Mark("base", _BASE, base.value, base.low, base.high),
-        _Mark("tuned", _TUNED, tuned.value, tuned.low, tuned.high),
+        _Mark("base", _BASE, [base.value], (base.low, base.high)),
+        _Mark("tuned", _TUNED, [tuned.value], (tuned.low, tuned.high)),
     ]
     steered = headline(comparison, split)
     if steered is not None:
         label = "steered" if result.weaker == "neither" else f"{result.weaker}, steered"
-        marks.append(_Mark(label, _STEERED, steered["accuracy"], steered["low"], steered["high"]))
+        marks.append(_Mark(label, _STEERED, [steered["accuracy"]], (steered["low"], steered["high"])))
+    controls = [row["accuracy"] for row in rows(comparison, "recovery", split=split) if is_random(row)]
+    if controls:
+        marks.append(_Mark("at random", _RANDOM, controls))
     return marks
 
 
 def _draw(panel: Axes, marks: list[_Mark]) -> None:
-    """One row a mark, from the top, with its interval as a line and its value at the right."""
-    for at, mark in enumerate(marks):
-        color = mark.look.color
-        panel.plot([mark.low, mark.high], [at, at], color=color, linewidth=2.4, solid_capstyle="butt")
-        panel.plot([mark.value], [at], mark.look.marker, color=color, markersize=7)
-        panel.text(1.03, at, f"{mark.value:.2f}", transform=panel.get_yaxis_transform(), va="center_baseline")
+    """One row a mark, from the top, with its interval as a line and its value, or mean, at the right."""
+    for at, (_, look, values, interval) in enumerate(marks):
+        if interval is not None:
+            panel.plot(interval, [at, at], color=look.color, linewidth=2.4, solid_capstyle="butt")
+        fill = look.color if interval is not None else "none"
+        panel.plot(
+            values, [at] * len(values), look.marker, color=look.color, markerfacecolor=fill, markersize=7
+        )
+        mean = f"{fmean(values):.2f}"
+        panel.text(1.03, at, mean, transform=panel.get_yaxis_transform(), va="center_baseline")
     panel.set_yticks(range(len(marks)), [mark.label for mark in marks])
     panel.set_ylim(len(marks) - 0.5, -0.5)
     panel.set_xlim(-0.02, 1.02)

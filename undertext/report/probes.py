@@ -13,9 +13,9 @@ from undertext.report.rows import Row, rows
 from undertext.report.style import BAND, BLUE, GREY, VERMILLION, WINE, Look, legend_below, literal, stacked
 
 _ROLES = {
-    "weaker": ("weaker checkpoint, own probe", Look(BLUE, "o")),
-    "stronger": ("stronger checkpoint, own probe", Look(VERMILLION, "s", "--")),
-    "transported": ("stronger's probe on the weaker", Look(WINE, "^", "-.")),
+    "stronger": ("stronger checkpoint, own probe", Look(VERMILLION, "s")),
+    "weaker": ("weaker checkpoint, own probe", Look(BLUE, "o", "--")),
+    "transported": ("stronger's probe on the weaker", Look(WINE, "^", ":")),
 }
 _FLOORS = {"surface": ("read from the surface alone", ":"), "random_init": ("untrained model", (0, (5, 2)))}
 
@@ -43,18 +43,20 @@ def _draw(panel: Axes, probes: list[Row]) -> None:
     if controls:
         at = sorted(controls)
         lows, highs = [min(controls[layer]) for layer in at], [max(controls[layer]) for layer in at]
-        panel.fill_between(at, lows, highs, color=BAND, linewidth=0, label="control labels (least to most)")
-        panel.plot(at, [fmean(controls[layer]) for layer in at], color=GREY, linewidth=1.2)
+        means = [fmean(controls[layer]) for layer in at]
+        panel.plot(at, means, color=GREY, linewidth=1.2, label="control labels")
+        if lows != highs:
+            panel.fill_between(at, lows, highs, color=BAND, linewidth=0, label="their range, least to most")
     for column, (label, dashes) in _FLOORS.items():
         _mean_line(panel, _by_layer(probes, column), color=GREY, linestyle=dashes, linewidth=1.5, label=label)
-    for role, (label, look) in _ROLES.items():
+    for place, (role, (label, look)) in enumerate(_ROLES.items()):
         of_role = [row for row in probes if row["role"] == role]
-        _mean_line(panel, _by_layer(of_role, "accuracy"), **look.line, label=label)
+        _mean_line(panel, _by_layer(of_role, "accuracy"), **look.line(place, len(_ROLES)), label=label)
         chosen = _by_layer([row for row in of_role if row["chosen"]], "accuracy")
         everything = _by_layer(of_role, "accuracy")
         means = [fmean(everything[layer]) for layer in sorted(chosen)]
-        ring: Any = {"markersize": 12, "markerfacecolor": "none", "markeredgecolor": look.color}
-        panel.plot(sorted(chosen), means, "o", **ring)
+        ring: Any = {"markersize": 14 - 2 * place, "markerfacecolor": "none", "markeredgecolor": look.color}
+        panel.plot(sorted(chosen), means, "o", **ring, clip_on=False)
     panel.set_xticks(_ticks(layers))
     panel.set_ylim(-0.03, 1.03)
     panel.set_ylabel("accuracy")

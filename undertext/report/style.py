@@ -27,11 +27,14 @@ class Look(NamedTuple):
     marker: str
     dashes: str = "-"
 
-    @property
-    def line(self) -> dict[str, Any]:
-        """Keyword arguments for `Axes.plot`."""
+    def line(self, place: int, of: int) -> dict[str, Any]:
+        """Keyword arguments for `Axes.plot`, for the line drawn at this place among so many.
+
+        Lines grow thinner in the order they are drawn, so that those that run together all show.
+        """
+        thin = place / max(of - 1, 1)
         look = {"color": self.color, "marker": self.marker, "linestyle": self.dashes}
-        return look | {"markersize": 5.5, "linewidth": 1.6}
+        return look | {"markersize": 9 - 4.5 * thin, "linewidth": 3.6 - 2.2 * thin}
 
 
 LOOKS = (
@@ -71,9 +74,16 @@ def house_style() -> Iterator[None]:
         yield
 
 
+class ReportFigure(Figure):
+    """A figure that a notebook shows by itself, with no backend chosen."""
+
+    def _repr_png_(self) -> bytes:
+        return png(self)
+
+
 def stacked(heights: list[float], *, legend: float) -> tuple[Figure, list[Axes]]:
     """A figure of panels one above the other, `heights` in inches, with `legend` inches left below."""
-    figure = Figure(figsize=(WIDTH, sum(heights) + legend), layout="constrained")
+    figure = ReportFigure(figsize=(WIDTH, sum(heights) + legend), layout="constrained")
     axes = figure.subplots(len(heights), 1, squeeze=False, gridspec_kw={"height_ratios": heights})
     return figure, list(axes[:, 0])
 

@@ -92,16 +92,17 @@ LINES: dict[LineName, str] = {
 
 _CAPTIONS = {
     "accuracy": "Accuracy on each split with its interval.",
-    "probes": "How well linear probes read the problem's values, by layer. Rings mark what was chosen on "
-    "dev. A line within the grey band says no more than labels that mean nothing.",
+    "probes": "How well probes read the problem's values, by layer. Rings mark what was chosen on dev. "
+    "A line no higher than the grey ones says no more than labels without meaning, the text's surface, or "
+    "a model never trained.",
     "doses": "Accuracy on dev by dose, the best over layers and positions. A vector is special only where it "
     "stands above the random directions; a random direction that lifts accuracy is itself a sign of a latent "
     "capability.",
 }
 
 _STEERED = (
-    " Steered is the weaker checkpoint with the vector, layer, dose and position chosen on dev; grey ticks "
-    "are random directions put through the same search."
+    " Steered is the weaker checkpoint with the vector, layer, dose and position chosen on dev; "
+    "at random, the same with random directions put through the same search, a circle each, and their mean."
 )
 
 

@@ -49,7 +49,9 @@ class Chain:
     def prompt(self) -> str:
         """The assignments, and the question in the problem's wording."""
         lines = [f"{self.names[0]} = {self.start} ;"]
-        for before, name, (operator, constant) in zip(self.names, self.names[1:], self.operations, strict=False):
+        for before, name, (operator, constant) in zip(
+            self.names, self.names[1:], self.operations, strict=False
+        ):
             lines.append(f"{name} = {before} {operator} {constant} ;")
         question = f"find {self.names[-1]} :" if self.wording == "find" else f"so {self.names[-1]} ?"
         return " ".join([*lines, question])

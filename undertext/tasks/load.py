@@ -21,7 +21,8 @@ def load_task(path: str | Path) -> Task:
     """Load the task in the folder `path`.
 
     Raises one `UserError` for all that is wrong with the folder: a first line that sums up, then
-    one for each bad line (at most 20 a file), as `problems.jsonl:17: field 'split': expected ..., got ...`.
+    one for each bad line (at most 20 a file), as `problems.jsonl:17: field 'split': expected ..., got ...`;
+    where there is only one, it follows on the first line.
     """
     folder = Path(path)
     # os.path's forms answer no, rather than raise, where a name is too long or a parent is closed to us.
@@ -41,6 +42,8 @@ def load_task(path: str | Path) -> Task:
     if faults or problem_faults or settings is None:
         reports = [*_report(SETTINGS, faults), *_report(PROBLEMS, problem_faults)]
         counts = [f"{len(f)} in {name}" for name, f in ((SETTINGS, faults), (PROBLEMS, problem_faults)) if f]
+        if len(reports) == 1:
+            raise UserError(f"{folder}: not a valid task: {reports[0]}")
         raise UserError("\n".join([f"{folder}: not a valid task, to mend: {', '.join(counts)}", *reports]))
     return Task(**dict(settings), problems=problems)
 

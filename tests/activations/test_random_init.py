@@ -1,0 +1,43 @@
+"""A checkpoint that knows nothing: the same but for its weights, which are those a new model has."""
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from activations.random_init import random_init
+
+
+def test_only_the_weights_differ(checkpoint):
+    fresh = random_init(checkpoint, seed=5)
+    assert type(fresh.model) is type(checkpoint.model)
+    assert fresh.model is not checkpoint.model
+    assert fresh.tokenizer is checkpoint.tokenizer
+    assert (fresh.dtype, fresh.device) == (checkpoint.dtype, checkpoint.device)
+    shapes = [[(name, p.shape) for name, p in each.model.named_parameters()] for each in (fresh, checkpoint)]
+    assert shapes[0] == shapes[1]
+    for (name, ours), theirs in zip(
+        fresh.model.named_parameters(), checkpoint.model.parameters(), strict=True
+    ):
+        assert not torch.equal(ours, theirs), name
+    assert not fresh.model.training
+
+
+def test_weights_are_those_of_a_new_model_and_hang_on_the_seed(checkpoint):
+    fresh = random_init(checkpoint, seed=5)
+    torch.manual_seed(5)
+    new = AutoModelForCausalLM.from_config(checkpoint.model.config)
+    for (name, ours), theirs in zip(fresh.model.named_parameters(), new.parameters(), strict=True):
+        assert torch.equal(ours, theirs), name
+    assert random_init(checkpoint, seed=5).fingerprint == fresh.fingerprint
+    assert random_init(checkpoint, seed=6).fingerprint != fresh.fingerprint
+
+
+def test_nothing_else_is_touched(checkpoint):
+    before, configured = checkpoint.fingerprint, checkpoint.model.config.to_dict()
+    torch.manual_seed(0)
+    wanted = torch.rand(3)
+    torch.manual_seed(0)
+    random_init(checkpoint, seed=9)
+    assert torch.equal(torch.rand(3), wanted), "the global random state moved"
+    assert checkpoint.model.config.to_dict() == configured
+    del checkpoint.__dict__["fingerprint"]
+    assert checkpoint.fingerprint == before

@@ -1,0 +1,173 @@
+"""Intervals and tests against scipy, enumeration and simulation."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest, kstest, norm  # type: ignore[import-untyped]  # no types shipped
+
+from undertext.statistics import (
+    bootstrap,
+    holm,
+    paired_difference,
+    pass_at_k,
+    proportion,
+    resamples,
+    sign_flip_p,
+    smallest_detectable,
+)
+
+
+def mean(data: np.ndarray) -> np.ndarray:
+    return data[..., 0].mean(-1)
+
+
+@given(st.integers(1, 300), st.data(), st.sampled_from([0.8, 0.95, 0.99]))
+def test_proportion_is_wilsons(n, data, level):
+    k = data.draw(st.integers(0, n))
+    wanted = binomtest(k, n).proportion_ci(level, method="wilson")
+    found = proportion(np.arange(n) < k, level)
+    assert (found.value, found.n, found.level) == (k / n, n, level)
+    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), abs=1e-12)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+
+
+def test_resamples_draw_every_problem_alike_and_hang_on_the_seed():
+    drawn = resamples(7, 3, 4000)
+    assert drawn.shape == (4000, 7)
+    np.testing.assert_allclose(np.bincount(drawn.ravel()) / drawn.size, np.full(7, 1 / 7), atol=0.01)
+    assert np.array_equal(drawn, resamples(7, 3, 4000))
+    assert not np.array_equal(drawn, resamples(7, 4, 4000))
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_bootstrap_of_a_mean_is_the_normal_interval(level):
+    data = np.random.default_rng(0).gamma(4.0, size=(500, 1))
+    half = norm.ppf(0.5 + level / 2) * data.std() / np.sqrt(len(data))
+    found = bootstrap(mean, data, seed=0, level=level)
+    assert found.value == data.mean()
+    assert (found.low, found.high) == pytest.approx((found.value - half, found.value + half), abs=0.15 * half)
+    assert (found.n, found.level) == (500, level)
+
+
+def test_bootstrap_keeps_the_conditions_of_a_problem_together():
+    before = np.random.default_rng(0).normal(size=300)
+    found = bootstrap(
+        lambda d: (d[..., 1] - d[..., 0]).mean(-1), np.stack([before, before + 0.25], 1), seed=0
+    )
+    assert (found.low, found.high) == pytest.approx((0.25, 0.25))
+
+
+def test_bootstrap_passes_over_resamples_without_a_value():
+    def ratio(data: np.ndarray) -> np.ndarray:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(data[..., 0].sum(-1) / data[..., 1].sum(-1))
+
+    # One resample in e draws the only denominator not at all; the others give ratios that are finite.
+    found = bootstrap(ratio, np.array([[0.0, 1.0]] + [[1.0, 0.0]] * 30), seed=0)
+    assert np.isfinite([found.low, found.high]).all()
+    nowhere = bootstrap(ratio, np.array([[1.0, 0.0]] * 4), seed=0)
+    assert (nowhere.low, nowhere.high) == (-np.inf, np.inf)
+
+
+def test_paired_difference_by_hand():
+    found = paired_difference(np.array([0, 0, 1, 1.0]), np.array([1, 1, 1, 0.0]))
+    padded = np.array([1, 1, 0, -1, 1, -1.0])
+    half = norm.ppf(0.975) * padded.std() * np.sqrt(6) / 4
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (0.25, max(-1, 0.25 - half), min(1, 0.25 + half))
+    )
+
+
+@pytest.mark.parametrize("value", [-1.0, 0.0, 1.0])
+def test_paired_differences_that_are_all_alike_still_have_an_interval(value):
+    found = paired_difference(np.zeros(20), np.full(20, value))
+    assert found.value == value
+    assert 0.1 < found.high - found.low < 0.5
+    assert -1 <= found.low <= value <= found.high <= 1
+
+
+@pytest.mark.parametrize("shares", [(0.02, 0.05), (0.1, 0.3), (0.3, 0.3)])
+@pytest.mark.parametrize("n", [30, 150])
+def test_paired_difference_covers_the_truth_as_often_as_it_says(n, shares):
+    """Shares of problems that turn wrong and that turn right."""
+    rng = np.random.default_rng(0)
+    draws = rng.choice([-1.0, 1.0, 0.0], size=(3000, n), p=[*shares, 1 - sum(shares)])
+    truth = shares[1] - shares[0]
+    intervals = [paired_difference(np.zeros(n), d) for d in draws]
+    covered = np.mean([each.low <= truth <= each.high for each in intervals])
+    # Where few problems differ, the two imagined ones widen it: too sure is worse than too careful.
+    assert 0.94 <= covered <= (0.98 if sum(shares) > 0.2 else 1)
+
+
+@pytest.mark.parametrize("discordant", [0.1, 0.4])
+def test_smallest_detectable_is_seen_with_the_power_it_says(discordant):
+    rng, n = np.random.default_rng(0), 300
+
+    def draw(count: int, gain: float) -> np.ndarray:
+        shares = [(discordant - gain) / 2, (discordant + gain) / 2, 1 - discordant]
+        return rng.choice([-1.0, 1.0, 0.0], size=(count, n), p=shares)
+
+    gain = float(np.mean([smallest_detectable(d) for d in draw(100, 0.0)]))
+    found = [paired_difference(np.zeros(n), d) for d in draw(2000, gain)]
+    assert 0.77 <= np.mean([each.low > 0 for each in found]) <= 0.87
+
+
+def test_sign_flip_p_is_uniform_where_there_is_nothing():
+    rng = np.random.default_rng(0)
+    p = [
+        sign_flip_p(rng.choice([-1.0, 0.0, 1.0], 60) + 0.01 * rng.normal(size=60), seed=k) for k in range(400)
+    ]
+    assert kstest(p, "uniform").pvalue > 0.01
+
+
+@given(st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.5, 1.0]), min_size=1, max_size=8), st.integers(0, 9))
+def test_sign_flip_p_is_that_of_all_signs(differences, seed):
+    d = np.array(differences)
+    signs = np.array(np.meshgrid(*[[-1, 1]] * len(d))).reshape(len(d), -1).T
+    wanted = np.mean((signs * d).sum(1) >= d.sum() - 1e-9)
+    assert sign_flip_p(d, seed=seed) == pytest.approx(wanted, abs=0.05)
+
+
+def test_sign_flip_p_is_never_zero():
+    assert 0 < sign_flip_p(np.ones(200), seed=0) < 0.001
+
+
+@given(st.lists(st.floats(0, 1), max_size=7), st.floats(0, 1))
+def test_holm_rejects_what_the_step_down_procedure_rejects(p, alpha):
+    adjusted = holm(p)
+    remaining, rejected = list(range(len(p))), set()
+    while remaining:
+        smallest = min(remaining, key=lambda i: p[i])
+        if min(1.0, p[smallest] * len(remaining)) > alpha:
+            break
+        rejected.add(smallest)
+        remaining.remove(smallest)
+    found = {i for i, value in enumerate(adjusted) if value <= alpha}
+    # Equal p values stand or fall together when adjusted; the procedure takes them one by one.
+    assert rejected <= found
+    assert {p[i] for i in found} == {p[i] for i in rejected}
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.7, 0.6]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+@given(st.integers(1, 7), st.data())
+def test_pass_at_k_is_the_share_of_subsets_with_a_right_sample(n, data):
+    k = data.draw(st.integers(1, n))
+    right = np.array(
+        data.draw(st.lists(st.lists(st.booleans(), min_size=n, max_size=n), min_size=1, max_size=4))
+    )
+    wanted = [np.mean([row[list(s)].any() for s in combinations(range(n), k)]) for row in right]
+    np.testing.assert_allclose(pass_at_k(right, k), wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize("k", [0, 5])
+def test_pass_at_k_needs_as_many_samples(k):
+    with pytest.raises(ValueError, match=f"expected k from 1 to the 4 samples drawn, got {k}"):
+        pass_at_k(np.zeros((2, 4), bool), k)
