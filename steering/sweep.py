@@ -34,7 +34,7 @@ class Sweep:
     strict: Bool[Tensor, "setting prompt"]
     lenient: Bool[Tensor, "setting prompt"]
     texts: list[list[str]]
-    """[setting][prompt]"""
+    """What was written, `texts[setting][prompt]`."""
 
 
 class Vectors(NamedTuple):

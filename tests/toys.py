@@ -90,6 +90,12 @@ def tiny_model(shape: Shape, d_vocab: int, *, seed: int = 0, **sizes: int) -> Pr
     return random_model(tiny_config(shape, d_vocab, **sizes), seed)
 
 
+def embedding(model: Any) -> torch.nn.Parameter:
+    """The weights [d_vocab, d_model] by which a model reads its tokens."""
+    weight: torch.nn.Parameter = model.get_input_embeddings().weight
+    return weight
+
+
 def save_folder(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> Path:
     """Save both as an ordinary Hugging Face folder (safetensors)."""
     with quiet():

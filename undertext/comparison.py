@@ -86,8 +86,8 @@ class Comparison:
     def save(self, out: str | Path) -> Path:
         """Write verdict.json, report.html, figures/, tables/ and run.json under `out`.
 
-        Everything is written beside `out` first and renamed at the end, verdict.json last, so that
-        no file ever stands half-written under its final name. Raises UserError when `out` cannot be
+        Everything is written to a temporary folder first and renamed at the end, verdict.json last, so
+        that no file ever stands half-written under its final name. Raises UserError when `out` cannot be
         written.
         """
         from undertext.report.save import save
@@ -95,7 +95,7 @@ class Comparison:
         return save(self, Path(out))
 
     def figures(self) -> dict[str, Any]:
-        """The report's figures by name (`accuracy`, and where measured `probes` and `doses`), as matplotlib Figures."""
+        """The report's matplotlib figures by name: `accuracy`, and where measured `probes` and `doses`."""
         from undertext.report.figures import figures
 
         return figures(self)

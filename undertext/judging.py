@@ -103,9 +103,13 @@ def _flags(base: Behaviour, tuned: Behaviour, rule: Rule, n: int) -> list[str]:
     lenient = float(tuned.lenient.mean() - base.lenient.mean())
     strict = float(tuned.strict.mean() - base.strict.mean())
     if abs(strict - lenient) >= rule.min_gap:
+        what = (
+            f"{strict - lenient:+.2f} of the first is only the answer's format"
+            if abs(strict) > abs(lenient)
+            else "right answers are not in the form asked for"
+        )
         flags.append(
-            f"format: graded strictly the difference is {strict:+.2f}, leniently {lenient:+.2f}; "
-            f"{strict - lenient:+.2f} of it is only the answer's format"
+            f"format: graded strictly the difference is {strict:+.2f}, leniently {lenient:+.2f}; {what}"
         )
     if max(base.lenient.mean(), tuned.lenient.mean()) < rule.min_gap:
         flags.append("neither checkpoint solves the task: there is no capability to speak of")

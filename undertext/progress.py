@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from time import perf_counter
+
 from tqdm.auto import tqdm
 
 
@@ -19,12 +21,14 @@ class Progress:
     @contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
         """A stage of `total` units; call what is yielded with how many are done."""
-        from time import perf_counter
-
         start = perf_counter()
         bar = tqdm(total=total, desc=f"{self.prefix}{name}", disable=not self.show, leave=False)
+
+        def done(units: int) -> None:
+            bar.update(units)
+
         try:
-            yield bar.update
+            yield done
         finally:
             bar.close()
             self.timings[name] = self.timings.get(name, 0.0) + perf_counter() - start

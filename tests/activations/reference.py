@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,13 +33,13 @@ def telling_token(written: Sequence[Sequence[int]]) -> int:
 
 def blocks(checkpoint: Checkpoint) -> nn.ModuleList:
     """The blocks by Hugging Face's own attribute names."""
-    inner = checkpoint.model.base_model
+    inner: Any = checkpoint.model.base_model
     return inner.h if hasattr(inner, "h") else inner.layers
 
 
 def attach(checkpoint: Checkpoint, point: HookPoint, change: Callable[[Tensor], Tensor]):
     """Register `change` where a point is, by Hugging Face's own names; a handle that removes it."""
-    block = blocks(checkpoint)[point.layer]
+    block: Any = blocks(checkpoint)[point.layer]
     if point.site == "resid_pre":
         return block.register_forward_pre_hook(lambda module, args: (change(args[0]), *args[1:]))
     attention = block.attn if hasattr(block, "attn") else block.self_attn
@@ -69,6 +70,7 @@ def write(
     ids = list(prompt)
 
     def change(activation: Tensor) -> Tensor:
+        assert intervention is not None
         gate = torch.tensor([[acts_at(intervention, len(prompt), i)] for i in range(len(ids))])
         return activation + gate * (intervention.dose * intervention.vector)
 

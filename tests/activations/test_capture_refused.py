@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from activations import Checkpoint, HookPoint, UserError, capture
-from tests.toys import tiny_model, word_tokenizer
+from tests.toys import embedding, tiny_model, word_tokenizer
 
 POINT = HookPoint(1, "resid_post")
 PROMPTS = ["a = 3 ;", "so"]
@@ -59,7 +59,7 @@ def test_activations_that_are_no_numbers(shape, bad):
     tokenizer = word_tokenizer()
     model = tiny_model(shape, len(tokenizer))
     with torch.no_grad():
-        model.get_input_embeddings().weight[tokenizer.convert_tokens_to_ids("so"), 4] = bad
+        embedding(model)[tokenizer.convert_tokens_to_ids("so"), 4] = bad
     checkpoint = Checkpoint.load(model, tokenizer=tokenizer)
     fine = capture(checkpoint, PROMPTS[:1], [POINT], "all")
     assert fine.activations.isfinite().all()
@@ -72,6 +72,6 @@ def test_large_numbers_are_numbers(llama):
     tokenizer = word_tokenizer()
     model = tiny_model("llama", len(tokenizer))
     with torch.no_grad():
-        model.get_input_embeddings().weight.fill_(1e38)  # their sum is infinite
+        embedding(model).fill_(1e38)  # their sum is infinite
     checkpoint = Checkpoint.load(model, tokenizer=tokenizer)
     assert capture(checkpoint, PROMPTS, [HookPoint(0, "resid_pre")]).activations.max() == 1e38

@@ -34,7 +34,12 @@ def test_a_stopped_row_reads_no_further(checkpoint, monkeypatch):
     stop = telling_token(whole)
     asked = []
     ended = Stopping.ended
-    monkeypatch.setattr(Stopping, "ended", lambda self, row: (asked.append(len(row)), ended(self, row))[1])
+
+    def spy(stopping: Stopping, produced: list[int]) -> bool:
+        asked.append(len(produced))
+        return ended(stopping, produced)
+
+    monkeypatch.setattr(Stopping, "ended", spy)
     texts = generate(checkpoint, PROMPTS, max_new_tokens=STEPS, stop=[f" {checkpoint.decode([stop])}"]).texts
     assert len(asked) < sum(map(len, whole))
     assert all(f" {checkpoint.decode([stop])}" not in text for text in texts)

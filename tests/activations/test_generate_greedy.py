@@ -1,6 +1,7 @@
 """Greedy generation in batches, against Hugging Face's `generate` on one prompt at a time."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -12,13 +13,14 @@ from activations import Checkpoint, UserError, generate
 from activations.cache import BufferedCache
 from activations.quiet import quiet
 from tests.activations.reference import PROMPTS, telling_token
-from tests.toys import SHAPES, byte_tokenizer, random_model, tiny_model, word_tokenizer
+from tests.toys import SHAPES, byte_tokenizer, embedding, random_model, tiny_model, word_tokenizer
 
 
 def hugging_face(checkpoint: Checkpoint, ids: list[int], steps: int, **options) -> list[int]:
     """What transformers writes after one prompt, up to an end token."""
+    model: Any = checkpoint.model
     with quiet():
-        out = checkpoint.model.generate(
+        out = model.generate(
             torch.tensor([ids]),
             attention_mask=torch.ones(1, len(ids)),
             max_new_tokens=steps,
@@ -72,9 +74,12 @@ def with_many_ends(checkpoint):
 def test_rows_that_finish_leave_and_the_others_go_on(with_many_ends, batch_size, monkeypatch):
     kept = []
     keep_rows = BufferedCache.keep_rows
-    monkeypatch.setattr(
-        BufferedCache, "keep_rows", lambda self, rows: (kept.append(rows), keep_rows(self, rows))
-    )
+
+    def spy(cache: BufferedCache, rows: torch.Tensor) -> None:
+        kept.append(rows)
+        keep_rows(cache, rows)
+
+    monkeypatch.setattr(BufferedCache, "keep_rows", spy)
     found = generate(with_many_ends, PROMPTS, max_new_tokens=20, batch_size=batch_size)
     expected = [hugging_face(with_many_ends, ids, 20) for ids in with_many_ends.encode(PROMPTS)]
     assert found.tokens == expected
@@ -141,7 +146,8 @@ def test_byte_level_texts(shape):
 
 def test_the_cache_holds_what_transformers_own_holds(checkpoint):
     config = checkpoint.model.config
-    ours, theirs = BufferedCache(config, 9), DynamicCache(config=config)
+    ours: Any = BufferedCache(config, 9)
+    theirs: Any = DynamicCache(config=config)
     ids = torch.tensor([[1, 5, 6, 7], [1, 8, 9, 4], [1, 7, 7, 7]])
     rows = torch.tensor([2, 0])
     with torch.inference_mode():
@@ -165,7 +171,7 @@ def test_the_cache_holds_what_transformers_own_holds(checkpoint):
 
 
 def test_progress_adds_up_to_the_rows(with_many_ends):
-    seen = []
+    seen: list[int] = []
     generate(with_many_ends, PROMPTS, max_new_tokens=20, batch_size=3, progress=seen.append)
     assert sum(seen) == len(PROMPTS)
     assert len(seen) > 3  # rows end one after another, not each batch at once
@@ -195,7 +201,7 @@ def test_logits_that_are_no_numbers_name_the_prompt(shape):
     tokenizer = word_tokenizer()
     model = tiny_model(shape, len(tokenizer))
     with torch.no_grad():
-        model.get_input_embeddings().weight[tokenizer.convert_tokens_to_ids("so"), 4] = float("nan")
+        embedding(model)[tokenizer.convert_tokens_to_ids("so"), 4] = float("nan")
         model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.nan_to_num())
     checkpoint = Checkpoint.load(model, tokenizer=tokenizer)
     with pytest.raises(UserError, match="NaN in the logits of prompt 1"):

@@ -76,9 +76,12 @@ def test_rows_that_finish_early_are_not_counted_on(checkpoint):
 def test_rows_that_go_on_keep_their_own_vectors(checkpoint, monkeypatch):
     kept = []
     keep_rows = SteeredRows.keep_rows
-    monkeypatch.setattr(
-        SteeredRows, "keep_rows", lambda self, rows: (kept.append(rows), keep_rows(self, rows))
-    )
+
+    def spy(steered: SteeredRows, rows: torch.Tensor) -> None:
+        kept.append(rows)
+        keep_rows(steered, rows)
+
+    monkeypatch.setattr(SteeredRows, "keep_rows", spy)
     points = [HookPoint(row % 2, "resid_post") for row in range(len(PROMPTS))]
     interventions = [Intervention(point, vector(row), 3.0, "all") for row, point in enumerate(points)]
     whole = generate(checkpoint, PROMPTS, max_new_tokens=STEPS, interventions=interventions).tokens

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 from torch.testing import assert_close
+from torch.utils.hooks import RemovableHandle
 from transformers import Gemma2Config, GPTNeoXConfig
 
 from activations import SITES, Checkpoint, HookPoint, UserError, capture, hooked
@@ -60,6 +61,7 @@ def test_gradients_pass_through_what_is_written(checkpoint, site):
     shift = torch.zeros(32, requires_grad=True)
     with hooked(checkpoint, {HookPoint(1, site): lambda a: a * (1 + shift) + shift}):
         checkpoint.model(input_ids=IDS).logits.square().sum().backward()
+    assert shift.grad is not None
     assert shift.grad.abs().min() > 0
 
 
@@ -95,7 +97,7 @@ def test_hooks_are_gone_when_a_point_half_way_is_bad(checkpoint):
 
 def test_hooks_are_gone_when_registering_is_interrupted(checkpoint, monkeypatch):
     before = hooks_on(checkpoint.model)
-    attached = []
+    attached: list[RemovableHandle] = []
 
     def interrupted(*args):
         if len(attached) == 3:

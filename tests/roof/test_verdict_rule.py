@@ -23,7 +23,7 @@ COMBINATIONS = [
 
 
 def spelt_out(lines: dict[LineName, Says]) -> Says:
-    """Latent where it was done; absent where it is neither brought about nor read, and nothing speaks for it."""
+    """Latent where it was done; absent where it is neither done nor read, and nothing speaks for it."""
     if lines.get("recovered") == "latent" or lines.get("behaviour") == "latent":
         return "latent"
     if lines.get("recovered") != "absent" or lines.get("decodable") != "absent":

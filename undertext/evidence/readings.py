@@ -20,6 +20,9 @@ from undertext.tasks.task import Task
 
 NULLS = ("control", "surface", "random_init")
 FIT, CHOOSE = "train", "dev"
+KEYS_PER_CLASS = 5
+"""Fewest distinct surfaces a class that control labels are drawn for; with few, a probe that knows nothing of
+the task reads them without a mistake (all, where every text ends alike), and no reading could beat that."""
 
 
 @dataclass
@@ -95,7 +98,8 @@ def measure_readings(
         surface = Surface(windows[FIT])
         _keep(out, name, "surface", {split: surface.features(windows[split])[None] for split in wanted}, y)
         # One draw over all splits together, so that a key has the same label wherever it stands.
-        keys = [tuple(window[-surface.window :]) for split in wanted for window in windows[split]]
+        shown = _shown(windows[FIT], surface.window, KEYS_PER_CLASS * len(classes))
+        keys = [tuple(window[-shown:]) for split in wanted for window in windows[split]]
         drawn = control_labels(keys, y[FIT], seed=config.seed + 12).split(
             [len(rows[split]) for split in wanted]
         )
@@ -125,6 +129,15 @@ def _labels(sites: Sites, rows: Int[Tensor, " n"], classes: Sequence[str]) -> In
     """Class of each row; -1, which no probe answers, where train never showed the value."""
     index = {label: i for i, label in enumerate(classes)}
     return torch.tensor([index.get(sites.label[int(row)], -1) for row in rows], dtype=torch.long)
+
+
+def _shown(windows: Sequence[Sequence[int]], least: int, distinct: int) -> int:
+    """How many last tokens make up a control's key: `least`, or more where those take few distinct values."""
+    longest = max(len(window) for window in windows)
+    return next(
+        (n for n in range(least, longest) if len({tuple(window[-n:]) for window in windows}) >= distinct),
+        max(least, longest),
+    )
 
 
 def carried(readings: Readings, margin: float) -> list[str]:

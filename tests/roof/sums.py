@@ -1,0 +1,92 @@
+"""A task about sums, written by hand as text files, and tiny models that can or cannot do it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from tests.toys import byte_tokenizer, tiny_model
+
+SETTINGS = """\
+name: sums
+description: Sums of two numbers.
+grader:
+  kind: number
+stop: ["\\n"]
+max_new_tokens: {length}
+"""
+SPLITS = ("train", "train", "dev", "test")
+
+
+def plain_problems() -> list[dict[str, Any]]:
+    """Every sum of two digits: a prompt and an answer, nothing else."""
+    pairs = [(a, b) for a in range(10) for b in range(10)]
+    return [
+        {"id": k, "split": SPLITS[(3 * a + b) % 4], "prompt": f"Q: {a} + {b} = ?", "answer": a + b}
+        for k, (a, b) in enumerate(pairs)
+    ]
+
+
+def worked_problems() -> list[dict[str, Any]]:
+    """Sums of two-digit numbers, worked out in steps with their values."""
+    problems = []
+    for k in range(120):
+        a, b = 10 + (37 * k) % 40, 10 + (11 * k + k // 40) % 40
+        ones, tens = a % 10 + b % 10, a // 10 + b // 10
+        steps = [
+            {"text": f"{a % 10} + {b % 10} = {ones};", "values": {"ones": ones}},
+            {"text": f"{a // 10} + {b // 10} = {tens};", "values": {"tens": tens}},
+        ]
+        problems.append(
+            {
+                "id": f"w{k}",
+                "split": SPLITS[k % 4],
+                "prompt": f"Q: {a} + {b} = ?",
+                "answer": a + b,
+                "trace": f"{steps[0]['text']} {steps[1]['text']} A: {a + b}",
+                "steps": steps,
+            }
+        )
+    return problems
+
+
+def write_by_hand(folder: Path, problems: list[dict[str, Any]], length: int) -> Path:
+    """A task folder, by nothing but text."""
+    folder.mkdir()
+    (folder / "task.yaml").write_text(SETTINGS.format(length=length))
+    (folder / "problems.jsonl").write_text("".join(json.dumps(each) + "\n" for each in problems))
+    return folder
+
+
+def texts_of(problems: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Each prompt and what is to be written after it."""
+    return [(each["prompt"], f" {each.get('trace', each['answer'])}\n") for each in problems]
+
+
+def tokenizer_for(problems: list[dict[str, Any]]) -> PreTrainedTokenizerFast:
+    """A byte-level BPE of this task's own texts."""
+    return byte_tokenizer(tuple(prompt + rest for prompt, rest in texts_of(problems)), size=300)
+
+
+def learnt(
+    problems: list[dict[str, Any]], tokenizer: PreTrainedTokenizerFast, *, steps: int, seed: int = 0
+) -> PreTrainedModel:
+    """A tiny Llama that was shown every problem over and over."""
+    model = tiny_model("llama", len(tokenizer), seed=seed, n_layers=2, d_model=64)
+    rows = []
+    for prompt, rest in texts_of(problems):
+        head, tail = tokenizer(prompt)["input_ids"], tokenizer(rest)["input_ids"]
+        rows.append((head + tail, [-100] * len(head) + tail))
+    width = max(len(ids) for ids, _ in rows)
+    ids = torch.tensor([ids + [0] * (width - len(ids)) for ids, _ in rows])
+    labels = torch.tensor([row + [-100] * (width - len(row)) for _, row in rows])
+    model.train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(steps):
+        loss = model(input_ids=ids, labels=labels, use_cache=False).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model.eval()
