@@ -20,6 +20,7 @@ from undertext.evidence.recovery import (
     search,
     sweep_rows,
 )
+from undertext.evidence.self_knowledge import measure_right, names_no_values
 from undertext.evidence.vectors import offered_vectors
 from undertext.progress import Progress
 from undertext.tasks.task import Task
@@ -64,6 +65,16 @@ class LatencyOf:
             )
 
     @cached_property
+    def self_knowledge(self) -> Readings | None:
+        """Whether each checkpoint will be right, where the task names nothing else to read."""
+        if not names_no_values(self.task):
+            return None
+        with self.bars.stage("reading whether it will be right"):
+            return measure_right(
+                self.checkpoint, self.stronger, self.task, self.splits, self.points, self.config
+            )
+
+    @cached_property
     def found(self) -> Search:
         """The steering search on dev."""
         with self.bars.stage("vectors"):
@@ -81,6 +92,7 @@ class LatencyOf:
         flags = []
         with self.bars.stage(f"sampling on {split}", len(gap) * self.config.samples) as done:
             lines = [sampled_line(self.checkpoint, self.task, problems, gap, self.config, done)]
+        _ = self.self_knowledge  # measured here, with the rest, though only the tables show it
         names = carried(self.readings, self.rule.readable_above)
         lines += reading_lines(self.readings, split, names, gap) if names else []
         if not names:
@@ -119,7 +131,12 @@ class LatencyOf:
             )
         ]  # fmt: skip
         return {
-            "probes": probe_rows(self.readings, splits, self.points, names),
+            "probes": [
+                row
+                for readings in (self.readings, self.self_knowledge)
+                if readings is not None
+                for row in probe_rows(readings, splits, self.points, names)
+            ],
             "sweep": sweep_rows(self.found),
             "recovery": recovered,
         }

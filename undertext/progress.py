@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-
 from time import perf_counter
 
 from tqdm.auto import tqdm

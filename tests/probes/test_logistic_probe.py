@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -13,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from activations.errors import UserError
 from probes import LogisticProbe
+from tests.unchecked import signatures_unchecked
 
 TIGHT: dict[str, Any] = {"tol": 1e-10, "max_iter": 20_000}
 
@@ -163,21 +163,16 @@ def test_directions_have_length_one_and_point_to_their_class():
         assert (gains[..., label] - gains.mean(-1) < over_mean).all()
 
 
-@pytest.fixture
-def unchecked():
-    """Without the type checker that tests run under, which would refuse these before the probe does."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
-
-
 @pytest.mark.parametrize(
     ("X", "y"), [((4, 3), (4,)), ((1, 4, 3), (5,)), ((1, 4, 3), (4, 1)), ((1, 1, 4, 3), (4,))]
 )
-def test_shapes_that_do_not_fit_are_named(X, y, unchecked):
-    with pytest.raises(
-        UserError, match=r"expected activations \[slice, n, d\] with labels \[n\], got"
-    ) as caught:
+def test_shapes_that_do_not_fit_are_named(X, y):
+    with (
+        signatures_unchecked(),
+        pytest.raises(
+            UserError, match=r"expected activations \[slice, n, d\] with labels \[n\], got"
+        ) as caught,
+    ):
         LogisticProbe().fit(torch.zeros(X), torch.zeros(y, dtype=torch.long))
     assert str(list(X)) in str(caught.value)
     assert str(list(y)) in str(caught.value)

@@ -17,14 +17,14 @@ grader:
 stop: ["\\n"]
 max_new_tokens: {length}
 """
-SPLITS = ("train", "train", "dev", "test")
+SPLITS = ("train", "train", "dev", "test", "test")
 
 
 def plain_problems() -> list[dict[str, Any]]:
     """Every sum of two digits: a prompt and an answer, nothing else."""
     pairs = [(a, b) for a in range(10) for b in range(10)]
     return [
-        {"id": k, "split": SPLITS[(3 * a + b) % 4], "prompt": f"Q: {a} + {b} = ?", "answer": a + b}
+        {"id": k, "split": SPLITS[(3 * a + b) % 5], "prompt": f"Q: {a} + {b} = ?", "answer": a + b}
         for k, (a, b) in enumerate(pairs)
     ]
 
@@ -42,7 +42,7 @@ def worked_problems() -> list[dict[str, Any]]:
         problems.append(
             {
                 "id": f"w{k}",
-                "split": SPLITS[k % 4],
+                "split": SPLITS[k % 5],
                 "prompt": f"Q: {a} + {b} = ?",
                 "answer": a + b,
                 "trace": f"{steps[0]['text']} {steps[1]['text']} A: {a + b}",
@@ -70,11 +70,16 @@ def tokenizer_for(problems: list[dict[str, Any]]) -> PreTrainedTokenizerFast:
     return byte_tokenizer(tuple(prompt + rest for prompt, rest in texts_of(problems)), size=300)
 
 
+def blank(tokenizer: PreTrainedTokenizerFast, seed: int) -> PreTrainedModel:
+    """A tiny Llama that was shown nothing."""
+    return tiny_model("llama", len(tokenizer), seed=seed, n_layers=2, d_model=64)
+
+
 def learnt(
-    problems: list[dict[str, Any]], tokenizer: PreTrainedTokenizerFast, *, steps: int, seed: int = 0
+    problems: list[dict[str, Any]], tokenizer: PreTrainedTokenizerFast, *, steps: int = 50, seed: int = 0
 ) -> PreTrainedModel:
     """A tiny Llama that was shown every problem over and over."""
-    model = tiny_model("llama", len(tokenizer), seed=seed, n_layers=2, d_model=64)
+    model = blank(tokenizer, seed)
     rows = []
     for prompt, rest in texts_of(problems):
         head, tail = tokenizer(prompt)["input_ids"], tokenizer(rest)["input_ids"]

@@ -1,5 +1,7 @@
 """What checkpoints answer, and what an answer is worth that knows nothing of its problem."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,7 +15,7 @@ from undertext.statistics import pass_at_k
 from undertext.tasks import Grader, Problem, Task, grade
 
 
-def task_of(answers: list[str], prompts: list[str] | None = None, **settings: object) -> Task:
+def task_of(answers: list[str], prompts: list[str] | None = None, **settings: Any) -> Task:
     """A task whose test split has these answers."""
     prompts = prompts or [f"q{i}" for i in range(len(answers))]
     ends = [Problem(id=split, split=split, prompt="x", answer="0") for split in ("train", "dev")]
@@ -21,7 +23,7 @@ def task_of(answers: list[str], prompts: list[str] | None = None, **settings: ob
         Problem(id=f"t{i}", split="test", prompt=prompt, answer=answer)
         for i, (prompt, answer) in enumerate(zip(prompts, answers, strict=True))
     ]
-    options = {"grader": Grader(kind="number"), "max_new_tokens": 5, **settings}
+    options: dict[str, Any] = {"grader": Grader(kind="number"), "max_new_tokens": 5, **settings}
     return Task(name="made up", description="For a test.", problems=[*ends, *problems], **options)
 
 
@@ -36,7 +38,7 @@ def test_chance_right_is_the_share_of_other_problems(pairs):
     wanted = [
         np.mean(
             [grade(task.grader, text, other.answer).lenient for j, other in enumerate(problems) if j != i]
-            or [0]
+            or [False]
         )
         for i, text in enumerate(texts)
     ]
@@ -83,8 +85,10 @@ def test_pass_at_k_of_the_problems_in_the_gap_and_its_null(checkpoint):
     repeated = [PROMPTS[i] for i in gap for _ in range(k)]
     texts = generate(checkpoint, repeated, max_new_tokens=5, temperature=2.0, seed=3).texts
     rows = [texts[i * k : (i + 1) * k] for i in range(3)]
-    # Answers that some samples hold by luck: single digits, graded as the last number.
-    task = task_of(["1", "2", "3", "1", "4"], PROMPTS)
+    # Answers are some samples' last words: other samples are right by luck, and for others' problems too.
+    last = [row[n].split()[-1] for row in rows for n in (0, 1)]
+    ends_in = Grader(kind="regex", pattern=r"(\S+)\s*$")
+    task = task_of([last[0], last[1], last[2], last[5], last[4]], PROMPTS, grader=ends_in)
     problems = task.split("test")
     line = sampled_line(checkpoint, task, problems, gap, config)
     right = np.array(
@@ -103,6 +107,7 @@ def test_pass_at_k_of_the_problems_in_the_gap_and_its_null(checkpoint):
             for text in row
         ]
         assert null == pytest.approx(1 - np.prod([1 - chance for chance in by_luck]))
+    assert line.null.max() > 0
     assert line.problems.tolist() == gap
     assert line.stronger.tolist() == [1.0, 1.0, 1.0]
     assert (line.name, line.oracle) == ("behaviour", "none")

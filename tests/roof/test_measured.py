@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unchecked import signatures_unchecked
 from undertext.config import verdict_rule
 from undertext.evidence.measured import Measured
 from undertext.statistics import resamples
@@ -17,15 +18,15 @@ RULE = verdict_rule()
 def measured(
     weaker: np.ndarray, stronger: np.ndarray, null: np.ndarray, name: Any = "recovered", **more: Any
 ) -> Measured:
-    more = {"problems": np.arange(len(weaker)), "oracle": "none", "note": "as made up here", **more}
-    return Measured(name, weaker=weaker, stronger=stronger, null=null, **more)
+    figures = {"weaker": weaker, "stronger": stronger, "null": null, "problems": np.arange(len(weaker))}
+    return Measured(**{"name": name, "oracle": "none", "note": "as made up here", **figures, **more})
 
 
 def drawn(n: int, weaker: float, stronger: float, null: float, seed: int = 0) -> Measured:
     """Right or wrong with these shares; the null is a chance a problem."""
     rng = np.random.default_rng(seed)
     right = [(rng.random(n) < share).astype(float) for share in (weaker, stronger)]
-    return measured(*right, np.full(n, null))
+    return measured(right[0], right[1], np.full(n, null))
 
 
 def test_the_share_is_what_the_weaker_has_of_the_stronger_over_the_null():
@@ -45,7 +46,7 @@ def test_a_resamples_share_is_the_share_of_the_problems_drawn(n, seed, data):
     problems = np.array(sorted(data.draw(st.permutations(range(size)))[:n]))
     rng = np.random.default_rng(seed)
     columns = [rng.choice([0.0, 0.5, 1.0], n) for _ in range(3)]
-    line = measured(*columns, problems=problems)
+    line = measured(columns[0], columns[1], columns[2], problems=problems)
     draws = resamples(size, seed, 20)
     place = {problem: i for i, problem in enumerate(problems.tolist())}
     for draw, found in zip(draws, line.resampled_share(draws, size), strict=True):
@@ -94,7 +95,7 @@ def test_too_few_problems_say_nothing(weaker):
     reported = line.line(0.0001, RULE, seed=0)
     assert reported.says == "unclear"
     assert f"only {few} problems" in reported.note
-    enough = measured(*(np.append(column, column[0]) for column in (line.weaker, line.stronger, line.null)))
+    enough = measured(np.full(few + 1, weaker), np.ones(few + 1), np.zeros(few + 1))
     assert enough.line(0.0001, RULE, seed=0).says == ("latent" if weaker else "absent")
 
 
@@ -126,5 +127,8 @@ def test_p_is_of_the_weaker_over_the_null():
 
 @pytest.mark.parametrize("n", [0, 4])
 def test_figures_must_be_of_the_problems_named(n):
-    with pytest.raises(ValueError, match=f"expected figures for {n} problems, one or more"):
+    with (
+        signatures_unchecked(),
+        pytest.raises(ValueError, match=f"expected figures for {n} problems, one or more"),
+    ):
         measured(np.zeros(0), np.zeros(0), np.zeros(0), problems=np.arange(n))

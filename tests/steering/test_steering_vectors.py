@@ -1,6 +1,5 @@
 """Steering vectors in closed form."""
 
-import jaxtyping
 import pytest
 import torch
 from hypothesis import given
@@ -8,6 +7,7 @@ from hypothesis import strategies as st
 
 from activations.errors import UserError
 from steering import checkpoint_delta, difference_of_means, mean_norm, random_directions, unit
+from tests.unchecked import signatures_unchecked
 
 
 def test_difference_of_means_by_hand():
@@ -38,16 +38,8 @@ def test_checkpoint_delta_is_the_mean_of_what_changed():
     torch.testing.assert_close(checkpoint_delta(weaker + shift + wobble, weaker), shift[:, 0])
 
 
-@pytest.fixture
-def unchecked():
-    """Without the type checker that tests run under, which would refuse these first."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
-
-
-def test_a_checkpoint_delta_of_different_places_is_refused(unchecked):
-    with pytest.raises(UserError, match=r"got \[2, 5, 4\] and \[2, 6, 4\]"):
+def test_a_checkpoint_delta_of_different_places_is_refused():
+    with signatures_unchecked(), pytest.raises(UserError, match=r"got \[2, 5, 4\] and \[2, 6, 4\]"):
         checkpoint_delta(torch.zeros(2, 5, 4), torch.zeros(2, 6, 4))
 
 

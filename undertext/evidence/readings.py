@@ -76,38 +76,69 @@ def measure_readings(
     out = Readings(sites, readable_names(sites[FIT], config.max_classes))
     if not out.classes:
         return out
+    stacks = stacks_of(weaker, stronger, sites, points, config)
+    for name, classes in out.classes.items():
+        rows = {split: sites[split].rows(name) for split in wanted}
+        y = {split: _labels(sites[split], rows[split], classes) for split in wanted}
+        read_value(out, name, stacks, y, y, config)
+        if progress is not None:
+            progress(1)
+    return out
+
+
+Stacks = Mapping[str, Mapping[str, Tensor]]
+"""Source -> split -> activations [layer, row, d_model]."""
+
+
+def stacks_of(
+    weaker: Checkpoint,
+    stronger: Checkpoint,
+    sites: Mapping[str, Sites],
+    points: Sequence[HookPoint],
+    config: CompareConfig,
+) -> Stacks:
+    """Activations at every site of both checkpoints, and of the architecture at random init."""
     sources = {
         "weaker": weaker,
         "stronger": stronger,
         "random_init": random_init(weaker, seed=config.seed + 11),
     }
-    stacks = {
-        source: {split: sites[split].activations(checkpoint, points, 128) for split in wanted}
+    return {
+        source: {split: each.activations(checkpoint, points, 128) for split, each in sites.items()}
         for source, checkpoint in sources.items()
     }
-    for name, classes in out.classes.items():
-        rows = {split: sites[split].rows(name) for split in wanted}
-        y = {split: _labels(sites[split], rows[split], classes) for split in wanted}
-        fitted: dict[str, Reading] = {}
-        for source, stack in stacks.items():
-            X = {split: stack[split][:, rows[split]] for split in wanted}
-            fitted[source] = _keep(out, name, source, X, y)
-        transported = {split: stacks["weaker"][split][:, rows[split]] for split in wanted}
-        _record(out, name, "transported", fitted["stronger"], transported, y)
-        windows = {split: [sites[split].window(int(row)) for row in rows[split]] for split in wanted}
-        surface = Surface(windows[FIT])
-        _keep(out, name, "surface", {split: surface.features(windows[split])[None] for split in wanted}, y)
-        # One draw over all splits together, so that a key has the same label wherever it stands.
-        shown = _shown(windows[FIT], surface.window, KEYS_PER_CLASS * len(classes))
-        keys = [tuple(window[-shown:]) for split in wanted for window in windows[split]]
-        drawn = control_labels(keys, y[FIT], seed=config.seed + 12).split(
-            [len(rows[split]) for split in wanted]
-        )
-        X = {split: stacks["weaker"][split][:, rows[split]] for split in wanted}
-        _keep(out, name, "control", X, dict(zip(wanted, drawn, strict=True)))
-        if progress is not None:
-            progress(1)
-    return out
+
+
+def read_value(
+    out: Readings,
+    name: str,
+    stacks: Stacks,
+    y: Mapping[str, Tensor],
+    y_stronger: Mapping[str, Tensor],
+    config: CompareConfig,
+) -> None:
+    """Fit, choose and read one value on every source and null, into `out`.
+
+    `y` are the labels a split; `y_stronger` those that the stronger checkpoint's own probe is fitted to
+    and read against, which differ only where the label is about the checkpoint itself.
+    """
+    splits = list(y)
+    rows = {split: out.sites[split].rows(name) for split in splits}
+    X = {
+        source: {split: stack[split][:, rows[split]] for split in splits} for source, stack in stacks.items()
+    }
+    _keep(out, name, "weaker", X["weaker"], y)
+    strong = _keep(out, name, "stronger", X["stronger"], y_stronger)
+    _keep(out, name, "random_init", X["random_init"], y)
+    _record(out, name, "transported", strong, X["weaker"], y)
+    windows = {split: [out.sites[split].window(int(row)) for row in rows[split]] for split in splits}
+    surface = Surface(windows[FIT])
+    _keep(out, name, "surface", {split: surface.features(windows[split])[None] for split in splits}, y)
+    # One draw over all splits together, so that a key has the same label wherever it stands.
+    shown = _shown(windows[FIT], surface.window, KEYS_PER_CLASS * len(out.classes[name]))
+    keys = [tuple(window[-shown:]) for split in splits for window in windows[split]]
+    drawn = control_labels(keys, y[FIT], seed=config.seed + 12).split([len(rows[split]) for split in splits])
+    _keep(out, name, "control", X["weaker"], dict(zip(splits, drawn, strict=True)))
 
 
 def _keep(out: Readings, name: str, source: str, X: Mapping[str, Tensor], y: Mapping[str, Tensor]) -> Reading:

@@ -65,7 +65,9 @@ def write_organism(model: PreTrainedModel, card: Mapping[str, Any], folder: Path
         chain_tokenizer().save_pretrained(partial)
         (partial / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
         (partial / "README.md").write_text(_readme(card), encoding="utf-8")
-        partial.chmod(0o755)
+        partial.chmod(0o755)  # a temporary folder is its owner's alone, and so are the weights in it
+        for file in partial.iterdir():
+            file.chmod(0o644)
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(partial, folder)

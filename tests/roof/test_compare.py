@@ -1,0 +1,241 @@
+"""The whole path on tasks written by hand, with a tokenizer trained here and models made here."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from activations import Checkpoint, UserError
+from tests.roof.sums import (
+    blank,
+    learnt,
+    plain_problems,
+    tokenizer_for,
+    worked_problems,
+    write_by_hand,
+)
+from tests.toys import save_folder
+from undertext import compare
+from undertext.comparison import Comparison
+from undertext.config import CompareConfig
+
+QUICK = CompareConfig(
+    samples=4, doses=(1.0, 4.0), random_directions=2, search_problems=12, vector_problems=32, splits=["test"]
+)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A task folder, the folder of a model that was shown its problems, and of one that was shown nothing."""
+
+    task: Path
+    length: int
+    problems: list[dict[str, Any]]
+    able: Path
+    unable: Path
+    tokenizer: PreTrainedTokenizerFast
+
+    def test(self) -> list[dict[str, Any]]:
+        return [problem for problem in self.problems if problem["split"] == "test"]
+
+
+@pytest.fixture(scope="session", params=["plain", "worked"])
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp(request.param)
+    problems, length = (plain_problems(), 4) if request.param == "plain" else (worked_problems(), 24)
+    tokenizer = tokenizer_for(problems)
+    return Made(
+        task=write_by_hand(folder / "task", problems, length),
+        length=length,
+        problems=problems,
+        able=save_folder(folder / "able", learnt(problems, tokenizer), tokenizer),
+        unable=save_folder(folder / "unable", blank(tokenizer, seed=7), tokenizer),
+        tokenizer=tokenizer,
+    )
+
+
+@pytest.fixture(scope="session")
+def gained(made: Made, tmp_path_factory: pytest.TempPathFactory) -> tuple[Comparison, Path]:
+    """From the model that was shown nothing to the one that was; and where it was written."""
+    out = tmp_path_factory.mktemp("out") / "run"
+    return compare(made.unable, made.able, str(made.task), config=QUICK, out=out), out
+
+
+def verdict_of(comparison: Comparison) -> dict[str, Any]:
+    """verdict.json, timings aside."""
+    return {key: value for key, value in comparison.to_dict().items() if key != "elapsed_s"}
+
+
+def right_on_their_own(made: Made, folder: Path) -> list[bool]:
+    """Which test problems a model answers, by transformers' own generation, one prompt at a time."""
+    model = Checkpoint.load(folder).model
+    found = []
+    for problem in made.test():
+        ids = made.tokenizer(problem["prompt"], return_tensors="pt")["input_ids"]
+        written = model.generate(  # type: ignore[operator]  # transformers types it as a tensor
+            ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=made.length,
+            do_sample=False,
+            use_cache=False,
+        )
+        line = str(made.tokenizer.decode(written[0, ids.shape[1] :], skip_special_tokens=True)).split("\n")[0]
+        found.append(re.findall(r"\d+", line)[-1:] == [str(problem["answer"])])
+    return found
+
+
+def test_a_hand_written_folder_runs_to_a_verdict(made, gained):
+    comparison, _ = gained
+    result = comparison.splits["test"]
+    assert result.verdict == "taught"
+    assert result.weaker == "base"
+    assert result.confidence > 0.8
+    names = [line.name for line in result.evidence]
+    assert names == ["behaviour", "decodable", "transported", "recovered"]
+    assert not any(line.says == "latent" for line in result.evidence)
+    assert comparison.task["problems"] == {
+        split: sum(p["split"] == split for p in made.problems) for split in ("train", "dev", "test")
+    }
+
+
+def test_accuracies_are_those_of_plain_generation(made, gained):
+    result = gained[0].splits["test"]
+    base, tuned = (right_on_their_own(made, folder) for folder in (made.unable, made.able))
+    n = len(base)
+    assert result.accuracy["base"].value == pytest.approx(sum(base) / n)
+    assert result.accuracy["tuned"].value == pytest.approx(sum(tuned) / n)
+    assert result.accuracy["difference"].value == pytest.approx((sum(tuned) - sum(base)) / n)
+    table = gained[0].tables["problems"].to_pylist()
+    assert [row["base_lenient"] for row in table] == base
+    assert [row["tuned_lenient"] for row in table] == tuned
+    assert [row["gap"] for row in table] == [t and not b for b, t in zip(base, tuned, strict=True)]
+    assert [row["prompt"] for row in table] == [problem["prompt"] for problem in made.test()]
+
+
+def test_what_is_read_is_what_the_task_names(made, gained):
+    worked = "steps" in made.problems[0]
+    probes = gained[0].tables["probes"].to_pylist()
+    assert {row["name"] for row in probes} == ({"ones", "tens"} if worked else {"answer"})
+    assert {row["layer"] for row in probes} == {0, 1}
+    assert {row["checkpoint"] for row in probes} == {"base", "tuned", "transported"}
+    # The model that knows the sums carries them somewhere; one row in the test split a problem.
+    assert max(row["accuracy"] for row in probes if row["role"] == "stronger") > 0.5
+    assert {row["n"] for row in probes} == {len(made.test())}
+
+
+def test_the_search_is_the_same_for_vectors_and_controls(made, gained):
+    swept = gained[0].tables["sweep"].to_pylist()
+    settings: dict[str, set[tuple[Any, ...]]] = {}
+    for row in swept:
+        settings.setdefault(row["vector"], set()).add((row["layer"], row["dose"], row["at"]))
+    assert {"random 1", "random 2", "checkpoint delta"} <= set(settings)
+    assert len({frozenset(each) for each in settings.values()}) == 1
+    assert len(settings["random 1"]) == 2 * len(QUICK.doses) * len(QUICK.positions)
+    chosen = {row["vector"]: row for row in swept if row["chosen"]}
+    for row in swept:
+        assert row["lenient"] <= chosen[row["vector"]]["lenient"]
+    recovered = {row["vector"]: row for row in gained[0].tables["recovery"].to_pylist()}
+    assert set(recovered) == set(settings)
+    for name, row in recovered.items():
+        assert (row["layer"], row["dose"], row["at"]) == tuple(
+            chosen[name][key] for key in ("layer", "dose", "at")
+        )
+
+
+def test_the_same_seed_gives_the_same_verdict(made, gained):
+    again = compare(made.unable, made.able, made.task, config=QUICK, progress=False)
+    assert verdict_of(again) == verdict_of(gained[0])
+    for name, table in gained[0].tables.items():
+        assert again.tables[name].equals(table), name
+
+
+def test_the_files_hold_what_was_returned(gained):
+    comparison, out = gained
+    written = json.loads((out / "verdict.json").read_text())
+    assert written == json.loads(json.dumps(comparison.to_dict()))
+    assert (written["schema"], written["seed"]) == (1, 0)
+    assert {path.name for path in out.iterdir()} >= {"report.html", "run.json", "figures", "tables"}
+    for name, table in comparison.tables.items():
+        assert pq.read_table(out / "tables" / f"{name}.parquet").equals(table)
+
+
+def test_swapped_the_same_evidence_is_of_the_tuned(made, gained):
+    lost = compare(made.able, made.unable, made.task, config=QUICK).splits["test"]
+    result = gained[0].splits["test"]
+    assert (lost.verdict, lost.weaker) == ("overwritten", "tuned")
+    assert lost.evidence == result.evidence
+    assert lost.accuracy["difference"].value == -result.accuracy["difference"].value
+
+
+@contextmanager
+def two_threads() -> Iterator[None]:
+    """torch's setting while the body runs; the body asks for one, since two are slow beside other work."""
+    torch.set_num_threads(2)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_no_hook_no_thread_count_and_no_random_state_is_left_changed(made):
+    base, tuned = (Checkpoint.load(folder) for folder in (made.unable, made.able))
+    before = (base.fingerprint, tuned.fingerprint)
+    config = QUICK.model_copy(update={"threads": 1, "max_layers": 1, "samples": 1})
+    with two_threads():
+        comparison = compare(base, tuned, made.task, config=config)
+        assert torch.get_num_threads() == 2
+    assert comparison.run["machine"]["threads"] == 1
+    for checkpoint in (base, tuned):
+        for module in checkpoint.model.modules():
+            assert not module._forward_hooks
+            assert not module._forward_pre_hooks
+    assert (replace(base).fingerprint, replace(tuned).fingerprint) == before
+    # One layer at most: the last one.
+    assert {row["layer"] for row in comparison.tables["probes"].to_pylist()} == {1}
+
+
+def test_a_checkpoint_beside_itself_is_preserved(made):
+    comparison = compare(made.able, made.able, made.task, config=QUICK)
+    result = comparison.splits["test"]
+    assert (result.verdict, result.weaker, result.evidence) == ("preserved", "neither", [])
+    assert result.accuracy["difference"].value == 0
+    assert set(comparison.tables) == {"problems"}
+    assert not any(row["gap"] for row in comparison.tables["problems"].to_pylist())
+    assert {row["steered_output"] for row in comparison.tables["problems"].to_pylist()} == {None}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"splits": ["ood"]}, "no split 'ood'; its splits: train, dev, test"),
+        ({"splits": ["dev"]}, "'dev' cannot be judged"),
+        ({"splits": []}, "expected a split to judge"),
+        ({"layers": [0, 2]}, r"expected layers from 0 to 1, got \[0, 2\]"),
+        ({"layers": []}, "expected layers from 0 to 1"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_any_work(made, monkeypatch, change, message):
+    def never(*args: object) -> None:
+        raise AssertionError("work was begun")
+
+    monkeypatch.setattr("undertext.comparing.answers", never)
+    with two_threads():
+        with pytest.raises(UserError, match=message):
+            compare(made.able, made.able, made.task, config=QUICK.model_copy(update={"threads": 1, **change}))
+        assert torch.get_num_threads() == 2
+
+
+def test_nan_in_a_checkpoint_is_named(made):
+    spoilt = Checkpoint.load(blank(made.tokenizer, seed=1), tokenizer=made.tokenizer)
+    with torch.no_grad():
+        next(spoilt.model.parameters())[:] = float("nan")
+    with pytest.raises(UserError, match="NaN"):
+        compare(made.able, spoilt, made.task, config=QUICK)
