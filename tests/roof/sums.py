@@ -1,13 +1,14 @@
 """A task about sums, written by hand as text files, and tiny models that can or cannot do it."""
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-from tests.toys import byte_tokenizer, tiny_model
+from tests.toys import byte_tokenizer, random_model, tiny_config
 
 SETTINGS = """\
 name: sums
@@ -30,10 +31,11 @@ def plain_problems() -> list[dict[str, Any]]:
 
 
 def worked_problems() -> list[dict[str, Any]]:
-    """Sums of two-digit numbers, worked out in steps with their values."""
+    """Sums of two-digit numbers, worked out in steps whose values have one digit or two."""
+    numbers = [10 * tens + ones for tens in range(1, 5) for ones in range(4, 9)]
+    pairs = random.Random(0).sample([(a, b) for a in numbers for b in numbers], 150)
     problems = []
-    for k in range(120):
-        a, b = 10 + (37 * k) % 40, 10 + (11 * k + k // 40) % 40
+    for k, (a, b) in enumerate(pairs):
         ones, tens = a % 10 + b % 10, a // 10 + b // 10
         steps = [
             {"text": f"{a % 10} + {b % 10} = {ones};", "values": {"ones": ones}},
@@ -71,15 +73,22 @@ def tokenizer_for(problems: list[dict[str, Any]]) -> PreTrainedTokenizerFast:
 
 
 def blank(tokenizer: PreTrainedTokenizerFast, seed: int) -> PreTrainedModel:
-    """A tiny Llama that was shown nothing."""
-    return tiny_model("llama", len(tokenizer), seed=seed, n_layers=2, d_model=64)
+    """A tiny Llama that was shown nothing, with the weights that a new one has."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(_config(tokenizer))
+    return model.eval()
+
+
+def _config(tokenizer: PreTrainedTokenizerFast) -> PreTrainedConfig:
+    return tiny_config("llama", len(tokenizer), n_layers=2, d_model=64)
 
 
 def learnt(
     problems: list[dict[str, Any]], tokenizer: PreTrainedTokenizerFast, *, steps: int = 50, seed: int = 0
 ) -> PreTrainedModel:
     """A tiny Llama that was shown every problem over and over."""
-    model = blank(tokenizer, seed)
+    model = random_model(_config(tokenizer), seed)
     rows = []
     for prompt, rest in texts_of(problems):
         head, tail = tokenizer(prompt)["input_ids"], tokenizer(rest)["input_ids"]

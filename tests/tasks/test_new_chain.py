@@ -47,8 +47,8 @@ def test_answers_values_and_traces_agree_with_the_prompt() -> None:
     for p in TASK.problems:
         right = worked_out(p)
         assert p.answer == str(right[-1])
-        assert p.values == {f"v{i}": value for i, value in enumerate(right, 1)}
-        assert [step.values for step in p.steps] == [{"value": value} for value in right]
+        assert p.values == {f"v{i}": value for i, value in enumerate(right[1:], 2)}
+        assert [step.values for step in p.steps] == [{}, *({"value": value} for value in right[1:])]
         assert p.trace == " ".join([*(step.text for step in p.steps), f"answer {p.answer}"])
         assert grade(TASK.grader, p.trace, p.answer) == (True, True)
 

@@ -4,12 +4,14 @@ import json
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 from tqdm.auto import tqdm
@@ -53,6 +55,8 @@ def run(args: Sequence[str]) -> int:
     with multiprocessing.get_context("spawn").Pool(job.jobs, initializer=_ignore_interrupts) as pool:
         for name, splits in tqdm(pool.imap_unordered(_compare, tasks), total=len(tasks), desc="pairs"):
             results[name] = splits
+        pool.close()
+        pool.join()  # so that the workers end by themselves, and clear up, rather than being ended
     rows = [
         {"pair": tuned, "split": split, "truth": cards[tuned]["truth"][split], **result}
         for _, tuned in pairs
@@ -93,9 +97,11 @@ def _compare(task: tuple[str, str, str, int]) -> tuple[str, dict[str, Any]]:
 
 
 def _print(rows: Sequence[dict[str, Any]]) -> None:
-    table = Table("pair", "split", "truth", "verdict", "confidence", "recovered gap [95%]")
+    table = Table(box=SIMPLE, padding=(0, 1))
+    for column in ("pair", "split", "truth", "verdict", "confidence", "recovered gap \\[95%]"):
+        table.add_column(column, no_wrap=True)
     for row in rows:
-        gap = "no gap" if row["recovered"] is None else "{:.2f} [{:.2f}, {:.2f}]".format(*row["recovered"])
+        gap = "no gap" if row["recovered"] is None else "{:.2f} \\[{:.2f}, {:.2f}]".format(*row["recovered"])
         colour = "green" if row["verdict"] == row["truth"] else "red"
         table.add_row(
             row["pair"],
@@ -105,7 +111,7 @@ def _print(rows: Sequence[dict[str, Any]]) -> None:
             f"{row['confidence']:.2f}",
             gap,
         )
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 100).print(table)
 
 
 def _write(summary: list[dict[str, Any]], path: Path) -> None:

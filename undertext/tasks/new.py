@@ -46,7 +46,7 @@ def new_chain(seed: int, train: int = 400, dev: int = 120, test: int = 300, ood:
 
 
 def _problem(id: str, split: str, chain: Chain) -> Problem:
-    values: dict[str, Value] = {f"v{number}": value for number, value in enumerate(chain.values, 1)}
+    values: dict[str, Value] = {f"v{number}": v for number, v in enumerate(chain.values, 1) if number > 1}
     return Problem(
         id=id,
         split=split,
@@ -54,9 +54,10 @@ def _problem(id: str, split: str, chain: Chain) -> Problem:
         answer=chain.answer,
         trace=chain.trace,
         steps=[
-            # One name for all: whatever its place in the chain, it is the value about to be written.
-            Step(text=text, values={"value": value})
-            for text, value in zip(chain.steps(), chain.values, strict=True)
+            # One name for all: whatever its place in the chain, it is the value about to be written. The
+            # first is none of these: the prompt states it, and copying is not what is asked about.
+            Step(text=text, values={"value": value} if number else {})
+            for number, (text, value) in enumerate(zip(chain.steps(), chain.values, strict=True))
         ],
         values=values,
         type=chain.wording,
