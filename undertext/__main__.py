@@ -40,6 +40,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         if interrupts:
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)
+            # CPython ends as killed by SIGINT, whatever code is asked for, once a KeyboardInterrupt has left
+            # an exec (named tuples and dataclasses are made in one, as libraries load); another clears that.
+            exec("")
             print("undertext: interrupted; what was not finished was not written", file=sys.stderr)
             sys.exit(MISUSED)
         if isinstance(error, ValueError):

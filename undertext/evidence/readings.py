@@ -73,7 +73,9 @@ def measure_readings(
     """Fit probes on train, choose layer and strength on dev, read every split; the same for each null."""
     wanted = list(dict.fromkeys([FIT, CHOOSE, *splits]))
     sites = {split: sites_of(weaker, task.split(split)) for split in wanted}
-    out = Readings(sites, readable_names(sites[FIT], config.max_classes))
+    on_dev = set(sites[CHOOSE].name)  # without these no layer could be chosen
+    classes_of = readable_names(sites[FIT], config.max_classes)
+    out = Readings(sites, {name: classes for name, classes in classes_of.items() if name in on_dev})
     if not out.classes:
         return out
     stacks = stacks_of(weaker, stronger, sites, points, config)
@@ -222,7 +224,7 @@ def probe_rows(
     """The table `probes`; `names` says which checkpoint, base or tuned, is the weaker and the stronger."""
     rows = []
     for (name, split), sources in readings.right.items():
-        if split not in splits:
+        if split not in splits or not sources["weaker"].numel():  # a value that this split does not name
             continue
         for source in ("weaker", "stronger", "transported"):
             for layer, point in enumerate(points):
