@@ -15,17 +15,20 @@ from undertext.organisms.recipes import RECIPES
 def hasty(monkeypatch):
     """Every recipe cut to two steps a stage, far too few for any to show its truth."""
     monkeypatch.setattr(oracle, "STEPS", 1)
-    for name, recipe in RECIPES.items():
+    for name, recipe in list(RECIPES.items()):
         stages = [dataclasses.replace(stage, steps=2, batch=8) for stage in recipe.stages]
-        monkeypatch.setitem(zoo.RECIPES, name, dataclasses.replace(recipe, stages=stages))
+        monkeypatch.setitem(RECIPES, name, dataclasses.replace(recipe, stages=stages))
 
 
 @pytest.mark.parametrize("shape", ["llama", "gpt2"])
 def test_a_base_is_an_ordinary_folder_with_a_card(hasty, tmp_path, shape):
-    stages = []
-    folder = zoo.build(
-        "novice", seed=3, shape=shape, out=tmp_path, on_stage=lambda s, n: stages.append(s) or print
-    )
+    stages: list[str] = []
+
+    def on_stage(stage, steps):
+        stages.append(stage)
+        return lambda done: None
+
+    folder = zoo.build("novice", seed=3, shape=shape, out=tmp_path, on_stage=on_stage)
     assert folder == tmp_path / "novice"
     assert list(tmp_path.iterdir()) == [folder]
     card = read_card(folder)

@@ -5,7 +5,7 @@ from undertext import CompareConfig, compare, zoo
 from undertext.evidence.self_knowledge import measure_right, names_no_values
 from undertext.tasks import Task, new_chain
 
-PLAIN = {"steps": [], "values": {}, "trace": None}
+PLAIN: dict[str, object] = {"steps": [], "values": {}, "trace": None}
 
 
 def bare_chain() -> Task:
