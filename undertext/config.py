@@ -1,6 +1,6 @@
 """What a comparison can be told: what the YAML in configs/ and the command line's flags are made from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -43,11 +43,11 @@ class Rule(Config):
 class CompareConfig(Config):
     """How `compare` measures."""
 
-    splits: Sequence[str] | None = None
+    splits: tuple[str, ...] | None = None
     """Splits to judge; None judges `test` and every split beside train, dev and test."""
     seed: int = Field(default=0, ge=0)
     """Everything drawn at random hangs on it."""
-    layers: Sequence[int] | None = None
+    layers: tuple[int, ...] | None = None
     """Layers to probe and steer; None takes at most `max_layers`, evenly spaced, the last among them."""
     max_layers: int = Field(default=8, ge=1)
     """How many layers are taken where `layers` is not given."""
@@ -59,9 +59,9 @@ class CompareConfig(Config):
     """Problems of `train` that vectors are taken from, at most."""
     search_problems: int = Field(default=64, ge=2)
     """Problems of `dev` that steering settings are searched on, at most."""
-    doses: Sequence[Annotated[float, Field(gt=0)]] = Field(default=(0.5, 1.0, 2.0, 4.0), min_length=1)
+    doses: tuple[Annotated[float, Field(gt=0)], ...] = Field(default=(0.5, 1.0, 2.0, 4.0), min_length=1)
     """Steering doses, in units of the mean residual norm at the layer."""
-    positions: Sequence[Where] = Field(default=("last_prompt", "generated"), min_length=1)
+    positions: tuple[Where, ...] = Field(default=("last_prompt", "generated"), min_length=1)
     """Where vectors are added."""
     random_directions: int = Field(default=4, ge=1)
     """Matched random directions put through the same search."""

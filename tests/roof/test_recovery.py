@@ -42,10 +42,10 @@ def task_of(contrasts: Sequence[Contrast] = (), n: int = 30, **settings: Any) ->
         Problem(
             id=f"{split}{k}",
             split=split,
-            prompt=f"a = {k % 10} ; {'so ' * (k % 4)}find a :",
+            prompt=f"{name} = {k % 10} ; {'so ' * (k % 4)}find {name} :",
             answer=str(k % 10),
         )
-        for split in ("train", "dev", "test")
+        for split, name in (("train", "a"), ("dev", "b"), ("test", "c"))
         for k in range(n)
     ]
     options: dict[str, Any] = {"grader": Grader(kind="number"), "max_new_tokens": 3, **settings}
