@@ -24,10 +24,12 @@ from undertext.latency import Latency, LatencyOf
 from undertext.progress import Progress
 from undertext.report.save import check_writable
 from undertext.tasks.load import load_task
-from undertext.tasks.task import Task
+from undertext.tasks.sites import reading_text
+from undertext.tasks.task import Task, fill
 
 VERSIONS = ("undertext", "torch", "transformers", "transformer-lens", "numpy", "safetensors", "peft")
-FITTING = ("train", "dev")
+VECTORS_FROM = "train"
+FITTING = (VECTORS_FROM, "dev")
 
 
 def compare(
@@ -63,7 +65,7 @@ def compare(
         layers = _layers(pair.base, config)
         for split in dict.fromkeys([*FITTING, *splits]):
             for checkpoint in pair:
-                checkpoint.encode([problem.prompt for problem in task.split(split)], room=task.max_new_tokens)
+                _check_fits(checkpoint, task, split)
         behaviour = {}
         for split in splits:
             for role, checkpoint in zip(("base", "tuned"), pair, strict=True):
@@ -119,6 +121,17 @@ def _splits(task: Task, config: CompareConfig) -> list[str]:
                 f"probes are fitted on train and settings chosen on dev: {split!r} cannot be judged"
             )
     return list(dict.fromkeys(named))
+
+
+def _check_fits(checkpoint: Checkpoint, task: Task, split: str) -> None:
+    """Raise UserError where a text of this split will not fit the context, before any long work."""
+    problems = task.split(split)
+    checkpoint.encode([problem.prompt for problem in problems], room=task.max_new_tokens)
+    checkpoint.encode([reading_text(problem) for problem in problems])
+    if split == VECTORS_FROM:
+        for contrast in task.contrasts:
+            for side in (contrast.positive, contrast.negative):
+                checkpoint.encode([fill(side, problem.prompt) for problem in problems])
 
 
 def _layers(checkpoint: Checkpoint, config: CompareConfig) -> list[int]:

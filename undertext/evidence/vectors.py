@@ -9,6 +9,7 @@ from torch import Tensor
 
 from activations.capture import capture
 from activations.checkpoint import Checkpoint
+from activations.errors import UserError
 from activations.generation import generate
 from activations.hookpoint import HookPoint
 from steering import checkpoint_delta, difference_of_means, mean_norm, random_directions, unit
@@ -18,6 +19,9 @@ from undertext.config import CompareConfig
 from undertext.tasks.grade import grade
 from undertext.tasks.task import Problem, Task, fill
 
+DELTA = "checkpoint delta"
+TAKEN = ("random ", "rollouts, ")
+"""Beginnings of the names of vectors that no task's contrast may take."""
 ROLLOUTS = 4
 """Sampled answers a problem, where vectors come from rollouts."""
 MIN_SIDE = 8
@@ -51,6 +55,11 @@ def offered_vectors(weaker: Checkpoint, stronger: Checkpoint, task: Task, config
     found: dict[str, tuple[Oracle, Float[Tensor, "layer d_model"]]] = {}
     notes: list[str] = []
     for contrast in task.contrasts:
+        if contrast.name == DELTA or contrast.name.startswith(TAKEN):
+            raise UserError(
+                f"a contrast of task {task.name!r} is named {contrast.name!r}, which is the name of "
+                "a vector every comparison has; choose another"
+            )
         for checkpoint, name, oracle in (
             (weaker, contrast.name, "weaker only"),
             (stronger, f"{contrast.name} of the stronger", "stronger's activations"),
@@ -62,7 +71,7 @@ def offered_vectors(weaker: Checkpoint, stronger: Checkpoint, task: Task, config
     if not task.contrasts:
         for name, vector in _from_rollouts(weaker, task, problems, points, config, notes).items():
             found[name] = ("weaker only", vector)
-    found["checkpoint delta"] = ("stronger's activations", checkpoint_delta(at_end(stronger, prompts), plain))
+    found[DELTA] = ("stronger's activations", checkpoint_delta(at_end(stronger, prompts), plain))
     for k in range(config.random_directions):
         found[f"random {k + 1}"] = (
             "none",

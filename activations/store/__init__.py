@@ -1,0 +1,17 @@
+"""Activations on disk: a folder of safetensors shards and a manifest (the format: docs/store.md)."""
+
+from activations.store.capturing import capture_to_store, tokens_fingerprint
+from activations.store.pairing import PairBatch, StorePair, open_pair
+from activations.store.reader import Batch, Store
+from activations.store.writer import StoreWriter
+
+__all__ = [
+    "Batch",
+    "PairBatch",
+    "Store",
+    "StorePair",
+    "StoreWriter",
+    "capture_to_store",
+    "open_pair",
+    "tokens_fingerprint",
+]

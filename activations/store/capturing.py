@@ -1,0 +1,149 @@
+"""Capturing straight into a store, and going on after whatever ended it."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+
+from activations.capture import capture
+from activations.checkpoint import Checkpoint
+from activations.errors import UserError
+from activations.hookpoint import HookPoint
+from activations.store.columns import Value, show
+from activations.store.reader import Store
+from activations.store.writer import StoreWriter
+
+Chosen = Literal["last", "all"] | Mapping[Any, Sequence[int]]
+"""Which tokens of each prompt: its last one, all, or for each key a list of indices into its tokens
+(negative ones count from the end)."""
+PROBLEM, POSITION, TOKENS = "problem", "position", "tokens"
+
+
+def tokens_fingerprint(ids: Sequence[int]) -> int:
+    """A number that stands for these token ids: the first 8 bytes of the SHA-256 of them as int64, signed."""
+    digest = hashlib.sha256(np.array(ids, dtype="<i8").tobytes()).digest()
+    return int.from_bytes(digest[:8], "little", signed=True)
+
+
+def capture_to_store(
+    checkpoint: Checkpoint,
+    prompts: Mapping[Any, str | Sequence[int]],
+    points: Sequence[HookPoint],
+    positions: Chosen,
+    folder: str | Path,
+    *,
+    columns: Mapping[str, Mapping[Any, Value]] | None = None,
+    dtype: torch.dtype = torch.float32,
+    unit: int = 256,
+    batch_size: int = 64,
+    shard_rows: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Store:
+    """Capture what the store in `folder` does not have yet, `unit` prompts at a time, and open it.
+
+    Rows come in the order of `prompts`, with the columns `problem` (the key), `position` (from 0),
+    `tokens` (the prompt's fingerprint) and those given. Killed and called again with the same
+    arguments, it makes the store it would have made, byte for byte of every tensor. One unit's
+    activations are in memory beside those waiting to be written.
+
+    Args:
+        checkpoint: what reads the prompts.
+        prompts: by key (text, or whole numbers), a text or token ids.
+        points: where to capture.
+        positions: at which tokens.
+        folder: where the store is, or is to be.
+        columns: further columns, by name: the value of each key, such as its split.
+        dtype: in which activations are stored.
+        unit: prompts that are captured, and stored, together.
+        batch_size: prompts in one forward pass.
+        shard_rows: rows to a shard; by default about 128 MiB of them.
+        progress: called with the number of prompts stored or found stored, after each unit.
+
+    Raises:
+        UserError: as `capture` and `StoreWriter`; when a key lacks positions or a column's value; and
+            when a key is stored with other tokens, positions or columns than are asked for.
+    """
+    if unit < 1:
+        raise UserError(f"a unit has at least 1 prompt, got {unit}")
+    keys = list(prompts)
+    texts = cast(Any, [prompts[key] for key in keys])
+    encoded = dict(zip(keys, checkpoint.encode(texts), strict=True))
+    extra = dict(columns or {})
+    taken = {PROBLEM, POSITION, TOKENS} & set(extra)
+    if taken:
+        raise UserError(f"columns {', '.join(sorted(taken))} are filled by the capture itself")
+    lacking = [(name, key) for name, values in extra.items() for key in keys if key not in values]
+    if not isinstance(positions, str):
+        lacking += [("positions", key) for key in keys if key not in positions]
+    if lacking:
+        raise UserError(f"{lacking[0][0]}: nothing is given for {lacking[0][1]!r}")
+    meta = {"checkpoint": checkpoint.fingerprint}
+    with StoreWriter(
+        folder, points, checkpoint.d_model, dtype=dtype, key=PROBLEM, meta=meta, shard_rows=shard_rows
+    ) as writer:
+        _check_stored(Store.open(folder), encoded, positions, extra)
+        # Units are cut from all the prompts, not from what is missing: a prompt's batch, and so the last
+        # bits of its activations, are then the same after a kill as without one.
+        for start in range(0, len(keys), unit):
+            missing = [key for key in keys[start : start + unit] if key not in writer.done]
+            if missing:
+                chosen = positions if isinstance(positions, str) else [positions[key] for key in missing]
+                captured = capture(
+                    checkpoint, [encoded[key] for key in missing], points, chosen, batch_size=batch_size
+                )
+                owners = [missing[row] for row in captured.rows.tolist()]
+                fingerprints = {key: tokens_fingerprint(encoded[key]) for key in missing}
+                rows = {
+                    PROBLEM: owners,
+                    POSITION: captured.positions,
+                    TOKENS: [fingerprints[key] for key in owners],
+                    **{name: [values[key] for key in owners] for name, values in extra.items()},
+                }
+                writer.append(captured.activations, rows)
+            if progress is not None:
+                progress(min(start + unit, len(keys)))
+    return Store.open(folder)
+
+
+def _check_stored(
+    store: Store,
+    encoded: Mapping[Any, Sequence[int]],
+    positions: Chosen,
+    extra: Mapping[str, Mapping[Any, Value]],
+) -> None:
+    """UserError when a key asked for is stored already, but not as it is asked for."""
+    if not len(store):
+        return
+    differing = set(store.rows) ^ {PROBLEM, POSITION, TOKENS, *extra}
+    if differing:
+        raise UserError(
+            f"store {store.folder} and what is asked for differ in columns {show(sorted(differing))}"
+        )
+    there: dict[Value, list[int]] = {}
+    said: dict[Value, list[Value]] = {}
+    names = [TOKENS, *extra]
+    for row, key in enumerate(store.rows[PROBLEM]):
+        there.setdefault(key, []).append(int(store.rows[POSITION][row]))
+        if key not in said:
+            said[key] = [store.rows[name][row] for name in names]
+    for key in there.keys() & encoded.keys():
+        length = len(encoded[key])
+        if positions == "last":
+            asked = [length - 1]
+        elif positions == "all":
+            asked = list(range(length))
+        else:
+            asked = [index % length for index in cast(Any, positions)[key]]
+        if asked != there[key]:
+            raise UserError(
+                f"store {store.folder} has {key!r} at positions {there[key]}, asked for are {asked}"
+            )
+        values = [tokens_fingerprint(encoded[key]), *(extra[name][key] for name in extra)]
+        for name, value, had in zip(names, values, said[key], strict=True):
+            if value != had:
+                raise UserError(
+                    f"store {store.folder} has {key!r} with {name} {had!r}, asked for is {value!r}"
+                )

@@ -1,0 +1,105 @@
+"""One shard: a safetensors file with a tensor for each hook point and one for each column."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from activations.errors import UserError
+from activations.files import one_line
+from activations.store.columns import Column
+from activations.store.disk import Piece
+from activations.store.manifest import Manifest, ShardEntry
+
+_NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
+COLUMN = "rows."  # before a column's name, so that none can be taken for a hook point
+TEXTS = "texts"
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """Rows that were appended together, and so are stored together or not at all."""
+
+    activations: Float[Tensor, "point n d_model"]
+    """On the CPU, contiguous, in the store's dtype."""
+    columns: dict[str, Column]
+
+    def __len__(self) -> int:
+        return self.activations.shape[1]
+
+
+def shard_pieces(points: tuple[str, ...], units: list[Unit]) -> list[Piece]:
+    """The bytes of a safetensors file that holds `units`, as pieces of the memory they are in already.
+
+    safetensors' own writer wants each tensor whole: joining the units first would cost a copy.
+    """
+    rows = sum(map(len, units))
+    header: dict[str, Any] = {}
+    data: list[Piece] = []
+    texts = {}
+    end = 0
+
+    def add(name: str, kind: str, shape: list[int], pieces: list[Piece]) -> None:
+        nonlocal end
+        start, end = end, end + sum(len(piece) for piece in pieces)
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [start, end]}
+        data.extend(pieces)
+
+    for name in units[0].columns:
+        column = Column.join([unit.columns[name] for unit in units])
+        if column.texts is not None:
+            texts[name] = list(column.texts)
+        add(COLUMN + name, "I64", [rows], [column.codes.astype("<i8").tobytes()])
+    dtype, d_model = units[0].activations.dtype, units[0].activations.shape[2]
+    for place, point in enumerate(points):
+        pieces: list[Piece] = [
+            unit.activations[place].reshape(-1).view(torch.uint8).numpy() for unit in units
+        ]
+        add(point, _NAMES[dtype], [rows, d_model], pieces)
+    head = json.dumps({"__metadata__": {TEXTS: json.dumps(texts)}, **header}).encode()
+    head += b" " * (-len(head) % 8)  # the data then starts at a multiple of 8, as the format asks
+    return [len(head).to_bytes(8, "little") + head, *data]
+
+
+class Shard:
+    """A shard opened for reading: its tensors are views of the file, and cost no memory until looked at."""
+
+    def __init__(self, folder: Path, entry: ShardEntry, manifest: Manifest):
+        self._path, self._rows, self._manifest = folder / entry.file, entry.rows, manifest
+        try:
+            self._file = safe_open(self._path, framework="pt")
+            self._texts = json.loads((self._file.metadata() or {})[TEXTS])
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            raise UserError(f"shard {self._path} is missing or damaged: {one_line(error)}") from error
+
+    def activations(self, point: str) -> Float[Tensor, "n d_model"]:
+        """All its rows at one hook point; UserError naming the shard when they are not as listed."""
+        wanted = (self._rows, self._manifest.d_model)
+        return self._tensor(point, wanted, self._manifest.torch_dtype)
+
+    def column(self, name: str) -> Column:
+        """One column of all its rows; UserError naming the shard when it is not as listed."""
+        codes = self._tensor(COLUMN + name, (self._rows,), torch.int64).numpy()
+        if self._manifest.columns[name] == "integer":
+            return Column(codes)
+        texts = tuple(self._texts.get(name, ()))
+        if not 0 <= codes.min() <= codes.max() < len(texts):
+            raise UserError(f"shard {self._path} is damaged: its column {name!r} points outside its texts")
+        return Column(codes, texts)
+
+    def _tensor(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        try:
+            tensor: Tensor = self._file.get_tensor(name)
+        except (SafetensorError, OSError) as error:
+            raise UserError(f"shard {self._path} is damaged: {one_line(error)}") from error
+        if tuple(tensor.shape) != shape or tensor.dtype != dtype:
+            raise UserError(
+                f"shard {self._path} is damaged: expected {name} {list(shape)} in {dtype}, "
+                f"got {list(tensor.shape)} in {tensor.dtype}"
+            )
+        return tensor
