@@ -10,7 +10,6 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
 
 from activations.checkpoint import Checkpoint
@@ -19,10 +18,11 @@ from activations.pair import check_pair
 from undertext.comparison import Comparison
 from undertext.config import CompareConfig, Rule, verdict_rule
 from undertext.evidence.behaviour import Behaviour, answers
-from undertext.judging import Judged, judge
+from undertext.judging import judge
 from undertext.latency import Latency, LatencyOf
 from undertext.progress import Progress
 from undertext.report.save import check_writable
+from undertext.tables import tables_of
 from undertext.tasks.load import load_task
 from undertext.tasks.sites import reading_text
 from undertext.tasks.task import Task, fill
@@ -99,7 +99,7 @@ def compare(
         elapsed_s=round(elapsed, 3),
         splits={split: each.result for split, each in judged.items()},
         run=_run(config, rule, pair, bars, elapsed),
-        tables=_tables(task, behaviour, judged, latencies, config, rule),
+        tables=tables_of(task, behaviour, judged, latencies, config, rule),
     )
     if out is not None:
         comparison.save(out)
@@ -194,57 +194,3 @@ def _run(
         "timings_s": {name: round(seconds, 3) for name, seconds in bars.timings.items()},
         "elapsed_s": round(elapsed, 3),
     }
-
-
-def _tables(
-    task: Task,
-    behaviour: Mapping[tuple[str, str], Behaviour],
-    judged: Mapping[str, Judged],
-    latencies: Mapping[str, LatencyOf],
-    config: CompareConfig,
-    rule: Rule,
-) -> dict[str, pa.Table]:
-    rows = []
-    for split, each in judged.items():
-        found: Latency | None = each.latency
-        for i, problem in enumerate(task.split(split)):
-            row: dict[str, Any] = {
-                "split": split,
-                "id": problem.id,
-                "type": problem.type,
-                "prompt": problem.prompt,
-                "answer": problem.answer,
-            }
-            for role in ("base", "tuned"):
-                outputs = behaviour[split, role]
-                row |= {
-                    f"{role}_output": outputs.texts[i],
-                    f"{role}_strict": bool(outputs.strict[i]),
-                    f"{role}_lenient": bool(outputs.lenient[i]),
-                }
-            steered = found.recovery if found is not None else None
-            name = steered.search.headline if steered is not None else ""
-            row |= {
-                "steered_output": None if steered is None else steered.texts[name][i],
-                "steered_strict": None if steered is None else bool(steered.strict[name][i]),
-                "steered_lenient": None if steered is None else bool(steered.lenient[name][i]),
-                "gap": i in each.gap,
-            }
-            rows.append(row)
-    tables = {"problems": rows}
-    for weaker, latency in latencies.items():
-        on = [split for split, each in judged.items() if each.result.weaker == weaker]
-        if on:
-            for name, more in latency.tables(on, behaviour).items():
-                tables.setdefault(name, []).extend(more)
-    return {name: pa.Table.from_pylist(each, schema=_schema(each)) for name, each in tables.items() if each}
-
-
-def _schema(rows: Sequence[Mapping[str, Any]]) -> pa.Schema:
-    kinds = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
-    fields = []
-    for column in rows[0]:
-        value = next((row[column] for row in rows if row[column] is not None), None)
-        kind = pa.bool_() if column.endswith(("_strict", "_lenient")) else pa.string()
-        fields.append((column, kinds[type(value)] if value is not None else kind))
-    return pa.schema(fields)

@@ -1,24 +1,21 @@
 """The lines of evidence on whether one checkpoint of a pair holds what the other shows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from activations.checkpoint import Checkpoint
 from activations.hookpoint import HookPoint
 from undertext.config import CompareConfig, Rule
 from undertext.evidence.behaviour import Behaviour, sampled_line
 from undertext.evidence.measured import Measured
-from undertext.evidence.readings import Readings, carried, measure_readings, probe_rows, reading_lines
+from undertext.evidence.readings import Readings, carried, measure_readings, reading_lines
 from undertext.evidence.recovery import (
     Recovery,
     Search,
     recover,
     recovered_line,
-    recovery_rows,
     search,
-    sweep_rows,
 )
 from undertext.evidence.self_knowledge import measure_right, names_no_values
 from undertext.evidence.vectors import offered_vectors
@@ -115,28 +112,3 @@ class LatencyOf:
                 "no direction is special"
             )
         return Latency(lines, recovery, flags)
-
-    def tables(
-        self, splits: Sequence[str], behaviour: Mapping[tuple[str, str], Behaviour]
-    ) -> dict[str, list[dict[str, Any]]]:
-        """Rows of the tables `probes`, `sweep` and `recovery`, for the splits where this is the weaker."""
-        other = "tuned" if self.weaker == "base" else "base"
-        names = {"weaker": self.weaker, "stronger": other, "transported": "transported"}
-        recovered = [
-            row
-            for split in splits
-            for row in recovery_rows(
-                self.recoveries[split], split, behaviour[split, self.weaker], behaviour[split, other],
-                seed=self.config.seed, level=self.rule.level,
-            )
-        ]  # fmt: skip
-        return {
-            "probes": [
-                row
-                for readings in (self.readings, self.self_knowledge)
-                if readings is not None
-                for row in probe_rows(readings, splits, self.points, names)
-            ],
-            "sweep": sweep_rows(self.found),
-            "recovery": recovered,
-        }

@@ -63,6 +63,13 @@ def bootstrap(
     return Estimate(value, min(float(low), value), max(float(high), value), len(data), level)
 
 
+def share(data: Float[ndarray, "... n 3"]) -> Float[ndarray, "..."]:
+    """`(mean(a) - mean(c)) / (mean(b) - mean(c))` over problems, columns a, b, c; signed and unclamped."""
+    a, b, c = (data[..., i].mean(-1) for i in range(3))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray((a - c) / (b - c))
+
+
 def paired_difference(a: ndarray, b: ndarray, level: float = 0.95) -> Estimate:
     """Mean of b - a over problems, each in [-1, 1], with the normal interval on the paired differences.
 

@@ -18,10 +18,10 @@ from undertext.evidence.readings import (
     Readings,
     carried,
     measure_readings,
-    probe_rows,
     reading_lines,
 )
 from undertext.evidence.sites import MIN_ROWS, Sites, readable_names, sites_of
+from undertext.tables import probe_rows
 from undertext.tasks import Grader, Problem, Task
 from undertext.tasks.sites import reading_text
 

@@ -18,11 +18,10 @@ from undertext.evidence.recovery import (
     Search,
     recover,
     recovered_line,
-    recovery_rows,
     search,
-    sweep_rows,
 )
 from undertext.evidence.vectors import MIN_SIDE, ROLLOUTS, Offered, offered_vectors
+from undertext.tables import recovery_rows, sweep_rows
 from undertext.tasks import Contrast, Grader, Problem, Task, grade
 
 CONFIG = CompareConfig(random_directions=2, vector_problems=20, search_problems=3, doses=(2.0, 0.5), seed=4)

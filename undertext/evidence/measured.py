@@ -9,7 +9,7 @@ from numpy import ndarray
 
 from undertext.comparison import Line, LineName, Oracle, Says
 from undertext.config import Rule
-from undertext.statistics import Estimate, bootstrap, proportion, sign_flip_p
+from undertext.statistics import Estimate, bootstrap, proportion, share, sign_flip_p
 from undertext.verdict import says
 
 
@@ -49,7 +49,7 @@ class Measured:
         data = np.stack([self.weaker, self.stronger, self.null], -1)
         if self._over_null(seed, level).low <= 0:
             return Estimate(float("nan"), float("-inf"), float("inf"), len(data), level)
-        return bootstrap(_share, data, seed=seed, level=level)
+        return bootstrap(share, data, seed=seed, level=level)
 
     def p(self, *, seed: int) -> float:
         """One-sided p of the weaker's figure over the null."""
@@ -93,10 +93,4 @@ class Measured:
                 return proportion(figure, rule.level)
             return bootstrap(lambda data: data[..., 0].mean(-1), figure[:, None], seed=seed, level=rule.level)
         data = np.stack([figure, self.stronger, self.unaided], -1)
-        return bootstrap(_share, data, seed=seed, level=rule.level)
-
-
-def _share(data: Float[ndarray, "... n 3"]) -> Float[ndarray, "..."]:
-    weaker, stronger, null = (data[..., i].mean(-1) for i in range(3))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray((weaker - null) / (stronger - null))
+        return bootstrap(share, data, seed=seed, level=rule.level)

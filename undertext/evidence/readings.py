@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -216,33 +215,3 @@ def reading_lines(readings: Readings, split: str, names: Sequence[str], gap: Seq
             )
         )
     return lines
-
-
-def probe_rows(
-    readings: Readings, splits: Sequence[str], points: Sequence[HookPoint], names: Mapping[str, str]
-) -> list[dict[str, Any]]:
-    """The table `probes`; `names` says which checkpoint, base or tuned, is the weaker and the stronger."""
-    rows = []
-    for (name, split), sources in readings.right.items():
-        if split not in splits or not sources["weaker"].numel():  # a value that this split does not name
-            continue
-        for source in ("weaker", "stronger", "transported"):
-            for layer, point in enumerate(points):
-                rows.append(
-                    {
-                        "checkpoint": names.get(source, source),
-                        "role": source,
-                        "name": name,
-                        "layer": point.layer,
-                        "hook": str(point),
-                        "C": float(readings.strength[name, source][layer]),
-                        "split": split,
-                        "n": sources[source].shape[1],
-                        "accuracy": float(sources[source][layer].float().mean()),
-                        "control": float(sources["control"][layer].float().mean()),
-                        "surface": float(sources["surface"][0].float().mean()),
-                        "random_init": float(sources["random_init"][layer].float().mean()),
-                        "chosen": layer == readings.chosen[name, source],
-                    }
-                )
-    return rows

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import log2
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -17,7 +16,6 @@ from undertext.config import CompareConfig
 from undertext.evidence.behaviour import Behaviour, chance_right
 from undertext.evidence.measured import Measured
 from undertext.evidence.vectors import Offered
-from undertext.statistics import Estimate, bootstrap, proportion
 from undertext.tasks.grade import grade
 from undertext.tasks.task import Problem, Task
 
@@ -158,74 +156,3 @@ def recovered_line(
         kind="gap",
         unaided=before,
     )
-
-
-def gap_estimates(
-    after: Float[ndarray, " n"], weaker: Behaviour, stronger: Behaviour, *, seed: int, level: float
-) -> Estimate:
-    """Recovered gap of one vector, signed and unclamped, paired over problems."""
-    data = np.stack([after, stronger.lenient, weaker.lenient], -1).astype(float)
-
-    def share(d: Float[ndarray, "... n 3"]) -> Float[ndarray, "..."]:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(
-                (d[..., 0].mean(-1) - d[..., 2].mean(-1)) / (d[..., 1].mean(-1) - d[..., 2].mean(-1))
-            )
-
-    return bootstrap(share, data, seed=seed, level=level)
-
-
-def sweep_rows(found: Search) -> list[dict[str, Any]]:
-    """The table `sweep`."""
-    strict, lenient = (each.float().mean(1).tolist() for each in (found.on_dev.strict, found.on_dev.lenient))
-    return [
-        {
-            "vector": setting.vector,
-            "oracle": found.offered.oracles[setting.vector],
-            "layer": setting.layer,
-            "hook": str(HookPoint(setting.layer, "resid_post")),
-            "dose": float(setting.dose),
-            "at": setting.at,
-            "split": "dev",
-            "strict": strict[i],
-            "lenient": lenient[i],
-            "chosen": found.best[setting.vector] == setting,
-        }
-        for i, setting in enumerate(found.on_dev.settings)
-    ]
-
-
-def recovery_rows(
-    recovery: Recovery, split: str, weaker: Behaviour, stronger: Behaviour, *, seed: int, level: float
-) -> list[dict[str, Any]]:
-    """The table `recovery`: a row a vector."""
-    rows = []
-    for name, setting in recovery.search.best.items():
-        right = recovery.lenient[name].astype(float)
-        accuracy = proportion(right, level)
-        gap = gap_estimates(right, weaker, stronger, seed=seed, level=level)
-        excess = bootstrap(
-            lambda d: d.mean(-2)[..., 0], (right - recovery.controls)[:, None], seed=seed, level=level
-        )
-        rows.append(
-            {
-                "split": split,
-                "vector": name,
-                "oracle": recovery.search.offered.oracles[name],
-                "layer": setting.layer,
-                "hook": str(HookPoint(setting.layer, "resid_post")),
-                "dose": float(setting.dose),
-                "at": setting.at,
-                "accuracy": accuracy.value,
-                "low": accuracy.low,
-                "high": accuracy.high,
-                "recovered": gap.value,
-                "recovered_low": gap.low,
-                "recovered_high": gap.high,
-                "excess_over_random": excess.value,
-                "excess_low": excess.low,
-                "excess_high": excess.high,
-                "headline": name == recovery.search.headline,
-            }
-        )
-    return rows

@@ -1,0 +1,185 @@
+"""What was measured, as rows: the parquet files of a report."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from activations.hookpoint import HookPoint
+from undertext.config import CompareConfig, Rule
+from undertext.evidence.behaviour import Behaviour
+from undertext.evidence.readings import Readings
+from undertext.evidence.recovery import Recovery, Search
+from undertext.judging import Judged
+from undertext.latency import Latency, LatencyOf
+from undertext.statistics import bootstrap, proportion, share
+from undertext.tasks.task import Task
+
+
+def tables_of(
+    task: Task,
+    behaviour: Mapping[tuple[str, str], Behaviour],
+    judged: Mapping[str, Judged],
+    latencies: Mapping[str, LatencyOf],
+    config: CompareConfig,
+    rule: Rule,
+) -> dict[str, pa.Table]:
+    """Every table of a comparison that has rows; their columns are `Comparison.tables`'s contract."""
+    rows = []
+    for split, each in judged.items():
+        found: Latency | None = each.latency
+        for i, problem in enumerate(task.split(split)):
+            row: dict[str, Any] = {
+                "split": split,
+                "id": problem.id,
+                "type": problem.type,
+                "prompt": problem.prompt,
+                "answer": problem.answer,
+            }
+            for role in ("base", "tuned"):
+                outputs = behaviour[split, role]
+                row |= {
+                    f"{role}_output": outputs.texts[i],
+                    f"{role}_strict": bool(outputs.strict[i]),
+                    f"{role}_lenient": bool(outputs.lenient[i]),
+                }
+            steered = found.recovery if found is not None else None
+            name = steered.search.headline if steered is not None else ""
+            row |= {
+                "steered_output": None if steered is None else steered.texts[name][i],
+                "steered_strict": None if steered is None else bool(steered.strict[name][i]),
+                "steered_lenient": None if steered is None else bool(steered.lenient[name][i]),
+                "gap": i in each.gap,
+            }
+            rows.append(row)
+    tables = {"problems": rows}
+    for weaker, latency in latencies.items():
+        on = [split for split, each in judged.items() if each.result.weaker == weaker]
+        if on:
+            for name, more in _latency_rows(latency, on, behaviour).items():
+                tables.setdefault(name, []).extend(more)
+    return {name: pa.Table.from_pylist(each, schema=_schema(each)) for name, each in tables.items() if each}
+
+
+def _latency_rows(
+    of: LatencyOf, splits: Sequence[str], behaviour: Mapping[tuple[str, str], Behaviour]
+) -> dict[str, list[dict[str, Any]]]:
+    """Rows of the tables `probes`, `sweep` and `recovery`, for the splits where `of.weaker` is the weaker."""
+    other = "tuned" if of.weaker == "base" else "base"
+    names = {"weaker": of.weaker, "stronger": other, "transported": "transported"}
+    recovered = [
+        row
+        for split in splits
+        for row in recovery_rows(
+            of.recoveries[split], split, behaviour[split, of.weaker], behaviour[split, other],
+            seed=of.config.seed, level=of.rule.level,
+        )
+    ]  # fmt: skip
+    return {
+        "probes": [
+            row
+            for readings in (of.readings, of.self_knowledge)
+            if readings is not None
+            for row in probe_rows(readings, splits, of.points, names)
+        ],
+        "sweep": sweep_rows(of.found),
+        "recovery": recovered,
+    }
+
+
+def _schema(rows: Sequence[Mapping[str, Any]]) -> pa.Schema:
+    kinds = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
+    fields = []
+    for column in rows[0]:
+        value = next((row[column] for row in rows if row[column] is not None), None)
+        kind = pa.bool_() if column.endswith(("_strict", "_lenient")) else pa.string()
+        fields.append((column, kinds[type(value)] if value is not None else kind))
+    return pa.schema(fields)
+
+
+def probe_rows(
+    readings: Readings, splits: Sequence[str], points: Sequence[HookPoint], names: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """The table `probes`; `names` says which checkpoint, base or tuned, is the weaker and the stronger."""
+    rows = []
+    for (name, split), sources in readings.right.items():
+        if split not in splits or not sources["weaker"].numel():  # a value that this split does not name
+            continue
+        for source in ("weaker", "stronger", "transported"):
+            for layer, point in enumerate(points):
+                rows.append(
+                    {
+                        "checkpoint": names.get(source, source),
+                        "role": source,
+                        "name": name,
+                        "layer": point.layer,
+                        "hook": str(point),
+                        "C": float(readings.strength[name, source][layer]),
+                        "split": split,
+                        "n": sources[source].shape[1],
+                        "accuracy": float(sources[source][layer].float().mean()),
+                        "control": float(sources["control"][layer].float().mean()),
+                        "surface": float(sources["surface"][0].float().mean()),
+                        "random_init": float(sources["random_init"][layer].float().mean()),
+                        "chosen": layer == readings.chosen[name, source],
+                    }
+                )
+    return rows
+
+
+def sweep_rows(found: Search) -> list[dict[str, Any]]:
+    """The table `sweep`."""
+    strict, lenient = (each.float().mean(1).tolist() for each in (found.on_dev.strict, found.on_dev.lenient))
+    return [
+        {
+            "vector": setting.vector,
+            "oracle": found.offered.oracles[setting.vector],
+            "layer": setting.layer,
+            "hook": str(HookPoint(setting.layer, "resid_post")),
+            "dose": float(setting.dose),
+            "at": setting.at,
+            "split": "dev",
+            "strict": strict[i],
+            "lenient": lenient[i],
+            "chosen": found.best[setting.vector] == setting,
+        }
+        for i, setting in enumerate(found.on_dev.settings)
+    ]
+
+
+def recovery_rows(
+    recovery: Recovery, split: str, weaker: Behaviour, stronger: Behaviour, *, seed: int, level: float
+) -> list[dict[str, Any]]:
+    """The table `recovery`: a row a vector."""
+    rows = []
+    for name, setting in recovery.search.best.items():
+        right = recovery.lenient[name].astype(float)
+        accuracy = proportion(right, level)
+        data = np.stack([right, stronger.lenient, weaker.lenient], -1).astype(float)
+        gap = bootstrap(share, data, seed=seed, level=level)
+        excess = bootstrap(
+            lambda d: d.mean(-2)[..., 0], (right - recovery.controls)[:, None], seed=seed, level=level
+        )
+        rows.append(
+            {
+                "split": split,
+                "vector": name,
+                "oracle": recovery.search.offered.oracles[name],
+                "layer": setting.layer,
+                "hook": str(HookPoint(setting.layer, "resid_post")),
+                "dose": float(setting.dose),
+                "at": setting.at,
+                "accuracy": accuracy.value,
+                "low": accuracy.low,
+                "high": accuracy.high,
+                "recovered": gap.value,
+                "recovered_low": gap.low,
+                "recovered_high": gap.high,
+                "excess_over_random": excess.value,
+                "excess_low": excess.low,
+                "excess_high": excess.high,
+                "headline": name == recovery.search.headline,
+            }
+        )
+    return rows
