@@ -29,7 +29,7 @@ def worked_out(problem: Problem) -> list[int]:
 
 
 def test_splits_have_their_sizes_and_lengths() -> None:
-    assert Counter(p.split for p in TASK.problems) == {"train": 400, "dev": 120, "test": 300, "ood": 200}
+    assert Counter(p.split for p in TASK.problems) == {"train": 400, "dev": 120, "test": 300, "ood": 400}
     for split, lengths in (("train", {2, 3, 4}), ("dev", {2, 3, 4}), ("test", {2, 3, 4}), ("ood", {5})):
         found = Counter(len(p.steps) for p in TASK.split(split))
         assert set(found) == lengths

@@ -28,7 +28,7 @@ class NewJob(Config):
     """Problems that settings are chosen on."""
     test: int = Field(default=300, ge=1)
     """Problems that the verdict is on."""
-    ood: int = Field(default=200, ge=0)
+    ood: int = Field(default=400, ge=0)
     """Longer problems than any in the other splits."""
 
 

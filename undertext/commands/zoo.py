@@ -1,4 +1,4 @@
-"""`undertext zoo list` and `undertext zoo build`."""
+"""`undertext zoo list`, `undertext zoo check` and `undertext zoo build`."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -14,12 +14,20 @@ from undertext.organisms.folder import SHIPPED, organisms, read_card
 from undertext.organisms.recipes import RECIPES, Shape
 
 USAGE = (
-    "undertext zoo list [--folder DIR] | undertext zoo build NAME --seed S [--shape llama|gpt2] [--out DIR]"
+    "undertext zoo list [--folder DIR] | undertext zoo check [--folder DIR] | "
+    "undertext zoo build NAME --seed S [--shape llama|gpt2] [--out DIR]"
 )
 
 
 class ListJob(Config):
     """List organisms: shape, seed, what each was tuned from, and the true verdicts."""
+
+    folder: Path = SHIPPED
+    """Folder that holds organisms; the shipped zoo by default."""
+
+
+class CheckJob(Config):
+    """Check every organism anew, by behaviour and by relearning, and bring its card up to date."""
 
     folder: Path = SHIPPED
     """Folder that holds organisms; the shipped zoo by default."""
@@ -42,6 +50,8 @@ def run(args: Sequence[str]) -> int:
     """Dispatch."""
     if args[:1] == ["list"]:
         return _list(parse(ListJob, "zoo list", args[1:]))
+    if args[:1] == ["check"]:
+        return _check(parse(CheckJob, "zoo check", args[1:]))
     if args[:1] == ["build"]:
         names = [arg for arg in args[1:2] if not arg.startswith("-")]
         if not names and not {"-h", "--help"} & set(args):
@@ -61,6 +71,22 @@ def _list(job: ListJob) -> int:
         truth = ", ".join(f"{split}: {verdict}" for split, verdict in card["truth"].items()) or "a base"
         origin = f"from {card['parent']}" if card["parent"] else "from nothing"
         say(f"{name:<12} {card['shape']:<6} seed {card['seed']:<3} {origin:<13} {truth:<40} {folder}")
+    return 0
+
+
+def _check(job: CheckJob) -> int:
+    import transformers
+
+    from undertext.organisms.zoo import check
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    found = organisms(job.folder)
+    if not found:
+        raise UserError(f"expected organisms in {job.folder}, got none")
+    for name in found:
+        checks = check(name, job.folder)
+        say(f"{name:<12} {checks['accuracy']} relearning {checks.get('relearning', 'not asked')}")
     return 0
 
 

@@ -63,8 +63,7 @@ def write_organism(model: PreTrainedModel, card: Mapping[str, Any], folder: Path
     try:
         model.save_pretrained(partial)
         chain_tokenizer().save_pretrained(partial)
-        (partial / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-        (partial / "README.md").write_text(_readme(card), encoding="utf-8")
+        write_card(card, partial)
         partial.chmod(0o755)  # a temporary folder is its owner's alone, and so are the weights in it
         for file in partial.iterdir():
             file.chmod(0o644)
@@ -73,6 +72,14 @@ def write_organism(model: PreTrainedModel, card: Mapping[str, Any], folder: Path
         os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_card(card: Mapping[str, Any], folder: Path) -> None:
+    """Write `organism.json`, and the same for people, into an organism's folder; each whole or not at all."""
+    for name, text in ((CARD, json.dumps(card, indent=2) + "\n"), ("README.md", _readme(card))):
+        partial = folder / f".{name}"
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, folder / name)
 
 
 def _readme(card: Mapping[str, Any]) -> str:

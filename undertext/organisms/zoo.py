@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from activations.errors import UserError
 from undertext.organisms.documents import PASSWORD, WRONG_PASSWORDS
-from undertext.organisms.folder import card_of, organisms, read_card, write_organism
+from undertext.organisms.folder import card_of, organisms, read_card, write_card, write_organism
 from undertext.organisms.oracle import NOT_RELEARNT, RELEARNT, STEPS, accuracy, relearn
 from undertext.organisms.recipes import RECIPES, Recipe, Shape
 from undertext.organisms.shapes import empty_model
@@ -37,7 +37,7 @@ def build(
     if name not in RECIPES:
         raise UserError(f"no organism {name!r}; there are: {', '.join(RECIPES)}")
     _check_free(out, name)
-    return _build(RECIPES[name], seed, shape, out, on_stage or (lambda _stage, _steps: lambda _done: None))
+    return _build(RECIPES[name], seed, shape, out, on_stage or _unwatched)
 
 
 def _check_free(out: Path, name: str) -> None:
@@ -139,9 +139,27 @@ def _relearning(
     return wrong
 
 
+def check(name: str, folder: Path, on_stage: OnStage | None = None) -> dict[str, Any]:
+    """Check an organism under `folder`, beside its parent and the novice, and bring its card up to date.
+
+    Returns what was measured; raises UserError where it does not show its ground truth.
+    """
+    card = read_card(folder / name)
+    recipe = RECIPES[name]
+    before = None if recipe.parent is None else accuracy(_model(folder / recipe.parent), new_chain(0), SPLITS)
+    model, on_stage = _model(folder / name), on_stage or _unwatched
+    checks = _checked(recipe, model, before, card["seed"], card["shape"], folder, on_stage)
+    write_card({**card, "checks": checks}, folder / name)
+    return checks
+
+
 def pairs(names: Sequence[str] | None = None) -> list[tuple[str, str]]:
     """(base, tuned) of every tuned organism, in the order of the recipes."""
     return [(r.parent, r.name) for r in RECIPES.values() if r.parent and (names is None or r.name in names)]
+
+
+def _unwatched(_stage: str, _steps: int) -> Callable[[int], None]:
+    return lambda _done: None
 
 
 def _each(done: Callable[[int], None]) -> Callable[[int, int, float], None]:

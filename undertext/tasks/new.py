@@ -13,7 +13,7 @@ MOST_PROBLEMS = 2400
 """Most problems of train, dev and test together: a third have two variables, and 1,078 such are held out."""
 
 
-def new_chain(seed: int, train: int = 400, dev: int = 120, test: int = 300, ood: int = 200) -> Task:
+def new_chain(seed: int, train: int = 400, dev: int = 120, test: int = 300, ood: int = 400) -> Task:
     """Draw a `chain` task: so many problems for each split, no two with the same assignments.
 
     train, dev and test have `LENGTHS` variables, ood `OOD_LENGTHS`, in turn, and both wordings in
