@@ -12,7 +12,7 @@ from activations.capture import capture
 from activations.checkpoint import Checkpoint
 from activations.errors import UserError
 from activations.hookpoint import HookPoint
-from activations.store.columns import Value, show
+from activations.store.columns import Value, Values, show
 from activations.store.reader import Store
 from activations.store.writer import StoreWriter
 
@@ -96,7 +96,7 @@ def capture_to_store(
                 )
                 owners = [missing[row] for row in captured.rows.tolist()]
                 fingerprints = {key: tokens_fingerprint(encoded[key]) for key in missing}
-                rows = {
+                rows: dict[str, Values] = {
                     PROBLEM: owners,
                     POSITION: captured.positions,
                     TOKENS: [fingerprints[key] for key in owners],

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from activations.errors import UserError
 from activations.store.manifest import Kind
 
 Value = str | int
-Values = Sequence[str] | Sequence[int] | Tensor | NDArray[np.integer]
+Values = Sequence[str] | Sequence[int] | Sequence[str | int] | Tensor | NDArray[np.integer]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +29,8 @@ class Column:
 
     @classmethod
     def of(cls, name: str, values: Values) -> "Column":
-        """A column of the given values; UserError naming it when they are not all text or all whole numbers."""
-        items = values.tolist() if isinstance(values, Tensor | np.ndarray) else list(values)
+        """A column of the given values; UserError naming it when they are not all text or all integers."""
+        items: list[Any] = values.tolist() if isinstance(values, Tensor | np.ndarray) else list(values)
         kinds = set(map(type, items))
         if kinds <= {str} and not isinstance(values, str | Tensor):
             texts: dict[str, int] = {}

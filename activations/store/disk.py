@@ -10,12 +10,9 @@ from io import BufferedWriter
 from pathlib import Path
 from typing import NamedTuple
 
-from numpy import uint8
-from numpy.typing import NDArray
-
 from activations.errors import UserError
 
-Piece = bytes | NDArray[uint8]
+Piece = bytes | memoryview
 LOCK = "write.lock"
 
 

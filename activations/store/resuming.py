@@ -1,9 +1,12 @@
 """Going on with a store that is there, whatever ended the writer before."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from activations.errors import UserError
+from activations.files import one_line
 from activations.store.columns import Value
 from activations.store.disk import writing
 from activations.store.manifest import MANIFEST, Manifest, check_shards, read_manifest, write_manifest
@@ -11,19 +14,23 @@ from activations.store.shard import Shard
 
 
 def begin(
-    folder: Path, points: tuple[str, ...], d_model: int, dtype: str, key: str, meta: dict[str, Any]
+    folder: Path, points: tuple[str, ...], d_model: int, dtype: str, key: str, meta: Mapping[str, Any]
 ) -> tuple[Manifest, set[Value]]:
     """The manifest to go on from (a new one where there is none), and the keys that are stored.
 
     The caller holds the folder's lock. UserError when what is there is damaged, is another store
     than the one described, or is more than its manifest lists.
     """
+    try:
+        said = json.loads(json.dumps(dict(meta)))  # as it will be read back: tuples become lists
+    except (TypeError, ValueError) as error:
+        raise UserError(f"meta must be what JSON can hold: {one_line(error)}") from error
     wanted = Manifest.model_validate(
-        {"points": points, "d_model": d_model, "dtype": dtype, "key": key, "meta": meta}
+        {"points": points, "d_model": d_model, "dtype": dtype, "key": key, "meta": said}
     )
     found = sorted(path.name for path in folder.glob("shard-*.safetensors"))
     if not (folder / MANIFEST).exists():
-        # The manifest is there before any shard is: these are the rest of a store, and not ours to write over.
+        # The manifest is there before any shard is: these are the rest of a store, not ours to write over.
         if found:
             raise UserError(
                 f"{folder} holds {found[0]} but no {MANIFEST}: put it back, or choose another folder"

@@ -1,7 +1,6 @@
 """One shard: a safetensors file with a tensor for each hook point and one for each column."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +14,11 @@ from activations.files import one_line
 from activations.store.columns import Column
 from activations.store.disk import Piece
 from activations.store.manifest import Manifest, ShardEntry
+from activations.store.unit import Unit
 
 _NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 COLUMN = "rows."  # before a column's name, so that none can be taken for a hook point
 TEXTS = "texts"
-
-
-@dataclass(frozen=True, eq=False)
-class Unit:
-    """Rows that were appended together, and so are stored together or not at all."""
-
-    activations: Float[Tensor, "point n d_model"]
-    """On the CPU, contiguous, in the store's dtype."""
-    columns: dict[str, Column]
-
-    def __len__(self) -> int:
-        return self.activations.shape[1]
 
 
 def shard_pieces(points: tuple[str, ...], units: list[Unit]) -> list[Piece]:
@@ -58,7 +46,7 @@ def shard_pieces(points: tuple[str, ...], units: list[Unit]) -> list[Piece]:
     dtype, d_model = units[0].activations.dtype, units[0].activations.shape[2]
     for place, point in enumerate(points):
         pieces: list[Piece] = [
-            unit.activations[place].reshape(-1).view(torch.uint8).numpy() for unit in units
+            unit.activations[place].reshape(-1).view(torch.uint8).numpy().data for unit in units
         ]
         add(point, _NAMES[dtype], [rows, d_model], pieces)
     head = json.dumps({"__metadata__": {TEXTS: json.dumps(texts)}, **header}).encode()
@@ -72,8 +60,12 @@ class Shard:
     def __init__(self, folder: Path, entry: ShardEntry, manifest: Manifest):
         self._path, self._rows, self._manifest = folder / entry.file, entry.rows, manifest
         try:
-            self._file = safe_open(self._path, framework="pt")
-            self._texts = json.loads((self._file.metadata() or {})[TEXTS])
+            self._file: Any = safe_open(self._path, framework="pt")
+            with self._path.open("rb") as file:
+                length = int.from_bytes(file.read(8), "little")
+                self._header = json.loads(file.read(length))
+            self._texts = json.loads(self._header["__metadata__"][TEXTS])
+            self._data_at = 8 + length
         except (SafetensorError, OSError, KeyError, ValueError) as error:
             raise UserError(f"shard {self._path} is missing or damaged: {one_line(error)}") from error
 
@@ -81,6 +73,21 @@ class Shard:
         """All its rows at one hook point; UserError naming the shard when they are not as listed."""
         wanted = (self._rows, self._manifest.d_model)
         return self._tensor(point, wanted, self._manifest.torch_dtype)
+
+    def copy_run(self, point: str, first: int, out: Float[Tensor, "m d_model"]) -> None:
+        """Fill `out`, which is contiguous, with the rows from `first` on.
+
+        Reading the file is faster than touching its mapped pages, where a run of them is not in memory yet.
+        """
+        source = self.activations(point)[first : first + len(out)]
+        left = out.view(torch.uint8).numpy().reshape(-1).data
+        offset = self._data_at + self._header[point]["data_offsets"][0] + first * source[0].nbytes
+        with self._path.open("rb", buffering=0) as file:
+            file.seek(offset)
+            while left and (count := file.readinto(left)):
+                left = left[count:]
+        if left:
+            raise UserError(f"shard {self._path} is damaged: it ends before its rows do")
 
     def column(self, name: str) -> Column:
         """One column of all its rows; UserError naming the shard when it is not as listed."""

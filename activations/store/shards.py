@@ -12,6 +12,7 @@ from torch import Tensor
 from activations.hookpoint import HookPoint
 from activations.store.columns import Column
 from activations.store.manifest import Manifest
+from activations.store.memory import new_tensor
 from activations.store.shard import Shard
 
 
@@ -47,7 +48,8 @@ class Shards:
 
     def read(self, points: Sequence[HookPoint], index: Int[Tensor, " n"]) -> Float[Tensor, "point n d_model"]:
         """The activations of the given rows of the whole store, in the order given."""
-        out = torch.empty(len(points), len(index), self.manifest.d_model, dtype=self.manifest.torch_dtype)
+        shape = (len(points), len(index), self.manifest.d_model)
+        out = new_tensor(shape, self.manifest.torch_dtype)
         ascending = bool((index.diff() > 0).all())
         order = None if ascending else index.argsort()
         ordered = index if order is None else index[order]
@@ -59,12 +61,13 @@ class Shards:
             first = int(self._ends[place]) - self.manifest.shards[place].rows
             local = ordered[start:end] - first
             for row, point in enumerate(points):
-                source = self.shard(place).activations(str(point))
+                shard, target = self.shard(place), out[row, start:end]
                 if order is not None:
-                    out[row].index_copy_(0, order[start:end], source[local])
-                elif int(local[-1] - local[0]) == end - start - 1:  # a run: one copy of a slice
-                    out[row, start:end] = source[int(local[0]) : int(local[-1]) + 1]
+                    rows = shard.activations(str(point))[local]
+                    out[row].index_copy_(0, order[start:end], rows)
+                elif int(local[-1] - local[0]) == end - start - 1:
+                    shard.copy_run(str(point), int(local[0]), target)
                 else:
-                    torch.index_select(source, 0, local, out=out[row, start:end])
+                    torch.index_select(shard.activations(str(point)), 0, local, out=target)
             start = end
         return out

@@ -1,6 +1,5 @@
 """Appending to a store, so that a kill at any moment loses no row that was stored and doubles none."""
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,14 +13,14 @@ from torch import Tensor
 
 from activations.errors import UserError
 from activations.hookpoint import HookPoint
-from activations.store.columns import Column, Value, Values, show
+from activations.store.columns import Value, Values, show
 from activations.store.disk import lock_folder, replace_file, writing
 from activations.store.manifest import DTYPES, ShardEntry, write_manifest
 from activations.store.resuming import begin
-from activations.store.shard import Unit, shard_pieces
+from activations.store.shard import shard_pieces
+from activations.store.unit import Unit, make_unit
 
 SHARD_BYTES = 128 * 2**20
-RESERVED = ("points", "layers")  # what `Store.select` calls its own
 
 
 class StoreWriter:
@@ -67,8 +66,8 @@ class StoreWriter:
             raise UserError(f"a store's dtype is one of {', '.join(DTYPES)}, got {dtype}")
         if not points or len(set(points)) != len(points):
             raise UserError(f"expected hook points, each once, got [{', '.join(map(str, points))}]")
-        if shard_rows is not None and shard_rows < 1:
-            raise UserError(f"shard_rows must be at least 1, got {shard_rows}")
+        if d_model < 1 or (shard_rows is not None and shard_rows < 1):
+            raise UserError(f"d_model and shard_rows must be at least 1, got {d_model} and {shard_rows}")
         self._folder = Path(folder)
         self._budget = shard_rows or max(1, SHARD_BYTES // (len(points) * d_model * dtype.itemsize))
         self._seconds = shard_seconds
@@ -77,13 +76,14 @@ class StoreWriter:
             self._lock = lock_folder(self._folder)
         try:
             self._manifest, self.done = begin(
-                self._folder, tuple(map(str, points)), d_model, names[dtype], key, dict(meta or {})
+                self._folder, tuple(map(str, points)), d_model, names[dtype], key, meta or {}
             )
         except BaseException:
             self._lock.close()
             raise
         self._columns = dict(self._manifest.columns)
         self._waiting: list[Unit] = []
+        self._waiting_rows = 0
         self._flushed_at = time.monotonic()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._pending: Future[None] | None = None
@@ -100,19 +100,19 @@ class StoreWriter:
                 are not finite in the store's dtype, and when an earlier shard could not be written.
         """
         self._check_open()
-        columns = {name: Column.of(name, values) for name, values in rows.items()}
-        kept = self._checked(activations, columns)
-        keys = columns[self._manifest.key].distinct()
+        unit = make_unit(self._manifest, self._columns, activations, rows)
+        keys = unit.columns[self._manifest.key].distinct()
         twice = [key for key in keys if key in self.done]
         if twice:
             raise UserError(f"store {self._folder} already has {self._manifest.key} {show(twice)}")
-        if not len(columns[self._manifest.key]):
+        if not len(unit):
             return
-        self._columns = {name: column.kind for name, column in columns.items()}
-        self._waiting.append(Unit(kept, columns))
+        self._columns = unit.kinds
+        self._waiting.append(unit)
         self.done.update(keys)
         late = time.monotonic() - self._flushed_at > self._seconds
-        if late or sum(map(len, self._waiting)) >= self._budget:
+        self._waiting_rows += len(unit)
+        if late or self._waiting_rows >= self._budget:
             self._send()
 
     def flush(self) -> None:
@@ -145,55 +145,22 @@ class StoreWriter:
                 raise
             error.add_note(str(late))  # what ended the block is what the user must hear first
 
-    def _checked(self, activations: Tensor, columns: dict[str, Column]) -> Tensor:
-        """A copy of `activations` in the store's dtype, when they and the columns are as they must be."""
-        manifest = self._manifest
-        n = len(next(iter(columns.values()))) if columns else 0
-        wanted = (len(manifest.points), n, manifest.d_model)
-        if tuple(activations.shape) != wanted or any(len(column) != n for column in columns.values()):
-            lengths = ", ".join(f"{name}: {len(column)}" for name, column in columns.items())
-            raise UserError(
-                f"expected activations [{wanted[0]}, n, {wanted[2]}] and columns of n rows, "
-                f"got {list(activations.shape)} and {lengths or 'no columns'}"
-            )
-        kinds = {name: column.kind for name, column in columns.items()}
-        bad = [name for name in columns if not re.fullmatch(r"[a-z]\w*", name) or name in RESERVED]
-        if bad:
-            raise UserError(
-                f"columns are named in lower case, and not {' or '.join(RESERVED)}; got {show(bad)}"
-            )
-        if manifest.key not in columns or (n and self._columns and kinds != self._columns):
-            asked = ", ".join(
-                f"{k} ({v})" for k, v in (self._columns or {manifest.key: "text or integer"}).items()
-            )
-            raise UserError(
-                f"expected the columns {asked}, got {', '.join(f'{k} ({v})' for k, v in kinds.items())}"
-            )
-        # A copy even where nothing changes: the caller may write into its own tensor again.
-        kept = torch.empty(wanted, dtype=manifest.torch_dtype).copy_(activations.detach())
-        for place, point in enumerate(manifest.points):
-            if n and not torch.stack(tuple(kept[place].aminmax())).isfinite().all():
-                raise UserError(
-                    f"NaN or infinity at {point}, as {manifest.dtype}: nothing of this was stored"
-                )
-        return kept
-
     def _send(self) -> None:
         """Hand what is waiting to the thread, when it is done with what it had."""
         self._wait()
         self._flushed_at = time.monotonic()
         if self._waiting:
-            units, self._waiting = self._waiting, []
+            units, self._waiting, self._waiting_rows = self._waiting, [], 0
             self._pending = self._thread.submit(self._save, units)
 
     def _wait(self) -> None:
-        pending, self._pending = self._pending, None
-        if pending is not None:
+        if self._pending is not None:
             try:
-                pending.result()
-            except BaseException:
+                self._pending.result()
+            except Exception:
                 self._state = "failed"
                 raise
+            self._pending = None
 
     def _save(self, units: list[Unit]) -> None:
         """Write a shard, then the manifest that lists it: rows are stored from that moment."""
@@ -203,8 +170,9 @@ class StoreWriter:
             entry = ShardEntry(
                 file=name, rows=sum(map(len, units)), bytes=written.size, sha256=written.sha256
             )
-            columns = {name: column.kind for name, column in units[0].columns.items()}
-            listed = manifest.model_copy(update={"columns": columns, "shards": (*manifest.shards, entry)})
+            listed = manifest.model_copy(
+                update={"columns": units[0].kinds, "shards": (*manifest.shards, entry)}
+            )
             write_manifest(self._folder, listed)
         self._manifest = listed
 

@@ -1,0 +1,108 @@
+"""Capturing into a store: the same activations as `capture`, and going on after a kill."""
+
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from activations import Checkpoint, HookPoint, UserError, capture
+from activations.store import Store, capture_to_store, open_pair, tokens_fingerprint
+from tests.activations.store.made_rows import killed_after, same, stored
+from tests.toys import tiny_model, word_tokenizer
+
+POINTS = [HookPoint(0, "mlp_out"), HookPoint(2, "resid_post")]
+WORDS = ["a", "b", "c", "=", "+", "1", "2", ";", "so"]
+PROMPTS = {
+    f"p{number}": " ".join(random.Random(number).choices(WORDS, k=1 + number % 9)) for number in range(24)
+}
+SPLITS = {key: "test" if number % 2 else "dev" for number, key in enumerate(PROMPTS)}
+
+
+def go(checkpoint: Checkpoint, folder: Path, **changed: Any) -> Store:
+    options: dict[str, Any] = {
+        "positions": "all",
+        "columns": {"split": SPLITS},
+        "unit": 4,
+        "shard_rows": 20,
+        **changed,
+    }
+    return capture_to_store(checkpoint, PROMPTS, POINTS, folder=folder, **options)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_rows_are_those_of_capture(llama: Checkpoint, tmp_path: Path, dtype: torch.dtype):
+    told: list[int] = []
+    store = go(llama, tmp_path, dtype=dtype, progress=told.append)
+    expected = capture(llama, list(PROMPTS.values()), POINTS, "all")
+    assert told == [4, 8, 12, 16, 20, 24]
+    tolerance = {torch.float32: 1e-5, torch.bfloat16: 1e-2}[dtype]
+    torch.testing.assert_close(store.read().float(), expected.activations, rtol=tolerance, atol=tolerance)
+    assert store.rows["position"].tolist() == expected.positions.tolist()
+    keys = list(PROMPTS)
+    assert store.rows["problem"].tolist() == [keys[row] for row in expected.rows.tolist()]
+    ids = dict(zip(keys, llama.encode(list(PROMPTS.values())), strict=True))
+    assert store.rows["tokens"].tolist() == [tokens_fingerprint(ids[key]) for key in store.rows["problem"]]
+    assert set(store.select(split="dev").rows["problem"]) == {key for key in keys if SPLITS[key] == "dev"}
+
+
+@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_while_capturing(llama: Checkpoint, tmp_path: Path, kills: int):
+    folder, options = tmp_path / "killed", {"unit": 1, "shard_rows": 1}
+
+    def slow() -> None:  # one prompt to a kill at most, so that there is work left for the last
+        go(llama, folder, progress=lambda _: time.sleep(0.35), **options)
+
+    moments = random.Random(kills)
+    for _ in range(kills - 1):
+        killed_after(moments.uniform(0, 0.3), slow)
+    killed_after(moments.uniform(0, 0.3), slow, lambda: stored(folder))
+    assert 0 < len(set(Store.open(folder).rows["problem"])) < len(PROMPTS)
+    assert same(go(llama, folder, **options), go(llama, tmp_path / "whole", **options))
+
+
+def test_a_pair_of_checkpoints(llama: Checkpoint, tmp_path: Path):
+    tokenizer = word_tokenizer()
+    tuned = Checkpoint.load(tiny_model("llama", len(tokenizer), seed=1), tokenizer=tokenizer)
+    go(llama, tmp_path / "base")
+    go(tuned, tmp_path / "tuned")
+    pair = open_pair(tmp_path / "base", tmp_path / "tuned")
+    expected = capture(tuned, [PROMPTS["p5"]], POINTS, "all")
+    torch.testing.assert_close(pair.select(problem="p5").tuned.read(), expected.activations)
+    with pytest.raises(UserError, match="is another than is to be written: meta is"):
+        go(tuned, tmp_path / "base")
+
+
+def test_listed_positions_and_keys_that_are_numbers(llama: Checkpoint, tmp_path: Path):
+    prompts: dict[int, str | list[int]] = {7: "a b c", 9: [5, 6], 4: "so"}
+    for _ in range(2):  # the second time there is nothing to do but for the key without positions
+        store = capture_to_store(llama, prompts, POINTS, {7: [-1, 0], 9: [1], 4: []}, tmp_path)
+    assert store.rows["problem"].tolist() == [7, 7, 9]
+    assert store.rows["position"].tolist() == [3, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"positions": "last"}, r"has 'p\d+' at positions \[0, .*\], asked for are \[\d+\]"),
+        ({"columns": {"split": dict.fromkeys(PROMPTS, "x")}}, "with split '(dev|test)', asked for is 'x'"),
+        ({"columns": {}}, "differ in columns 'split'"),
+        ({"columns": {"position": SPLITS}}, "columns position are filled by the capture itself"),
+        ({"columns": {"split": {}}}, "split: nothing is given for 'p0'"),
+        ({"positions": {}}, "positions: nothing is given for 'p0'"),
+        ({"unit": 0}, "a unit has at least 1 prompt"),
+    ],
+)
+def test_going_on_with_other_wishes(llama: Checkpoint, tmp_path: Path, changed, says):
+    before = go(llama, tmp_path)
+    with pytest.raises(UserError, match=says):
+        go(llama, tmp_path, **changed)
+    assert same(Store.open(tmp_path), before)
+
+
+def test_other_text_under_a_stored_key(llama: Checkpoint, tmp_path: Path):
+    capture_to_store(llama, {"x": "a b"}, POINTS, "last", tmp_path)
+    with pytest.raises(UserError, match="has 'x' with tokens"):
+        capture_to_store(llama, {"x": "a c"}, POINTS, "last", tmp_path)
