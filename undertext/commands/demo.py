@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,8 @@ def run(args: Sequence[str]) -> int:
 
 
 def _ignore_interrupts() -> None:
+    # tqdm's own lock is shared between processes, and a worker that is ended leaves it behind with a warning.
+    tqdm.set_lock(threading.RLock())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
