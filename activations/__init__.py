@@ -9,17 +9,22 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from activations.capture import Captured, Positions, capture
+    from activations.capture import capture
+    from activations.captured import Captured
     from activations.checkpoint import Checkpoint
     from activations.errors import UserError
     from activations.generation import Generations, generate
     from activations.hookpoint import SITES, HookPoint, Site
     from activations.hooks import HookFunction, hooked
-    from activations.interventions import Gate, Intervention
+    from activations.interventions import Gate, Intervention, Threshold
+    from activations.operators import Operator
     from activations.pair import Pair, check_pair, load_pair
+    from activations.positions import Place, Positions
+    from activations.recording import Record
+    from activations.spans import TextSpan, TokenSpan
 
 _HOMES = {
-    "Captured": "capture",
+    "Captured": "captured",
     "Checkpoint": "checkpoint",
     "Gate": "interventions",
     "Generations": "generation",
@@ -27,9 +32,15 @@ _HOMES = {
     "HookPoint": "hookpoint",
     "Intervention": "interventions",
     "Pair": "pair",
-    "Positions": "capture",
+    "Operator": "operators",
+    "Place": "positions",
+    "Positions": "positions",
+    "Record": "recording",
     "SITES": "hookpoint",
     "Site": "hookpoint",
+    "TextSpan": "spans",
+    "Threshold": "interventions",
+    "TokenSpan": "spans",
     "UserError": "errors",
     "capture": "capture",
     "check_pair": "pair",
@@ -47,9 +58,15 @@ __all__ = [
     "HookFunction",
     "HookPoint",
     "Intervention",
+    "Operator",
     "Pair",
+    "Place",
     "Positions",
+    "Record",
     "Site",
+    "TextSpan",
+    "Threshold",
+    "TokenSpan",
     "UserError",
     "capture",
     "check_pair",

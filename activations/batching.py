@@ -1,25 +1,72 @@
-"""Cutting prompts of mixed length into batches."""
+"""Cutting prompts of mixed length into batches, and cutting further what does not fit in memory."""
 
-from collections.abc import Iterator, Sequence
+import gc
+from collections.abc import Callable, Sequence
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from activations.errors import UserError
 
+BATCH_TOKENS = 4096
+"""Tokens in one forward pass, padding included, unless told otherwise."""
 
-def by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
-    """Indices of the prompts in batches of at most `batch_size`, longest first.
 
-    Neighbours in length share a batch, so little is padded; the longest come first so that what
-    will not fit in memory fails at once. UserError when `batch_size` is not positive.
+def run_batches(
+    lengths: Sequence[int], tokens: int | None, run: Callable[[list[int]], None], *, rows: int | None = None
+) -> None:
+    """Call `run` with the indices of one batch after another, until all have been run.
+
+    Neighbours in length share a batch, so little is padded; the longest come first. A batch holds at
+    most `tokens` tokens with its padding, and `rows` rows (None for any number); a prompt longer than
+    that is a batch of its own. A batch that runs out of memory is run again as two halves, and those
+    after it are no larger.
+
+    Raises:
+        UserError: when `tokens` or `rows` is not positive, and when a single prompt does not fit in memory.
     """
-    if batch_size < 1:
-        raise UserError(f"batch_size must be at least 1, got {batch_size}")
-    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size]
+    for name, value in (("batch_tokens", tokens), ("batch_size", rows)):
+        if value is not None and value < 1:
+            raise UserError(f"{name} must be at least 1, got {value}")
+    most = len(lengths) if rows is None else rows
+    tokens = max(1, len(lengths) * max(lengths, default=0)) if tokens is None else tokens
+    waiting = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    while waiting:
+        size = max(1, min(most, tokens // max(lengths[waiting[0]], 1)))
+        batch = waiting[:size]
+        if _fits(batch, run):
+            del waiting[:size]
+            continue
+        if len(batch) == 1:
+            raise UserError(
+                f"prompt {batch[0]} alone, of {lengths[batch[0]]} tokens, does not fit in memory: shorten "
+                "it, ask for fewer hook points, or use a device with more memory"
+            )
+        most, tokens = len(batch) // 2, max(1, tokens // 2)
+
+
+def _fits(batch: list[int], run: Callable[[list[int]], None]) -> bool:
+    """Whether the batch ran; what it had allocated is free again when it did not."""
+    try:
+        run(batch)
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+    else:
+        return True
+    # Only now, with the exception gone, do the tensors that its frames held go.
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return False
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether this is what torch or Python raises when an allocation fails, on a CPU or a GPU."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )
 
 
 def pad_right(prompts: Sequence[Sequence[int]], device: torch.device) -> Int[Tensor, "row position"]:
@@ -33,10 +80,9 @@ def pad_right(prompts: Sequence[Sequence[int]], device: torch.device) -> Int[Ten
 
 def pad_left(
     prompts: Sequence[Sequence[int]], device: torch.device
-) -> tuple[Int[Tensor, "row position"], Int[Tensor, "row position"]]:
-    """Token ids padded on the left, so that all prompts end together, and a mask that is 1 at real tokens."""
+) -> tuple[Int[Tensor, "row position"], Bool[Tensor, "row position"]]:
+    """Token ids padded on the left, so that all prompts end together, and where the real tokens are."""
     width = max(map(len, prompts))
     ids = torch.tensor([[*[ids[0]] * (width - len(ids)), *ids] for ids in prompts], device=device)
     lengths = torch.tensor([len(ids) for ids in prompts], device=device)
-    mask = torch.arange(width, device=device)[None] >= width - lengths[:, None]
-    return ids, mask.long()
+    return ids, torch.arange(width, device=device)[None] >= width - lengths[:, None]

@@ -1,4 +1,4 @@
-"""A key-value cache that is allocated once, for batches that only lose rows."""
+"""A key-value cache that is allocated once, for batches whose rows leave, or multiply where they part."""
 
 from torch import Tensor
 from transformers import PreTrainedConfig
@@ -38,10 +38,14 @@ class _BufferedLayer(DynamicLayer):
             buffer[:, :, start : self.length] = states
         return self._show()
 
-    def keep_rows(self, rows: Tensor) -> None:
-        """Drop all other rows; the order is that of `rows`."""
+    def take_rows(self, rows: Tensor, capacity: int) -> None:
+        """Have `rows` of the present rows, each as often as it is named, with room for `capacity`."""
+        self.capacity = capacity
         if self.is_initialized:
-            self._buffers = [buffer[rows] for buffer in self._buffers]
+            for index, buffer in enumerate(self._buffers):
+                taken = buffer.new_empty(len(rows), buffer.shape[1], capacity, buffer.shape[3])
+                taken[:, :, : self.length] = buffer[rows, :, : self.length]
+                self._buffers[index] = taken
             self._show()
 
     def get_seq_length(self) -> int:
@@ -65,7 +69,7 @@ class BufferedCache(Cache):
         self._buffered = [_BufferedLayer(capacity) for _ in kinds]
         super().__init__(layers=list(self._buffered))
 
-    def keep_rows(self, rows: Tensor) -> None:
-        """Drop all other rows of the batch."""
+    def take_rows(self, rows: Tensor, capacity: int) -> None:
+        """Have `rows` of the present rows, each as often as it is named; room for `capacity` positions."""
         for layer in self._buffered:
-            layer.keep_rows(rows)
+            layer.take_rows(rows, capacity)

@@ -1,34 +1,36 @@
-"""Writing on from prompts in batches, each row with its own intervention."""
+"""Writing on from prompts in batches, each row with its own interventions."""
 
-import inspect
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from activations.batching import by_length, pad_left
-from activations.cache import BufferedCache
+from activations.batching import run_batches
+from activations.captured import Captured
 from activations.checkpoint import Checkpoint
 from activations.errors import UserError
-from activations.hooks import hooked
+from activations.hooks import check_point, hooked
 from activations.interventions import Intervention
+from activations.recording import Kept, Record, Recorder
 from activations.sampling import Sampler
-from activations.steered_rows import SteeredRows, check_interventions
+from activations.steered_rows import check_interventions
 from activations.stopping import Stopping
+from activations.writing import Batch, NotANumber
 
 
 @dataclass(frozen=True)
 class Generations:
-    """What was written after each prompt, in the order of the prompts."""
+    """What was written, by row: the samples of the first prompt, then those of the second, and so on."""
 
     texts: list[str]
     """Text up to the end token or the first stop string, neither included."""
     tokens: list[list[int]]
     """The whole tokens of that text."""
     touched: list[int]
-    """At how many tokens, prompt and generated, the row's intervention acted."""
+    """At how many tokens, prompt and generated, interventions changed the row."""
+    captured: Captured | None = None
+    """What was to be recorded; its positions count from the beginning of the prompt."""
 
 
 def generate(
@@ -37,140 +39,122 @@ def generate(
     *,
     max_new_tokens: int,
     stop: Sequence[str] = (),
-    interventions: Sequence[Intervention | None] | None = None,
+    samples: int = 1,
     temperature: float = 0.0,
-    seed: int = 0,
+    top_p: float = 1.0,
+    seed: int | Sequence[int] = 0,
+    interventions: Sequence[Intervention | Sequence[Intervention] | None] | None = None,
+    record: Record | None = None,
     batch_size: int = 256,
     progress: Callable[[int], None] | None = None,
 ) -> Generations:
-    """Write up to `max_new_tokens` after each prompt (text, or token ids).
+    """Write up to `max_new_tokens` after each prompt.
 
-    Greedy at temperature 0; otherwise what a row draws depends on `seed` and its index alone, not
-    on its batch. `interventions` holds one, or None, for each prompt. `progress` is called with
-    the number of rows finished since its last call.
+    Rows that begin alike share what they read of their prompt. A batch that does not fit in memory is
+    split.
+
+    Args:
+        checkpoint: what writes.
+        prompts: texts, or token ids.
+        max_new_tokens: most tokens a row writes.
+        stop: strings that end a row.
+        samples: rows for each prompt.
+        temperature: 0 for the likeliest token, otherwise what logits are divided by before a draw.
+        top_p: a draw is among the fewest likeliest tokens that hold this much probability.
+        seed: one number, and a row draws by it, its prompt's index and its sample's; or one for each
+            prompt, and a row draws by its own and its sample's, wherever its prompt stands. Never by its
+            batch.
+        interventions: for each prompt one, several, or None; they act in all its samples.
+        record: what to keep of the activations, as interventions leave them.
+        batch_size: most rows that are generated together.
+        progress: called with the number of rows finished since its last call.
 
     Raises:
-        UserError: for a prompt that leaves no room in the context, an intervention the model has no
-            place for, or NaN in a row's logits.
-        RuntimeError: when an intervention did not act at exactly the tokens it was to act at.
+        UserError: for a prompt that leaves no room in the context or does not fit in memory, an
+            intervention that the model has no place for, and NaN in a row's logits.
+        RuntimeError: when interventions were not asked at exactly the tokens they were to act at.
     """
-    if max_new_tokens < 1:
-        raise UserError(f"max_new_tokens must be at least 1, got {max_new_tokens}")
+    if max_new_tokens < 1 or samples < 1:
+        raise UserError(
+            f"max_new_tokens must be at least 1, got {max_new_tokens}"
+            if max_new_tokens < 1
+            else f"samples must be at least 1, got {samples}"
+        )
     encoded = checkpoint.encode(prompts, room=max_new_tokens)
-    acting = [None] * len(encoded) if interventions is None else list(interventions)
-    check_interventions(checkpoint, acting, len(encoded))
+    acting = check_interventions(
+        checkpoint, [None] * len(encoded) if interventions is None else interventions, encoded
+    )
+    streams = _streams(seed, len(encoded), samples)
+    for point in record.points if record else ():
+        check_point(checkpoint, point)
     stopping = Stopping(checkpoint, stop)
-    tokens: list[list[int]] = [[] for _ in encoded]
-    texts, touched = [""] * len(encoded), [0] * len(encoded)
-    for rows in by_length([len(ids) for ids in encoded], batch_size):
-        sampler = Sampler(temperature, seed, rows, max_new_tokens, checkpoint.device)
-        batch = _Batch(checkpoint, rows, [encoded[row] for row in rows], [acting[row] for row in rows])
-        with torch.inference_mode(), hooked(checkpoint, batch.steered.hooks):
-            batch.run(max_new_tokens, sampler, stopping, progress or (lambda finished: None))
+    owner = [prompt for prompt in range(len(encoded)) for _ in range(samples)]
+    tokens: list[list[int]] = [[] for _ in owner]
+    texts, touched, kept = [""] * len(owner), [0] * len(owner), Kept()
+    reported = _Reported(progress)
+    # Rows of one prompt next to each other, so that they meet in a batch and share it.
+    first: dict[tuple[int, ...], int] = {}
+    order = sorted(
+        range(len(owner)), key=lambda row: first.setdefault(tuple(encoded[owner[row]]), len(first))
+    )
+
+    def run(indices: list[int]) -> None:
+        rows = [order[index] for index in indices]
+        those = [encoded[owner[row]] for row in rows]
+        recorder = Recorder(record, [len(ids) for ids in those]) if record else None
+        sampler = Sampler(temperature, top_p, [streams[row] for row in rows], max_new_tokens)
+        batch = Batch(checkpoint, those, [acting[owner[row]] for row in rows], recorder)
+        try:
+            with reported.attempt(), torch.inference_mode(), ExitStack() as stack:
+                for hooks in batch.hooks:
+                    stack.enter_context(hooked(checkpoint, hooks))
+                batch.run(max_new_tokens, sampler, stopping, reported.finished)
+        except NotANumber as error:
+            row = owner[rows[error.args[0]]]
+            doses = ", ".join(f"{each.operator} {each.dose} at {each.point}" for each in acting[row])
+            with_doses = f" with {doses}" if doses else ""
+            raise UserError(f"{checkpoint.name}: NaN in the logits of prompt {row}{with_doses}") from None
         for row, produced, count in zip(rows, batch.produced, batch.audit(), strict=True):
             tokens[row], texts[row] = stopping.cut(produced)
             touched[row] = count
-    return Generations(texts, tokens, touched)
+        if recorder is not None:
+            kept.add(recorder.kept, rows)
+
+    run_batches([len(encoded[owner[row]]) for row in order], None, run, rows=batch_size)
+    return Generations(texts, tokens, touched, kept.captured(checkpoint, record) if record else None)
 
 
-class _Batch:
-    """Rows that are generated together; those that have finished leave once they are half of it."""
+def _streams(seed: int | Sequence[int], prompts: int, samples: int) -> list[tuple[int, ...]]:
+    """The seeds of every row's random stream."""
+    if isinstance(seed, int):
+        return [(seed, prompt, sample) for prompt in range(prompts) for sample in range(samples)]
+    if len(seed) != prompts:
+        raise UserError(f"expected one seed, or one for each of {prompts} prompts, got {len(seed)}")
+    return [(own, sample) for own in seed for sample in range(samples)]
 
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        rows: Sequence[int],
-        prompts: Sequence[Sequence[int]],
-        interventions: Sequence[Intervention | None],
-    ) -> None:
-        self.checkpoint, self.rows, self.prompts, self.interventions = (
-            checkpoint,
-            rows,
-            prompts,
-            interventions,
-        )
-        self.ids, self.mask = pad_left(prompts, checkpoint.device)
-        self.steered = SteeredRows(checkpoint, interventions, self.mask)
-        self.produced: list[list[int]] = [[] for _ in prompts]
-        """All tokens of each row, end token and stop string included."""
 
-    def run(
-        self, max_new_tokens: int, sampler: Sampler, stopping: Stopping, progress: Callable[[int], None]
-    ) -> None:
-        """Generate until every row has ended."""
-        ids, mask = self.ids, self.mask
-        width = mask.shape[1]
-        capacity = width + max_new_tokens - 1  # the last token is never read
-        mask = torch.cat([mask, mask.new_ones(len(ids), max_new_tokens - 1)], dim=1)
-        positions = (self.mask.cumsum(dim=1) - 1).clamp(min=0)
-        cache = BufferedCache(self.checkpoint.model.config, capacity)
-        numbers = torch.arange(len(ids), device=ids.device)
-        standing, alive = list(range(len(ids))), [True] * len(ids)
-        for step in range(max_new_tokens):
-            logits = self._logits(ids, mask[:, : width + step], positions, cache)
-            self.steered.prompt_read()
-            self._check(logits, standing, alive)
-            chosen = sampler.choose(logits, step, numbers)
-            finished = 0
-            for slot, token in enumerate(chosen.tolist()):
-                if alive[slot]:
-                    produced = self.produced[standing[slot]]
-                    produced.append(token)
-                    if stopping.ended(produced) or len(produced) == max_new_tokens:
-                        alive[slot] = False
-                        finished += 1
-            if finished:
-                progress(finished)
-            if not any(alive):
-                return
-            ids, positions = chosen[:, None], positions[:, -1:] + 1
-            if 2 * sum(alive) <= len(alive):
-                kept = torch.tensor([slot for slot, lives in enumerate(alive) if lives], device=ids.device)
-                ids, mask, positions, numbers = ids[kept], mask[kept], positions[kept], numbers[kept]
-                cache.keep_rows(kept)
-                self.steered.keep_rows(kept)
-                standing, alive = numbers.tolist(), [True] * len(kept)
-            if finished:
-                self.steered.active = torch.tensor(alive, device=ids.device)
+class _Reported:
+    """Progress in which a batch that is run again, in parts, counts once."""
 
-    def audit(self) -> list[int]:
-        """At how many tokens each row's intervention acted; RuntimeError where that is not what was asked."""
-        touched = self.steered.touched.tolist()
-        for row, intervention, prompt, produced, count in zip(
-            self.rows, self.interventions, self.prompts, self.produced, touched, strict=True
-        ):
-            expected = 0
-            if intervention is not None:
-                expected += len(prompt) if intervention.on_prompt else int(intervention.at == "last_prompt")
-                expected += len(produced) - 1 if intervention.on_generated else 0
-            if count != expected:
-                raise RuntimeError(
-                    f"row {row}: expected to act at {expected} tokens, acted at {count}: {intervention}"
-                )
-        return touched
+    def __init__(self, progress: Callable[[int], None] | None) -> None:
+        self._progress = progress or (lambda finished: None)
+        self._owed = self._now = 0
 
-    def _logits(
-        self, ids: Tensor, mask: Tensor, positions: Tensor, cache: BufferedCache
-    ) -> Float[Tensor, "row d_vocab"]:
-        inputs = {"position_ids": positions, "logits_to_keep": 1}
-        # Architectures without one of these work positions out from the mask, or give all logits.
-        accepted = inspect.signature(self.checkpoint.model.forward).parameters
-        given = {name: value for name, value in inputs.items() if name in accepted}
-        output = self.checkpoint.model(
-            input_ids=ids, attention_mask=mask, past_key_values=cache, use_cache=True, **given
-        )
-        return output.logits[:, -1].float()
+    def attempt(self) -> "_Reported":
+        """Around one run of a batch."""
+        return self
 
-    def _check(
-        self, logits: Float[Tensor, "row d_vocab"], standing: Sequence[int], alive: Sequence[bool]
-    ) -> None:
-        wrong = logits.isnan().any(dim=-1)
-        if wrong.any():
-            for slot in wrong.nonzero()[:, 0].tolist():
-                if alive[slot]:
-                    number = standing[slot]
-                    intervention = self.interventions[number]
-                    cause = f" with dose {intervention.dose} at {intervention.point}" if intervention else ""
-                    raise UserError(
-                        f"{self.checkpoint.name}: NaN in the logits of prompt {self.rows[number]}{cause}"
-                    )
+    def __enter__(self) -> None:
+        self._now = 0
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._owed += self._now
+
+    def finished(self, rows: int) -> None:
+        """So many rows of the batch have finished."""
+        self._now += rows
+        told = min(rows, self._owed)
+        self._owed -= told
+        if rows > told:
+            self._progress(rows - told)

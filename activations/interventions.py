@@ -1,5 +1,6 @@
-"""What generation may change in a model's activations, and at which tokens."""
+"""What may be changed in a model's activations while it reads and writes, and at which tokens."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from activations.errors import UserError
 from activations.hookpoint import HookPoint
+from activations.operators import ON_SUBSPACES, OPERATORS, WITH_CENTRE, Operator
 
 Gate = Literal["last_prompt", "prompt", "generated", "all"]
 """The tokens at which an intervention acts: the prompt's last one, all of the prompt, every
@@ -15,27 +17,92 @@ generated token once it is read back in, or prompt and generated alike."""
 
 
 @dataclass(frozen=True, eq=False)
+class Threshold:
+    """Holds where `direction . activation + bias > 0`, on the activation as it comes to the hook point."""
+
+    direction: Float[Tensor, " d_model"]
+    bias: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
 class Intervention:
-    """Adds `dose * vector` at one hook point, at the tokens that `at` names."""
+    """Changes the activation at one hook point, at the tokens that its gates let through.
+
+    `at` says where it may act; `first`, `tokens`, `pattern` and `threshold` narrow that down, and all
+    that are given must hold.
+    """
 
     point: HookPoint
-    vector: Float[Tensor, " d_model"]
+    vector: Float[Tensor, "*k d_model"]
+    """The direction. `ablate` and `affine` also take several, `[k, d_model]`, and act on their span."""
     dose: float
-    at: Gate = "last_prompt"
+    """What it means is the operator's: see `activations.operators`."""
+    at: Gate | tuple[int, ...] = "last_prompt"
+    """A gate, or indices of tokens of the prompt (negative ones count from its end)."""
+    operator: Operator = "add"
+    centre: Float[Tensor, " d_model"] | None = None
+    """For `affine` alone: the activation whose part in the span of `vector` is put in."""
+    first: int | None = None
+    """Of the generated tokens, only the first so many."""
+    decay: float = 1.0
+    """At the t-th generated token, from 0, the dose is `dose * decay ** t`."""
+    tokens: frozenset[int] | None = None
+    """Only where the token read is one of these."""
+    pattern: str | None = None
+    """Only where the text so far, prompt included, ends in a match of this regular expression."""
+    threshold: Threshold | None = None
 
     def __post_init__(self) -> None:
-        """Refuse an unknown gate and anything but a single vector (UserError)."""
-        if self.at not in get_args(Gate):
-            raise UserError(f"unknown gate {self.at!r}: valid are {', '.join(get_args(Gate))}")
-        if self.vector.ndim != 1:
-            raise UserError(f"expected a vector [d_model] at {self.point}, got {list(self.vector.shape)}")
+        """Refuse what is not of the forms above (UserError)."""
+        if isinstance(self.at, str) and self.at not in get_args(Gate):
+            raise UserError(
+                f"unknown gate {self.at!r}: valid are {', '.join(get_args(Gate))} or prompt indices"
+            )
+        if self.operator not in OPERATORS:
+            raise UserError(f"unknown operator {self.operator!r}: valid are {', '.join(OPERATORS)}")
+        if self.vector.ndim != 1 and not (self.operator in ON_SUBSPACES and self.vector.ndim == 2):
+            wanted = "[d_model] or [k, d_model]" if self.operator in ON_SUBSPACES else "[d_model]"
+            raise UserError(
+                f"{self.operator} at {self.point} takes a vector {wanted}, got {list(self.vector.shape)}"
+            )
+        if (self.centre is not None) != (self.operator in WITH_CENTRE):
+            which = "needs" if self.operator in WITH_CENTRE else "takes no"
+            raise UserError(f"{self.operator} at {self.point} {which} centre")
+        if self.first is not None and self.first < 0:
+            raise UserError(f"first must not be negative, got {self.first}")
+        if self.pattern is not None:
+            try:
+                re.compile(self.pattern)
+            except re.error as error:
+                raise UserError(f"pattern {self.pattern!r} is no regular expression: {error}") from error
 
     @property
     def on_prompt(self) -> bool:
-        """Whether it acts at every token of the prompt."""
+        """Whether it may act at every token of the prompt."""
         return self.at in ("prompt", "all")
 
     @property
     def on_generated(self) -> bool:
-        """Whether it acts at generated tokens."""
+        """Whether it may act at generated tokens."""
         return self.at in ("generated", "all")
+
+    @property
+    def conditional(self) -> bool:
+        """Whether where it acts depends on what is read there."""
+        return self.tokens is not None or self.pattern is not None or self.threshold is not None
+
+    def prompt_indices(self, length: int) -> range | tuple[int, ...]:
+        """At which tokens of a prompt of this length it may act; UserError when there is no such token."""
+        if isinstance(self.at, tuple):
+            for index in self.at:
+                if not -length <= index < length:
+                    raise UserError(f"the prompt has {length} tokens: there is no position {index} in it")
+            return tuple(sorted({index % length for index in self.at}))
+        if self.on_prompt:
+            return range(length)
+        return range(length - 1, length) if self.at == "last_prompt" else range(0)
+
+    def expected(self, prompt: int, written: int) -> int:
+        """How many tokens it may act at, of a prompt and of generated tokens that are read back in."""
+        generated = written if self.first is None else min(written, self.first)
+        return len(self.prompt_indices(prompt)) + (generated if self.on_generated else 0)

@@ -1,120 +1,137 @@
-"""Applying to each row of a batch its own intervention, and counting what was touched."""
+"""Applying to each row of a batch its own interventions, and counting what was touched."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from activations.checkpoint import Checkpoint
 from activations.errors import UserError
+from activations.groups import Group, Member, Part
 from activations.hookpoint import HookPoint
 from activations.hooks import HookFunction, check_point
 from activations.interventions import Intervention
+from activations.operators import ON_SUBSPACES, UNIT, Operator
+
+Row = tuple[Intervention, ...]
+"""What acts in one row; at one hook point, in this order."""
 
 
 def check_interventions(
-    checkpoint: Checkpoint, interventions: Sequence[Intervention | None], prompts: int
-) -> None:
-    """UserError unless there is one intervention (or None) per prompt, each one possible in this model."""
-    if len(interventions) != prompts:
+    checkpoint: Checkpoint,
+    interventions: Sequence[Intervention | Sequence[Intervention] | None],
+    prompts: Sequence[Sequence[int]],
+) -> list[Row]:
+    """What acts in each row. UserError unless there is an entry per prompt, each possible in this model."""
+    if len(interventions) != len(prompts):
         raise UserError(
-            f"expected an intervention or None for each of {prompts} prompts, got {len(interventions)}"
+            "expected an intervention, a list of them or None for each of "
+            f"{len(prompts)} prompts, got {len(interventions)}"
         )
-    for row, intervention in enumerate(interventions):
-        if intervention is None:
+    rows: list[Row] = []
+    checked: set[int] = set()
+    for row, (given, ids) in enumerate(zip(interventions, prompts, strict=True)):
+        those = () if given is None else (given,) if isinstance(given, Intervention) else tuple(given)
+        rows.append(those)
+        for each in those:
+            try:
+                each.prompt_indices(len(ids))
+                if id(each) not in checked:
+                    _check(checkpoint, each)
+                    checked.add(id(each))
+            except UserError as error:
+                raise UserError(f"row {row}: {error}") from error
+    return rows
+
+
+def _check(checkpoint: Checkpoint, each: Intervention) -> None:
+    check_point(checkpoint, each.point)
+    width = checkpoint.width(each.point)
+    tensors = {"vector": each.vector, "centre": each.centre}
+    if each.threshold is not None:
+        tensors["threshold direction"] = each.threshold.direction
+    for name, tensor in tensors.items():
+        if tensor is None:
             continue
-        check_point(checkpoint, intervention.point)
-        if len(intervention.vector) != checkpoint.d_model:
+        if tensor.shape[-1] != width:
             raise UserError(
-                f"row {row}: expected a vector [{checkpoint.d_model}] at {intervention.point} "
-                f"of {checkpoint.name}, got [{len(intervention.vector)}]"
+                f"expected a {name} [{width}] at {each.point} of {checkpoint.name}, got {list(tensor.shape)}"
             )
-        if not bool((intervention.dose * intervention.vector).isfinite().all()):
-            raise UserError(f"row {row}: dose times vector at {intervention.point} holds NaN or infinity")
-
-
-@dataclass
-class _Group:
-    """The rows of a batch that act at one point; the other rows have zeros."""
-
-    delta: Float[Tensor, "row d_model"]
-    on_prompt: Bool[Tensor, " row"]
-    on_last: Bool[Tensor, " row"]
-    on_generated: Bool[Tensor, " row"]
-
-    def keep_rows(self, rows: Int[Tensor, " kept"]) -> None:
-        self.delta, self.on_generated = self.delta[rows], self.on_generated[rows]
+        if not bool((each.dose * tensor).isfinite().all()):
+            raise UserError(f"{name} at {each.point}, or its product with the dose, holds NaN or infinity")
+    if each.operator in (*ON_SUBSPACES, *UNIT) and not bool(each.vector.any()):
+        raise UserError(f"the vector at {each.point} is zero: {each.operator} needs a direction")
 
 
 class SteeredRows:
-    """Hooks for one batch that is generated from, left-padded; rows leave it as they finish.
+    """Hooks for one batch that is generated from.
 
-    `mask` is 1 at the real tokens of the prompts. `active` is to be kept by the caller: finished
-    rows that still stand in the batch are neither changed nor counted.
+    Around each forward pass the caller says what it reads (`begin`) and that it is over (`end`).
+    Finished rows that still stand in the batch are neither changed nor counted.
     """
 
     def __init__(
         self,
         checkpoint: Checkpoint,
-        interventions: Sequence[Intervention | None],
-        mask: Int[Tensor, "row position"],
+        rows: Sequence[Row],
+        prompts: Sequence[Sequence[int]],
+        written: Callable[[int], list[int]],
     ) -> None:
-        """Build the rows' vectors, scaled by their doses, on the checkpoint's device."""
-        rows, device = len(interventions), checkpoint.device
-        self.touched: Int[Tensor, " row"] = torch.zeros(rows, dtype=torch.long, device=device)
-        """At how many tokens each row was changed, by the batch's first numbering."""
-        self.active: Bool[Tensor, " row"] = torch.ones(rows, dtype=torch.bool, device=device)
-        self._numbers = torch.arange(rows, device=device)
-        self._mask: Bool[Tensor, "row position"] | None = mask.bool()
-        self._groups: dict[HookPoint, _Group] = {}
-        for row, intervention in enumerate(interventions):
-            if intervention is None:
-                continue
-            if intervention.point not in self._groups:
-                gates = torch.zeros(3, rows, dtype=torch.bool, device=device)
-                delta = torch.zeros(rows, checkpoint.d_model, device=device, dtype=checkpoint.dtype)
-                self._groups[intervention.point] = _Group(delta, *gates)
-            group = self._groups[intervention.point]
-            group.delta[row] = (intervention.dose * intervention.vector).to(group.delta)
-            group.on_prompt[row] = intervention.on_prompt
-            group.on_last[row] = True if intervention.at == "last_prompt" else intervention.on_prompt
-            group.on_generated[row] = intervention.on_generated
+        """Gather the rows' interventions by hook point, order there, and operator.
+
+        `written(row)` gives the tokens of a row after its prompt so far.
+        """
+        self.read: Int[Tensor, " row"] = torch.zeros(len(rows), dtype=torch.long)
+        """At how many tokens `at` let an intervention act, summed over a row's interventions."""
+        self.touched: Int[Tensor, " row"] = torch.zeros(len(rows), dtype=torch.long)
+        """At how many tokens each row was changed."""
+        gathered: dict[HookPoint, dict[tuple[int, Operator], list[Member]]] = {}
+        for row, those in enumerate(rows):
+            order: dict[HookPoint, int] = {}
+            for each in those:
+                key = (order.get(each.point, 0), each.operator)
+                order[each.point] = key[0] + 1
+                gathered.setdefault(each.point, {}).setdefault(key, []).append(Member(row, each))
+        self._groups = {
+            point: [Group(checkpoint, groups[key], prompts, written) for key in sorted(groups)]
+            for point, groups in gathered.items()
+        }
 
     @property
     def hooks(self) -> dict[HookPoint, HookFunction]:
         """What to put on the model while this batch runs."""
-        return {point: self._hook(group) for point, group in self._groups.items()}
+        return {point: self._hook(groups) for point, groups in self._groups.items()}
 
-    def prompt_read(self) -> None:
-        """Say that the prompts have been read: what comes now are generated tokens."""
-        self._mask = None
+    def begin(self, part: Part) -> None:
+        """Say what the next forward pass reads."""
+        self._read = torch.zeros(len(part.rows), dtype=torch.long, device=part.ids.device)
+        self._changed = torch.zeros(part.ids.shape, dtype=torch.bool, device=part.ids.device)
+        self._counts: dict[int, Tensor] = {}
+        for groups in self._groups.values():
+            for group in groups:
+                counts = group.begin(part)
+                if counts is not None:
+                    self._counts[id(group)] = counts
 
-    def keep_rows(self, rows: Int[Tensor, " kept"]) -> None:
-        """Drop all other rows of the batch."""
-        self._numbers, self.active = self._numbers[rows], self.active[rows]
-        for group in self._groups.values():
-            group.keep_rows(rows)
+    def end(self, rows: Sequence[int], slots: Sequence[int]) -> None:
+        """Count what the pass did: for each of `rows`, that of the slot it shared or stood in."""
+        at = torch.tensor(slots, dtype=torch.long)
+        index = torch.tensor(rows, dtype=torch.long)
+        self.read[index] += self._read.cpu()[at]
+        self.touched[index] += self._changed.sum(dim=1).cpu()[at]
 
-    def _hook(self, group: _Group) -> HookFunction:
-        def add(activation: Tensor) -> Tensor | None:
-            acting = self._acting(group)
-            if acting is None:
-                return None
-            self.touched.index_add_(0, self._numbers, acting.sum(dim=1))
-            changed = activation.clone()
-            changed[:, -acting.shape[1] :] += acting[..., None] * group.delta[:, None]
+    def _hook(self, groups: list[Group]) -> HookFunction:
+        def change(activation: Tensor) -> Tensor | None:
+            changed = None
+            for group in groups:
+                if group.acting is None:
+                    continue
+                changed = activation.clone() if changed is None else changed
+                h = changed[:, group.start :]
+                h[group.slots], where = group.change(h[group.slots])
+                self._changed[:, group.start :][group.slots] |= where
+                self._read += self._counts[id(group)]
             return changed
 
-        return add
-
-    def _acting(self, group: _Group) -> Bool[Tensor, "row position"] | None:
-        """Which of the batch's last positions are changed; None when none is."""
-        if self._mask is None:
-            return (group.on_generated & self.active)[:, None] if group.on_generated.any() else None
-        if group.on_prompt.any():
-            acting = group.on_prompt[:, None] & self._mask
-            acting[:, -1] |= group.on_last
-            return acting
-        return group.on_last[:, None] if group.on_last.any() else None
+        return change

@@ -104,7 +104,7 @@ def main() -> None:
             / ((half + 1) / checkpoint.n_layers), 4,
         ),
         "capture.mixed_lengths": ratio(
-            "capture.mixed_lengths", arrival, lambda: capture(checkpoint, mixed, points, batch_size=16)
+            "capture.mixed_lengths", arrival, lambda: capture(checkpoint, mixed, points)
         ),
     }  # fmt: skip
     print(json.dumps(found))

@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import torch
 
+from activations.batching import BATCH_TOKENS
 from activations.capture import capture
 from activations.checkpoint import Checkpoint
 from activations.errors import UserError
@@ -38,7 +39,7 @@ def capture_to_store(
     columns: Mapping[str, Mapping[Any, Value]] | None = None,
     dtype: torch.dtype = torch.float32,
     unit: int = 256,
-    batch_size: int = 64,
+    batch_tokens: int = BATCH_TOKENS,
     shard_rows: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Store:
@@ -58,7 +59,7 @@ def capture_to_store(
         columns: further columns, by name: the value of each key, such as its split.
         dtype: in which activations are stored.
         unit: prompts that are captured, and stored, together.
-        batch_size: prompts in one forward pass.
+        batch_tokens: tokens in one forward pass, padding included.
         shard_rows: rows to a shard; by default about 128 MiB of them.
         progress: called with the number of prompts stored or found stored, after each unit.
 
@@ -92,7 +93,7 @@ def capture_to_store(
             if missing:
                 chosen = positions if isinstance(positions, str) else [positions[key] for key in missing]
                 captured = capture(
-                    checkpoint, [encoded[key] for key in missing], points, chosen, batch_size=batch_size
+                    checkpoint, [encoded[key] for key in missing], points, chosen, batch_tokens=batch_tokens
                 )
                 owners = [missing[row] for row in captured.rows.tolist()]
                 fingerprints = {key: tokens_fingerprint(encoded[key]) for key in missing}

@@ -1,5 +1,6 @@
 """The slow and obvious way: one prompt at a time, the whole text read again at each step, a plain hook."""
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -53,37 +54,88 @@ def attach(checkpoint: Checkpoint, point: HookPoint, change: Callable[[Tensor], 
     return module.register_forward_hook(after)
 
 
-def acts_at(intervention: Intervention, prompt: int, position: int) -> bool:
-    """Whether it acts at a position of a text whose first `prompt` tokens are the prompt."""
-    return {
-        "last_prompt": position == prompt - 1,
-        "prompt": position < prompt,
-        "generated": position >= prompt,
-        "all": True,
-    }[intervention.at]
+def acts_at(
+    checkpoint: Checkpoint, intervention: Intervention, ids: Sequence[int], prompt: int, position: int
+) -> bool:
+    """Whether its gates but for the threshold are open at a position of a text after a prompt."""
+    if isinstance(intervention.at, tuple):
+        opened = position in {index % prompt for index in intervention.at}
+    else:
+        opened = {
+            "last_prompt": position == prompt - 1,
+            "prompt": position < prompt,
+            "generated": position >= prompt,
+            "all": True,
+        }[intervention.at]
+    if intervention.first is not None and position >= prompt:
+        opened = opened and position - prompt < intervention.first
+    if intervention.tokens is not None:
+        opened = opened and ids[position] in intervention.tokens
+    if intervention.pattern is not None:
+        text = checkpoint.decode(ids[: position + 1])
+        opened = opened and any(
+            re.fullmatch(intervention.pattern, text[start:]) is not None for start in range(len(text) + 1)
+        )
+    return opened
+
+
+def operate(intervention: Intervention, dose: float, h: Tensor) -> Tensor:
+    """What an operator makes of one activation [d_model], in float64 by its definition."""
+    exact, vector = h.double(), intervention.vector.double()
+    basis = torch.linalg.qr(torch.atleast_2d(vector).T).Q
+    u = vector / vector.norm()
+    if intervention.operator == "add":
+        out = exact + dose * vector
+    elif intervention.operator == "ablate":
+        out = exact - dose * basis @ (basis.T @ exact)
+    elif intervention.operator == "clamp":
+        out = exact - (exact @ u) * u + dose * u
+    elif intervention.operator == "affine":
+        assert intervention.centre is not None
+        out = exact + dose * basis @ (basis.T @ (intervention.centre.double() - exact))
+    elif intervention.operator == "replace":
+        out = (1 - dose) * exact + dose * vector
+    else:
+        direction = exact / exact.norm()
+        between = torch.arccos(direction @ u)
+        # Spherical interpolation between the two directions.
+        kept, turned = torch.sin((1 - dose) * between), torch.sin(dose * between)
+        out = exact.norm() * (kept * direction + turned * u) / torch.sin(between)
+    return out.to(h.dtype)
 
 
 def write(
-    checkpoint: Checkpoint, prompt: Sequence[int], steps: int, intervention: Intervention | None = None
+    checkpoint: Checkpoint, prompt: Sequence[int], steps: int, *interventions: Intervention
 ) -> tuple[list[int], int]:
-    """The greedy tokens after one prompt, up to an end token; at how many tokens the intervention acted."""
+    """The greedy tokens after one prompt, up to an end token; at how many tokens interventions acted."""
     ids = list(prompt)
+    changed: set[int] = set()
 
-    def change(activation: Tensor) -> Tensor:
-        assert intervention is not None
-        gate = torch.tensor([[acts_at(intervention, len(prompt), i)] for i in range(len(ids))])
-        return activation + gate * (intervention.dose * intervention.vector)
+    def changer(intervention: Intervention) -> Callable[[Tensor], Tensor]:
+        def change(activation: Tensor) -> Tensor:
+            out = activation.clone()
+            for i in range(len(ids)):
+                if not acts_at(checkpoint, intervention, ids, len(prompt), i):
+                    continue
+                threshold = intervention.threshold
+                if threshold and not activation[0, i] @ threshold.direction + threshold.bias > 0:
+                    continue
+                dose = intervention.dose * intervention.decay ** max(0, i - len(prompt))
+                out[0, i] = operate(intervention, dose, activation[0, i])
+                changed.add(i)
+            return out
+
+        return change
 
     end = checkpoint.tokenizer.eos_token_id
     for _ in range(steps):
         with torch.no_grad(), ExitStack() as stack:
-            if intervention is not None:
-                stack.callback(attach(checkpoint, intervention.point, change).remove)
+            for intervention in interventions:
+                stack.callback(attach(checkpoint, intervention.point, changer(intervention)).remove)
+            changed.clear()
             logits = checkpoint.model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1]
-        read = len(ids)
         ids.append(int(logits.argmax()))
         if ids[-1] == end:
             ids.pop()
             break
-    acted = sum(acts_at(intervention, len(prompt), i) for i in range(read)) if intervention else 0
-    return ids[len(prompt) :], acted
+    return ids[len(prompt) :], len(changed)

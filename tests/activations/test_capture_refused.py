@@ -11,7 +11,7 @@ PROMPTS = ["a = 3 ;", "so"]
 @pytest.mark.parametrize(
     ("positions", "says"),
     [
-        ([[0]], "a list of positions for each of 2 prompts, got 1"),
+        ([[0]], "positions for each of 2 prompts, got 1"),
         ([[0], [2]], "prompt 1 has 2 tokens: there is no position 2 in it"),
         ([[-6], [0]], "prompt 0 has 5 tokens: there is no position -6 in it"),
     ],
@@ -33,8 +33,8 @@ def test_no_points_and_points_given_twice(llama, points):
 
 
 def test_a_batch_of_nothing(llama):
-    with pytest.raises(UserError, match="batch_size must be at least 1, got 0"):
-        capture(llama, PROMPTS, [POINT], batch_size=0)
+    with pytest.raises(UserError, match="batch_tokens must be at least 1, got 0"):
+        capture(llama, PROMPTS, [POINT], batch_tokens=0)
 
 
 def test_a_prompt_longer_than_the_context(llama):

@@ -68,7 +68,7 @@ def test_last_is_the_last_of_all(checkpoint):
 
 def test_rows_and_positions_keep_the_order_asked_for(checkpoint):
     asked = [[3, 0], [], [-1, 1, 1], [0], [5, -2], [2], [-3]]
-    captured = capture(checkpoint, PROMPTS, POINTS, asked, batch_size=2)
+    captured = capture(checkpoint, PROMPTS, POINTS, asked, batch_tokens=20)
     lengths = [len(ids) for ids in checkpoint.encode(PROMPTS)]
     assert captured.rows.tolist() == [row for row, indices in enumerate(asked) for _ in indices]
     expected = [index % length for indices, length in zip(asked, lengths, strict=True) for index in indices]
@@ -85,12 +85,12 @@ prompts_and_positions = st.lists(
 
 
 @settings(max_examples=15)
-@given(asked=prompts_and_positions, batch_size=st.integers(1, 4), shape=st.sampled_from(SHAPES))
-def test_batches_change_nothing(checkpoints, asked, batch_size, shape):
+@given(asked=prompts_and_positions, batch_tokens=st.integers(1, 40), shape=st.sampled_from(SHAPES))
+def test_batches_change_nothing(checkpoints, asked, batch_tokens, shape):
     checkpoint = checkpoints[shape]
     points = [HookPoint(0, "attn_out"), HookPoint(2, "resid_mid")]
     prompts, positions = [list(ids) for ids, _ in asked], [list(indices) for _, indices in asked]
-    captured = capture(checkpoint, prompts, points, positions, batch_size=batch_size)
+    captured = capture(checkpoint, prompts, points, positions, batch_tokens=batch_tokens)
     expected = []
     for ids, indices in asked:
         alone = capture(checkpoint, [ids], points, "all")
@@ -122,7 +122,7 @@ def test_the_pass_ends_at_the_deepest_point(llama):
         block.register_forward_hook(lambda *_, layer=layer: ran.append(layer))
         for layer, block in enumerate(llama.model.model.layers)
     ]
-    capture(llama, PROMPTS, [HookPoint(0, "resid_pre"), HookPoint(1, "resid_pre")], batch_size=100)
+    capture(llama, PROMPTS, [HookPoint(0, "resid_pre"), HookPoint(1, "resid_pre")], batch_tokens=1000)
     for handle in handles:
         handle.remove()
     assert ran == [0]

@@ -128,7 +128,7 @@ def test_a_low_temperature_is_greedy(checkpoint):
 def test_draws_follow_the_softmax():
     logits = torch.tensor([0.0, 1.0, -1.0, float("-inf"), 2.0])
     rows, temperature = 20_000, 0.7
-    sampler = Sampler(temperature, 0, range(rows), 1, torch.device("cpu"))
+    sampler = Sampler(temperature, 1.0, [(0, row) for row in range(rows)], 1)
     drawn = sampler.choose(logits.expand(rows, -1), 0, torch.arange(rows))
     share = drawn.bincount(minlength=5) / rows
     expected = torch.softmax(logits / temperature, dim=0)

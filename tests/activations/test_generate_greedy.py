@@ -73,13 +73,15 @@ def with_many_ends(checkpoint):
 @pytest.mark.parametrize("batch_size", [2, 7])
 def test_rows_that_finish_leave_and_the_others_go_on(with_many_ends, batch_size, monkeypatch):
     kept = []
-    keep_rows = BufferedCache.keep_rows
+    take_rows = BufferedCache.take_rows
 
-    def spy(cache: BufferedCache, rows: torch.Tensor) -> None:
-        kept.append(rows)
-        keep_rows(cache, rows)
+    def spy(cache: BufferedCache, rows: torch.Tensor, capacity: int) -> None:
+        present: Any = cache.layers[0]
+        if len(rows) < len(present.keys):
+            kept.append(rows)
+        take_rows(cache, rows, capacity)
 
-    monkeypatch.setattr(BufferedCache, "keep_rows", spy)
+    monkeypatch.setattr(BufferedCache, "take_rows", spy)
     found = generate(with_many_ends, PROMPTS, max_new_tokens=20, batch_size=batch_size)
     expected = [hugging_face(with_many_ends, ids, 20) for ids in with_many_ends.encode(PROMPTS)]
     assert found.tokens == expected
@@ -146,14 +148,14 @@ def test_byte_level_texts(shape):
 
 def test_the_cache_holds_what_transformers_own_holds(checkpoint):
     config = checkpoint.model.config
-    ours: Any = BufferedCache(config, 9)
+    ours: Any = BufferedCache(config, 3)
     theirs: Any = DynamicCache(config=config)
     ids = torch.tensor([[1, 5, 6, 7], [1, 8, 9, 4], [1, 7, 7, 7]])
-    rows = torch.tensor([2, 0])
+    rows = torch.tensor([2, 0, 2])  # one leaves, one is there twice
     with torch.inference_mode():
         for step, part in enumerate((ids[:, :2], ids[:, 2:3], ids[rows, 3:])):
             if step == 2:
-                ours.keep_rows(rows)
+                ours.take_rows(rows, 9)
                 theirs.reorder_cache(rows)
                 torch.testing.assert_close(ours.layers[1].keys, theirs.layers[1].keys)
             logits = [

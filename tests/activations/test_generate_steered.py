@@ -6,13 +6,15 @@ from typing import get_args
 import pytest
 import torch
 
-from activations import SITES, Checkpoint, Gate, HookPoint, Intervention, UserError, generate
+from activations import Checkpoint, Gate, HookPoint, Intervention, Site, UserError, generate
+from activations.groups import Part
 from activations.steered_rows import SteeredRows
 from tests.activations.reference import PROMPTS, telling_token, write
 from tests.activations.test_hooks import hooks_on
 
 STEPS = 12
 GATES = get_args(Gate)
+SITES: tuple[Site, ...] = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")
 
 
 def vector(seed: int) -> torch.Tensor:
@@ -22,7 +24,7 @@ def vector(seed: int) -> torch.Tensor:
 def alone(checkpoint, interventions):
     """The tokens and the count of each prompt by itself."""
     rows = zip(checkpoint.encode(PROMPTS), interventions, strict=True)
-    return [write(checkpoint, ids, STEPS, intervention) for ids, intervention in rows]
+    return [write(checkpoint, ids, STEPS, *([each] if each else [])) for ids, each in rows]
 
 
 def check(checkpoint, interventions, **options):
@@ -74,14 +76,14 @@ def test_rows_that_finish_early_are_not_counted_on(checkpoint):
 
 
 def test_rows_that_go_on_keep_their_own_vectors(checkpoint, monkeypatch):
-    kept = []
-    keep_rows = SteeredRows.keep_rows
+    standing = []
+    begin = SteeredRows.begin
 
-    def spy(steered: SteeredRows, rows: torch.Tensor) -> None:
-        kept.append(rows)
-        keep_rows(steered, rows)
+    def spy(steered: SteeredRows, part: Part) -> None:
+        standing.append(len(part.rows))
+        begin(steered, part)
 
-    monkeypatch.setattr(SteeredRows, "keep_rows", spy)
+    monkeypatch.setattr(SteeredRows, "begin", spy)
     points = [HookPoint(row % 2, "resid_post") for row in range(len(PROMPTS))]
     interventions = [Intervention(point, vector(row), 3.0, "all") for row, point in enumerate(points)]
     whole = generate(checkpoint, PROMPTS, max_new_tokens=STEPS, interventions=interventions).tokens
@@ -92,7 +94,7 @@ def test_rows_that_go_on_keep_their_own_vectors(checkpoint, monkeypatch):
     ending = Checkpoint.load(model, tokenizer=checkpoint.tokenizer)
     found = generate(ending, PROMPTS, max_new_tokens=STEPS, interventions=interventions)
     assert found.tokens[-1] == whole[-1]
-    assert kept
+    assert min(standing) < len(PROMPTS)
     for before, after in zip(whole, found.tokens, strict=True):
         ends = [i for i, token in enumerate(before) if token in early]
         assert after == (before[: ends[0]] if ends else before)
@@ -153,7 +155,7 @@ def test_a_hook_that_does_not_fire_is_an_error(checkpoint, monkeypatch):
 @pytest.mark.parametrize(
     ("interventions", "says"),
     [
-        ([None], "an intervention or None for each of 7 prompts, got 1"),
+        ([None], "an intervention, a list of them or None for each of 7 prompts, got 1"),
         ([None] * 6 + [Intervention(HookPoint(3, "resid_pre"), torch.ones(32), 1.0)], "has no blocks.3"),
         (
             [Intervention(HookPoint(0, "resid_pre"), torch.ones(31), 1.0)] * 7,

@@ -82,8 +82,8 @@ def test_answers_end_at_the_tasks_stop_texts(checkpoint):
 def test_pass_at_k_of_the_problems_in_the_gap_and_its_null(checkpoint):
     gap, k = [0, 2, 4], 6
     config = CompareConfig(samples=k, seed=3, temperature=2.0, batch_size=5)
-    repeated = [PROMPTS[i] for i in gap for _ in range(k)]
-    texts = generate(checkpoint, repeated, max_new_tokens=5, temperature=2.0, seed=3).texts
+    asked = [PROMPTS[i] for i in gap]
+    texts = generate(checkpoint, asked, max_new_tokens=5, samples=k, temperature=2.0, seed=3).texts
     rows = [texts[i * k : (i + 1) * k] for i in range(3)]
     # Answers are some samples' last words: other samples are right by luck, and for others' problems too.
     last = [row[n].split()[-1] for row in rows for n in (0, 1)]

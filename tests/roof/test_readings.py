@@ -119,7 +119,7 @@ def test_probes_are_fitted_on_train_and_chosen_on_dev(measured, words):
         ("stronger", stronger),
         ("random_init", random_init(words, seed=11)),
     ):
-        X = {split: each.activations(checkpoint, POINTS, 128) for split, each in sites.items()}
+        X = {split: each.activations(checkpoint, POINTS) for split, each in sites.items()}
         wanted = read(X["train"], labels_of(task, "train"), X["dev"], labels_of(task, "dev"))
         assert readings.chosen["v", source] == wanted.layer
         assert torch.equal(readings.strength["v", source], wanted.strengths)
@@ -130,7 +130,7 @@ def test_probes_are_fitted_on_train_and_chosen_on_dev(measured, words):
                 right[wanted.layer].float().mean().item()
             )
         if source == "stronger":  # its probes, on the weaker's activations
-            X = {split: each.activations(words, POINTS, 128) for split, each in sites.items()}
+            X = {split: each.activations(words, POINTS) for split, each in sites.items()}
             for split in splits:
                 moved = wanted.correct(X[split], labels_of(task, split))
                 assert torch.equal(readings.right["v", split]["transported"], moved)

@@ -118,7 +118,13 @@ def test_without_contrasts_vectors_come_from_rollouts():
     problems = [problem for problem in task.split("train")[:30] for _ in range(ROLLOUTS)]
     prompts = [problem.prompt for problem in problems]
     out = generate(
-        WEAKER, prompts, max_new_tokens=6, stop=["="], temperature=3.0, seed=config.seed + 31, batch_size=512
+        WEAKER,
+        prompts[::ROLLOUTS],
+        max_new_tokens=6,
+        stop=["="],
+        samples=ROLLOUTS,
+        temperature=3.0,
+        seed=config.seed + 31,
     )
     means, right, length = [], [], []
     for prompt, problem, text, tokens in zip(prompts, problems, out.texts, out.tokens, strict=True):

@@ -86,9 +86,10 @@ def sampled_line(
     repeated = [problem for problem in chosen for _ in range(k)]
     out = generate(
         checkpoint,
-        [problem.prompt for problem in repeated],
+        [problem.prompt for problem in chosen],
         max_new_tokens=task.max_new_tokens,
         stop=task.stop,
+        samples=k,
         temperature=config.temperature,
         seed=config.seed,
         batch_size=config.batch_size,

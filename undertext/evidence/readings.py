@@ -105,7 +105,7 @@ def stacks_of(
         "random_init": random_init(weaker, seed=config.seed + 11),
     }
     return {
-        source: {split: each.activations(checkpoint, points, 128) for split, each in sites.items()}
+        source: {split: each.activations(checkpoint, points) for split, each in sites.items()}
         for source, checkpoint in sources.items()
     }
 

@@ -43,13 +43,13 @@ class Sites:
         return self.tokens[int(self.problem[row])][: self.position[row] + 1]
 
     def activations(
-        self, checkpoint: Checkpoint, points: Sequence[HookPoint], batch_size: int
+        self, checkpoint: Checkpoint, points: Sequence[HookPoint]
     ) -> Float[Tensor, "point row d_model"]:
         """What `checkpoint` has at every row. Tokens are shared, so rows of two checkpoints are aligned."""
         per_problem: list[list[int]] = [[] for _ in self.tokens]
         for problem, position in zip(self.problem.tolist(), self.position, strict=True):
             per_problem[problem].append(position)
-        return capture(checkpoint, self.tokens, points, per_problem, batch_size=batch_size).activations
+        return capture(checkpoint, self.tokens, points, per_problem).activations
 
 
 def sites_of(checkpoint: Checkpoint, problems: Sequence[Problem]) -> Sites:

@@ -94,9 +94,10 @@ def _from_rollouts(
     repeated = [problem for problem in problems for _ in range(ROLLOUTS)]
     out = generate(
         weaker,
-        [problem.prompt for problem in repeated],
+        [problem.prompt for problem in problems],
         max_new_tokens=task.max_new_tokens,
         stop=task.stop,
+        samples=ROLLOUTS,
         temperature=config.temperature,
         seed=config.seed + 31,
         batch_size=config.batch_size,

@@ -1,0 +1,72 @@
+"""Which tokens of each prompt are meant."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from activations.checkpoint import Checkpoint
+from activations.errors import UserError
+from activations.spans import Located, TextSpan, TokenSpan, locate, tokens_holding
+
+Place = int | TokenSpan | TextSpan
+"""A token of a prompt by its index (negative ones count from the end), a run of tokens, or those of text."""
+Positions = Literal["last", "all"] | Sequence[Place | Sequence[Place]]
+"""Which tokens of each prompt: its last one, all of them, or for each prompt a span or a list of places,
+in the order wanted (the lists may differ in length)."""
+
+
+def resolve(
+    checkpoint: Checkpoint,
+    prompts: Sequence[str] | Sequence[Sequence[int]],
+    encoded: Sequence[Sequence[int]],
+    positions: Positions,
+) -> list[list[int]]:
+    """The chosen token indices of each prompt, from 0.
+
+    Raises:
+        UserError: naming the prompt, for an index or span it does not have, a text span in a prompt
+            that is not text or that no token holds, and when there is not one entry for each prompt.
+    """
+    if isinstance(positions, str):
+        if positions == "last":
+            return [[len(ids) - 1] for ids in encoded]
+        if positions == "all":
+            return [list(range(len(ids))) for ids in encoded]
+        raise UserError(
+            f"positions must be 'last', 'all', or a span or list of places for each prompt, got {positions!r}"
+        )
+    if len(positions) != len(prompts):
+        raise UserError(f"expected positions for each of {len(prompts)} prompts, got {len(positions)}")
+    found = []
+    for row, (chosen, prompt, ids) in enumerate(zip(positions, prompts, encoded, strict=True)):
+        if isinstance(chosen, int):
+            raise UserError(f"prompt {row}: expected a list of places or a span, got the number {chosen}")
+        places = [chosen] if isinstance(chosen, TokenSpan | TextSpan) else list(chosen)
+        located = None
+        if any(isinstance(place, TextSpan) for place in places):
+            if not isinstance(prompt, str):
+                raise UserError(f"prompt {row} is given as token ids: a TextSpan needs its text")
+            located = locate(checkpoint, prompt)
+        found.append([index for place in places for index in _indices(place, row, len(ids), located)])
+    return found
+
+
+def _indices(place: Place, row: int, length: int, located: Located | None) -> list[int]:
+    if isinstance(place, TextSpan):
+        assert located is not None
+        held = tokens_holding(located, place)
+        if not held:
+            raise UserError(
+                f"prompt {row}: no token holds any of its characters {place.start} to {place.end}"
+            )
+        return held
+    if isinstance(place, TokenSpan):
+        end = length if place.end is None else place.end
+        start, end = (at + length if at < 0 else at for at in (place.start, end))
+        if not 0 <= start < end <= length:
+            raise UserError(
+                f"prompt {row} has {length} tokens: there is no span from {place.start} to {place.end} in it"
+            )
+        return list(range(start, end))
+    if not -length <= place < length:
+        raise UserError(f"prompt {row} has {length} tokens: there is no position {place} in it")
+    return [place % length]

@@ -1,0 +1,109 @@
+"""Keeping activations while text is generated."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from activations.captured import Captured, check_finite, empty
+from activations.checkpoint import Checkpoint
+from activations.groups import Part
+from activations.hookpoint import HookPoint
+from activations.hooks import HookFunction
+from activations.interventions import Gate
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is to be kept while text is generated.
+
+    At `at`, the same gates as those of an intervention: "generated" is every generated token once it is
+    read back in, which the last one of a text never is.
+    """
+
+    points: Sequence[HookPoint]
+    at: Gate = "generated"
+    dtype: torch.dtype = torch.float32
+
+
+@dataclass
+class Kept:
+    """Activations by point, [n, width] each, and for each n the row and the position in its text."""
+
+    places: list[tuple[int, int]] = field(default_factory=list)
+    parts: list[list[Float[Tensor, "n width"]]] = field(default_factory=list)
+
+    def add(self, other: "Kept", rows: Sequence[int]) -> None:
+        """Take over what was kept of a batch whose rows were these."""
+        self.places += [(rows[row], position) for row, position in other.places]
+        self.parts += other.parts
+
+    def captured(self, checkpoint: Checkpoint, record: Record) -> Captured:
+        """All of it in order of rows and positions. UserError for NaN or infinity."""
+        order = sorted(range(len(self.places)), key=self.places.__getitem__)
+        rows, positions = torch.tensor([self.places[n] for n in order]).reshape(-1, 2).unbind(1)
+        out = empty(
+            checkpoint, record.points, rows, positions, dtype=record.dtype, device=torch.device("cpu")
+        )
+        for i, point in enumerate(record.points):
+            if order:
+                out[point][:] = torch.cat([part[i] for part in self.parts])[order]
+        check_finite(checkpoint, out)
+        return out
+
+
+class Recorder:
+    """Hooks that keep what passes in one batch, after its interventions."""
+
+    def __init__(self, record: Record, lengths: Sequence[int]) -> None:
+        """`lengths` are those of the rows' prompts, which are padded on the left to the longest."""
+        self._record, self._lengths, self._width = record, lengths, max(lengths)
+        self.kept = Kept()
+
+    @property
+    def hooks(self) -> dict[HookPoint, HookFunction]:
+        """What to put on the model while the batch runs."""
+
+        def keeper(point: HookPoint) -> HookFunction:
+            def keep(activation: Tensor) -> None:
+                if self._places:
+                    self._seen[point] = activation[self._index].to(self._record.dtype)
+
+            return keep
+
+        return {point: keeper(point) for point in self._record.points}
+
+    def begin(self, part: Part, rows: Sequence[int], slots: Sequence[int]) -> None:
+        """Say what the next pass reads: `rows` are those it is read for, each with its slot."""
+        self._seen: dict[HookPoint, Tensor] = {}
+        active = part.active.tolist()
+        found = [
+            (slot, column, row, position)
+            for row, slot in zip(rows, slots, strict=True)
+            if active[slot]
+            for column, position in self._columns(part, self._lengths[row])
+        ]
+        self._places = [(row, position) for _, _, row, position in found]
+        device = part.ids.device
+        self._index = tuple(
+            torch.tensor([each[i] for each in found], dtype=torch.long, device=device) for i in (0, 1)
+        )
+
+    def _columns(self, part: Part, length: int) -> list[tuple[int, int]]:
+        """Columns to keep of a pass, with the positions they are in a text whose prompt has this length."""
+        at = self._record.at
+        if part.step >= 0:
+            return [(0, length + part.step)] if at in ("generated", "all") else []
+        first = part.first_column - (self._width - length)
+        wanted = range(length) if at in ("prompt", "all") else range(length - 1, length)
+        if at == "generated":
+            return []
+        return [(column, first + column) for column in range(part.ids.shape[1]) if first + column in wanted]
+
+    def end(self) -> None:
+        """Keep what the pass has shown."""
+        if self._places:
+            self.kept.places += self._places
+            self.kept.parts.append([self._seen[point].cpu() for point in self._record.points])
