@@ -1,5 +1,6 @@
 """Tiny random models and tokenizers, made on the spot and saved as real Hugging Face folders."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -26,9 +27,7 @@ from activations.quiet import quiet
 
 Shape = Literal["llama", "gpt2", "qwen2"]
 SHAPES: tuple[Shape, ...] = ("llama", "gpt2", "qwen2")
-Family = Literal[
-    "gpt2", "pythia", "llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "phi", "mixtral"
-]
+Family = Literal["gpt2", "pythia", "llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "phi", "mixtral"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 SPECIAL = {"pad_token": "<pad>", "bos_token": "<bos>", "eos_token": "<eos>"}
 WORDS = (*"abcdefghijklmnop", *map(str, range(10)), *"=+*;:?", "find", "so", "answer")
@@ -91,12 +90,13 @@ def family_config(family: Family, d_vocab: int) -> PreTrainedConfig:
     A window of four tokens where the family has windows; heads wider than d_model / n_heads where it
     says how wide they are; four experts, two for each token.
     """
-    window, wide = {"sliding_window": 4}, {"head_dim": 12}
-    mixed = {"layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}
-    kinds: dict[str, tuple[type[PreTrainedConfig], dict[str, Any]]] = {
+    window: dict[str, Any] = {"sliding_window": 4}
+    wide: dict[str, Any] = {"head_dim": 12}
+    mixed: dict[str, Any] = {"layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}
+    kinds: dict[str, tuple[Callable[..., PreTrainedConfig], dict[str, Any]]] = {
         "pythia": (GPTNeoXConfig, {}),
-        "mistral": (MistralConfig, {**window}),
-        "qwen3": (Qwen3Config, {**wide}),
+        "mistral": (MistralConfig, window),
+        "qwen3": (Qwen3Config, wide),
         "gemma2": (Gemma2Config, {**window, **wide, **mixed}),
         "gemma3": (Gemma3TextConfig, {**window, **wide, **mixed}),
         "phi": (PhiConfig, {}),
@@ -108,7 +108,7 @@ def family_config(family: Family, d_vocab: int) -> PreTrainedConfig:
     shared = tiny_config("llama", d_vocab).to_dict()
     names = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
     ends = ("max_position_embeddings", "bos_token_id", "eos_token_id", "pad_token_id")
-    grouped = {} if family == "pythia" else {"num_key_value_heads": 2}
+    grouped: dict[str, Any] = {} if family == "pythia" else {"num_key_value_heads": 2}
     return kind(**{name: shared[name] for name in (*names, *ends)}, **grouped, **own)
 
 

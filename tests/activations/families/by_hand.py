@@ -20,6 +20,7 @@ TEXTS = (
 """Prompts of mixed length, most of them longer than the families' windows."""
 
 PARALLEL: tuple[Family, ...] = ("pythia", "phi")
+WINDOWS: tuple[Family, ...] = ("mistral", "gemma2", "gemma3")
 NORMS_AFTER: tuple[Family, ...] = ("gemma2", "gemma3")
 
 

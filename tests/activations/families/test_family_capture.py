@@ -1,4 +1,4 @@
-"""The captured stream of each family against Hugging Face's own hidden states, alone and in padded batches."""
+"""The captured stream of each family against Hugging Face's hidden states, alone and in padded batches."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ STREAM = [HookPoint(layer, site) for layer in range(3) for site in ("resid_pre",
 
 
 def hidden_states(checkpoint, ids):
-    """The stream at each of STREAM's points of one prompt, but the last, whose hidden state is after the norm."""
+    """What one prompt has at all of STREAM's points but the last, and after the final norm."""
     states = bare(checkpoint, torch.tensor([ids])).hidden_states
     assert len(states) == 4
     known = {HookPoint(layer, "resid_pre"): states[layer][0].float() for layer in range(3)}

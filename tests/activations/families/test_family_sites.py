@@ -10,6 +10,7 @@ from tests.activations.families.by_hand import (
     NORMS_AFTER,
     PARALLEL,
     TEXTS,
+    WINDOWS,
     bare,
     block,
     passes,
@@ -30,7 +31,7 @@ def test_the_folder_is_of_the_family_and_longer_than_its_window(member, family, 
     config = member.model.config
     assert member.dtype in ROUNDING
     window = getattr(config, "sliding_window", None)
-    assert (window is not None) == (family in ("mistral", "gemma2", "gemma3"))
+    assert (window is not None) == (family in WINDOWS)
     assert ids.shape[1] > 2 * (window or 4)
 
 
@@ -148,27 +149,29 @@ def test_a_parallel_block_has_no_stream_between_its_parts(zoo, name):
         passes(checkpoint, torch.tensor([[1, 5]]), [HookPoint(1, "resid_mid")])
 
 
-def test_norms_after_the_parts_are_within_them(zoo):
+@pytest.mark.parametrize("name", NORMS_AFTER)
+def test_norms_after_the_parts_are_within_them(zoo, name):
     """In Gemma the norms' outputs are what is added, and differ from what attention and MLP put out."""
-    for name in NORMS_AFTER:
-        checkpoint = zoo.load(name, torch.float32)
-        inner, raw = block(checkpoint, 1), {}
-        handles = [
-            inner.self_attn.register_forward_hook(lambda m, a, out: raw.update(attn_out=out[0])),
-            inner.mlp.register_forward_hook(lambda m, a, out: raw.update(mlp_out=out)),
-        ]
-        seen, _ = passes(checkpoint, torch.tensor([[1, 5, 9]]), sites_of(name))
-        for handle in handles:
-            handle.remove()
-        for site in ("attn_out", "mlp_out"):
-            assert not torch.allclose(seen[HookPoint(1, site)], raw[site], atol=1e-2)
+    checkpoint = zoo.load(name, torch.float32)
+    inner = block(checkpoint, 1)
+    raw: dict[str, torch.Tensor] = {}
+    handles = [
+        inner.self_attn.register_forward_hook(lambda module, args, out: raw.update(attn_out=out[0])),
+        inner.mlp.register_forward_hook(lambda module, args, out: raw.update(mlp_out=out)),
+    ]
+    seen, _ = passes(checkpoint, torch.tensor([[1, 5, 9]]), sites_of(name))
+    for handle in handles:
+        handle.remove()
+    for site in ("attn_out", "mlp_out"):
+        assert not torch.allclose(seen[HookPoint(1, site)], raw[site], atol=1e-2)
 
 
 def test_mlp_out_of_a_mixture_is_the_experts_weighted_sum(zoo, dtype):
     """Each token and expert at a time, from the weights."""
     checkpoint = zoo.load("mixtral", dtype)
     ids = torch.tensor(checkpoint.encode(TEXTS[2:3]))
-    mlp, read = block(checkpoint, 1).mlp, {}
+    mlp = block(checkpoint, 1).mlp
+    read: dict[str, torch.Tensor] = {}
     handle = mlp.register_forward_pre_hook(lambda module, args: read.update(x=args[0][0].clone()))
     seen, _ = passes(checkpoint, ids, [HookPoint(1, "mlp_out")])
     handle.remove()
