@@ -9,16 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.sources import build_bridge_from_module, detect_tokenizer_bos_eos
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from activations.adapted import adapter_settings, inner_model
 from activations.errors import UserError
 from activations.files import one_line
+from activations.hookpoint import HookPoint
 from activations.layout import Layout, build_layout, select_adapter
 from activations.quiet import quiet
 from activations.sources import Options, load_model, parse_device, tokenizer_for
 from activations.vocabulary import check_tokenizer
+
+CheckpointSource = str | Path | PreTrainedModel | PeftModel | TransformerBridge
+"""What a checkpoint is loaded from: a folder or hub id, or a model that is already there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +46,7 @@ class Checkpoint:
     @classmethod
     def load(
         cls,
-        source: str | Path | PreTrainedModel | TransformerBridge,
+        source: CheckpointSource,
         *,
         tokenizer: PreTrainedTokenizerBase | None = None,
         device: str | torch.device = "cpu",
@@ -48,20 +54,24 @@ class Checkpoint:
         trust_remote_code: bool = False,
         revision: str | None = None,
     ) -> "Checkpoint":
-        """Load a folder, a PEFT adapter's folder, a hub id, a live model or a live bridge.
+        """Load a folder, a PEFT adapter's folder, a hub id, a live model, PEFT model or bridge.
 
-        Only safetensors are read. An adapter is merged into its base. A live model or bridge is
-        put in eval mode and otherwise used as it is, where it is, at its own precision: `device`,
-        `dtype`, `trust_remote_code` and `revision` are for sources that are read.
+        Only safetensors are read. An adapter that is read is merged into its base; that of a live
+        PEFT model stays as it is, at work and unmerged. What is live is put in eval mode and otherwise
+        used as it is, where it is, at its own precision: `device`, `dtype`, `trust_remote_code` and
+        `revision` are for sources that are read.
 
         Raises:
             UserError: in one line, when anything about the source is not as it must be.
         """
         bridge = source if isinstance(source, TransformerBridge) else None
         words = tokenizer
-        if isinstance(source, TransformerBridge | PreTrainedModel):
+        if isinstance(source, TransformerBridge | PreTrainedModel | PeftModel):
             model: Any = source if bridge is None else bridge.original_model
             name = str(getattr(model.config, "name_or_path", "") or type(model).__name__)
+            if isinstance(source, PeftModel):
+                name = f"{name} with adapter {source.active_adapter}"
+                model = inner_model(source, name)
             if words is None and bridge is not None:
                 words = bridge.tokenizer
             if words is None:
@@ -73,8 +83,8 @@ class Checkpoint:
             words = tokenizer_for(source, options) if words is None else words
         else:
             raise UserError(
-                "a checkpoint is loaded from a folder, a hub id, a PreTrainedModel or a TransformerBridge, "
-                f"not from a {type(source).__name__}"
+                "a checkpoint is loaded from a folder, a hub id, a PreTrainedModel, a PeftModel or "
+                f"a TransformerBridge, not from a {type(source).__name__}"
             )
         adapter = select_adapter(model, name) if bridge is None else bridge.adapter
         layout = build_layout(model, adapter, name)
@@ -90,6 +100,23 @@ class Checkpoint:
     def d_model(self) -> int:
         """The width of its residual stream."""
         return self.layout.d_model
+
+    @property
+    def n_heads(self) -> int:
+        """How many query heads each block's attention has."""
+        return self.layout.n_heads
+
+    @property
+    def d_head(self) -> int:
+        """The width of one head's `z` in the first block; it need not be d_model / n_heads."""
+        return self.width(HookPoint(0, "z")) // self.n_heads
+
+    def width(self, point: HookPoint) -> int:
+        """How many numbers pass at `point` for each token: d_model, or n_heads * d_head for `z`.
+
+        UserError for a `z` that this model does not have.
+        """
+        return self.layout.width(point)
 
     @property
     def d_vocab(self) -> int:
@@ -115,6 +142,8 @@ class Checkpoint:
     def fingerprint(self) -> str:
         """16 hex digits of a SHA-256 over every parameter's name, type, shape and bytes.
 
+        For a model with unmerged adapters, also over which are active and their scales.
+
         Computed once: it does not follow weights that are changed afterwards.
         """
         digest = hashlib.sha256()
@@ -122,6 +151,7 @@ class Checkpoint:
             digest.update(f"{name} {parameter.dtype} {tuple(parameter.shape)}\n".encode())
             flat = parameter.detach().reshape(-1).contiguous().cpu()
             digest.update(flat.view(torch.uint8).numpy().data)
+        digest.update("".join(adapter_settings(self.model)).encode())
         return digest.hexdigest()[:16]
 
     def bridge(self) -> TransformerBridge:

@@ -6,16 +6,22 @@ from typing import Literal, get_args
 
 from activations.errors import UserError
 
-Site = Literal["resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out"]
-"""Places in a transformer block, all of shape [row, position, d_model].
+Site = Literal["resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "z"]
+"""Places in a transformer block; activations are [row, position, d_model], but for `z`.
 
-`resid_pre`: the residual stream as the block receives it. `attn_out`: what attention adds to it.
-`resid_mid`: the stream after that. `mlp_out`: what the MLP adds. `resid_post`: the stream as the
-block hands it on.
+`resid_pre`: the residual stream as the block receives it. `attn_out`: what attention adds to it,
+after the norm that some models (Gemma 2 and 3) put there. `resid_mid`: the stream after that, which
+a block that runs attention and MLP side by side does not have. `mlp_out`: what the MLP adds, after
+its norm where there is one; in a mixture of experts, their weighted sum. `resid_post`: the stream
+as the block hands it on. `z`: the heads' outputs that attention's output projection reads, one head
+after the other, [row, position, n_heads * d_head].
+
+The sites are listed in this order wherever all of them are: the stream, what is added to it, heads.
 """
 SITES: tuple[Site, ...] = get_args(Site)
 
-_NAME = re.compile(r"blocks\.(\d+)\.hook_(\w+)")
+_NAMES: dict[Site, str] = {site: "attn.hook_z" if site == "z" else f"hook_{site}" for site in SITES}
+_NAME = re.compile(r"blocks\.(\d+)\.(.+)")
 
 
 @dataclass(frozen=True, order=True)
@@ -33,17 +39,17 @@ class HookPoint:
             raise UserError(f"unknown site {self.site!r}: valid sites are {', '.join(SITES)}")
 
     def __str__(self) -> str:
-        """Return TransformerLens's name, as in `blocks.3.hook_resid_post`."""
-        return f"blocks.{self.layer}.hook_{self.site}"
+        """Return TransformerLens's name, as in `blocks.3.hook_resid_post` or `blocks.3.attn.hook_z`."""
+        return f"blocks.{self.layer}.{_NAMES[self.site]}"
 
     @classmethod
     def parse(cls, name: str) -> "HookPoint":
         """Read a name such as `blocks.3.hook_resid_post`; UserError with the valid sites otherwise."""
         match = _NAME.fullmatch(name)
         for site in SITES:
-            if match and match[2] == site:
+            if match and match[2] == _NAMES[site]:
                 return cls(int(match[1]), site)
         raise UserError(
             f"cannot read hook point {name!r}: expected blocks.LAYER.hook_SITE, with SITE one of "
-            f"{', '.join(SITES)}"
+            f"{', '.join(site for site in SITES if site != 'z')}, or blocks.LAYER.attn.hook_z"
         )

@@ -1,6 +1,6 @@
 """The one place where hooks are put on a model, and taken off again."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -16,9 +16,10 @@ from activations.layout import Place
 from activations.quiet import quiet
 
 HookFunction = Callable[[Tensor], Tensor | None]
-"""Takes an activation [row, position, d_model]; a tensor that it returns takes the activation's place."""
+"""Takes an activation [row, position, width], `Checkpoint.width` of its point; a tensor that it returns
+takes the activation's place."""
 
-_INNER: tuple[Site, ...] = ("resid_mid", "attn_out", "mlp_out")
+_ENDS: tuple[Site, ...] = ("resid_pre", "resid_post")
 
 
 class ForwardStopped(Exception):
@@ -45,18 +46,23 @@ def check_point(checkpoint: Checkpoint, point: HookPoint) -> None:
     """UserError unless `point` exists in this model and means there what it says.
 
     The sites inside a block are held to the identities resid_pre + attn_out = resid_mid and
-    resid_mid + mlp_out = resid_post, tried once per checkpoint on a few tokens. Blocks that run
-    attention and MLP in parallel have no `resid_mid`, and are refused.
+    resid_mid + mlp_out = resid_post, also for a value written at `resid_mid`. A block that runs
+    attention and MLP side by side has no `resid_mid`, and is held to
+    resid_pre + attn_out + mlp_out = resid_post. Both are tried once per checkpoint, on a few tokens.
     """
     if point.layer >= checkpoint.n_layers:
         raise UserError(f"{checkpoint.name} has no {point}: its layers are 0 to {checkpoint.n_layers - 1}")
-    if point.site in _INNER and (
-        point not in checkpoint.layout.places or point.layer not in _sequential_layers(checkpoint)
-    ):
+    if point.site in _ENDS:
+        return
+    if checkpoint not in _sites:
+        _sites[checkpoint] = _try_sites(checkpoint)
+    valid = _sites[checkpoint][point.layer]
+    if point.site not in valid:
+        parallel = "attn_out" in valid
+        how = "run side by side" if parallel else "put out what does not add up to the residual stream"
         raise UserError(
-            f"{checkpoint.name} has no {point}: in a block of {checkpoint.layout.architecture} attention "
-            "and MLP do not add to the residual stream one after the other; "
-            "valid sites are resid_pre, resid_post"
+            f"{checkpoint.name} has no {point}: in a block of {checkpoint.layout.architecture} attention and "
+            f"MLP {how}; valid sites are {', '.join(valid)}"
         )
 
 
@@ -89,53 +95,67 @@ def _attach(place: Place, site: Site, function: HookFunction) -> RemovableHandle
     return place.module.register_forward_pre_hook(before, with_kwargs=True)
 
 
-_checked: "WeakKeyDictionary[Checkpoint, frozenset[int]]" = WeakKeyDictionary()
+_sites: "WeakKeyDictionary[Checkpoint, list[tuple[Site, ...]]]" = WeakKeyDictionary()
 
 
-def _sequential_layers(checkpoint: Checkpoint) -> frozenset[int]:
-    """The layers whose blocks keep the identities, also for a value written at `resid_mid`."""
-    if checkpoint not in _checked:
-        _checked[checkpoint] = _try_identities(checkpoint)
-    return _checked[checkpoint]
+def _try_sites(checkpoint: Checkpoint) -> list[tuple[Site, ...]]:
+    """The sites of each layer that are what their names say."""
+    eps = torch.finfo(checkpoint.dtype).eps
+
+    def adds_up(terms: Sequence[Tensor | None], total: Tensor | None) -> bool:
+        """Equal up to the rounding of the terms that were added (what is not finite can show nothing)."""
+        if total is None or any(term is None or term.shape != total.shape for term in terms):
+            return False
+        stacked = torch.stack([term for term in terms if term is not None])
+        gap = (stacked.sum(dim=0) - total).abs()
+        return bool(((gap <= 2 * eps * stacked.abs().sum(dim=0)) | ~gap.isfinite()).all())
+
+    def whole(seen: dict[tuple[int, str], Tensor], layer: int) -> tuple[Site, ...]:
+        pre, mid, post, attn, mlp, z, written = (seen.get((layer, part)) for part in (*SITES, "written"))
+        sites: set[Site] = set(_ENDS)
+        if z is not None and z.shape[-1] == checkpoint.width(HookPoint(layer, "z")):
+            sites.add("z")
+        if adds_up([pre, attn], mid) and adds_up([written, mlp], post):
+            sites |= {"attn_out", "resid_mid", "mlp_out"}
+        elif written is None and adds_up([pre, attn, mlp], post):
+            sites |= {"attn_out", "mlp_out"}
+        return tuple(site for site in SITES if site in sites)
+
+    seen = _read_few_tokens(checkpoint, checkpoint.layout.places)
+    found = [whole(seen, layer) for layer in range(checkpoint.n_layers)]
+    doubtful = {layer for layer, sites in enumerate(found) if "attn_out" not in sites}
+    if doubtful:
+        # What was written at a place that is no resid_mid may have spoilt the sum: without it, once more.
+        seen = _read_few_tokens(
+            checkpoint, {p: place for p, place in checkpoint.layout.places.items() if p.site != "resid_mid"}
+        )
+        found = [whole(seen, layer) if layer in doubtful else sites for layer, sites in enumerate(found)]
+    return found
 
 
-def _try_identities(checkpoint: Checkpoint) -> frozenset[int]:
+def _read_few_tokens(
+    checkpoint: Checkpoint, places: Mapping[HookPoint, Place]
+) -> dict[tuple[int, str], Tensor]:
+    """What passes at each layer's sites, and as "written" what a hook at `resid_mid` put there instead."""
     seen: dict[tuple[int, str], Tensor] = {}
     noise = torch.Generator().manual_seed(0)
 
     def recorder(point: HookPoint) -> HookFunction:
         def record(activation: Tensor) -> Tensor | None:
-            seen[point.layer, point.site] = activation.clone()
+            seen[point.layer, point.site] = activation.to("cpu", torch.float64, copy=True)
             if point.site != "resid_mid":
                 return None
-            shifted = activation + torch.randn(activation.shape, generator=noise).to(activation)
-            seen[point.layer, "written"] = shifted.clone()
+            # Larger than any rounding, however large the activation.
+            factor = torch.randn(activation.shape, generator=noise).to(activation)
+            shifted = activation + factor * (1 + activation.abs())
+            seen[point.layer, "written"] = shifted.to("cpu", torch.float64, copy=True)
             return shifted
 
         return record
 
-    def keeps(layer: int) -> bool:
-        parts = [seen.get((layer, part)) for part in (*SITES, "written")]
-        pre, mid, post, attn, mlp, written = (torch.empty(0) if part is None else part for part in parts)
-        return (
-            _same(pre + attn, mid) and _same(written + mlp, post)
-            if pre.shape == attn.shape == mlp.shape
-            else False
-        )
-
     with ExitStack() as stack, torch.inference_mode(), quiet():
-        for point, place in checkpoint.layout.places.items():
+        for point, place in places.items():
             stack.callback(_attach(place, point.site, recorder(point)).remove)
         ids = torch.arange(min(4, checkpoint.d_vocab), device=checkpoint.device)[None]
         checkpoint.model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
-    return frozenset(layer for layer in range(checkpoint.n_layers) if keeps(layer))
-
-
-def _same(found: Tensor, expected: Tensor) -> bool:
-    """Equal up to the rounding of one addition (and NaN with NaN: that is reported where it is captured)."""
-    if found.shape != expected.shape or found.numel() == 0:
-        return False
-    scale = expected.nan_to_num(0, 0, 0).abs().max().item()
-    return torch.allclose(
-        found, expected, rtol=0, atol=4 * torch.finfo(found.dtype).eps * scale, equal_nan=True
-    )
+    return seen

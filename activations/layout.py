@@ -1,5 +1,6 @@
 """Which submodule of a Hugging Face model is which hook point, by transformer-lens's adapters."""
 
+import copy
 import re
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,7 +15,7 @@ from transformers import PreTrainedModel
 from activations.errors import UserError
 from activations.hookpoint import HookPoint, Site
 
-_INNER: tuple[Site, ...] = ("resid_mid", "attn_out", "mlp_out")
+_ALIASED: tuple[Site, ...] = ("resid_mid", "attn_out", "mlp_out")
 _ALIAS = re.compile(r"(.+)\.hook_(in|out)")
 
 
@@ -33,17 +34,31 @@ class Layout:
     architecture: str
     n_layers: int
     d_model: int
+    n_heads: int
     d_vocab: int
     n_ctx: int
     places: dict[HookPoint, Place]
 
+    def width(self, point: HookPoint) -> int:
+        """How many numbers pass at a point for each token; UserError where the model has no heads for `z`."""
+        if point.site != "z":
+            return self.d_model
+        if point not in self.places:
+            raise UserError(f"no {point} in {self.architecture}: its width is not known")
+        # The projection knows best: a head's width need not be d_model / n_heads.
+        projection: Any = self.places[point].module
+        return int(projection.in_features if hasattr(projection, "in_features") else projection.nx)
+
 
 def select_adapter(model: PreTrainedModel, name: str) -> ArchitectureAdapter:
     """Transformer-lens's adapter for this model's architecture; UserError when it has none."""
+    # A model that was never saved has no architectures in its config; its class is the first of them anyway.
+    config = copy.copy(model.config)
+    config.architectures = [type(model).__name__, *(config.architectures or ())]
     try:
-        architecture = determine_architecture_from_hf_config(model.config)
-        config = build_bridge_config_from_hf(model.config, architecture, name, model.dtype)
-        return ArchitectureAdapterFactory.select_architecture_adapter(config)
+        architecture = determine_architecture_from_hf_config(config)
+        bridge_config = build_bridge_config_from_hf(model.config, architecture, name, model.dtype)
+        return ArchitectureAdapterFactory.select_architecture_adapter(bridge_config)
     except ValueError as error:
         raise UserError(
             f"{name}: transformer-lens knows no architecture {type(model).__name__} "
@@ -57,7 +72,8 @@ def build_layout(model: PreTrainedModel, adapter: ArchitectureAdapter, name: str
     The two ends of each block must be there (UserError otherwise). The sites inside it are where
     transformer-lens puts them for this architecture, and left out where it has none.
     """
-    n_layers, d_model, architecture = adapter.cfg.n_layers, adapter.cfg.d_model, str(adapter.cfg.architecture)
+    cfg, architecture = adapter.cfg, str(adapter.cfg.architecture)
+    n_layers = cfg.n_layers
     if adapter.component_mapping is None or "blocks" not in adapter.component_mapping:
         raise UserError(
             f"{name}: {architecture} has no decoder blocks to hook; a decoder-only model was expected"
@@ -72,7 +88,10 @@ def build_layout(model: PreTrainedModel, adapter: ArchitectureAdapter, name: str
             )
         places[HookPoint(layer, "resid_pre")] = Place(block, "in")
         places[HookPoint(layer, "resid_post")] = Place(block, "out")
-        for site in _INNER:
+        projection = _component(adapter, model, f"blocks.{layer}.attn.o")
+        if projection is not None and (hasattr(projection, "in_features") or hasattr(projection, "nx")):
+            places[HookPoint(layer, "z")] = Place(projection, "in")
+        for site in _ALIASED:
             alias = _ALIAS.fullmatch(str(block_bridge.hook_aliases.get(f"hook_{site}")))
             module = _component(adapter, model, f"blocks.{layer}.{alias[1]}") if alias else None
             if alias and module is not None:
@@ -81,7 +100,7 @@ def build_layout(model: PreTrainedModel, adapter: ArchitectureAdapter, name: str
         raise UserError(f"{name}: its config says {n_layers} layers, but the model has more blocks")
     embeddings: Any = model.get_input_embeddings()
     d_vocab = int(embeddings.weight.shape[0])
-    return Layout(architecture, n_layers, d_model, d_vocab, adapter.cfg.n_ctx, places)
+    return Layout(architecture, n_layers, cfg.d_model, cfg.n_heads, d_vocab, cfg.n_ctx, places)
 
 
 def _component(adapter: ArchitectureAdapter, model: PreTrainedModel, path: str) -> nn.Module | None:

@@ -1,12 +1,10 @@
 """Two checkpoints of one model."""
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from transformer_lens.model_bridge import TransformerBridge
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from activations.checkpoint import Checkpoint
+from activations.checkpoint import Checkpoint, CheckpointSource
 from activations.errors import UserError
 from activations.vocabulary import PROBES, sample_text, try_encode
 
@@ -19,8 +17,8 @@ class Pair(NamedTuple):
 
 
 def load_pair(
-    base: str | Path | PreTrainedModel | TransformerBridge,
-    tuned: str | Path | PreTrainedModel | TransformerBridge,
+    base: CheckpointSource,
+    tuned: CheckpointSource,
     **options: Any,
 ) -> Pair:
     """Load both checkpoints, with the same options for `Checkpoint.load`, and check that they are a pair.

@@ -1,24 +1,34 @@
 """Tiny random models and tokenizers, made on the spot and saved as real Hugging Face folders."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     AutoModelForCausalLM,
+    Gemma2Config,
+    Gemma3TextConfig,
     GPT2Config,
+    GPTNeoXConfig,
     LlamaConfig,
+    MistralConfig,
+    MixtralConfig,
+    PhiConfig,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2Config,
+    Qwen3Config,
 )
 
 from activations.quiet import quiet
 
 Shape = Literal["llama", "gpt2", "qwen2"]
 SHAPES: tuple[Shape, ...] = ("llama", "gpt2", "qwen2")
+Family = Literal["gpt2", "pythia", "llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "phi", "mixtral"]
+FAMILIES: tuple[Family, ...] = get_args(Family)
 SPECIAL = {"pad_token": "<pad>", "bos_token": "<bos>", "eos_token": "<eos>"}
 WORDS = (*"abcdefghijklmnop", *map(str, range(10)), *"=+*;:?", "find", "so", "answer")
 TEXTS = (
@@ -72,6 +82,40 @@ def tiny_config(
         max_position_embeddings=n_ctx,
         **ends,
     )
+
+
+def family_config(family: Family, d_vocab: int) -> PreTrainedConfig:
+    """The smallest config that still has what sets a family apart.
+
+    A window of four tokens where the family has windows; heads wider than d_model / n_heads where it
+    says how wide they are; four experts, two for each token.
+    """
+    window: dict[str, Any] = {"sliding_window": 4}
+    wide: dict[str, Any] = {"head_dim": 12}
+    mixed: dict[str, Any] = {"layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}
+    kinds: dict[str, tuple[Callable[..., PreTrainedConfig], dict[str, Any]]] = {
+        "pythia": (GPTNeoXConfig, {}),
+        "mistral": (MistralConfig, window),
+        "qwen3": (Qwen3Config, wide),
+        "gemma2": (Gemma2Config, {**window, **wide, **mixed}),
+        "gemma3": (Gemma3TextConfig, {**window, **wide, **mixed}),
+        "phi": (PhiConfig, {}),
+        "mixtral": (MixtralConfig, {"num_local_experts": 4, "num_experts_per_tok": 2}),
+    }
+    if family == "gpt2" or family == "llama" or family == "qwen2":
+        return tiny_config(family, d_vocab)
+    kind, own = kinds[family]
+    shared = tiny_config("llama", d_vocab).to_dict()
+    names = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+    ends = ("max_position_embeddings", "bos_token_id", "eos_token_id", "pad_token_id")
+    grouped: dict[str, Any] = {} if family == "pythia" else {"num_key_value_heads": 2}
+    return kind(**{name: shared[name] for name in (*names, *ends)}, **grouped, **own)
+
+
+def family_folder(folder: Path, family: Family) -> Path:
+    """A saved random model of a family with a byte-level tokenizer, trained on a few texts."""
+    tokenizer = byte_tokenizer()
+    return save_folder(folder, random_model(family_config(family, len(tokenizer))), tokenizer)
 
 
 def random_model(config: PreTrainedConfig, seed: int = 0) -> PreTrainedModel:

