@@ -83,7 +83,13 @@ def capture_to_store(
         raise UserError(f"{lacking[0][0]}: nothing is given for {lacking[0][1]!r}")
     meta = {"checkpoint": checkpoint.fingerprint}
     with StoreWriter(
-        folder, points, checkpoint.d_model, dtype=dtype, key=PROBLEM, meta=meta, shard_rows=shard_rows
+        folder,
+        points,
+        checkpoint.width(points[0]),
+        dtype=dtype,
+        key=PROBLEM,
+        meta=meta,
+        shard_rows=shard_rows,
     ) as writer:
         _check_stored(Store.open(folder), encoded, positions, extra)
         # Units are cut from all the prompts, not from what is missing: a prompt's batch, and so the last

@@ -1,13 +1,16 @@
 """What is captured, against TransformerLens, Hugging Face, and one prompt at a time."""
 
+from typing import Any
+
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from activations import SITES, HookPoint, capture
+from activations import SITES, Checkpoint, HookPoint, UserError, capture
 from tests.activations.reference import PROMPTS
-from tests.toys import SHAPES
+from tests.toys import SHAPES, random_model, tiny_config, word_tokenizer
 
 POINTS = [HookPoint(layer, site) for layer in range(3) for site in SITES]
 
@@ -135,3 +138,25 @@ def test_a_pass_that_ended_early_leaves_the_model_as_it_was(checkpoint):
         before = checkpoint.model(input_ids=ids).logits
         capture(checkpoint, PROMPTS, [HookPoint(0, "attn_out")])
         assert torch.equal(checkpoint.model(input_ids=ids).logits, before)
+
+
+def test_heads_beside_the_stream_where_they_are_wider_than_it():
+    words = word_tokenizer()
+    config = tiny_config("llama", len(words))
+    config.head_dim = 12  # four heads of it are wider than the stream
+    checkpoint = Checkpoint.load(random_model(config), tokenizer=words)
+    stream, heads, later = HookPoint(1, "resid_post"), HookPoint(1, "z"), HookPoint(2, "z")
+    captured = capture(checkpoint, PROMPTS, [heads, stream, later], "all")
+    assert captured[stream].shape[1:] == (32,)
+    assert captured[heads].shape[1:] == (48,)
+    assert torch.equal(captured.heads(heads).reshape(-1, 48), captured[heads])
+    model: Any = checkpoint.model
+    for layer, point in ((1, heads), (2, later)):
+        written = captured.heads(point).flatten(1) @ model.model.layers[layer].self_attn.o_proj.weight.T
+        attn = capture(checkpoint, PROMPTS, [HookPoint(layer, "attn_out")], "all").activations[0]
+        assert_close(written, attn, atol=1e-5, rtol=1e-5)
+    with pytest.raises(UserError, match=r"different widths .*hook_z: 48, .*resid_post: 32"):
+        _ = captured.activations
+    with pytest.raises(UserError, match="only at the site z"):
+        captured.heads(stream)
+    assert torch.equal(capture(checkpoint, PROMPTS, [heads, later], "all").activations[1], captured[later])

@@ -58,7 +58,7 @@ def test_every_value_is_read_just_before_it_is_said():
         assert text[len(before.rstrip()) :].lstrip().startswith(f"{label};")
         assert label == str(problems[problem]["steps"][row % 2]["values"][sites.name[row]])
     # And what is captured there is what a bare pass over the text has at that token.
-    found = sites.activations(checkpoint, POINTS[:1], 16)
+    found = sites.activations(checkpoint, POINTS[:1])
     assert found.shape == (1, len(sites.label), checkpoint.d_model)
     for row in (0, 7, 101):
         ids = torch.tensor([sites.tokens[int(sites.problem[row])]])
