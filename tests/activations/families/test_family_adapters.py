@@ -165,8 +165,9 @@ def test_an_adapter_outside_the_models_modules_is_refused(zoo, config, named):
 def test_a_base_that_has_the_adapter_in_it_is_no_base(zoo):
     base = zoo.load("llama", torch.float32)
     wrapped = adapt(base)
+    inside: Any = wrapped.get_base_model()
     with pytest.raises(UserError, match="are one model, with the adapter in it"):
-        load_pair(wrapped.get_base_model(), wrapped, tokenizer=base.tokenizer)
+        load_pair(inside, wrapped, tokenizer=base.tokenizer)
     assert load_pair(base.model, wrapped, tokenizer=base.tokenizer)
 
 
