@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
+from activations.adapted import adapter_settings
 from activations.checkpoint import Checkpoint, CheckpointSource
 from activations.errors import UserError
 from activations.vocabulary import PROBES, sample_text, try_encode
@@ -30,7 +31,16 @@ def load_pair(
 
 
 def check_pair(base: Checkpoint, tuned: Checkpoint) -> Pair:
-    """The two as a pair; UserError listing every difference of shape and tokenizer."""
+    """The two as a pair; UserError listing every difference of shape and tokenizer.
+
+    Also refused is one model with a live adapter in it, given as both: PEFT puts its adapters into the
+    very model it is given, which is then no base any more.
+    """
+    if base.model is tuned.model and adapter_settings(base.model):
+        raise UserError(
+            f"base {base.name} and tuned {tuned.name} are one model, with the adapter in it: give as base a "
+            "copy made before the adapter was added, or the base's folder"
+        )
     sizes = {"layers": "n_layers", "width": "d_model", "vocabulary size": "d_vocab"}
     differences = [
         f"{words} ({getattr(base, field)} against {getattr(tuned, field)})"

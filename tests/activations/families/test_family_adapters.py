@@ -8,7 +8,7 @@ import torch
 from peft import LoraConfig, PeftModel, PrefixTuningConfig, get_peft_model
 from torch.testing import assert_close
 
-from activations import SITES, Checkpoint, HookPoint, UserError, capture, check_pair, generate
+from activations import SITES, Checkpoint, HookPoint, UserError, capture, check_pair, generate, load_pair
 from activations.hooks import check_point
 from activations.quiet import quiet
 from activations.random_init import random_init
@@ -160,6 +160,15 @@ def test_an_adapter_outside_the_models_modules_is_refused(zoo, config, named):
         wrapped = get_peft_model(copy.deepcopy(base.model), config)
     with pytest.raises(UserError, match=rf"adapter 'default' \({named}\) works outside"):
         Checkpoint.load(wrapped, tokenizer=base.tokenizer)
+
+
+def test_a_base_that_has_the_adapter_in_it_is_no_base(zoo):
+    base = zoo.load("llama", torch.float32)
+    wrapped = adapt(base)
+    inside: Any = wrapped.get_base_model()
+    with pytest.raises(UserError, match="are one model, with the adapter in it"):
+        load_pair(inside, wrapped, tokenizer=base.tokenizer)
+    assert load_pair(base.model, wrapped, tokenizer=base.tokenizer)
 
 
 def test_a_live_adapter_needs_a_tokenizer(zoo):

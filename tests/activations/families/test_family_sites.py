@@ -91,6 +91,15 @@ def test_every_site_is_transformer_lenss(exact, family):
         assert_close(activation, cache[str(point)].flatten(2), atol=1e-5, rtol=1e-5)
 
 
+def test_a_live_bridge_has_the_same_sites(exact, family):
+    ids = torch.tensor(exact.encode(TEXTS[2:3]))
+    loaded = Checkpoint.load(exact.bridge())
+    found, expected = (passes(checkpoint, ids, sites_of(family))[0] for checkpoint in (loaded, exact))
+    for point, activation in expected.items():
+        assert loaded.width(point) == exact.width(point)
+        assert_close(found[point], activation, atol=1e-5, rtol=1e-5)
+
+
 def written(checkpoint: Checkpoint, point: HookPoint, shift: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
     with torch.no_grad(), hooked(checkpoint, {point: lambda activation: activation + shift}):
         return checkpoint.model(input_ids=ids).logits
