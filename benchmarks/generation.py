@@ -1,0 +1,133 @@
+"""steer.*: a steered sweep as rows of one batch, beside a loop of Hugging Face's `generate` with a hook.
+
+A random Llama of width 256 with 6 layers, float32, one thread; peer and ours alternate in one process. 11 doses
+of one vector at 4 layers, added at the prompt's last token, greedy. Floor: the matrix products alone of the
+passes ours makes: linear layers, attention, logits of the last tokens.
+"""
+
+import json
+from collections.abc import Callable
+
+import torch
+from _common import HEAD, ids, llama, ratio
+from torch import Tensor
+
+from activations.checkpoint import Checkpoint
+from activations.generation import generate
+from activations.hookpoint import HookPoint
+from activations.interventions import Intervention
+
+LAYERS, DOSES = (1, 2, 3, 4), tuple(0.5 * step for step in range(-5, 6))
+
+
+def settings(checkpoint: Checkpoint) -> list[Intervention]:
+    vector = torch.randn(checkpoint.d_model, generator=torch.Generator().manual_seed(0))
+    return [Intervention(HookPoint(layer, "resid_post"), vector, dose) for layer in LAYERS for dose in DOSES]
+
+
+def ours(checkpoint: Checkpoint, prompts: list[list[int]], steps: int) -> list[list[int]]:
+    tried = settings(checkpoint)
+    return generate(
+        checkpoint,
+        [prompt for _ in tried for prompt in prompts],
+        max_new_tokens=steps,
+        interventions=[each for each in tried for _ in prompts],
+        batch_size=512,
+    ).tokens
+
+
+def loop(checkpoint: Checkpoint, prompts: list[list[int]], steps: int) -> list[list[int]]:
+    """One `generate` a setting over all prompts, as equal lengths allow without padding."""
+    tokens = torch.tensor(prompts)
+    found: list[list[int]] = []
+    for each in settings(checkpoint):
+        read = False
+
+        def add(module: object, args: object, output: Tensor, each: Intervention = each) -> Tensor | None:
+            nonlocal read
+            if read:  # generated tokens are not steered
+                return None
+            read = True
+            changed = output.clone()
+            changed[:, -1] += each.dose * each.vector
+            return changed
+
+        block = checkpoint.model.model.layers[each.point.layer]
+        handle = block.register_forward_hook(add)
+        try:
+            out = checkpoint.model.generate(
+                tokens,
+                attention_mask=torch.ones_like(tokens),
+                max_new_tokens=steps,
+                do_sample=False,
+                pad_token_id=0,
+                eos_token_id=None,
+            )
+        finally:
+            handle.remove()
+        found += out[:, tokens.shape[1] :].tolist()
+    return found
+
+
+def floor(checkpoint: Checkpoint, prompts: int, length: int, steps: int) -> Callable[[], None]:
+    """The products of ours: the prompts once but for their last token, then every row token by token."""
+    rows = prompts * len(LAYERS) * len(DOSES)
+    config = checkpoint.model.config
+    heads, d_head = config.num_attention_heads, checkpoint.d_model // config.num_attention_heads
+    block = checkpoint.model.model.layers[0]
+    weights = [
+        module.weight.T for module in block.modules() if isinstance(module, torch.nn.Linear)
+    ]  # q, k, v, o, gate, up, down
+    passes = [(prompts, length - 1, length - 1), *((rows, 1, length + step) for step in range(steps))]
+
+    def products() -> None:
+        for batch, read, past in passes:
+            for _ in range(config.num_hidden_layers):
+                for weight in weights:
+                    torch.mm(inputs[weight.shape[0]][: batch * read], weight)
+                keys = past_keys[: batch * heads, :past]
+                scores = torch.bmm(queries[: batch * heads, :read], keys.mT)
+                torch.bmm(scores, keys)
+            if read == 1:
+                torch.mm(inputs[checkpoint.d_model][:batch], checkpoint.model.lm_head.weight.T)
+
+    most = max(batch * read for batch, read, _ in passes)
+    inputs = {weight.shape[0]: torch.randn(most, weight.shape[0]) for weight in weights}
+    past_keys = torch.randn(rows * heads, length + steps, d_head)
+    queries = torch.randn(rows * heads, max(1, length - 1), d_head)
+    return products
+
+
+@torch.inference_mode()
+def main() -> None:
+    torch.set_num_threads(1)
+    checkpoint = llama(width=256, layers=6)
+    checkpoint.model.generation_config.eos_token_id = None
+    cases = {"steer.loop_8": (8, 16, 12), "steer.loop_64": (64, 16, 6), "steer.long_prompt": (4, 128, 32)}
+    print(HEAD)
+    found: dict[str, float] = {}
+    same = total = 0
+    for name, (count, length, steps) in cases.items():
+        prompts = ids(count, length)
+        found[name] = ratio(
+            f"{name} ({count} prompts of {length} tokens, {steps} written)",
+            lambda: loop(checkpoint, prompts, steps),
+            lambda: ours(checkpoint, prompts, steps),
+            rounds=5 if count < 64 else 3,
+        )
+        pairs = list(zip(loop(checkpoint, prompts, steps), ours(checkpoint, prompts, steps), strict=True))
+        same, total = same + sum(a == b for a, b in pairs), total + len(pairs)
+    count, length, steps = cases["steer.loop_8"]
+    found["steer.floor"] = ratio(
+        "steer.floor",
+        lambda: ours(checkpoint, ids(count, length), steps),
+        floor(checkpoint, count, length, steps),
+        rounds=5,
+    )
+    found["steer.tokens"] = same / total
+    print(f"| steer.tokens | {same / total:.3f} | | {same} of {total} rows |")
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
