@@ -1,4 +1,4 @@
-"""The ground of the toolkit: checkpoints, hook points, capture, generation.
+"""The ground of the toolkit: checkpoints, hook points, capture, generation, the store.
 
 The names below load what they need (torch, transformers, transformer-lens) when they are first used.
 """
@@ -17,8 +17,20 @@ if TYPE_CHECKING:
     from activations.hooks import HookFunction, hooked
     from activations.interventions import Gate, Intervention
     from activations.pair import Pair, check_pair, load_pair
+    from activations.store import (
+        Batch,
+        PairBatch,
+        Store,
+        StorePair,
+        StoreWriter,
+        capture_pair_to_store,
+        capture_to_store,
+        open_pair,
+        tokens_fingerprint,
+    )
 
 _HOMES = {
+    "Batch": "store",
     "Captured": "capture",
     "Checkpoint": "checkpoint",
     "Gate": "interventions",
@@ -27,19 +39,28 @@ _HOMES = {
     "HookPoint": "hookpoint",
     "Intervention": "interventions",
     "Pair": "pair",
+    "PairBatch": "store",
     "Positions": "capture",
     "SITES": "hookpoint",
     "Site": "hookpoint",
+    "Store": "store",
+    "StorePair": "store",
+    "StoreWriter": "store",
     "UserError": "errors",
     "capture": "capture",
+    "capture_pair_to_store": "store",
+    "capture_to_store": "store",
     "check_pair": "pair",
     "generate": "generation",
     "hooked": "hooks",
     "load_pair": "pair",
+    "open_pair": "store",
+    "tokens_fingerprint": "store",
 }
 
 __all__ = [
     "SITES",
+    "Batch",
     "Captured",
     "Checkpoint",
     "Gate",
@@ -48,14 +69,22 @@ __all__ = [
     "HookPoint",
     "Intervention",
     "Pair",
+    "PairBatch",
     "Positions",
     "Site",
+    "Store",
+    "StorePair",
+    "StoreWriter",
     "UserError",
     "capture",
+    "capture_pair_to_store",
+    "capture_to_store",
     "check_pair",
     "generate",
     "hooked",
     "load_pair",
+    "open_pair",
+    "tokens_fingerprint",
 ]
 
 
