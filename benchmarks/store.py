@@ -176,6 +176,7 @@ def disk_ratios(folder: Path) -> dict[str, float]:
 def overhead(folder: Path) -> float:
     """Capturing every position at 4 points of 8 layers into a store, over capturing them and no more."""
     checkpoint = model()
+    os.sync()
     draw = random.Random(0)
     prompts = {key: [draw.randrange(1, 1000) for _ in range(32)] for key in range(96)}
     ids = list(prompts.values())
