@@ -31,6 +31,6 @@ def test_peak_memory_while_loading(large: Path, dtype: torch.dtype, most: float)
     before = kernel_says("VmRSS")
     checkpoint = Checkpoint.load(large, dtype=dtype)
     assert checkpoint.dtype == dtype
-    # In the file's own dtype its mapped pages are the weights, and come when they are first looked at. Converted,
-    # the weights are half of the file, and the pages they are read from (which the kernel may take back) all of it.
+    # In the file's own dtype its mapped pages are the weights, and come when they are first looked at. When
+    # converted, the weights are half of the file, and the pages they were read from are all of it.
     assert (kernel_says("VmHWM") - before) / file.stat().st_size < most
