@@ -1,4 +1,4 @@
-"""The ground of the toolkit: checkpoints, hook points, capture, generation.
+"""The ground of the toolkit: checkpoints, hook points, capture, generation, the store.
 
 The names below load what they need (torch, transformers, transformer-lens) when they are first used.
 """
@@ -22,8 +22,20 @@ if TYPE_CHECKING:
     from activations.positions import Place, Positions
     from activations.recording import Record
     from activations.spans import TextSpan, TokenSpan
+    from activations.store import (
+        Batch,
+        PairBatch,
+        Store,
+        StorePair,
+        StoreWriter,
+        capture_pair_to_store,
+        capture_to_store,
+        open_pair,
+        tokens_fingerprint,
+    )
 
 _HOMES = {
+    "Batch": "store",
     "Captured": "captured",
     "Checkpoint": "checkpoint",
     "Gate": "interventions",
@@ -31,26 +43,35 @@ _HOMES = {
     "HookFunction": "hooks",
     "HookPoint": "hookpoint",
     "Intervention": "interventions",
-    "Pair": "pair",
     "Operator": "operators",
+    "Pair": "pair",
+    "PairBatch": "store",
     "Place": "positions",
     "Positions": "positions",
     "Record": "recording",
     "SITES": "hookpoint",
     "Site": "hookpoint",
+    "Store": "store",
+    "StorePair": "store",
+    "StoreWriter": "store",
     "TextSpan": "spans",
     "Threshold": "interventions",
     "TokenSpan": "spans",
     "UserError": "errors",
     "capture": "capture",
+    "capture_pair_to_store": "store",
+    "capture_to_store": "store",
     "check_pair": "pair",
     "generate": "generation",
     "hooked": "hooks",
     "load_pair": "pair",
+    "open_pair": "store",
+    "tokens_fingerprint": "store",
 }
 
 __all__ = [
     "SITES",
+    "Batch",
     "Captured",
     "Checkpoint",
     "Gate",
@@ -60,19 +81,27 @@ __all__ = [
     "Intervention",
     "Operator",
     "Pair",
+    "PairBatch",
     "Place",
     "Positions",
     "Record",
     "Site",
+    "Store",
+    "StorePair",
+    "StoreWriter",
     "TextSpan",
     "Threshold",
     "TokenSpan",
     "UserError",
     "capture",
+    "capture_pair_to_store",
+    "capture_to_store",
     "check_pair",
     "generate",
     "hooked",
     "load_pair",
+    "open_pair",
+    "tokens_fingerprint",
 ]
 
 

@@ -30,6 +30,22 @@ def load_pair(
     return check_pair(Checkpoint.load(base, **options), Checkpoint.load(tuned, **options))
 
 
+class Outline(NamedTuple):
+    """What of a checkpoint is compared with another's; kept, it holds no weights."""
+
+    name: str
+    n_layers: int
+    d_model: int
+    d_vocab: int
+    tokenizer: PreTrainedTokenizerBase
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> "Outline":
+        """The outline of a loaded checkpoint."""
+        sizes = (checkpoint.n_layers, checkpoint.d_model, checkpoint.d_vocab)
+        return cls(checkpoint.name, *sizes, checkpoint.tokenizer)
+
+
 def check_pair(base: Checkpoint, tuned: Checkpoint) -> Pair:
     """The two as a pair; UserError listing every difference of shape and tokenizer.
 
@@ -41,6 +57,12 @@ def check_pair(base: Checkpoint, tuned: Checkpoint) -> Pair:
             f"base {base.name} and tuned {tuned.name} are one model, with the adapter in it: give as base a "
             "copy made before the adapter was added, or the base's folder"
         )
+    check_outlines(Outline.of(base), Outline.of(tuned))
+    return Pair(base, tuned)
+
+
+def check_outlines(base: Outline, tuned: Outline) -> None:
+    """UserError listing every difference of shape and tokenizer, when they are not of one model."""
     sizes = {"layers": "n_layers", "width": "d_model", "vocabulary size": "d_vocab"}
     differences = [
         f"{words} ({getattr(base, field)} against {getattr(tuned, field)})"
@@ -55,7 +77,6 @@ def check_pair(base: Checkpoint, tuned: Checkpoint) -> Pair:
             f"base {base.name} and tuned {tuned.name} are not checkpoints of one model: "
             f"they differ in {'; '.join(differences)}"
         )
-    return Pair(base, tuned)
 
 
 def _tokenizer_difference(base: PreTrainedTokenizerBase, tuned: PreTrainedTokenizerBase) -> str | None:

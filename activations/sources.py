@@ -89,8 +89,14 @@ def local_folder(source: str | Path) -> Path | None:
 def _load_whole(source: str | Path, options: Options) -> PreTrainedModel:
     try:
         with quiet():
+            # With a device map each weight goes from the mapped file to its place; none is held twice.
             loaded: Any = AutoModelForCausalLM.from_pretrained(
-                source, use_safetensors=True, dtype=options.dtype, output_loading_info=True, **options.hub
+                source,
+                use_safetensors=True,
+                dtype=options.dtype,
+                device_map={"": options.device},
+                output_loading_info=True,
+                **options.hub,
             )
     except Exception as error:
         # transformers raises many types here (config, weights, network): all of them are about this source.
@@ -99,7 +105,8 @@ def _load_whole(source: str | Path, options: Options) -> PreTrainedModel:
                 f"{source} brings its own code, which runs only if trust_remote_code is on"
             ) from error
         raise UserError(f"cannot load a model from {source}: {one_line(error)}") from error
-    model, info = loaded
+    model: PreTrainedModel = loaded[0]
+    info = loaded[1]
     # transformers fills what a file lacks with random numbers and only warns.
     wrong = [
         f"{kind} {', '.join(sorted(map(str, keys))[:3])}{' ...' if len(keys) > 3 else ''} ({len(keys)})"
@@ -108,8 +115,7 @@ def _load_whole(source: str | Path, options: Options) -> PreTrainedModel:
     ]
     if wrong:
         raise UserError(f"the weights of {source} do not fit its config: {'; '.join(wrong)}")
-    moved: PreTrainedModel = model.to(options.device)
-    return moved
+    return model
 
 
 def _adapter_base(folder: Path) -> str | Path:

@@ -1,4 +1,4 @@
-"""What benchmarks share: a model, prompts, and a fair ratio. Not a benchmark itself (its name begins with _)."""
+"""What benchmarks share: a model, prompts, and a fair ratio."""
 
 import random
 import statistics

@@ -1,12 +1,13 @@
 """steer.*: a steered sweep as rows of one batch, beside a loop of Hugging Face's `generate` with a hook.
 
-A random Llama of width 256 with 6 layers, float32, one thread; peer and ours alternate in one process. 11 doses
-of one vector at 4 layers, added at the prompt's last token, greedy. Floor: the matrix products alone of the
-passes ours makes: linear layers, attention, logits of the last tokens.
+A random Llama of width 256 with 6 layers, float32, one thread; peer and ours alternate in one process.
+11 doses of one vector at 4 layers, added at the prompt's last token, greedy. Floor: the matrix products alone
+of the passes ours makes: linear layers, attention, logits of the last tokens.
 """
 
 import json
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from _common import HEAD, ids, llama, ratio
@@ -111,8 +112,8 @@ def main() -> None:
         prompts = ids(count, length)
         found[name] = ratio(
             f"{name} ({count} prompts of {length} tokens, {steps} written)",
-            lambda: loop(checkpoint, prompts, steps),
-            lambda: ours(checkpoint, prompts, steps),
+            partial(loop, checkpoint, prompts, steps),
+            partial(ours, checkpoint, prompts, steps),
             rounds=5 if count < 64 else 3,
         )
         pairs = list(zip(loop(checkpoint, prompts, steps), ours(checkpoint, prompts, steps), strict=True))

@@ -1,6 +1,7 @@
 """Activations on disk: a folder of safetensors shards and a manifest (the format: docs/store.md)."""
 
 from activations.store.capturing import capture_to_store, tokens_fingerprint
+from activations.store.capturing_pair import capture_pair_to_store
 from activations.store.pairing import PairBatch, StorePair, open_pair
 from activations.store.reader import Batch, Store
 from activations.store.writer import StoreWriter
@@ -11,6 +12,7 @@ __all__ = [
     "Store",
     "StorePair",
     "StoreWriter",
+    "capture_pair_to_store",
     "capture_to_store",
     "open_pair",
     "tokens_fingerprint",

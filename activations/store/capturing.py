@@ -1,7 +1,7 @@
 """Capturing straight into a store, and going on after whatever ended it."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -21,6 +21,7 @@ Chosen = Literal["last", "all"] | Mapping[Any, Sequence[int]]
 """Which tokens of each prompt: its last one, all, or for each key a list of indices into its tokens
 (negative ones count from the end)."""
 PROBLEM, POSITION, TOKENS = "problem", "position", "tokens"
+UNIT_BYTES = 128 * 2**20
 
 
 def tokens_fingerprint(ids: Sequence[int]) -> int:
@@ -43,7 +44,7 @@ def capture_to_store(
     shard_rows: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Store:
-    """Capture what the store in `folder` does not have yet, `unit` prompts at a time, and open it.
+    """Capture what the store in `folder` does not have yet, unit by unit of its prompts, and open it.
 
     Rows come in the order of `prompts`, with the columns `problem` (the key), `position` (from 0),
     `tokens` (the prompt's fingerprint) and those given. Killed and called again with the same
@@ -58,9 +59,10 @@ def capture_to_store(
         folder: where the store is, or is to be.
         columns: further columns, by name: the value of each key, such as its split.
         dtype: in which activations are stored.
-        unit: prompts that are captured, and stored, together.
+        unit: how many prompts are captured, and stored, together; fewer, where their rows are more than
+            128 MiB.
         batch_tokens: tokens in one forward pass, padding included.
-        shard_rows: rows to a shard; by default about 128 MiB of them.
+        shard_rows: rows to a shard; by default about 64 MiB of them.
         progress: called with the number of prompts stored or found stored, after each unit.
 
     Raises:
@@ -81,21 +83,18 @@ def capture_to_store(
         lacking += [("positions", key) for key in keys if key not in positions]
     if lacking:
         raise UserError(f"{lacking[0][0]}: nothing is given for {lacking[0][1]!r}")
+    width = one_width({point: checkpoint.width(point) for point in points})
     meta = {"checkpoint": checkpoint.fingerprint}
     with StoreWriter(
-        folder,
-        points,
-        checkpoint.width(points[0]),
-        dtype=dtype,
-        key=PROBLEM,
-        meta=meta,
-        shard_rows=shard_rows,
+        folder, points, width, dtype=dtype, key=PROBLEM, meta=meta, shard_rows=shard_rows
     ) as writer:
         _check_stored(Store.open(folder), encoded, positions, extra)
         # Units are cut from all the prompts, not from what is missing: a prompt's batch, and so the last
         # bits of its activations, are then the same after a kill as without one.
-        for start in range(0, len(keys), unit):
-            missing = [key for key in keys[start : start + unit] if key not in writer.done]
+        rows_of = [_count(positions, key, encoded[key]) for key in keys]
+        most = max(1, UNIT_BYTES // (len(points) * width * torch.float32.itemsize))
+        for part in _units(rows_of, unit, most):
+            missing = [key for key in keys[part] if key not in writer.done]
             if missing:
                 chosen = positions if isinstance(positions, str) else [positions[key] for key in missing]
                 captured = capture(
@@ -111,8 +110,35 @@ def capture_to_store(
                 }
                 writer.append(captured.activations, rows)
             if progress is not None:
-                progress(min(start + unit, len(keys)))
+                progress(part.stop)
     return Store.open(folder)
+
+
+def one_width(widths: Mapping[HookPoint, int]) -> int:
+    """The width that all these points share; UserError when they differ, since a store has one."""
+    if len(set(widths.values())) > 1:
+        found = ", ".join(f"{point} {width}" for point, width in widths.items())
+        raise UserError(f"a store holds points of one width, got {found}: give each width a store of its own")
+    return next(iter(widths.values()), 1)
+
+
+def _count(positions: Chosen, key: Any, ids: Sequence[int]) -> int:
+    """How many rows a prompt brings."""
+    if isinstance(positions, str):
+        return 1 if positions == "last" else len(ids)
+    return len(positions[key])
+
+
+def _units(rows_of: Sequence[int], unit: int, most: int) -> Iterator[slice]:
+    """All prompts in order, at most `unit` of them and `most` rows at a time (one prompt may have more)."""
+    start = rows = 0
+    for place, count in enumerate(rows_of):
+        if place > start and (place - start == unit or rows + count > most):
+            yield slice(start, place)
+            start, rows = place, 0
+        rows += count
+    if start < len(rows_of):
+        yield slice(start, len(rows_of))
 
 
 def _check_stored(

@@ -1,26 +1,29 @@
 """Writing files so that a kill, or a full disk, at any moment leaves the old state or the new one whole."""
 
 import fcntl
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from io import BufferedWriter
 from pathlib import Path
 from typing import NamedTuple
 
+import xxhash
+
 from activations.errors import UserError
 
 Piece = bytes | memoryview
 LOCK = "write.lock"
+PART = 1 << 20  # hashed and written at a time, in bytes: small enough for the cache
+EARLY = 4 << 20  # how many bytes are worth a sync while more is written
 
 
 class Written(NamedTuple):
-    """What a file holds: its length in bytes and the SHA-256 of them (hex)."""
+    """What a file holds: its length in bytes and their checksum (XXH3, 128 bits, hex)."""
 
     size: int
-    sha256: str
+    xxh128: str
 
 
 def replace_file(path: Path, pieces: Sequence[Piece]) -> Written:
@@ -30,22 +33,53 @@ def replace_file(path: Path, pieces: Sequence[Piece]) -> Written:
     OSError when the disk refuses; the temporary file is then gone and `path` is as it was.
     """
     partial = path.with_name(path.name + ".tmp")
-    # Hashing takes about as long as writing; both let go of the interpreter, so they run side by side.
-    with ThreadPoolExecutor(1) as pool:
-        hashed = pool.submit(_sha256, pieces)
-        try:
-            with partial.open("wb") as file:
-                for piece in pieces:
-                    file.write(piece)
-                file.flush()
-                size = file.tell()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+    try:
+        with partial.open("wb") as file:
+            written = _write_synced(file, pieces)
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
-    return Written(size, hashed.result())
+    return written
+
+
+def _write_synced(file: BufferedWriter, pieces: Sequence[Piece]) -> Written:
+    """Write all, and return when it is on the disk.
+
+    The system would begin to write a file out at the sync, and let the disk idle until then: a thread
+    syncs what there is while more is copied. Each part is hashed while it is in the processor's cache.
+    """
+    digest = xxhash.xxh3_128()
+    early: Future[None] | None = None
+    with ThreadPoolExecutor(1) as pool:
+        waiting = 0
+        for piece in pieces:
+            for start in range(0, len(piece), PART):
+                part = memoryview(piece)[start : start + PART]
+                digest.update(part)
+                file.write(part)
+                waiting += len(part)
+                if waiting >= EARLY and (early is None or early.done()):
+                    if early is not None:
+                        early.result()
+                    early, waiting = pool.submit(os.fsync, file.fileno()), 0
+    # The system tells of a failed write once, to the sync that meets it.
+    if early is not None:
+        early.result()
+    file.flush()
+    os.fsync(file.fileno())
+    return Written(file.tell(), digest.hexdigest())
+
+
+def checksum(path: Path) -> str:
+    """XXH3 (128 bits, hex) of a file's bytes."""
+    digest = xxhash.xxh3_128()
+    part = bytearray(PART)
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(part):
+            digest.update(memoryview(part)[:count])
+    return digest.hexdigest()
 
 
 def sync_folder(folder: Path) -> None:
@@ -85,10 +119,3 @@ def writing(folder: Path, what: str) -> Iterator[None]:
             f"store {folder}: cannot write {what}: {why}. What it held before is kept; "
             "open it again to go on with what is missing"
         ) from error
-
-
-def _sha256(pieces: Sequence[Piece]) -> str:
-    digest = hashlib.sha256()
-    for piece in pieces:
-        digest.update(piece)
-    return digest.hexdigest()

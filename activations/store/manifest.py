@@ -25,7 +25,7 @@ class ShardEntry(BaseModel):
     file: str = Field(pattern=r"^shard-\d{5,}\.safetensors$")
     rows: int = Field(gt=0)
     bytes: int = Field(gt=0)
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    xxh128: str = Field(pattern=r"^[0-9a-f]{32}$")
 
 
 class Manifest(BaseModel):

@@ -1,6 +1,5 @@
 """Reading a store: whole, in part, or in shuffled batches; only what is asked for leaves the disk."""
 
-import hashlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from torch import Tensor
 from activations.errors import UserError
 from activations.hookpoint import HookPoint
 from activations.store.columns import Column, Value, show
+from activations.store.disk import checksum
 from activations.store.manifest import Manifest, check_shards, read_manifest
 from activations.store.shards import Shards
 
@@ -153,8 +153,7 @@ class Store:
         check_shards(self.folder, self.manifest)
         wrong = []
         for shard in self.manifest.shards:
-            with (self.folder / shard.file).open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != shard.sha256:
-                    wrong.append(shard.file)
+            if checksum(self.folder / shard.file) != shard.xxh128:
+                wrong.append(shard.file)
         if wrong:
             raise UserError(f"store {self.folder} is damaged: the bytes of {', '.join(wrong)} have changed")

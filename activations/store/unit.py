@@ -11,7 +11,7 @@ from torch import Tensor
 from activations.errors import UserError
 from activations.store.columns import Column, Values, show
 from activations.store.manifest import Kind, Manifest
-from activations.store.memory import new_tensor
+from activations.store.memory import Room
 
 RESERVED = ("points", "layers")  # what `Store.select` calls its own
 
@@ -34,9 +34,9 @@ class Unit:
 
 
 def make_unit(
-    manifest: Manifest, kinds: Mapping[str, Kind], activations: Tensor, rows: Mapping[str, Values]
+    manifest: Manifest, kinds: Mapping[str, Kind], room: Room, activations: Tensor, rows: Mapping[str, Values]
 ) -> Unit:
-    """A copy of rows [point, n, d_model] and their columns, for a store whose columns are `kinds` so far.
+    """A copy, in `room`, of rows [point, n, d_model], with their columns; `kinds`: the store's so far.
 
     UserError when shapes or columns are others than the store's, or when a value is not finite in its dtype.
     """
@@ -53,7 +53,7 @@ def make_unit(
             f"got {list(activations.shape)} and {lengths or 'no columns'}"
         )
     # A copy even where nothing changes: the caller may write into its own tensor again.
-    kept = new_tensor(wanted, manifest.torch_dtype).copy_(activations.detach())
+    kept = room.take(wanted, manifest.torch_dtype).copy_(activations.detach())
     unit = Unit(kept, columns)
     if manifest.key not in columns or (n and kinds and unit.kinds != kinds):
         asked = ", ".join(f"{name} ({kind})" for name, kind in kinds.items()) or manifest.key

@@ -16,11 +16,12 @@ from activations.hookpoint import HookPoint
 from activations.store.columns import Value, Values, show
 from activations.store.disk import lock_folder, replace_file, writing
 from activations.store.manifest import DTYPES, ShardEntry, write_manifest
+from activations.store.memory import Room
 from activations.store.resuming import begin
 from activations.store.shard import shard_pieces
 from activations.store.unit import Unit, make_unit
 
-SHARD_BYTES = 128 * 2**20
+SHARD_BYTES = 64 * 2**20
 
 
 class StoreWriter:
@@ -38,7 +39,7 @@ class StoreWriter:
         dtype: float32, float16 or bfloat16; activations are converted to it.
         key: the column that `done` is about.
         meta: what is said of the whole store (JSON); it must be the same when going on.
-        shard_rows: rows to a shard; by default about 128 MiB of them.
+        shard_rows: rows to a shard; by default about 64 MiB of them.
         shard_seconds: how old rows may become that are not stored yet.
 
     Raises:
@@ -84,6 +85,7 @@ class StoreWriter:
         self._columns = dict(self._manifest.columns)
         self._waiting: list[Unit] = []
         self._waiting_rows = 0
+        self._rooms = [Room(SHARD_BYTES), Room(SHARD_BYTES)]  # of the rows that wait; of those being written
         self._flushed_at = time.monotonic()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._pending: Future[None] | None = None
@@ -100,7 +102,7 @@ class StoreWriter:
                 are not finite in the store's dtype, and when an earlier shard could not be written.
         """
         self._check_open()
-        unit = make_unit(self._manifest, self._columns, activations, rows)
+        unit = make_unit(self._manifest, self._columns, self._rooms[0], activations, rows)
         keys = unit.columns[self._manifest.key].distinct()
         twice = [key for key in keys if key in self.done]
         if twice:
@@ -151,6 +153,8 @@ class StoreWriter:
         self._flushed_at = time.monotonic()
         if self._waiting:
             units, self._waiting, self._waiting_rows = self._waiting, [], 0
+            self._rooms.reverse()
+            self._rooms[0].clear()
             self._pending = self._thread.submit(self._save, units)
 
     def _wait(self) -> None:
@@ -168,7 +172,7 @@ class StoreWriter:
         with writing(self._folder, name):
             written = replace_file(self._folder / name, shard_pieces(manifest.points, units))
             entry = ShardEntry(
-                file=name, rows=sum(map(len, units)), bytes=written.size, sha256=written.sha256
+                file=name, rows=sum(map(len, units)), bytes=written.size, xxh128=written.xxh128
             )
             listed = manifest.model_copy(
                 update={"columns": units[0].kinds, "shards": (*manifest.shards, entry)}

@@ -130,6 +130,27 @@ def test_a_disk_that_says_it_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyP
     check_full_disk(tmp_path / "store", lambda: monkeypatch.setattr(os, "fsync", fsync), monkeypatch.undo)
 
 
+def test_a_write_that_fails_behind_an_early_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The system tells of it once, to whoever syncs first: that must not be forgotten at the last sync."""
+    before = fill(tmp_path, 8)
+    real, calls = os.fsync, []
+
+    def fsync(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 1:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("activations.store.disk.EARLY", 100)
+        patched.setattr(os, "fsync", fsync)
+        with pytest.raises(UserError, match=r"cannot write shard-\d+.safetensors: Input/output error"):
+            fill(tmp_path, 20, shard_rows=100)
+    assert same(Store.open(tmp_path), before)
+    assert not list(tmp_path.glob("*.tmp"))
+    assert same(fill(tmp_path, 20), fill(tmp_path.with_name("whole"), 20))
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 1 MiB where we may mount one (root may); a plain folder where we may not."""

@@ -8,6 +8,7 @@ import pytest
 
 from activations import HookPoint
 from tests.activations.store.made_rows import fill
+from tests.toys import tiny_folder
 
 EXAMPLES = re.findall(r"```python\n(.*?)```", Path("docs/store.md").read_text(), re.DOTALL)
 
@@ -15,7 +16,9 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", Path("docs/store.md").read_text(),
 def test_the_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     store = fill(tmp_path / "STORE", 12)
     monkeypatch.chdir(tmp_path)
-    plain, ours = EXAMPLES
+    tiny_folder(tmp_path / "BASE")
+    tiny_folder(tmp_path / "TUNED", seed=1)
+    plain, ours, writing = EXAMPLES
     assert not re.search(r"^(from|import) (activations|undertext)", plain, re.MULTILINE)
     seen: dict[str, Any] = {}
     exec(plain, seen)
@@ -23,3 +26,5 @@ def test_the_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert seen["problems"] == store.rows["problem"].tolist()
     exec(ours, seen)
     assert seen["batch"].activations.shape[2] == store.d_model
+    exec(writing, seen)
+    assert len(seen["pair"]) == 2 < len(seen["store"])

@@ -1,14 +1,18 @@
 """Kill -9 while a store is written: it holds whole units, in order, and going on completes it."""
 
+import io
 import os
 import random
 import signal
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
-from activations.store import Store
-from tests.activations.store.made_rows import fill, forked, killed_after, same, stored, unit
+from activations.store import Store, StoreWriter
+from tests.activations.store.made_rows import POINTS, fill, forked, killed_after, same, stored, unit
 
 UNITS = 40
 
@@ -21,9 +25,8 @@ def whole_units(store: Store) -> int:
     return len(problems)
 
 
-@pytest.mark.parametrize("kills", [6, pytest.param(20, marks=pytest.mark.slow)])
-def test_killed_at_random_moments_and_resumed(tmp_path: Path, kills: int):
-    moments = random.Random(kills)
+def test_killed_at_random_moments_and_resumed(tmp_path: Path):
+    kills, moments = 20, random.Random(0)
     folder = tmp_path / "killed"
     fill(folder, 0)
     seen = []
@@ -42,8 +45,89 @@ def test_killed_at_random_moments_and_resumed(tmp_path: Path, kills: int):
     assert same(fill(folder, UNITS), fill(tmp_path / "whole", UNITS))
 
 
+def test_killed_inside_large_writes(tmp_path: Path):
+    """Every second kill waits until a half-written shard is seen, the others come at random."""
+    folder, kills, units, width = tmp_path / "killed", 10, 80, 4096
+    rows = torch.randn(1, 64, width, generator=torch.Generator().manual_seed(0))
+
+    def go(folder: Path) -> None:
+        with StoreWriter(folder, POINTS[:1], width, shard_rows=64) as writer:
+            for number in range(units):
+                if number not in writer.done:
+                    writer.append(rows + number, {"problem": [number] * 64})
+                    time.sleep(0.01)
+
+    def writing() -> bool:
+        return any(folder.glob("shard-*.tmp"))
+
+    moments = random.Random(kills)
+    held = 0
+    for kill in range(kills):
+        killed_after(moments.uniform(0, 0.06), lambda: go(folder), writing if kill % 2 else lambda: True)
+        if (folder / "manifest.json").exists():
+            store = Store.open(folder)
+            store.verify()
+            assert len(store) >= held
+            held = len(store)
+    go(folder)
+    go(tmp_path / "whole")
+    assert 0 < held < 64 * units
+    assert not writing()
+    assert same(Store.open(folder), Store.open(tmp_path / "whole"))
+
+
 CALLS = ("fsync", "replace")
 """Between two of these, nothing of what a writer does changes what a reader sees."""
+
+
+class HalfWritten(io.BufferedWriter):
+    """A file whose n-th write puts half of its bytes on the disk, and is the last thing its process does."""
+
+    left = 0
+
+    def write(self, data: Any) -> int:
+        HalfWritten.left -= 1
+        if HalfWritten.left < 0:
+            super().write(memoryview(data)[: len(data) // 2])
+            self.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().write(data)
+
+
+def killed_in_write(number: int, folder: Path, units: int) -> bool:
+    """Write a store in another process that is killed inside its n-th write; False when there is none."""
+
+    def work() -> None:
+        real: Any = Path.open
+        HalfWritten.left = number
+
+        def opened(path: Path, mode: str = "r", *rest: Any, **named: Any) -> Any:
+            if mode == "wb":
+                return HalfWritten(io.FileIO(path, "wb"))
+            return real(path, mode, *rest, **named)
+
+        setattr(Path, "open", opened)  # noqa: B010 - in a process that ends with it
+        fill(folder, units)
+
+    _, status = os.waitpid(forked(work), 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
+
+
+def test_killed_inside_every_write(tmp_path: Path):
+    whole = fill(tmp_path / "whole", 4)
+    number = 0
+    while killed_in_write(number, tmp_path / str(number), 4):
+        folder = tmp_path / str(number)
+        assert list(folder.glob("*.tmp")), "nothing was half written"
+        if (folder / "manifest.json").exists():
+            store = Store.open(folder)
+            store.verify()
+            whole_units(store)
+        assert same(fill(folder, 4), whole)
+        assert not list(folder.glob("*.tmp"))
+        number += 1
+    assert number > 2 * 2 + 3, "a shard has more pieces than that"
 
 
 def killed_at_call(number: int, before: bool, folder: Path, units: int) -> bool:
