@@ -1,4 +1,4 @@
-"""The ground of the toolkit: checkpoints, hook points, capture, generation.
+"""The ground of the toolkit: checkpoints, hook points, capture, generation, branch scoring.
 
 The names below load what they need (torch, transformers, transformer-lens) when they are first used.
 """
@@ -9,6 +9,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from activations.branch_text import branches_at
+    from activations.branch_tree import Branch
+    from activations.branches import BranchScores, score_branches
     from activations.capture import Captured, Positions, capture
     from activations.checkpoint import Checkpoint
     from activations.errors import UserError
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from activations.pair import Pair, check_pair, load_pair
 
 _HOMES = {
+    "Branch": "branch_tree",
+    "BranchScores": "branches",
     "Captured": "capture",
     "Checkpoint": "checkpoint",
     "Gate": "interventions",
@@ -31,15 +36,19 @@ _HOMES = {
     "SITES": "hookpoint",
     "Site": "hookpoint",
     "UserError": "errors",
+    "branches_at": "branch_text",
     "capture": "capture",
     "check_pair": "pair",
     "generate": "generation",
     "hooked": "hooks",
     "load_pair": "pair",
+    "score_branches": "branches",
 }
 
 __all__ = [
     "SITES",
+    "Branch",
+    "BranchScores",
     "Captured",
     "Checkpoint",
     "Gate",
@@ -51,11 +60,13 @@ __all__ = [
     "Positions",
     "Site",
     "UserError",
+    "branches_at",
     "capture",
     "check_pair",
     "generate",
     "hooked",
     "load_pair",
+    "score_branches",
 ]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
@@ -38,6 +39,30 @@ def hooked(checkpoint: Checkpoint, hooks: Mapping[HookPoint, HookFunction]) -> I
         for point, function in hooks.items():
             check_point(checkpoint, point)
             stack.callback(_attach(checkpoint.layout.places[point], point.site, function).remove)
+        yield
+
+
+@contextmanager
+def logits_only_at(
+    checkpoint: Checkpoint, rows: Int[Tensor, " n"], positions: Int[Tensor, " n"]
+) -> Iterator[None]:
+    """Make a forward pass in the body compute logits at the `n` chosen tokens alone: [1, n, d_vocab].
+
+    Only their final hidden states reach the output embedding. What an architecture does to its logits
+    afterwards (a soft cap, a scale) acts on one token at a time, and so is as it would be.
+
+    Raises:
+        UserError: when the model has no output embedding.
+    """
+    head = checkpoint.model.get_output_embeddings()
+    if head is None:
+        raise UserError(f"{checkpoint.name} has no output embedding: a causal language model was expected")
+
+    def choose(module: Any, args: Any) -> Any:
+        return (args[0][rows, positions][None], *args[1:])
+
+    with ExitStack() as stack:
+        stack.callback(head.register_forward_pre_hook(choose).remove)
         yield
 
 

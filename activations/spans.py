@@ -6,12 +6,11 @@ from activations.checkpoint import Checkpoint
 from activations.errors import UserError
 
 
-def tokens_before(checkpoint: Checkpoint, text: str, offsets: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Token ids of `text`, and for each character offset the index of the last token ended by then.
+def encode_with_spans(checkpoint: Checkpoint, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+    """Token ids of `text`, as in `Checkpoint.encode`, and the characters (start, end) of each.
 
-    Whitespace a token takes up does not count, and what the tokenizer puts after the text is no token
-    of it. Raises UserError when the tokenizer cannot say where its tokens are (only `tokenizers`-backed
-    ones can), or when no token ends that early.
+    A special token put before the text has the span (0, 0). Raises UserError when the tokenizer cannot say
+    where its tokens are (only `tokenizers`-backed ones can).
     """
     if not checkpoint.tokenizer.is_fast:
         kind = type(checkpoint.tokenizer).__name__
@@ -24,7 +23,16 @@ def tokens_before(checkpoint: Checkpoint, text: str, offsets: Sequence[int]) -> 
     own = [i for i, special in enumerate(encoded["special_tokens_mask"]) if not special]
     # An end token closes no prompt that is gone on from, so it is left out, as in `Checkpoint.encode`.
     last = own[-1] + 1 if own else 0
-    ids, spans = list(encoded["input_ids"][:last]), encoded["offset_mapping"][:last]
+    return list(encoded["input_ids"][:last]), list(encoded["offset_mapping"][:last])
+
+
+def tokens_before(checkpoint: Checkpoint, text: str, offsets: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Token ids of `text`, and for each character offset the index of the last token ended by then.
+
+    Whitespace a token takes up does not count, and what the tokenizer puts after the text is no token
+    of it. Raises UserError as `encode_with_spans` does, or when no token ends that early.
+    """
+    ids, spans = encode_with_spans(checkpoint, text)
     ends = [start + len(text[start:end].rstrip()) for start, end in spans]
     found = []
     for offset in offsets:
