@@ -109,9 +109,11 @@ SHARING = (
 """Families whose branches can share a trunk."""
 
 
-def load(family: str, *, attention: str | None = None, dtype: torch.dtype = torch.float32) -> Checkpoint:
-    """A checkpoint of a family, with random weights."""
-    model: Any = random_model(config(family))
+def load(
+    family: str | PreTrainedConfig, *, attention: str | None = None, dtype: torch.dtype = torch.float32
+) -> Checkpoint:
+    """A checkpoint of a family or a config, with random weights."""
+    model: Any = random_model(config(family) if isinstance(family, str) else family)
     model.to(dtype)
     model.config.architectures = [type(model).__name__]  # as a saved folder says
     if attention is not None:

@@ -7,11 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activations import Branch, BranchScores, Checkpoint, score_branches
+from activations import Branch, BranchScores, score_branches
 from activations.branch_methods import Method
 from activations.branch_tree import build_tree
-from tests.activations.branch_models import D_VOCAB, N_CTX, SHARING, TOKENIZER, load, score_each
-from tests.toys import random_model
+from tests.activations.branch_models import D_VOCAB, N_CTX, SHARING, config, load, score_each
 
 EXAMPLE = random.Random(0)
 TRUNKS = [[EXAMPLE.randrange(D_VOCAB) for _ in range(length)] for length in (23, 6, 14)]
@@ -57,6 +56,19 @@ def test_what_cannot_share_a_trunk_is_scored_all_the_same(family):
     scores = score_branches(checkpoint, TRUNKS, BRANCHES)
     torch.testing.assert_close(scores.tokens, score_each(checkpoint, TRUNKS, BRANCHES), rtol=0, atol=1e-4)
     assert "naive" in scores.methods
+
+
+def test_a_longer_text_is_tried_anew():
+    """Its local layers have a window that no config of attention layers names: short texts do not show it."""
+    local = config("gpt_neo")
+    local.window_size = 12
+    checkpoint = load(local)
+    short, long = [[1, 5]], [list(range(4, 30))]
+    branches = [[Branch(2, [7, 8])]], [[Branch(20, [7, 8, 9]), Branch(26, [7, 8, 9])]]
+    assert set(score_branches(checkpoint, short, branches[0]).methods) == {"packed"}
+    scores = score_branches(checkpoint, long, branches[1])
+    torch.testing.assert_close(scores.tokens, score_each(checkpoint, long, branches[1]), rtol=0, atol=1e-4)
+    assert set(scores.methods) == {"naive"}
 
 
 LLAMA, GEMMA = load("llama"), load("gemma2", attention="eager")
@@ -107,9 +119,9 @@ def test_any_trunks_in_any_batches(checkpoint, method, hung, max_tokens):
 
 def test_the_two_ways_are_told_apart_by_length():
     long, short = Branch(900, [5, 6]), Branch(20, [5, 6])
-    config = load("llama").model.config
-    config.max_position_embeddings = 1024
-    checkpoint = Checkpoint.load(random_model(config), tokenizer=TOKENIZER)
+    roomy = config("llama")
+    roomy.max_position_embeddings = 1024
+    checkpoint = load(roomy)
     trunk = [i % 30 for i in range(900)]
     scores = score_branches(checkpoint, [trunk, trunk], [[long], [short]])
     assert scores.methods == ("cached", "packed")
@@ -184,3 +196,21 @@ def test_a_way_that_turns_out_wrong_is_not_taken(monkeypatch):
     scores = score_branches(checkpoint, TRUNKS, BRANCHES)
     same(scores, score_each(checkpoint, TRUNKS, BRANCHES))
     assert set(scores.methods) == {"naive"}
+
+
+@pytest.mark.parametrize("method", ["packed", "cached"])
+def test_padding_reads_itself(method, monkeypatch):
+    """A token that reads nothing has no softmax: in half precision its NaN would reach the others."""
+    checkpoint = load("llama")
+    forward = checkpoint.model.model.forward
+    masks = []
+
+    def recording(*args, attention_mask=None, **kwargs):
+        masks.append(attention_mask)
+        return forward(*args, attention_mask=attention_mask, **kwargs)
+
+    monkeypatch.setattr(checkpoint.model.model, "forward", recording)
+    score_branches(checkpoint, TRUNKS, BRANCHES, method=method)
+    custom = [mask for mask in masks if mask is not None and mask.ndim == 4]
+    assert custom
+    assert all((mask == 0).any(dim=-1).all() for mask in custom)
