@@ -1,4 +1,4 @@
-"""The ground of the toolkit: checkpoints, hook points, capture, generation, the store.
+"""The ground of the toolkit: checkpoints, hook points, capture, generation, branch scoring, the store.
 
 The names below load what they need (torch, transformers, transformer-lens) when they are first used.
 """
@@ -9,6 +9,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from activations.branch_text import branches_at
+    from activations.branch_tree import Branch
+    from activations.branches import BranchScores, score_branches
     from activations.capture import capture
     from activations.captured import Captured
     from activations.checkpoint import Checkpoint
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Batch": "store",
+    "Branch": "branch_tree",
+    "BranchScores": "branches",
     "Captured": "captured",
     "Checkpoint": "checkpoint",
     "Gate": "interventions",
@@ -58,6 +63,7 @@ _HOMES = {
     "Threshold": "interventions",
     "TokenSpan": "spans",
     "UserError": "errors",
+    "branches_at": "branch_text",
     "capture": "capture",
     "capture_pair_to_store": "store",
     "capture_to_store": "store",
@@ -66,12 +72,15 @@ _HOMES = {
     "hooked": "hooks",
     "load_pair": "pair",
     "open_pair": "store",
+    "score_branches": "branches",
     "tokens_fingerprint": "store",
 }
 
 __all__ = [
     "SITES",
     "Batch",
+    "Branch",
+    "BranchScores",
     "Captured",
     "Checkpoint",
     "Gate",
@@ -93,6 +102,7 @@ __all__ = [
     "Threshold",
     "TokenSpan",
     "UserError",
+    "branches_at",
     "capture",
     "capture_pair_to_store",
     "capture_to_store",
@@ -101,6 +111,7 @@ __all__ = [
     "hooked",
     "load_pair",
     "open_pair",
+    "score_branches",
     "tokens_fingerprint",
 ]
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 import torch
 from torch import Tensor
 
-from activations.batching import BATCH_TOKENS, pad_right, run_batches
+from activations.batching import batch_tokens_on, pad_right, run_batches
 from activations.captured import Captured, check_finite, empty
 from activations.checkpoint import Checkpoint
 from activations.errors import UserError
@@ -23,7 +23,7 @@ def capture(
     *,
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
-    batch_tokens: int = BATCH_TOKENS,
+    batch_tokens: int | None = None,
 ) -> Captured:
     """Run `prompts` (texts, or token ids) and keep what passes at `points`, at the chosen positions only.
 
@@ -37,7 +37,7 @@ def capture(
         positions: which tokens of each prompt.
         dtype: of what is kept; the conversion is made where the model is.
         device: where it is kept.
-        batch_tokens: tokens in one forward pass, padding included.
+        batch_tokens: tokens in one forward pass, padding included; by default what suits the model's device.
 
     Raises:
         UserError: for a point the model does not have, a position a prompt does not have, a prompt
@@ -76,7 +76,8 @@ def capture(
             for point in points:
                 kept[point][target.to(kept[point].device)] = seen.pop(point).to(kept[point].device)
 
-    run_batches([len(encoded[index]) for index in wanted], batch_tokens, run)
+    tokens = batch_tokens_on(checkpoint.device) if batch_tokens is None else batch_tokens
+    run_batches([len(encoded[index]) for index in wanted], tokens, run)
     check_finite(checkpoint, kept)
     return kept
 

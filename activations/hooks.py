@@ -6,6 +6,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
@@ -35,10 +36,39 @@ def hooked(checkpoint: Checkpoint, hooks: Mapping[HookPoint, HookFunction]) -> I
     Raises:
         UserError: when the model has no such layer or site.
     """
+    # What is tried is tried before any hook is on: the caller's must see no pass that is not its own,
+    # also where one such block is inside another.
+    if hooks:
+        _valid_sites(checkpoint)
+    for point in hooks:
+        check_point(checkpoint, point)
     with ExitStack() as stack:
         for point, function in hooks.items():
-            check_point(checkpoint, point)
             stack.callback(_attach(checkpoint.layout.places[point], point.site, function).remove)
+        yield
+
+
+@contextmanager
+def logits_only_at(
+    checkpoint: Checkpoint, rows: Int[Tensor, " n"], positions: Int[Tensor, " n"]
+) -> Iterator[None]:
+    """Make a forward pass in the body compute logits at the `n` chosen tokens alone: [1, n, d_vocab].
+
+    Only their final hidden states reach the output embedding. What an architecture does to its logits
+    afterwards (a soft cap, a scale) acts on one token at a time, and so is as it would be.
+
+    Raises:
+        UserError: when the model has no output embedding.
+    """
+    head = checkpoint.model.get_output_embeddings()
+    if head is None:
+        raise UserError(f"{checkpoint.name} has no output embedding: a causal language model was expected")
+
+    def choose(module: Any, args: Any) -> Any:
+        return (args[0][rows, positions][None], *args[1:])
+
+    with ExitStack() as stack:
+        stack.callback(head.register_forward_pre_hook(choose).remove)
         yield
 
 
@@ -54,9 +84,7 @@ def check_point(checkpoint: Checkpoint, point: HookPoint) -> None:
         raise UserError(f"{checkpoint.name} has no {point}: its layers are 0 to {checkpoint.n_layers - 1}")
     if point.site in _ENDS:
         return
-    if checkpoint not in _sites:
-        _sites[checkpoint] = _try_sites(checkpoint)
-    valid = _sites[checkpoint][point.layer]
+    valid = _valid_sites(checkpoint)[point.layer]
     if point.site not in valid:
         parallel = "attn_out" in valid
         how = "run side by side" if parallel else "put out what does not add up to the residual stream"
@@ -96,6 +124,12 @@ def _attach(place: Place, site: Site, function: HookFunction) -> RemovableHandle
 
 
 _sites: "WeakKeyDictionary[Checkpoint, list[tuple[Site, ...]]]" = WeakKeyDictionary()
+
+
+def _valid_sites(checkpoint: Checkpoint) -> list[tuple[Site, ...]]:
+    if checkpoint not in _sites:
+        _sites[checkpoint] = _try_sites(checkpoint)
+    return _sites[checkpoint]
 
 
 def _try_sites(checkpoint: Checkpoint) -> list[tuple[Site, ...]]:

@@ -43,9 +43,11 @@ class Located(NamedTuple):
     ids: list[int]
     """As `Checkpoint.encode` gives them."""
     own: list[bool]
-    """Whether a token is of the text itself, and not put around it by the tokenizer."""
+    """Whether a token is of the text itself, and not put before it by the tokenizer."""
+    offsets: list[tuple[int, int]]
+    """From which character, up to which, as the tokenizer says; (0, 0) for what it put before the text."""
     spans: list[tuple[int, int]]
-    """From which character, up to which; without white space at the ends where there is anything else."""
+    """The same without white space at the ends, where there is anything else."""
 
 
 def locate(checkpoint: Checkpoint, text: str) -> Located:
@@ -64,8 +66,10 @@ def locate(checkpoint: Checkpoint, text: str) -> Located:
     own = [not special for special in encoded["special_tokens_mask"]]
     # An end token closes no prompt that is gone on from, so it is left out, as in `Checkpoint.encode`.
     last = max((i + 1 for i, mine in enumerate(own) if mine), default=0)
-    spans = [_trim(text, *span) for span in encoded["offset_mapping"][:last]]
-    return Located(list(encoded["input_ids"][:last]), own[:last], spans)
+    offsets = list(encoded["offset_mapping"][:last])
+    return Located(
+        list(encoded["input_ids"][:last]), own[:last], offsets, [_trim(text, *each) for each in offsets]
+    )
 
 
 def tokens_before(checkpoint: Checkpoint, text: str, offsets: Sequence[int]) -> tuple[list[int], list[int]]:
@@ -74,19 +78,21 @@ def tokens_before(checkpoint: Checkpoint, text: str, offsets: Sequence[int]) -> 
     White space at a token's end does not count, and what the tokenizer puts after the text is no token
     of it. Raises UserError as `locate` does, and when no token ends that early.
     """
-    ids, _, spans = locate(checkpoint, text)
+    located = locate(checkpoint, text)
     found = []
     for offset in offsets:
         # A token of nothing but white space ends, for one who reads on, where it starts.
         before = [
-            i for i, (start, end) in enumerate(spans) if (end if text[start:end].strip() else start) <= offset
+            i
+            for i, (start, end) in enumerate(located.spans)
+            if (end if text[start:end].strip() else start) <= offset
         ]
         if not before:
             raise UserError(
                 f"{checkpoint.name} has no token that ends by character {offset} of {text[:60]!r}"
             )
         found.append(before[-1])
-    return ids, found
+    return located.ids, found
 
 
 def tokens_holding(located: Located, span: TextSpan) -> list[int]:

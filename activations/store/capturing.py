@@ -8,7 +8,6 @@ from typing import Any, Literal, cast
 import numpy as np
 import torch
 
-from activations.batching import BATCH_TOKENS
 from activations.capture import capture
 from activations.checkpoint import Checkpoint
 from activations.errors import UserError
@@ -40,7 +39,7 @@ def capture_to_store(
     columns: Mapping[str, Mapping[Any, Value]] | None = None,
     dtype: torch.dtype = torch.float32,
     unit: int = 256,
-    batch_tokens: int = BATCH_TOKENS,
+    batch_tokens: int | None = None,
     shard_rows: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Store:

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activations import HookPoint, UserError, capture, generate
+from activations import Branch, HookPoint, UserError, capture, generate, score_branches
 from activations.batching import out_of_memory, run_batches
 from tests.activations.reference import PROMPTS
 
@@ -169,3 +169,25 @@ def test_a_machine_with_little_memory(tmp_path):
     assert resource.getrlimit(resource.RLIMIT_AS)[1] == resource.RLIM_INFINITY
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr[-2000:]
+
+
+@pytest.mark.parametrize("method", ["packed", "cached", "naive"])
+def test_scoring_branches_goes_on_in_smaller_batches(llama, method):
+    trunks = llama.encode(PROMPTS)
+    branches = [[Branch(at, [5, 6 + at]) for at in (1, len(ids))] for ids in trunks]
+    whole = score_branches(llama, trunks, branches, method=method)
+    counted: list[int] = []
+    scarce = Scarce(llama.model, 30)
+    try:
+        found = score_branches(llama, trunks, branches, method=method, progress=counted.append)
+    finally:
+        scarce.handle.remove()
+    assert scarce.failed
+    torch.testing.assert_close(found.tokens, whole.tokens, atol=1e-5, rtol=1e-5)
+    assert sum(counted) == 2 * len(PROMPTS)
+    scarce = Scarce(llama.model, 3)
+    try:
+        with pytest.raises(UserError, match=r"trunk \d alone, with its branches, does not fit in memory"):
+            score_branches(llama, trunks, branches, method=method)
+    finally:
+        scarce.handle.remove()

@@ -8,7 +8,7 @@ from transformers import GPTNeoXConfig
 from activations import SITES, Checkpoint, HookPoint, UserError, capture, hooked
 from activations.hooks import _attach
 from tests.activations.reference import PROMPTS, attach
-from tests.toys import random_model, word_tokenizer
+from tests.toys import random_model, tiny_model, word_tokenizer
 
 IDS = torch.tensor([[1, 4, 30, 23], [1, 9, 8, 7]])
 POINTS = [HookPoint(layer, site) for layer in range(3) for site in SITES]
@@ -134,3 +134,13 @@ def test_a_sequential_block_of_the_same_family_has_every_site():
     pre, mid, post, attn, mlp = captured.activations
     assert_close(pre + attn, mid)
     assert_close(mid + mlp, post)
+
+
+def test_hooks_of_a_block_around_another_see_only_passes_of_its_own(shape):
+    words = word_tokenizer()
+    checkpoint = Checkpoint.load(tiny_model(shape, len(words)), tokenizer=words)  # not tried yet
+    seen: list[int] = []
+    outer = {HookPoint(0, "resid_post"): lambda activation: seen.append(activation.shape[1])}
+    with hooked(checkpoint, outer), hooked(checkpoint, {HookPoint(1, "mlp_out"): lambda activation: None}):
+        checkpoint.model(input_ids=torch.tensor([[1, 5, 6, 7, 8, 9]]))
+    assert seen == [6]

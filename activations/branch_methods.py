@@ -1,0 +1,108 @@
+"""Which way of scoring branches is right for a model, and which is fastest."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Literal
+from weakref import WeakKeyDictionary
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers.cache_utils import get_layer_types_and_kwargs
+
+from activations.batching import out_of_memory
+from activations.branch_passes import Windows, cached, naive, packed
+from activations.branch_tree import Branch, BranchTree, build_tree
+from activations.checkpoint import Checkpoint
+from activations.quiet import quiet
+
+Method = Literal["packed", "cached", "naive"]
+"""`packed`: one pass over trunk and branches, told apart by a mask. `cached`: the trunk, then all branches
+over its keys and values. `naive`: a row for each branch."""
+
+SHARED: dict[str, Callable[[Checkpoint, Sequence[BranchTree], Windows], list[Float[Tensor, " n"]]]] = {
+    "packed": packed,
+    "cached": cached,
+}
+
+_CACHED_PAYS = 800
+"""From how many trunk tokens on a second pass over the weights costs less than a mask over everything.
+Measured on a CPU (width 512, 8 layers): packed over cached is 0.9 at 400, 1 at 800, 1.25 at 2,000."""
+
+
+def windows_of(checkpoint: Checkpoint) -> Windows | None:
+    """The kinds of attention layer with their windows; None when the model cannot be given positions and a
+    mask of one's own.
+
+    Told by its config: linear attention, state spaces and attention in chunks are more than a mask.
+    """
+    config = checkpoint.model.config.get_text_config(decoder=True)
+    kinds, details = get_layer_types_and_kwargs(config)
+    if not set(kinds) <= {"full_attention", "sliding_attention"}:
+        return None
+    if config._attn_implementation not in ("sdpa", "eager"):  # the others make masks of their own kind
+        return None
+    if (
+        not {"position_ids", "attention_mask"}
+        <= inspect.signature(checkpoint.model.forward).parameters.keys()
+    ):
+        return None
+    windows: Windows = {}
+    for kind, detail in zip(kinds, details, strict=True):
+        window = detail.get("sliding_window")
+        if windows.setdefault(kind, window) != window:
+            return None
+    return windows
+
+
+def long_rope_from(checkpoint: Checkpoint) -> int | None:
+    """The text length past which all rotary frequencies are others ("longrope"); None where there is none.
+
+    A short text and a long one then have no keys in common, and cannot share a batch either.
+    """
+    config = checkpoint.model.config.get_text_config(decoder=True)
+    given = getattr(config, "rope_parameters", None) or {}
+    ropes = [given, *(rope for rope in given.values() if isinstance(rope, dict))]
+    lengths = [r["original_max_position_embeddings"] for r in ropes if r.get("rope_type") == "longrope"]
+    return min(lengths, default=None)
+
+
+def choose(tree: BranchTree) -> Method:
+    """The faster of the two shared ways for one tree, by a rule that was measured (benchmarks/branch.py)."""
+    return "cached" if tree.n_hung and tree.n_trunk >= _CACHED_PAYS else "packed"
+
+
+_equal_up_to: "WeakKeyDictionary[Checkpoint, dict[Method, int]]" = WeakKeyDictionary()
+"""The longest text for which a way was seen to be right; 0 once it was seen not to be."""
+
+
+def holds(checkpoint: Checkpoint, method: Method, trunk: Sequence[int], windows: Windows) -> bool:
+    """Whether `method` gives what the naive way gives, for texts as long as `trunk`.
+
+    Tried once for a checkpoint, and again when a longer text comes: what its config does not tell, such as
+    a window of some kind of its own, shows only past a certain length. Equal means within 1e-4, or in half
+    precision within 32 times its rounding of 1 (0.25 in bfloat16).
+    """
+    known = _equal_up_to.setdefault(checkpoint, {})
+    if known.get(method) != 0 and len(trunk) > known.get(method, 0):
+        known[method] = len(trunk) if _try(checkpoint, method, trunk, windows) else 0
+    return known[method] != 0
+
+
+def _try(checkpoint: Checkpoint, method: Method, trunk: Sequence[int], windows: Windows) -> bool:
+    trunk = trunk[: max(1, checkpoint.n_ctx - 3)]
+    # Other tokens than the trunk's own next ones, or there would be nothing to tell apart.
+    branches = [
+        Branch(at, [(trunk[(at + i) % len(trunk)] + 1) % checkpoint.d_vocab for i in range(3)])
+        for at in (1, len(trunk))
+    ]
+    expected = naive(checkpoint, [[*trunk[: b.at], *b.tokens] for b in branches], [3, 3])
+    try:
+        with quiet():
+            (found,) = SHARED[method](checkpoint, [build_tree(trunk, branches)], windows)
+    except Exception as error:  # whatever a model makes of a mask that it was not written for
+        if out_of_memory(error):
+            raise
+        return False
+    tolerance = max(1e-4, 32 * torch.finfo(checkpoint.dtype).eps)
+    return torch.allclose(found, torch.cat(expected), rtol=0, atol=tolerance, equal_nan=True)
