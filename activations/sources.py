@@ -6,15 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from activations.errors import UserError
 from activations.files import check_safetensors, check_weights, one_line, read_json
 from activations.quiet import quiet
 from activations.vocabulary import has_tokenizer, load_tokenizer
-
-Source = str | Path | PreTrainedModel | TransformerBridge
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,13 +12,13 @@ from activations.capture import capture
 from activations.checkpoint import Checkpoint
 from activations.errors import UserError
 from activations.hookpoint import HookPoint
+from activations.positions import Place, resolve
 from activations.store.columns import Value, Values, show
 from activations.store.reader import Store
 from activations.store.writer import StoreWriter
 
-Chosen = Literal["last", "all"] | Mapping[Any, Sequence[int]]
-"""Which tokens of each prompt: its last one, all, or for each key a list of indices into its tokens
-(negative ones count from the end)."""
+Chosen = Literal["last", "all"] | Mapping[Any, Place | Sequence[Place]]
+"""Which tokens of each prompt: its last one, all, or for each key a span or a list of places in it."""
 PROBLEM, POSITION, TOKENS = "problem", "position", "tokens"
 UNIT_BYTES = 128 * 2**20
 
@@ -60,7 +60,7 @@ def capture_to_store(
         dtype: in which activations are stored.
         unit: how many prompts are captured, and stored, together; fewer, where their rows are more than
             128 MiB.
-        batch_tokens: tokens in one forward pass, padding included.
+        batch_tokens: as for `capture`.
         shard_rows: rows to a shard; by default about 64 MiB of them.
         progress: called with the number of prompts stored or found stored, after each unit.
 
@@ -71,7 +71,7 @@ def capture_to_store(
     if unit < 1:
         raise UserError(f"a unit has at least 1 prompt, got {unit}")
     keys = list(prompts)
-    texts = cast(Any, [prompts[key] for key in keys])
+    texts: Any = [prompts[key] for key in keys]
     encoded = dict(zip(keys, checkpoint.encode(texts), strict=True))
     extra = dict(columns or {})
     taken = {PROBLEM, POSITION, TOKENS} & set(extra)
@@ -82,22 +82,28 @@ def capture_to_store(
         lacking += [("positions", key) for key in keys if key not in positions]
     if lacking:
         raise UserError(f"{lacking[0][0]}: nothing is given for {lacking[0][1]!r}")
+    places: Any = positions if isinstance(positions, str) else [positions[key] for key in keys]
+    chosen = dict(zip(keys, resolve(checkpoint, texts, list(encoded.values()), places), strict=True))
     width = one_width({point: checkpoint.width(point) for point in points})
     meta = {"checkpoint": checkpoint.fingerprint}
     with StoreWriter(
         folder, points, width, dtype=dtype, key=PROBLEM, meta=meta, shard_rows=shard_rows
     ) as writer:
-        _check_stored(Store.open(folder), encoded, positions, extra)
+        _check_stored(Store.open(folder), encoded, chosen, extra)
         # Units are cut from all the prompts, not from what is missing: a prompt's batch, and so the last
         # bits of its activations, are then the same after a kill as without one.
-        rows_of = [_count(positions, key, encoded[key]) for key in keys]
-        most = max(1, UNIT_BYTES // (len(points) * width * torch.float32.itemsize))
+        rows_of = [len(chosen[key]) for key in keys]
+        most = max(1, UNIT_BYTES // (len(points) * width * dtype.itemsize))
         for part in _units(rows_of, unit, most):
             missing = [key for key in keys[part] if key not in writer.done]
             if missing:
-                chosen = positions if isinstance(positions, str) else [positions[key] for key in missing]
                 captured = capture(
-                    checkpoint, [encoded[key] for key in missing], points, chosen, batch_tokens=batch_tokens
+                    checkpoint,
+                    [encoded[key] for key in missing],
+                    points,
+                    [chosen[key] for key in missing],
+                    dtype=dtype,
+                    batch_tokens=batch_tokens,
                 )
                 owners = [missing[row] for row in captured.rows.tolist()]
                 fingerprints = {key: tokens_fingerprint(encoded[key]) for key in missing}
@@ -121,13 +127,6 @@ def one_width(widths: Mapping[HookPoint, int]) -> int:
     return next(iter(widths.values()), 1)
 
 
-def _count(positions: Chosen, key: Any, ids: Sequence[int]) -> int:
-    """How many rows a prompt brings."""
-    if isinstance(positions, str):
-        return 1 if positions == "last" else len(ids)
-    return len(positions[key])
-
-
 def _units(rows_of: Sequence[int], unit: int, most: int) -> Iterator[slice]:
     """All prompts in order, at most `unit` of them and `most` rows at a time (one prompt may have more)."""
     start = rows = 0
@@ -143,7 +142,7 @@ def _units(rows_of: Sequence[int], unit: int, most: int) -> Iterator[slice]:
 def _check_stored(
     store: Store,
     encoded: Mapping[Any, Sequence[int]],
-    positions: Chosen,
+    chosen: Mapping[Any, Sequence[int]],
     extra: Mapping[str, Mapping[Any, Value]],
 ) -> None:
     """UserError when a key asked for is stored already, but not as it is asked for."""
@@ -162,16 +161,9 @@ def _check_stored(
         if key not in said:
             said[key] = [store.rows[name][row] for name in names]
     for key in there.keys() & encoded.keys():
-        length = len(encoded[key])
-        if positions == "last":
-            asked = [length - 1]
-        elif positions == "all":
-            asked = list(range(length))
-        else:
-            asked = [index % length for index in cast(Any, positions)[key]]
-        if asked != there[key]:
+        if chosen[key] != there[key]:
             raise UserError(
-                f"store {store.folder} has {key!r} at positions {there[key]}, asked for are {asked}"
+                f"store {store.folder} has {key!r} at positions {there[key]}, asked for are {chosen[key]}"
             )
         values = [tokens_fingerprint(encoded[key]), *(extra[name][key] for name in extra)]
         for name, value, had in zip(names, values, said[key], strict=True):

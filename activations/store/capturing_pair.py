@@ -7,11 +7,10 @@ from typing import Any
 
 import torch
 
-from activations.checkpoint import Checkpoint
+from activations.checkpoint import Checkpoint, CheckpointSource
 from activations.hookpoint import HookPoint
 from activations.hooks import check_point
 from activations.pair import Outline, check_outlines
-from activations.sources import Source
 from activations.store.capturing import Chosen, capture_to_store
 from activations.store.pairing import StorePair, open_pair
 
@@ -19,8 +18,8 @@ BASE, TUNED = "base", "tuned"
 
 
 def capture_pair_to_store(
-    base: Source,
-    tuned: Source,
+    base: CheckpointSource,
+    tuned: CheckpointSource,
     prompts: Mapping[Any, str | Sequence[int]],
     points: Sequence[HookPoint],
     positions: Chosen,
@@ -67,7 +66,7 @@ def free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def _outline(source: Source, points: Sequence[HookPoint], loading: Mapping[str, Any]) -> Outline:
+def _outline(source: CheckpointSource, points: Sequence[HookPoint], loading: Mapping[str, Any]) -> Outline:
     """What a checkpoint is like; UserError when it lacks one of the points."""
     checkpoint = Checkpoint.load(source, **loading)
     for point in points:

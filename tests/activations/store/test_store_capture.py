@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from activations import Checkpoint, HookPoint, UserError, capture
+from activations import Checkpoint, HookPoint, TextSpan, TokenSpan, UserError, capture
 from activations.store import Store, capture_to_store, open_pair, tokens_fingerprint
 from tests.activations.store.made_rows import killed_after, same, stored
-from tests.toys import tiny_model, word_tokenizer
+from tests.toys import tiny_folder, tiny_model, word_tokenizer
 
 POINTS = [HookPoint(0, "mlp_out"), HookPoint(2, "resid_post")]
 WORDS = ["a", "b", "c", "=", "+", "1", "2", ";", "so"]
@@ -106,3 +106,18 @@ def test_other_text_under_a_stored_key(llama: Checkpoint, tmp_path: Path):
     capture_to_store(llama, {"x": "a b"}, POINTS, "last", tmp_path)
     with pytest.raises(UserError, match="has 'x' with tokens"):
         capture_to_store(llama, {"x": "a c"}, POINTS, "last", tmp_path)
+
+
+def test_spans_of_text_are_stored_as_the_tokens_they_are(tmp_path):
+    checkpoint = Checkpoint.load(tiny_folder(tmp_path / "model"))
+    prompts = {"p": "a = 3 ; b = a + 2", "q": "so find a :"}
+    spans = {"p": [TextSpan.find(prompts["p"], "a + 2"), 0], "q": TokenSpan(1, 3)}
+    point = HookPoint(1, "resid_post")
+    for _ in range(2):  # the second time finds all of it there
+        store = capture_to_store(checkpoint, prompts, [point], spans, tmp_path / "store")
+    assert store.rows["position"].tolist() == [7, 8, 9, 0, 1, 2]
+    whole = capture(checkpoint, list(prompts.values()), [point], "all")
+    wanted = [7, 8, 9, 0, 11, 12]
+    torch.testing.assert_close(store[point], whole[point][wanted], atol=1e-5, rtol=1e-5)
+    with pytest.raises(UserError, match="has 'q' at positions"):
+        capture_to_store(checkpoint, prompts, [point], {**spans, "q": [1]}, tmp_path / "store")

@@ -1,0 +1,42 @@
+"""The examples in docs/ground.md run as they stand, one after the other, and give what their comments say."""
+
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from activations import SITES, Gate
+from activations.operators import OPERATORS
+from tests.toys import FAMILIES, tiny_folder
+
+PAGE = Path("docs/ground.md").read_text()
+EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_the_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    tiny_folder(tmp_path / "CHECKPOINT")
+    monkeypatch.chdir(tmp_path)
+    seen: dict[str, Any] = {}
+    for example in EXAMPLES:
+        exec(example, seen)
+    tokens = sum(map(len, seen["checkpoint"].encode(seen["prompts"])))
+    assert seen["captured"][seen["stream"]].shape == (tokens, 32)
+    assert seen["captured"].heads(seen["heads"]).shape == (tokens, 4, 8)
+    assert len(seen["first"].rows) == 5
+    assert len(seen["names"].rows) == 2
+    assert len(seen["drawn"].texts) == 8
+    assert seen["steered"].touched == [1] * 5
+    assert seen["steered"].texts[2] == seen["plain"].texts[0]
+    assert len(set(seen["steered"].texts)) > 1
+    assert len(seen["scores"].of(0)) == 3
+
+
+def test_the_page_names_all_there_is():
+    for name in (*OPERATORS, *get_args(Gate), *SITES):
+        assert f"`{name}`" in PAGE or f'`"{name}"`' in PAGE, name
+    families = (
+        PAGE.split("are tested against")[0].rsplit("\n\n", 1)[1].lower().replace(" ", "").replace("-", "")
+    )
+    missing = [family for family in FAMILIES if family not in families]
+    assert not missing
