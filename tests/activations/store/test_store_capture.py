@@ -111,7 +111,7 @@ def test_other_text_under_a_stored_key(llama: Checkpoint, tmp_path: Path):
 def test_spans_of_text_are_stored_as_the_tokens_they_are(tmp_path):
     checkpoint = Checkpoint.load(tiny_folder(tmp_path / "model"))
     prompts = {"p": "a = 3 ; b = a + 2", "q": "so find a :"}
-    spans = {"p": [TextSpan.find(prompts["p"], "a + 2"), 0], "q": TokenSpan(1, 3)}
+    spans: dict[str, Any] = {"p": [TextSpan.find(prompts["p"], "a + 2"), 0], "q": TokenSpan(1, 3)}
     point = HookPoint(1, "resid_post")
     for _ in range(2):  # the second time finds all of it there
         store = capture_to_store(checkpoint, prompts, [point], spans, tmp_path / "store")
