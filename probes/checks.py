@@ -14,7 +14,7 @@ ClassWeight = Mapping[int, float] | Literal["balanced"] | None
 """A factor for each class (1 for those not named), or `balanced`: each class weighs the same in total."""
 
 SLICE_BYTES = 2**30
-"""Slices are fitted together on an accelerator up to this size. On a CPU they go one by one, which is faster."""
+"""Slices are fitted together on an accelerator up to this size. On a CPU they go singly, which is faster."""
 
 
 def check_lengths(X: Tensor | Stream, y: Tensor, weight: Tensor | None) -> None:
@@ -33,7 +33,8 @@ def check_lengths(X: Tensor | Stream, y: Tensor, weight: Tensor | None) -> None:
 
 
 def weights_of(weight: Tensor | None, X: Tensor | Stream, n: int) -> Float[Tensor, " n"]:
-    """Rows' weights, all 1 by default, where and as X is; UserError unless finite, none negative, some positive."""
+    """Rows' weights, all 1 by default, where and as X is; UserError unless finite, none negative, some
+    positive."""
     like = in_working_dtype(first_of(X))
     if weight is None:
         return torch.ones(n, dtype=like.dtype, device=like.device)
@@ -73,7 +74,7 @@ def codes_of(
     """
     if y.is_floating_point() or y.is_complex():
         raise UserError(f"labels are whole numbers, got {y.dtype}")
-    y = y.long().to(weight.device)
+    y = y.long().to(weight.device).contiguous()
     seen = y[weight > 0]
     classes = torch.unique(seen)
     for target, column in enumerate(seen.reshape(len(seen), -1).T):
@@ -114,7 +115,7 @@ def class_factors(
     return out
 
 
-def positive(**values: float) -> None:
+def positive(**values: float | int) -> None:
     """UserError for a hyperparameter that is not a positive finite number."""
     for name, value in values.items():
         if not 0 < value < float("inf"):

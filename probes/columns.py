@@ -8,7 +8,7 @@ from torch import Tensor
 
 from probes.checks import ClassWeight, class_factors
 from probes.lbfgs import Fit
-from probes.losses import ManyClasses, TwoClasses
+from probes.losses import Loss, ManyClasses, TwoClasses
 from probes.rows import Rows
 
 
@@ -55,7 +55,7 @@ class Columns:
     def __len__(self) -> int:
         return len(self.onehot)
 
-    def loss(self) -> TwoClasses | ManyClasses:
+    def loss(self) -> Loss:
         """The mean cross-entropy of each column."""
         if self.binary:
             return TwoClasses(self.onehot[:, 1:], self.share)
@@ -63,12 +63,13 @@ class Columns:
         offset = torch.where(self.present | empty, 0.0, -torch.inf).to(self.share)[..., None]
         return ManyClasses(self.onehot, self.share, offset)
 
-    def start(self, slices: int, d: int) -> Float[Tensor, "slice column k d+1"]:
+    def start(self, slices: int, d: int) -> Float[Tensor, "slice column k parameter"]:
         """No weights, and intercepts that give each class its share."""
         prior = (self.onehot @ self.share.mT)[..., 0]
         prior = torch.where(prior > 0, prior, 1.0 if not self.binary else 0.5)
         b = prior.log()
-        b = b[:, 1:] - b[:, :1] if self.binary else b
+        # Intercepts of many classes sum to zero and steps leave it so, as in scikit-learn.
+        b = b[:, 1:] - b[:, :1] if self.binary else b - b.mean(-1, keepdim=True)
         return torch.cat([b.new_zeros(*b.shape, d), b[..., None]], -1).repeat(slices, 1, 1, 1)
 
     def penalty(self, rows: Rows, C: float, standardize: bool) -> Float[Tensor, "slice column 1 d"]:
@@ -89,7 +90,8 @@ class Columns:
         return bool((self.spread == self.spread[:1]).all())
 
     def _relative(self, rows: Rows) -> Float[Tensor, "slice column d"]:
-        """Variance of each feature under each column's weights over that under all rows'; 1 where it is constant."""
+        """Variance of each feature under each column's weights over that under all rows'; 1 where it is
+        constant."""
         spread = self.spread.expand(len(rows.mean), -1, -1)
         mean = rows.transposed(spread)
         square = torch.zeros_like(mean)

@@ -112,5 +112,5 @@ class Classifier(Linear):
 
     @property
     def direction_(self) -> Float[Tensor, "*slice_target class d"]:
-        """Each class's unit direction in activation space, for steering: its row of `coef_` less their mean."""
+        """Each class's unit direction in activation space, for steering: its `coef_` less their mean."""
         return torch.nn.functional.normalize(self.coef_ - self.coef_.mean(-2, keepdim=True), dim=-1)

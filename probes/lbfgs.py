@@ -20,7 +20,7 @@ TRIALS = 16
 class Fit:
     """Where the minimisation of each column ended."""
 
-    theta: Float[Tensor, "slice column k d+1"]
+    theta: Float[Tensor, "slice column k parameter"]
     """Weights on the standardised features; the last are the intercepts."""
     margins: Float[Tensor, "slice column k n"]
     """Of every row, those of weight zero too."""
@@ -49,7 +49,7 @@ def minimise(
     rows: Rows,
     loss: Loss,
     penalty: Float[Tensor, "#slice column 1 d"],
-    theta: Float[Tensor, "slice column k d+1"],
+    theta: Float[Tensor, "slice column k parameter"],
     precondition: Float[Tensor, "slice d d"],
     *,
     tol: float,
@@ -124,7 +124,7 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _direction(gradient: Tensor, solved: Tensor, past: list[tuple[Tensor, Tensor, Tensor, Tensor]]) -> Tensor:
-    """Two loops over past steps. `solved` and the third of each follow along, so that nothing is solved here."""
+    """Two loops over past steps. `solved` and the third of each follow along: nothing is solved here."""
     q, r, shares = gradient, solved, []
     for step, change, solved_change, inverse in reversed(past):
         share = (inverse * _dot(step, q))[..., None, None]

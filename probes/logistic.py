@@ -1,10 +1,13 @@
 """Logistic probes: binary and multinomial, many slices and many targets at once."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from probes.checks import ClassWeight, check_lengths, codes_of, positive, first_of, rows_of, weights_of
+from activations.errors import UserError
+from probes.checks import ClassWeight, check_lengths, codes_of, first_of, positive, rows_of, weights_of
 from probes.columns import Columns
 from probes.estimator import Classifier
 from probes.path import path
@@ -62,20 +65,60 @@ class LogisticProbe(Classifier):
             UserError: for shapes that do not fit, activations that are not finite, a target with a single
                 class, weights that are negative or all zero, a class weight for a class that is not there.
         """
-        positive(C=self.C, max_iter=self.max_iter)
+        return self._fit_path(X, y, sample_weight, [self])
+
+    def _fit_path(
+        self, X: Tensor | Stream, y: Tensor, sample_weight: Tensor | None, probes: "Sequence[LogisticProbe]"
+    ) -> "LogisticProbe":
+        """Fit probes that differ in C alone, in their order; self is one of them."""
+        for probe in probes:
+            positive(C=probe.C, max_iter=probe.max_iter)
         check_lengths(X, y, sample_weight)
         weight = weights_of(sample_weight, X, len(y))
         classes, codes = codes_of(y, weight)
         columns = Columns.make(codes, classes, weight[None], self.class_weight)
-        steps = [
-            next(path(rows, columns, [self.C], standardize=self.standardize, tol=self.tol, max_iter=self.max_iter))
+        Cs = [probe.C for probe in probes]
+        pieces = [
+            [
+                (step.coef, step.intercept, step.n_iter)
+                for step in path(
+                    rows,
+                    columns,
+                    Cs,
+                    standardize=self.standardize,
+                    tol=self.tol,
+                    max_iter=self.max_iter,
+                )
+            ]
             for rows in rows_of(X, weight)
         ]
-        self.classes_, self.n_iter_ = classes, max(step.n_iter for step in steps)
-        self._keep(
-            torch.cat([step.coef for step in steps]),
-            torch.cat([step.intercept for step in steps]),
-            first_of(X).shape[:-2],
-            [*y.shape[1:], len(classes)],
-        )
+        slices = first_of(X).shape[:-2]
+        for probe, steps in zip(probes, zip(*pieces, strict=True), strict=True):
+            coef, intercept = (torch.cat([step[i] for step in steps]) for i in range(2))
+            probe.classes_, probe.n_iter_ = classes, max(step[2] for step in steps)
+            probe._keep(coef, intercept, slices, [*y.shape[1:], len(classes)])
         return self
+
+
+def logistic_path(
+    X: Float[Tensor, "*slice n d"] | Stream,
+    y: Int[Tensor, "n *target"],
+    Cs: Sequence[float],
+    sample_weight: Float[Tensor, " n"] | None = None,
+    *,
+    class_weight: ClassWeight = None,
+    standardize: bool = True,
+    tol: float = 1e-9,
+    max_iter: int = 1000,
+) -> list[LogisticProbe]:
+    """A `LogisticProbe` for each of `Cs`, ascending: the same as fitting them apart, from one Gram matrix and
+    each started where the one before ended. Raises UserError as `LogisticProbe.fit` does.
+    """
+    if not Cs:
+        raise UserError("expected inverse penalties to fit, got none")
+    probes = [
+        LogisticProbe(C=C, class_weight=class_weight, standardize=standardize, tol=tol, max_iter=max_iter)
+        for C in sorted(Cs)
+    ]
+    probes[0]._fit_path(X, y, sample_weight, probes)
+    return probes

@@ -24,13 +24,14 @@ class LogisticProbeCV(Classifier):
 
     All folds and all targets are fitted together on one matrix, with weights of zero for held-out rows, from
     the strongest penalty to the weakest, each fit started from the last. The fit to all rows goes along,
-    so that nothing is fitted again once the strength is known. Each fold standardises by its own training rows.
+    so that nothing is fitted again once the strength is known. Each fold standardises by its own training
+    rows.
 
     A fold whose training rows show one class only says nothing about that target and is left out. Among
     equal scores the strongest penalty wins.
 
-    Fitted attributes: those of `LogisticProbe`, `C_` [*slice, *target], `scores_` [*slice, *target, C, fold] (higher
-    is better; NaN where a fold was left out) and `Cs_` [C], ascending.
+    Fitted attributes: those of `LogisticProbe`, `C_` [*slice, *target], `scores_` [*slice, *target, C, fold]
+    (higher is better; NaN where a fold was left out) and `Cs_` [C], ascending.
 
     Args:
         Cs: inverse penalties to try.
@@ -58,7 +59,12 @@ class LogisticProbeCV(Classifier):
         max_iter: int = 1000,
     ) -> None:
         self.Cs, self.cv, self.scoring, self.seed = Cs, cv, scoring, seed
-        self.class_weight, self.standardize, self.tol, self.max_iter = class_weight, standardize, tol, max_iter
+        self.class_weight, self.standardize, self.tol, self.max_iter = (
+            class_weight,
+            standardize,
+            tol,
+            max_iter,
+        )
 
     def fit(
         self,
@@ -89,13 +95,15 @@ class LogisticProbeCV(Classifier):
             raise UserError("a fold is trained on rows of weight zero alone: use fewer folds or other groups")
         columns = Columns.make(codes, classes, weights, self.class_weight)
         if not bool((columns.total > 0).view(-1, len(codes))[:-1].any(0).all()):
-            raise UserError("no fold's training rows show two classes of some target: use fewer folds or groups")
+            raise UserError(
+                "no fold's training rows show two classes of some target: use fewer folds or groups"
+            )
         Cs = sorted(self.Cs)
         found = [self._slices(rows, columns, codes, weight * held, Cs) for rows in rows_of(X, weight)]
         self.classes_, self.n_iter_ = classes, max(each[3] for each in found)
-        coef, intercept, scores = (torch.cat([each[i] for each in found]) for i in range(3))
-        slices = first_of(X).shape[:-2]
-        self._keep(coef, intercept, slices, [*y.shape[1:], len(classes)])
+        parts = zip(*(each[:3] for each in found), strict=True)
+        coef, intercept, scores = (torch.cat(part) for part in parts)
+        self._keep(coef, intercept, first_of(X).shape[:-2], [*y.shape[1:], len(classes)])
         shape = self.intercept_.shape[:-1]
         self.Cs_ = torch.tensor(Cs, dtype=coef.dtype, device=coef.device)
         self.scores_ = scores.reshape(*shape, *scores.shape[-2:])

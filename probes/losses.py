@@ -1,35 +1,9 @@
 """What probes minimise, as functions of the logits: the logistic loss of two classes and of many."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
-
-
-class Loss(Protocol):
-    """A convex loss, a weighted sum over rows, of margins `[slice, column, k, n]`.
-
-    A column is one fit: a target, a target in a fold. `residual` is the derivative by the margins.
-    """
-
-    bend: float
-    """The second derivative by a margin where all margins are zero, a row's weight apart."""
-
-    def probabilities(self, margins: Float[Tensor, "slice column k n"]) -> Float[Tensor, "slice column p n"]:
-        """What the other two are worked out from."""
-        ...
-
-    def residual(self, P: Float[Tensor, "slice column p n"]) -> Float[Tensor, "slice column k n"]:
-        """Derivative of the loss by the margins."""
-        ...
-
-    def curvature(
-        self, P: Float[Tensor, "slice column p n"], along: Float[Tensor, "slice column k n"]
-    ) -> Float[Tensor, "slice column"]:
-        """Second derivative of the loss along a direction of the margins."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -41,6 +15,7 @@ class TwoClasses:
     share: Float[Tensor, "column 1 n"]
     """Weights of the rows; each column's sum to 1."""
     bend: float = 0.25
+    """Second derivative where margins are zero."""
 
     def probabilities(self, margins: Float[Tensor, "slice column 1 n"]) -> Float[Tensor, "slice column 1 n"]:
         """Of the second class."""
@@ -64,9 +39,9 @@ class ManyClasses:
     target: Float[Tensor, "column class n"]
     """One-hot."""
     share: Float[Tensor, "column 1 n"]
-    offset: Float[Tensor, "column class 1"]
+    offset: Float[Tensor, "*slice_column class 1"]
     """Added to the logits; -inf for a class that a column never shows."""
-    mix: Float[Tensor, "column class k"] | None = None
+    mix: Float[Tensor, "slice column class k"] | None = None
     """How margins make logits; None where they are the logits."""
 
     @property
@@ -96,3 +71,9 @@ class ManyClasses:
         along = along if self.mix is None else self.mix @ along
         mean = (P * along).sum(-2, keepdim=True)
         return (self.share * P * (along - mean).square()).sum((-2, -1))
+
+
+Loss = TwoClasses | ManyClasses
+"""A convex loss, a weighted sum over rows, of margins `[slice, column, k, n]`, where a column is one fit: a
+target, a target in a fold. `residual` is its derivative by the margins, `curvature` the second one along a
+direction, both from `probabilities`; `bend` is the second derivative by a margin where all are zero."""

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 BLOCK = 192
-"""Columns of a Gram matrix worked out at once; a third less work than the whole product, which has all twice."""
+"""Columns of a Gram matrix worked out at once: a third less work than the whole, which has all twice."""
 
 
 def gram(Z: Float[Tensor, "slice n d"], weight: Float[Tensor, " n"]) -> Float[Tensor, "slice d d"]:
@@ -58,9 +58,9 @@ class Moments:
         self.weight = both
 
 
-def scale_of(mean: Float[Tensor, "slice d"], deviation: Float[Tensor, "slice d"], eps: float) -> tuple[
-    Float[Tensor, "slice d"], Tensor
-]:
+def scale_of(
+    mean: Float[Tensor, "slice d"], deviation: Float[Tensor, "slice d"], eps: float
+) -> tuple[Float[Tensor, "slice d"], Tensor]:
     """Standard deviations with 1 for constant features, and which those are.
 
     Constant is what varies by no more than rounding (`eps`) in the feature's size could make it seem to.

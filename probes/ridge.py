@@ -30,7 +30,7 @@ class Regressor(Linear):
         y: Float[Tensor, "m *target"],
         sample_weight: Float[Tensor, " m"] | None = None,
     ) -> Float[Tensor, "*slice_target"]:
-        """R squared `[*slice, *target]`: 1 less the (weighted) squared errors over those of the mean of `y`."""
+        """R squared `[*slice, *target]`: 1 less (weighted) squared errors over those of the mean of `y`."""
         found = self.predict(X)
         found = found.movedim(-2, -1) if y.ndim == 2 else found
         return r_squared(found, y.T.to(found), shares(y, sample_weight, found))
@@ -44,8 +44,8 @@ class Regressor(Linear):
 class RidgeProbe(Regressor):
     """Ridge regression of every target on every slice, from one Cholesky factor a slice.
 
-    The objective is scikit-learn's, `sum of weight * (y - x'w - b)^2 + alpha |w|^2` with the intercept free, on
-    features standardised with the (weighted) mean and scale of the rows; the scale is folded back.
+    The objective is scikit-learn's, `sum of weight * (y - x'w - b)^2 + alpha |w|^2` with the intercept free,
+    on features standardised with the (weighted) mean and scale of the rows; the scale is folded back.
 
     Fitted attributes: `coef_` [*slice, *target, d] on raw activations, `intercept_` [*slice, *target],
     `direction_`, `n_features_in_`.
@@ -86,11 +86,11 @@ class RidgeProbe(Regressor):
 class RidgeProbeCV(Regressor):
     """`RidgeProbe` at the penalty that predicts held-out rows best, chosen for each slice and target.
 
-    One eigendecomposition a slice and fold serves all targets and penalties. Each fold standardises by its own
-    training rows. Among equal scores the strongest penalty wins.
+    One eigendecomposition a slice and fold serves all targets and penalties. Each fold standardises by its
+    own training rows. Among equal scores the strongest penalty wins.
 
-    Fitted attributes: those of `RidgeProbe`, `alpha_` [*slice, *target], `scores_` [*slice, *target, alpha, fold] (R
-    squared) and `alphas_` [alpha], descending.
+    Fitted attributes: those of `RidgeProbe`, `alpha_` [*slice, *target], `scores_` [*slice, *target, alpha,
+    fold] (R squared) and `alphas_` [alpha], descending.
 
     Args:
         alphas: penalties to try.
@@ -131,7 +131,9 @@ class RidgeProbeCV(Regressor):
         alphas = sorted(self.alphas, reverse=True)
         scores = torch.stack([self._scores(X, values, weight - part, part, alphas) for part in held], -1)
         best = scores.mean(-1).argmax(-1)
-        coef, intercept = (torch.cat(each) for each in zip(*self._paths(X, values, weight, alphas), strict=True))
+        coef, intercept = (
+            torch.cat(each) for each in zip(*self._paths(X, values, weight, alphas), strict=True)
+        )
         slices, targets = (torch.arange(size, device=best.device) for size in best.shape)
         self._keep(
             coef[slices[:, None], best, targets],
@@ -147,7 +149,7 @@ class RidgeProbeCV(Regressor):
     def _paths(
         self, X: Tensor | Stream, values: Tensor, weight: Tensor, alphas: Sequence[float]
     ) -> list[tuple[Tensor, Tensor]]:
-        """For each piece of slices: weights [slice, alpha, target, d] and intercepts [slice, alpha, target]."""
+        """For each piece of slices: weights [slice, alpha, target, d], intercepts [slice, alpha, target]."""
         out = []
         for rows in rows_of(X, weight):
             mean, cross = _cross(rows, values, weight / weight.sum())

@@ -1,7 +1,6 @@
 """The rows a probe is fitted to, standardised: held in memory, or streamed in as many passes as it takes."""
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
 
 import torch
 from jaxtyping import Float
@@ -11,40 +10,12 @@ from activations.errors import UserError
 from probes.moments import Moments, gram, scale_of
 
 Stream = Iterable[Tensor]
-"""Batches of rows `[*slice, b, d]`, the same ones in the same order whenever it is iterated: a list of tensors,
-or an object whose `__iter__` reads them anew (`probes.Stored`)."""
-
-
-class Rows(Protocol):
-    """Standardised rows `Z = (X - mean) / scale`, and the products with them that fitting needs.
-
-    Mean and scale are weighted by the rows' weights. A constant feature has scale 1 and is zero.
-    """
-
-    n: int
-    d: int
-    mean: Float[Tensor, "slice d"]
-    scale: Float[Tensor, "slice d"]
-
-    def gram(self) -> Float[Tensor, "slice d d"]:
-        """The weighted mean of `z z'`."""
-        ...
-
-    def times(self, W: Float[Tensor, "slice c d"]) -> Float[Tensor, "slice c n"]:
-        """`W Z'`."""
-        ...
-
-    def transposed(self, R: Float[Tensor, "slice c n"]) -> Float[Tensor, "slice c d"]:
-        """`R Z`, sums over rows."""
-        ...
-
-    def batches(self) -> Iterator[tuple[slice, Float[Tensor, "slice b d"]]]:
-        """The standardised rows, a batch at a time, and which they are."""
-        ...
+"""Batches of rows `[*slice, b, d]`, the same ones in the same order whenever it is iterated: a list of
+tensors, or an object whose `__iter__` reads them anew (`probes.Stored`)."""
 
 
 class Held:
-    """Rows in memory."""
+    """Rows in memory, standardised."""
 
     def __init__(self, X: Float[Tensor, "slice n d"], weight: Float[Tensor, " n"]) -> None:
         self.n, self.d = X.shape[1:]
@@ -85,7 +56,8 @@ class Held:
 
 
 class Streamed:
-    """Rows that are read anew for every product; what is kept is `[slice, d, d]` and what the fit keeps a row."""
+    """Rows that are read anew for every product; what is kept is `[slice, d, d]` and what the fit keeps a
+    row."""
 
     def __init__(self, stream: Stream, weight: Float[Tensor, " n"]) -> None:
         if isinstance(stream, Iterator):
@@ -132,7 +104,9 @@ class Streamed:
         at, shape = 0, None
         for X in self._stream:
             if X.ndim < 2 or (shape is not None and shape != (X.shape[:-2], X.shape[-1])):
-                raise UserError(f"expected batches [*slice, b, d] of one shape but for b, got {list(X.shape)}")
+                raise UserError(
+                    f"expected batches [*slice, b, d] of one shape but for b, got {list(X.shape)}"
+                )
             shape = (X.shape[:-2], X.shape[-1])
             X = in_working_dtype(X).reshape(-1, *X.shape[-2:])
             yield slice(at, at + X.shape[1]), X
@@ -143,13 +117,20 @@ class Streamed:
             raise UserError(f"expected as many rows as labels, got {at} or more rows with {self.n} labels")
 
 
+Rows = Held | Streamed
+"""Standardised rows `Z = (X - mean) / scale`, and the products with them that fitting needs.
+
+Mean and scale are weighted by the rows' weights. A constant feature has scale 1 and is zero.
+"""
+
+
 def in_working_dtype(X: Tensor) -> Tensor:
     """Half precision and whole numbers as float32; float32 and float64 as they are."""
     return X if X.dtype in (torch.float32, torch.float64) else X.float()
 
 
 def refuse_not_finite(deviation: Float[Tensor, "slice d"]) -> None:
-    """UserError where a feature's deviation shows that its values are not finite, or overflow when squared."""
+    """UserError where a feature's deviation shows that its values are not finite, or too large to square."""
     if not torch.isfinite(deviation).all():
         at = (~torch.isfinite(deviation)).nonzero()[0].tolist()
         raise UserError(
