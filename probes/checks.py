@@ -13,6 +13,9 @@ from probes.rows import Held, Rows, Stream, Streamed, in_working_dtype
 ClassWeight = Mapping[int, float] | Literal["balanced"] | None
 """A factor for each class (1 for those not named), or `balanced`: each class weighs the same in total."""
 
+TABLED = 4096
+"""Labels within so small a range are looked up in a table, which is faster than sorting them."""
+
 SLICE_BYTES = 2**30
 """Slices are fitted together on an accelerator up to this size. On a CPU they go singly, which is faster."""
 
@@ -74,18 +77,25 @@ def codes_of(
     """
     if y.is_floating_point() or y.is_complex():
         raise UserError(f"labels are whole numbers, got {y.dtype}")
-    y = y.long().to(weight.device).contiguous()
-    seen = y[weight > 0]
-    classes = torch.unique(seen)
-    for target, column in enumerate(seen.reshape(len(seen), -1).T):
-        if bool((column == column[0]).all()):
-            what = f"target {target} has" if y.ndim == 2 else "there is"
-            raise UserError(
-                f"a probe needs two classes or more to tell apart: {what} only {int(column[0])} in "
-                f"{len(seen)} labels of positive weight"
-            )
-    codes = torch.searchsorted(classes, y).clamp(max=len(classes) - 1)
-    return classes, torch.where(classes[codes] == y, codes, 0).reshape(len(y), -1).T.contiguous()
+    y = y.long().to(weight.device).reshape(len(y), -1).T.contiguous()
+    seen = y if bool((weight > 0).all()) else y[:, weight > 0]
+    alike = (seen == seen[:, :1]).all(-1)
+    if bool(alike.any()):
+        target = int(alike.nonzero()[0])
+        what = f"target {target} has" if len(y) > 1 else "there is"
+        raise UserError(
+            f"a probe needs two classes or more to tell apart: {what} only {int(seen[target, 0])} in "
+            f"{seen.shape[1]} labels of positive weight"
+        )
+    low, high = int(y.min()), int(y.max())
+    if high - low >= TABLED:
+        classes = torch.unique(seen)
+        codes = torch.searchsorted(classes, y).clamp(max=len(classes) - 1)
+        return classes, torch.where(classes[codes] == y, codes, 0)
+    there = torch.zeros(high - low + 1, dtype=torch.bool, device=y.device)
+    there[(seen - low).flatten()] = True
+    place = (there.long().cumsum(0) - 1).clamp(min=0) * there
+    return there.nonzero()[:, 0] + low, place[y - low]
 
 
 def class_factors(

@@ -19,7 +19,8 @@ class Estimator:
 
     @classmethod
     def _names(cls) -> list[str]:
-        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+        taken = inspect.signature(cls.__init__).parameters.values()
+        return [each.name for each in taken if each.kind is each.KEYWORD_ONLY]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The constructor's arguments by name. `deep` is there for scikit-learn: nothing is nested."""
@@ -53,8 +54,8 @@ class Linear(Estimator):
     def _keep(self, coef: Tensor, intercept: Tensor, slices: Sequence[int], axes: Sequence[int]) -> None:
         """Store what was fitted, of any shape in that order."""
         self._axes, self.n_features_in_ = tuple(axes), coef.shape[-1]
-        self.coef_ = coef.reshape(*slices, *axes, coef.shape[-1])
-        self.intercept_ = intercept.reshape(*slices, *axes)
+        self.coef_ = coef.reshape((*slices, *axes, coef.shape[-1]))
+        self.intercept_ = intercept.reshape((*slices, *axes))
 
     def _outputs(self, X: Float[Tensor, "*slice m d"]) -> Float[Tensor, "*slice_m_output"]:
         if not hasattr(self, "coef_"):
@@ -65,7 +66,7 @@ class Linear(Estimator):
             raise UserError(f"expected activations [{sizes}] as in fit, got {list(X.shape)}")
         coef = self.coef_.reshape(*lead, -1, self.n_features_in_)
         flat = in_working_dtype(X).to(coef.dtype) @ coef.mT + self.intercept_.reshape(*lead, 1, -1)
-        return flat.reshape(*flat.shape[:-1], *self._axes)
+        return flat.reshape((*flat.shape[:-1], *self._axes))
 
 
 def shares(y: Tensor, sample_weight: Tensor | None, like: Tensor) -> Float[Tensor, " m"]:
@@ -93,7 +94,8 @@ class Classifier(Linear):
 
     def predict(self, X: Float[Tensor, "*slice m d"]) -> Int[Tensor, "*slice_m_target"]:
         """The likeliest class of each row `[*slice, m, *target]`."""
-        return self.classes_[self.decision_function(X).argmax(-1)]
+        likeliest = self.decision_function(X).argmax(-1)
+        return self.classes_[likeliest]
 
     def predict_proba(self, X: Float[Tensor, "*slice m d"]) -> Float[Tensor, "*slice_m_target class"]:
         """Class probabilities `[*slice, m, *target, class]`, in the order of `classes_`."""

@@ -7,7 +7,7 @@ from torch import Tensor
 from activations.errors import UserError
 
 
-def folds_of(n: int, cv: int, *, groups: Int[Tensor, " n"] | None = None, seed: int = 0) -> Int[Tensor, " n"]:
+def folds_of(n: int, cv: int, *, groups: Int[Tensor, "*n"] | None = None, seed: int = 0) -> Int[Tensor, " n"]:
     """Which of `cv` folds each row belongs to; no group is in two of them.
 
     Without groups rows are dealt out at random, the folds' sizes differing by one at most. With groups,

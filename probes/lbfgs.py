@@ -59,7 +59,7 @@ def minimise(
 
     L-BFGS (Liu and Nocedal 1989, Math. Prog. 45) whose initial inverse Hessian is the given Cholesky
     factor's, scaled. All columns go the same number of steps, each along its own direction, by a length
-    at which the slope is under a fifth of what it was. A column is done when the decrease that its
+    at which the slope is under two fifths of what it was. A column is done when the decrease that its
     direction promises is under `tol` (of a mean loss, so in nats), or when rounding lets it go no further.
     Warns when `max_iter` steps were not enough.
     """
@@ -152,7 +152,7 @@ def _search(
     for _ in range(TRIALS):
         P = loss.probabilities(torch.addcmul(margins, length[..., None, None], along))
         found = (loss.residual(P) * along).sum((-2, -1)) + pulled + length * bent
-        off = found.abs() > 0.2 * slope.abs()
+        off = found.abs() > 0.4 * slope.abs()
         if not bool(off.any()):
             return length, P
         low, high = torch.where(found < 0, length, low), torch.where(found < 0, high, length)

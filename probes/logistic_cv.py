@@ -137,7 +137,7 @@ class LogisticProbeCV(Classifier):
         else:
             least = torch.finfo(held.dtype).tiny
             chosen = logits.log_softmax(-2).gather(-2, codes.expand(*logits.shape[:2], -1, -1)[..., None, :])
-            value = chosen.squeeze(-2).clamp(min=torch.tensor(least).log().item())
+            value = chosen.squeeze(-2).clamp(min=torch.tensor(least, dtype=held.dtype).log().item())
         mean = (value * held[:, None]).sum(-1) / held.sum(-1)[:, None]
         told = (columns.total > 0).view(-1, len(codes))[:-1]
         return mean.masked_fill(~told, torch.nan).mT

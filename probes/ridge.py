@@ -33,7 +33,7 @@ class Regressor(Linear):
         """R squared `[*slice, *target]`: 1 less (weighted) squared errors over those of the mean of `y`."""
         found = self.predict(X)
         found = found.movedim(-2, -1) if y.ndim == 2 else found
-        return r_squared(found, y.T.to(found), shares(y, sample_weight, found))
+        return r_squared(found, (y.T if y.ndim == 2 else y).to(found), shares(y, sample_weight, found))
 
     @property
     def direction_(self) -> Float[Tensor, "*slice_target d"]:

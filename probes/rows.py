@@ -109,10 +109,11 @@ class Streamed:
                 )
             shape = (X.shape[:-2], X.shape[-1])
             X = in_working_dtype(X).reshape(-1, *X.shape[-2:])
-            yield slice(at, at + X.shape[1]), X
-            at += X.shape[1]
+            rows = slice(at, at + X.shape[1])
+            at = rows.stop
             if at > self.n:
                 break
+            yield rows, X
         if at != self.n:
             raise UserError(f"expected as many rows as labels, got {at} or more rows with {self.n} labels")
 
