@@ -45,7 +45,7 @@ class LogisticProbe(Classifier):
         C: float = 1.0,
         class_weight: ClassWeight = None,
         standardize: bool = True,
-        tol: float = 1e-9,
+        tol: float = 1e-8,
         max_iter: int = 1000,
     ) -> None:
         self.C, self.class_weight, self.standardize = C, class_weight, standardize
@@ -108,7 +108,7 @@ def logistic_path(
     *,
     class_weight: ClassWeight = None,
     standardize: bool = True,
-    tol: float = 1e-9,
+    tol: float = 1e-8,
     max_iter: int = 1000,
 ) -> list[LogisticProbe]:
     """A `LogisticProbe` for each of `Cs`, ascending: the same as fitting them apart, from one Gram matrix and

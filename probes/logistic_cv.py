@@ -55,7 +55,7 @@ class LogisticProbeCV(Classifier):
         seed: int = 0,
         class_weight: ClassWeight = None,
         standardize: bool = True,
-        tol: float = 1e-9,
+        tol: float = 1e-8,
         max_iter: int = 1000,
     ) -> None:
         self.Cs, self.cv, self.scoring, self.seed = Cs, cv, scoring, seed

@@ -43,7 +43,7 @@ class LowRankProbe(Classifier):
         C: float = 1.0,
         class_weight: ClassWeight = None,
         standardize: bool = True,
-        tol: float = 1e-9,
+        tol: float = 1e-8,
         max_iter: int = 1000,
     ) -> None:
         self.rank, self.C, self.class_weight, self.standardize = rank, C, class_weight, standardize

@@ -33,7 +33,7 @@ def path(
         penalty = columns.penalty(rows, C, standardize)
         precondition = factor(gram, loss.bend, penalty.mean((1, 2)))
         # Many classes converge more slowly: by the same measure of what is left, they are further off.
-        left = tol if columns.binary else tol / 10
+        left = tol if columns.binary else tol / 100
         fit = minimise(rows, loss, penalty, theta, precondition, tol=left, max_iter=max_iter)
         theta = fit.theta
         yield Step(*columns.unfold(rows, fit), columns.logits(fit), fit.n_iter)
