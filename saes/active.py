@@ -1,4 +1,5 @@
-"""Which latents are active: the k largest of each row, or k a row on average, found without ranking everything.
+"""Which latents are active: the k largest of each row, or k a row on average, found without ranking
+everything.
 
 On a CPU, `torch.topk` over thousands of latents costs as much as the encoder's matrix product. Here rows are
 encoded a chunk at a time and read while they are in cache; a lower bound on the value sought leaves few
@@ -16,7 +17,8 @@ from torch import Tensor
 CHUNK = 512
 """Rows encoded at a time: 512 x 4096 values are 8 MiB."""
 GROUPS_PER_K = 4
-"""Maxima that give a row's bound, for each of the k sought: with more, the bound is tighter and costs more."""
+"""Maxima that give a row's bound, for each of the k sought: with more, the bound is tighter and costs
+more."""
 SAMPLE_ROWS = 64
 """Rows that the bound for a whole batch is estimated from."""
 

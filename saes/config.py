@@ -16,7 +16,8 @@ class Training(BaseModel):
     d_sae: int = Field(ge=1)
     """Latents."""
     k: float = Field(default=32, gt=0)
-    """Active latents a row: exactly (`topk`), on average (`batchtopk`, `matryoshka`), or aimed at (`jumprelu`)."""
+    """Active latents a row: exactly (`topk`), on average (`batchtopk`, `matryoshka`), or aimed at
+    (`jumprelu`)."""
     steps: int = Field(default=10_000, ge=1)
     """Steps of training."""
     batch_size: int = Field(default=4096, ge=1)
@@ -53,7 +54,8 @@ class SaeConfig(Training):
     architecture: Architecture = "batchtopk"
     """What decides which latents are active."""
     normalize: bool = True
-    """Whether inputs are scaled to a mean norm of sqrt(d_in) while training; the scale is folded in at the end."""
+    """Whether inputs are scaled to a mean norm of sqrt(d_in) while training; the scale is folded in at the
+    end."""
     matryoshka_widths: tuple[int, ...] = ()
     """Widths of the nested dictionaries, ascending; `d_sae` is added as the last (`matryoshka` alone)."""
     l0_coefficient: float = Field(default=1.0, gt=0)
@@ -67,5 +69,7 @@ class SaeConfig(Training):
         if (self.architecture == "matryoshka") != bool(widths):
             raise ValueError("matryoshka_widths belong to matryoshka, and it needs them")
         if any(a >= b for a, b in zip((0, *widths), (*widths, self.d_sae), strict=True)):
-            raise ValueError(f"matryoshka_widths ascend from 1 and stay below d_sae ({self.d_sae}): got {widths}")
+            raise ValueError(
+                f"matryoshka_widths ascend from 1 and stay below d_sae ({self.d_sae}): got {widths}"
+            )
         return self

@@ -1,8 +1,8 @@
 """Training classes for sae-lens whose work after the encoder's matrix product grows with the active latents.
 
-They stand in sae-lens's registry as `sparse_topk` and `sparse_batchtopk`: trainer, schedule, config, optimiser and
-file format are sae-lens's, the loss and its gradients equal those of its own classes, and `save_inference_model`
-writes a plain `topk` or `jumprelu` SAE. Importing this module imports sae-lens.
+They stand in sae-lens's registry as `sparse_topk` and `sparse_batchtopk`: trainer, schedule, config,
+optimiser and file format are sae-lens's, the loss and its gradients equal those of its own classes, and
+`save_inference_model` writes a plain `topk` or `jumprelu` SAE. Importing this module imports sae-lens.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from sae_lens import (
     BatchTopKTrainingSAE,
     BatchTopKTrainingSAEConfig,
@@ -19,11 +20,10 @@ from sae_lens import (
     register_sae_training_class,
 )
 from sae_lens.saes.sae import TrainStepInput, TrainStepOutput
-from jaxtyping import Float
 from torch import Tensor
 
 from saes.active import Active, Scores, batch_top_k, top_k
-from saes.sparse_gradients import Code
+from saes.sparse_gradients import reconstruct
 
 
 @dataclass
@@ -80,7 +80,8 @@ class SparseBatchTopKTrainingSAE(BatchTopKTrainingSAE):
 def sparse_step(
     sae: Any, step_input: TrainStepInput, select: Callable[[Scores, int], Active]
 ) -> TrainStepOutput:
-    """A training step of `sae`, a TopK training SAE of sae-lens, whose active latents `select(scores, n)` finds."""
+    """A training step of `sae`, a TopK training SAE of sae-lens, whose active latents `select(scores, n)`
+    finds."""
     inputs = sae.hook_sae_input(sae.reshape_fn_in(step_input.sae_in.to(sae.dtype)))
     inputs = sae.run_time_activation_norm_fn_in(inputs)
     with torch.no_grad():
@@ -119,8 +120,7 @@ def _reconstruct(
     # choose who is active and have no part in the loss, so no gradient passes through them.
     b_dec = sae.b_dec if sae.cfg.apply_b_dec_to_input else None
     strengths = active.scores / norms[active.latents]
-    weights = (sae.W_enc, sae.b_enc, sae.W_dec, b_dec)
-    return Code.apply(inputs, *weights, active.starts, active.latents, strengths)
+    return reconstruct(inputs, sae.W_enc, sae.b_enc, sae.W_dec, b_dec, active, strengths)
 
 
 def _dead_latents_loss(
