@@ -16,7 +16,7 @@ from saes.checkpoints import Checkpoints, publish
 from saes.config import Training
 from saes.crosscoder import Crosscoder, Normalisation, split
 from saes.feed import Feed, Rows
-from saes.fidelity import Fidelity, fidelity
+from saes.measuring import Fidelity, fidelity
 from saes.pairs import PairSource, pair_rows
 from saes.training import check_sae_lens, run_trainer
 

@@ -37,7 +37,8 @@ class LossRecovered:
 
     @property
     def recovered_from_zero(self) -> float | None:
-        """(zero - spliced) / (zero - clean), unclamped; None where zeros do no harm: nothing is to recover."""
+        """(zero - spliced) / (zero - clean), unclamped; None where zeros do no harm: nothing is to
+        recover."""
         return _share(self.clean, self.spliced, self.zero)
 
     @property

@@ -17,7 +17,7 @@ from saes.autoencoder import load_sae
 from saes.checkpoints import Checkpoints, publish
 from saes.config import SaeConfig, Training
 from saes.feed import Feed, Source, rows_of
-from saes.fidelity import Fidelity, fidelity
+from saes.measuring import Fidelity, fidelity
 
 if TYPE_CHECKING:
     from sae_lens import SAE

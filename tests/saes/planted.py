@@ -43,9 +43,9 @@ def planted_pair(
 ) -> Planted:
     """As many features of each kind, each firing at its own rows, with the same rows in both models.
 
-    A rotated feature has another direction in each model. `own_strength` is the standard deviation of the log of
-    how far a feature's strength in one model departs from its strength in the other. All of the tuned model is
-    `tuned_size` times as large, as residual streams grow in tuning.
+    A rotated feature has another direction in each model. `own_strength` is the standard deviation of the
+    log of how far a feature's strength in one model departs from its strength in the other. All of the tuned
+    model is `tuned_size` times as large, as residual streams grow in tuning.
     """
     noise = torch.Generator().manual_seed(seed)
     kinds = tuple(kind for kind in KINDS for _ in range(per_kind))

@@ -1,5 +1,7 @@
 """The sparse training classes against sae-lens's own: loss, gradients, training, files."""
 
+from typing import Any
+
 import pytest
 import torch
 from sae_lens import (
@@ -22,7 +24,7 @@ from saes.sparse_training import (
 )
 
 D_IN, D_SAE, ROWS = 16, 80, 50
-CLASSES = {
+CLASSES: dict[str, Any] = {
     "topk": ((TopKTrainingSAE, TopKTrainingSAEConfig), (SparseTopKTrainingSAE, SparseTopKConfig), 4),
     "batchtopk": (
         (BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig),
