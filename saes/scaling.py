@@ -34,7 +34,9 @@ class Scaling:
     reconstruction: Float[Tensor, "model d_sae"]
     """Beta on the reconstruction, with the same d_j."""
     told: Float[Tensor, "model d_sae"]
-    """Norm of the vector v for which f_j v explains the reconstruction best: a beta without a direction."""
+    """Norm of the vector v for which f_j v explains best what one-sided latents write in each model: a beta
+    without a direction. A latent counts by how one-sided it is, 1 less the other decoder's norm over this
+    one's."""
 
     @property
     def held(self) -> Float[Tensor, "model d_sae"]:
@@ -66,7 +68,9 @@ def latent_scaling(
     scales = crosscoder.scales[..., None, None]
     decoders = (crosscoder.decoders * scales).permute(0, 2, 1, 3).flatten(2).double()
     models, d_sae, width = decoders.shape
-    products = {name: torch.zeros_like(decoders) for name in ("error", "reconstruction")}
+    norms = decoders.norm(dim=-1)
+    one_sided = decoders * (1 - norms.flip(0) / norms.clamp(min=1e-12)).clamp(min=0.0)[..., None]
+    products = {name: torch.zeros_like(decoders) for name in ("error", "reconstruction", "one_sided")}
     sums = {name: torch.zeros(models, 1, width, dtype=torch.float64) for name in products}
     total, squares, fired = (torch.zeros(d_sae, dtype=torch.float64) for _ in range(3))
     rows = 0
@@ -74,7 +78,11 @@ def latent_scaling(
         latents = crosscoder.encode(base, tuned).double()
         both = (torch.stack((base, tuned)) - crosscoder.decoder_bias.unsqueeze(2)) * scales
         told = latents @ decoders
-        targets = {"error": both.permute(0, 2, 1, 3).flatten(2) - told, "reconstruction": told}
+        targets = {
+            "error": both.permute(0, 2, 1, 3).flatten(2) - told,
+            "reconstruction": told,
+            "one_sided": latents @ one_sided,
+        }
         for name, target in targets.items():
             products[name] += latents.t() @ target
             sums[name] += target.sum(dim=1, keepdim=True)
@@ -87,7 +95,6 @@ def latent_scaling(
     spread = (squares - total**2 / rows)[:, None]
     fits = {name: (products[name] - total[:, None] * sums[name] / rows) / spread for name in products}
     left_over = fits["error"] + decoders
-    norms = decoders.norm(dim=-1)
     own = _beta(left_over, decoders)
     stronger = (own * norms).nan_to_num(0.0).clamp(min=0.0).argmax(dim=0)
     direction = decoders[stronger, torch.arange(d_sae)]
@@ -97,7 +104,7 @@ def latent_scaling(
         own=own.float(),
         error=_beta(left_over, direction).float(),
         reconstruction=_beta(fits["reconstruction"], direction).float(),
-        told=fits["reconstruction"].norm(dim=-1).float(),
+        told=fits["one_sided"].norm(dim=-1).float(),
     )
 
 

@@ -22,7 +22,8 @@ class Cuts(NamedTuple):
     error: float = 0.2
     """Of what the error holds of it, along the stronger model's decoder."""
     told: float = 0.3
-    """Of what the reconstruction holds of it, in any direction: other latents tell it there."""
+    """Of what the stronger model holds: what latents that are of the weaker model alone tell of it, in any
+    direction."""
 
 
 DEFAULT_CUTS = Cuts()
@@ -48,15 +49,17 @@ def sort_latents(scaling: Scaling, cuts: Cuts = DEFAULT_CUTS) -> Sorted:
     """Sort by decoder norm and latent scaling.
 
     A latent is of one model alone when the other holds nothing of it by three accounts: its own decoder,
-    checked against its activations; what its reconstruction leaves over; and what its other latents tell.
-    The last finds a shared feature that was split into one latent for each model, whose norms alone say that
-    it is two features. It asks for no direction, so a feature that was rotated is found too; by the same
-    token, other features that fire along with the latent count, which errs towards `shared`.
+    checked against its activations; what its reconstruction leaves over; and what latents of that model
+    alone tell. The last finds a shared feature that was split into one latent for each model, whose norms
+    alone say that it is two features. It asks for no direction, so that a feature that was rotated is found
+    too. Shared latents that fire along with the latent have no part in it.
     """
+    strong = scaling.stronger[None]
+    told, held = scaling.told.gather(0, 1 - strong)[0], scaling.held.gather(0, strong)[0]
     apart = (
         (scaling.ratio(scaling.held) < cuts.held)
         & (scaling.ratio(scaling.error) < cuts.error)
-        & (scaling.ratio(scaling.told) < cuts.told)
+        & (told / held < cuts.told)
     )
     return _sorted(apart, scaling.stronger, scaling.fired)
 

@@ -40,6 +40,7 @@ def planted_pair(
     rate: float = 0.04,
     own_strength: float = 0.0,
     tuned_size: float = 2.0,
+    together: bool = False,
 ) -> Planted:
     """As many features of each kind, each firing at its own rows, with the same rows in both models.
 
@@ -56,6 +57,9 @@ def planted_pair(
         elif kind != "rotated":
             directions[1 if kind == "base_only" else 0, feature] = 0
     fires = torch.rand(n, len(kinds), generator=noise) < rate
+    if together:
+        halves = torch.rand(n, 2 * per_kind, generator=noise) < 0.5
+        fires[:, per_kind : 3 * per_kind] = fires[:, :per_kind].repeat(1, 2) & halves
     strengths = fires * (0.5 + torch.rand(n, len(kinds), generator=noise))
     models = [
         (strengths * torch.exp(own_strength * torch.randn(strengths.shape, generator=noise))) @ rows

@@ -54,7 +54,12 @@ def plain(checkpoint, replace):
 def test_each_loss_is_that_of_plain_passes(checkpoint, sae, batch_size):
     found = loss_recovered(sae, checkpoint, PROMPTS, POINT, batch_size=batch_size)
     seen = []
-    clean, tokens = plain(checkpoint, lambda value: (seen.append(value[0]), value)[1])
+
+    def watch(value):
+        seen.append(value[0])
+        return value
+
+    clean, tokens = plain(checkpoint, watch)
     mean = torch.cat(seen).mean(dim=0)
     assert found.tokens == tokens
     assert found.clean == pytest.approx(clean, rel=1e-5)
