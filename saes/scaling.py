@@ -1,6 +1,6 @@
 """Latent scaling: how much of each latent of a crosscoder there is in each model's activations."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +9,9 @@ from torch import Tensor
 
 from activations.errors import UserError
 from saes.crosscoder import Crosscoder
+
+LEANS = 0.5
+"""A latent leans to a model when its decoder in the other has less than this share of its norm."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +36,10 @@ class Scaling:
     """Beta on the error of each model with d_j of the model that holds more of the latent."""
     reconstruction: Float[Tensor, "model d_sae"]
     """Beta on the reconstruction, with the same d_j."""
-    told: Float[Tensor, "model d_sae"]
-    """Norm of the vector v for which f_j v explains best what one-sided latents write in each model: a beta
-    without a direction. A latent counts by how one-sided it is, 1 less the other decoder's norm over this
-    one's."""
+    twin: Float[Tensor, " d_sae"]
+    """How much a latent that leans to one model fires along with the one most like it that leans to the
+    other: rows at which both fire, over the geometric mean of those at which each does. 0 for a latent that
+    leans to neither."""
 
     @property
     def held(self) -> Float[Tensor, "model d_sae"]:
@@ -69,8 +72,9 @@ def latent_scaling(
     decoders = (crosscoder.decoders * scales).permute(0, 2, 1, 3).flatten(2).double()
     models, d_sae, width = decoders.shape
     norms = decoders.norm(dim=-1)
-    one_sided = decoders * (1 - norms.flip(0) / norms.clamp(min=1e-12)).clamp(min=0.0)[..., None]
-    products = {name: torch.zeros_like(decoders) for name in ("error", "reconstruction", "one_sided")}
+    leaning = [(norms[1 - model] < LEANS * norms[model]).nonzero()[:, 0] for model in range(2)]
+    together = torch.zeros(len(leaning[0]), len(leaning[1]))
+    products = {name: torch.zeros_like(decoders) for name in ("error", "reconstruction")}
     sums = {name: torch.zeros(models, 1, width, dtype=torch.float64) for name in products}
     total, squares, fired = (torch.zeros(d_sae, dtype=torch.float64) for _ in range(3))
     rows = 0
@@ -78,17 +82,15 @@ def latent_scaling(
         latents = crosscoder.encode(base, tuned).double()
         both = (torch.stack((base, tuned)) - crosscoder.decoder_bias.unsqueeze(2)) * scales
         told = latents @ decoders
-        targets = {
-            "error": both.permute(0, 2, 1, 3).flatten(2) - told,
-            "reconstruction": told,
-            "one_sided": latents @ one_sided,
-        }
+        targets = {"error": both.permute(0, 2, 1, 3).flatten(2) - told, "reconstruction": told}
         for name, target in targets.items():
             products[name] += latents.t() @ target
             sums[name] += target.sum(dim=1, keepdim=True)
         total += latents.sum(dim=0)
         squares += latents.pow(2).sum(dim=0)
-        fired += (latents > 0).sum(dim=0)
+        fires = (latents > 0).float()
+        fired += fires.sum(dim=0)
+        together += fires[:, leaning[0]].t() @ fires[:, leaning[1]]
         rows += len(latents)
     if rows == 0:
         raise UserError("expected rows of base and tuned, got none")
@@ -104,7 +106,7 @@ def latent_scaling(
         own=own.float(),
         error=_beta(left_over, direction).float(),
         reconstruction=_beta(fits["reconstruction"], direction).float(),
-        told=fits["one_sided"].norm(dim=-1).float(),
+        twin=_twins(together, fired, leaning),
     )
 
 
@@ -113,3 +115,16 @@ def _beta(
 ) -> Float[Tensor, "model d_sae"]:
     """The fitted vectors along the directions, in units of these."""
     return (fit * direction).sum(dim=-1) / direction.pow(2).sum(dim=-1)
+
+
+def _twins(
+    together: Float[Tensor, "base_leaning tuned_leaning"],
+    fired: Float[Tensor, " d_sae"],
+    leaning: Sequence[Int[Tensor, " leaning"]],
+) -> Float[Tensor, " d_sae"]:
+    twin = torch.zeros(len(fired))
+    if together.numel():
+        counts = [fired[latents].clamp(min=1).sqrt().float() for latents in leaning]
+        alike = together / counts[0][:, None] / counts[1]
+        twin[leaning[0]], twin[leaning[1]] = alike.amax(dim=1), alike.amax(dim=0)
+    return twin

@@ -14,16 +14,16 @@ KINDS: tuple[Kind, ...] = ("base_only", "shared", "tuned_only", "dead")
 
 
 class Cuts(NamedTuple):
-    """Below all of these, the weaker model has no part in a latent; each is a share of the stronger's
-    figure."""
+    """Below all of these, the weaker model has no part in a latent."""
 
     held: float = 0.2
-    """Of what the model holds (`Scaling.held`): its decoder's norm, as far as its activations bear it out."""
+    """What the weaker model holds of it over what the stronger does (`Scaling.held`)."""
     error: float = 0.2
-    """Of what the error holds of it, along the stronger model's decoder."""
-    told: float = 0.3
-    """Of what the stronger model holds: what latents that are of the weaker model alone tell of it, in any
-    direction."""
+    """The same of its betas on the errors, along the stronger model's decoder."""
+    reconstruction: float = 0.5
+    """The same of its betas on the reconstructions: other latents tell it there."""
+    twin: float = 0.3
+    """How much it fires along with a latent of the weaker model."""
 
 
 DEFAULT_CUTS = Cuts()
@@ -48,18 +48,17 @@ class Sorted:
 def sort_latents(scaling: Scaling, cuts: Cuts = DEFAULT_CUTS) -> Sorted:
     """Sort by decoder norm and latent scaling.
 
-    A latent is of one model alone when the other holds nothing of it by three accounts: its own decoder,
-    checked against its activations; what its reconstruction leaves over; and what latents of that model
-    alone tell. The last finds a shared feature that was split into one latent for each model, whose norms
-    alone say that it is two features. It asks for no direction, so that a feature that was rotated is found
-    too. Shared latents that fire along with the latent have no part in it.
+    A latent is of one model alone when the other holds nothing of it by any account: its own decoder, checked
+    against its activations; what its reconstruction leaves over; what its reconstruction tells along the same
+    direction; and whether a latent of that model alone fires at the same rows. The last two find a shared
+    feature that was split into one latent for each model, whose norms alone say that it is two features; the
+    very last finds it when it was rotated as well.
     """
-    strong = scaling.stronger[None]
-    told, held = scaling.told.gather(0, 1 - strong)[0], scaling.held.gather(0, strong)[0]
     apart = (
         (scaling.ratio(scaling.held) < cuts.held)
         & (scaling.ratio(scaling.error) < cuts.error)
-        & (told / held < cuts.told)
+        & (scaling.ratio(scaling.reconstruction) < cuts.reconstruction)
+        & (scaling.twin < cuts.twin)
     )
     return _sorted(apart, scaling.stronger, scaling.fired)
 

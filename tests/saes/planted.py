@@ -59,7 +59,8 @@ def planted_pair(
     fires = torch.rand(n, len(kinds), generator=noise) < rate
     if together:
         halves = torch.rand(n, 2 * per_kind, generator=noise) < 0.5
-        fires[:, per_kind : 3 * per_kind] = fires[:, :per_kind].repeat(1, 2) & halves
+        parents = torch.cat((fires[:, :per_kind], fires[:, :per_kind].roll(1, dims=1)), dim=1)
+        fires[:, per_kind : 3 * per_kind] = parents & halves
     strengths = fires * (0.5 + torch.rand(n, len(kinds), generator=noise))
     models = [
         (strengths * torch.exp(own_strength * torch.randn(strengths.shape, generator=noise))) @ rows

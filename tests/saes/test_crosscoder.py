@@ -1,5 +1,7 @@
 """Crosscoders against what was planted, and their parts against plain computations."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -132,10 +134,6 @@ def test_scaling_is_least_squares_on_each_latent(small, trained):
     told = flat(crosscoder.decode(crosscoder.encode(*small)) - crosscoder.decoder_bias.unsqueeze(2))
     both = flat(torch.stack(small) - crosscoder.decoder_bias.unsqueeze(2))
 
-    norms = decoders.norm(dim=-1)
-    weights = torch.stack([(1 - norms[1 - model] / norms[model]).clamp(min=0) for model in range(2)])
-    sided = latents @ (decoders * weights[..., None])
-
     def beta(latent, direction, target):
         """The slope of target on what the latent writes, with an intercept for each dimension."""
         writes = latents[:, latent, None] * direction
@@ -156,32 +154,48 @@ def test_scaling_is_least_squares_on_each_latent(small, trained):
             assert scaling.error[model, latent].item() == pytest.approx(error, abs=1e-4)
             other = beta(latent, decoders[strong, latent], told[model])
             assert scaling.reconstruction[model, latent].item() == pytest.approx(other, abs=1e-4)
-            one = latents[:, latent] - latents[:, latent].mean()
-            free = (one @ sided[model] / (one @ one)).norm().item()
-            assert scaling.told[model, latent].item() == pytest.approx(free, abs=1e-4)
 
 
-def made_scaling(norms, told, own=None, fired=(1, 1, 1, 1, 1)):
-    norms, told = torch.tensor(norms), torch.tensor(told)
-    own = torch.ones_like(norms) if own is None else torch.tensor(own)
-    return Scaling(norms, torch.tensor(fired), own, own * norms, told, told)
+def test_a_twin_is_the_latent_of_the_other_model_that_fires_most_alike(small, trained):
+    decoders = trained.crosscoder.decoders.clone()
+    decoders[1, :, :8] *= 0.1
+    decoders[0, :, 8:16] *= 0.1
+    crosscoder = replace(trained.crosscoder, decoders=decoders)
+    scaling = latent_scaling(crosscoder, zip(small[0].split(400, 1), small[1].split(400, 1), strict=True))
+    fires = crosscoder.encode(*small) > 0
+    ratio = scaling.norms[0] / scaling.norms[1]
+    base, tuned = (ratio > 2).nonzero()[:, 0].tolist(), (ratio < 0.5).nonzero()[:, 0].tolist()
+    assert base == list(range(8))
+    assert tuned == list(range(8, 16))
+    for latent in range(len(ratio)):
+        others = tuned if latent in base else base if latent in tuned else []
+        alike = [
+            (
+                (fires[:, latent] & fires[:, other]).sum()
+                / (fires[:, latent].sum() * fires[:, other].sum()).sqrt()
+            )
+            for other in others
+            if fires[:, latent].any() and fires[:, other].any()
+        ]
+        assert scaling.twin[latent].item() == pytest.approx(
+            max(alike, default=torch.tensor(0.0)).item(), abs=1e-5
+        )
 
 
 def test_sorting_follows_its_cuts():
-    scaling = made_scaling(
-        [[1.0, 0.0, 0.7, 0.05, 1.0], [0.0, 1.0, 0.7, 1.0, 0.5]],
-        [[1.0, 0.0, 1.0, 0.90, 1.0], [0.0, 1.0, 1.0, 1.0, 0.0]],
-        own=[[1.0, 1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0, 0.0]],
-        fired=[0.1, 0.1, 0.1, 0.1, 0.1],
-    )
+    norms = torch.tensor([[1.0, 0.0, 0.7, 0.05, 1.0, 0.05], [0.0, 1.0, 0.7, 1.0, 0.5, 1.0]])
+    own = torch.tensor([[1.0, 1.0, 1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0, 0.0, 1.0]])
+    told = torch.tensor([[1.0, 0.0, 1.0, 0.1, 1.0, 0.9], [0.0, 1.0, 1.0, 1.0, 0.0, 1.0]])
+    twin = torch.tensor([0.0, 0.1, 0.0, 0.8, 0.0, 0.0])
+    scaling = Scaling(norms, torch.full((6,), 0.1), own, own * norms, told, twin)
     found = [KINDS[i] for i in sort_latents(scaling).index]
-    # The fourth is told by other latents in the base, the fifth by a decoder that nothing bears out.
-    assert found == ["base_only", "tuned_only", "shared", "shared", "base_only"]
+    # The fourth has a twin, the sixth is told by other latents, the fifth's second decoder nothing bears out.
+    assert found == ["base_only", "tuned_only", "shared", "shared", "base_only", "shared"]
     by_norm = [KINDS[i] for i in sort_by_norm(scaling).index]
-    assert by_norm == ["base_only", "tuned_only", "shared", "tuned_only", "shared"]
-    lenient = sort_latents(scaling, Cuts(held=1.1, error=1.1, told=1.1))
+    assert by_norm == ["base_only", "tuned_only", "shared", "tuned_only", "shared", "tuned_only"]
+    lenient = sort_latents(scaling, Cuts(held=1.1, error=1.1, reconstruction=1.1, twin=1.0))
     assert lenient.shares()["shared"] == 0
-    assert relative_norm(scaling.norms).tolist() == pytest.approx([0, 1, 0.5, 0.975, 0.25])
+    assert relative_norm(norms).tolist() == pytest.approx([0, 1, 0.5, 0.975, 0.25, 0.975])
 
 
 def test_a_latent_that_never_fires_is_dead(small, trained):
@@ -205,9 +219,9 @@ def test_planted_features_are_found_and_sorted():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
-@pytest.mark.parametrize(("own_strength", "together"), [(0.0, False), (0.8, False), (0.0, True)])
-def test_planted_features_at_full_size(seed, own_strength, together):
-    found = recovery(seed=seed, own_strength=own_strength, together=together)
+@pytest.mark.parametrize("own_strength", [0.0, 0.8])
+def test_planted_features_at_full_size(seed, own_strength):
+    found = recovery(seed=seed, own_strength=own_strength)
     assert found.cosine >= 0.9
     assert found.by_scaling >= 0.95
     if own_strength:

@@ -53,7 +53,7 @@ def test_what_is_trained_opens_with_plain_sae_lens(architecture, activations, tm
 
 
 def test_longer_training_recovers_what_was_planted(activations):
-    trained = train_sae(activations, config(steps=1500))
+    trained = train_sae(activations, config(steps=1000))
     assert trained.fidelity.explained_variance > 0.8
     assert trained.fidelity.l0 == pytest.approx(3, abs=0.4)
 
