@@ -120,7 +120,7 @@ def _beta(
 def _twins(
     together: Float[Tensor, "base_leaning tuned_leaning"],
     fired: Float[Tensor, " d_sae"],
-    leaning: Sequence[Int[Tensor, " leaning"]],
+    leaning: Sequence[Int[Tensor, " _"]],
 ) -> Float[Tensor, " d_sae"]:
     twin = torch.zeros(len(fired))
     if together.numel():

@@ -1,6 +1,7 @@
 """Training: what comes out opens with sae-lens, and a run that is killed ends where it would have ended."""
 
 import json
+import time
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from saes.config import SaeConfig
 from saes.feed import Feed, Rows, rows_of
 from saes.measuring import fidelity
 from saes.training import train_sae
+from tests.activations.store.made_rows import killed_after
 from tests.saes.planted import superposition
 
 SMALL = {"d_sae": 48, "k": 3, "steps": 60, "batch_size": 256, "lr": 2e-3, "held_out": 500, "dead_after": 20}
@@ -107,21 +109,38 @@ def test_a_killed_run_ends_with_the_same_weights(architecture, normalize, activa
     assert not list(folder.glob("step*"))
 
 
+def test_a_run_killed_outright_goes_on(activations, tmp_path):
+    settings = config(checkpoint_every=5)
+    whole = train_sae(activations, settings)
+
+    def slowly(rows):
+        time.sleep(0.02)  # so that the end does not come before the kill
+        return activations[rows]
+
+    folder = tmp_path / "run"
+    killed_after(
+        0,
+        lambda: train_sae(Rows(len(activations), slowly), settings, folder=folder),
+        until=lambda: bool(list(folder.glob("step-*"))),
+    )
+    resumed = train_sae(activations, settings, folder=folder)
+    assert torch.equal(resumed.sae.W_dec, whole.sae.W_dec)
+    assert torch.equal(resumed.sae.threshold, whole.sae.threshold)
+
+
 def test_chunks_resume_as_rows_do(activations, tmp_path):
-    settings = config(steps=15, checkpoint_every=5)
+    settings = config(steps=15, checkpoint_every=5, normalize=False)
 
     def chunks(until=None):
         yield from activations[:until].split(100)
         if until:
             raise Killed
 
-    whole = train_sae(chunks(), settings.model_copy(update={"steps": 5, "normalize": False}))
-    assert whole.fidelity.rows == 500
-    settings = config(steps=15, checkpoint_every=5, normalize=False)
     whole = train_sae(chunks(), settings)
     with pytest.raises(Killed):
         train_sae(chunks(500 + 9 * 256), settings, folder=tmp_path / "run")
     resumed = train_sae(chunks(), settings, folder=tmp_path / "run")
+    assert whole.fidelity.rows == 500
     assert torch.equal(resumed.sae.W_dec, whole.sae.W_dec)
 
 
