@@ -97,11 +97,7 @@ def load_crosscoder(folder: str | Path) -> Crosscoder:
 
 @torch.no_grad()
 def _start_alike(sae: Any, models: int) -> None:
-    """Let every latent begin with one direction for all models.
-
-    A tuned model's features mostly are its base's. Begun apart, one feature is more often told by two
-    latents, one for each model.
-    """
+    """Let every latent begin with one direction for all models, since most features are both models'."""
     parts = sae.W_dec.unflatten(1, (models, -1))
     parts.copy_(parts[:, :1].expand_as(parts).clone())
     sae.W_dec.mul_(sae.cfg.decoder_init_norm / sae.W_dec.norm(dim=1, keepdim=True))
