@@ -38,7 +38,7 @@ def fidelity(sae: SAE, activations: Float[Tensor, "n d_in"]) -> Fidelity:
 
     Raises:
         UserError: when there are fewer than two rows, no variance in them, or another width than the SAE
-        reads.
+            reads.
     """
     n = len(activations)
     if activations.shape[1] != sae.cfg.d_in or n < 2:
