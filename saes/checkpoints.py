@@ -1,0 +1,98 @@
+"""Checkpoints of a training run: each whole under its name, or not there."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from activations.errors import UserError
+from activations.files import one_line, read_json
+from saes.autoencoder import FILES
+from saes.config import Training
+from saes.feed import Feed
+
+CONFIG = "training.json"
+"""The config of the run, in its folder from the first moment."""
+FEED = "feed.json"
+"""In a checkpoint, beside sae-lens's files: how many batches had been taken."""
+
+
+@dataclass
+class Checkpoints:
+    """The folder of a run. While it lasts: `training.json` and `step-N`, a checkpoint; afterwards the SAE."""
+
+    folder: Path
+    step: int = 0
+    """Of the last checkpoint saved or read."""
+
+    @classmethod
+    def open(cls, folder: str | Path, config: Training) -> "Checkpoints":
+        """Begin a run in `folder` or go on with it; UserError when another config's run is there."""
+        folder = Path(folder)
+        file, wanted = folder / CONFIG, config.model_dump(mode="json")
+        if file.is_file():
+            found = read_json(file)
+            # Where a run happens and how often it is saved may change on the way.
+            free = {"device", "checkpoint_every"}
+            unlike = [key for key in found | wanted if key not in free and found.get(key) != wanted.get(key)]
+            if unlike:
+                told = ", ".join(f"{key} {found.get(key)!r}, not {wanted.get(key)!r}" for key in unlike)
+                raise UserError(f"{folder} holds a run with {told}: give another folder, or that config")
+        elif folder.is_dir() and any(folder.iterdir()):
+            raise UserError(f"{folder} is not empty and holds no run of training: give another folder")
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            partial = folder / f"{CONFIG}.partial"
+            partial.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
+            partial.replace(file)
+        return cls(folder)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the trained SAE is there."""
+        return all((self.folder / name).is_file() for name in FILES)
+
+    def save(self, trainer: Any, feed: Feed) -> None:
+        """Save sae-lens's checkpoint of `trainer` and where `feed` is; the one before it goes."""
+        self.step = trainer.n_training_steps
+        partial, final = self.folder / "step.partial", self.folder / f"step-{self.step}"
+        shutil.rmtree(partial, ignore_errors=True)
+        trainer.save_checkpoint(partial.name, base_path=self.folder)
+        (partial / FEED).write_text(json.dumps({"taken": feed.taken}) + "\n", encoding="utf-8")
+        partial.replace(final)
+        self._clear(keep=final)
+
+    def resume(self, trainer: Any, feed: Feed) -> None:
+        """Put `trainer` and `feed` where the last checkpoint left them, if there is one."""
+        saved = self._saved()
+        if not saved:
+            return
+        self.step, last = max(saved.items())
+        try:
+            trainer.sae.load_weights_from_checkpoint(last)
+            trainer.load_trainer_state(last)
+            feed.skip(int(read_json(last / FEED)["taken"]))
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise UserError(f"cannot go on from {last}: {one_line(error)}") from error
+
+    def _saved(self) -> dict[int, Path]:
+        found = {path.name.removeprefix("step-"): path for path in self.folder.glob("step-*")}
+        return {int(number): path for number, path in found.items() if number.isdigit()}
+
+    def _clear(self, keep: Path | None) -> None:
+        for path in self._saved().values():
+            if path != keep:
+                shutil.rmtree(path)
+
+
+def publish(sae: Path, run: Checkpoints) -> None:
+    """Move the files of a trained SAE into the run's folder, and its checkpoints out of it."""
+    for name in sorted(FILES, reverse=True):  # the config last: without it there is no SAE
+        partial = run.folder / f"{name}.partial"
+        shutil.copyfile(sae / name, partial)
+        partial.replace(run.folder / name)
+    run._clear(keep=None)
+    shutil.rmtree(run.folder / "step.partial", ignore_errors=True)

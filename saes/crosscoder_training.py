@@ -1,0 +1,104 @@
+"""Training a crosscoder: an SAE of sae-lens on the activations of base and tuned, side by side."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from activations.files import check_safetensors
+from activations.hookpoint import HookPoint
+from saes.autoencoder import load_sae
+from saes.checkpoints import Checkpoints, publish
+from saes.config import Training
+from saes.crosscoder import Crosscoder, Normalisation, split
+from saes.feed import Feed, Rows
+from saes.measuring import Fidelity, fidelity
+from saes.pairs import PairSource, pair_rows
+from saes.training import check_sae_lens, run_trainer
+
+NORM_ROWS = 16_384
+"""Rows that each part's mean and scale are taken from, at most; evenly spread."""
+NORMALISATION = "normalisation.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedCrosscoder:
+    """A crosscoder and how well it does."""
+
+    crosscoder: Crosscoder
+    config: Training
+    fidelity: Fidelity
+    """On rows held out, over both models together, in the units of training."""
+    folder: Path | None
+    """Where it is saved: sae-lens's files of the SAE on activations side by side, and their normalisation."""
+
+
+def train_crosscoder(
+    pair: PairSource,
+    config: Training,
+    *,
+    points: tuple[HookPoint, ...] = (),
+    folder: str | Path | None = None,
+) -> TrainedCrosscoder:
+    """Train a BatchTopK crosscoder on the same rows of base and tuned, at one hook point or several.
+
+    `points` says which they are where `pair` is tensors; a store knows. Checkpoints and resuming are those of
+    `train_sae`.
+
+    Raises:
+        UserError: when the two differ in shape, rows are too few or do not vary, and as `train_sae` does.
+    """
+    check_sae_lens()
+    from saes.sparse_training import SparseBatchTopKConfig, SparseBatchTopKTrainingSAE
+
+    rows = pair_rows(pair, points)
+    normal = Normalisation.of(rows.read(torch.arange(0, rows.count, max(1, -(-rows.count // NORM_ROWS)))))
+    feed = Feed(
+        Rows(rows.count, lambda chosen: normal.apply(rows.read(chosen))),
+        batch_size=config.batch_size,
+        held_out=config.held_out,
+        seed=config.seed,
+    )
+    run = Checkpoints.open(folder, config) if folder is not None else None
+    if run is not None and run.finished:
+        sae = load_sae(run.folder)
+    else:
+        with torch.random.fork_rng():
+            torch.manual_seed(config.seed)
+            training = SparseBatchTopKTrainingSAE(
+                SparseBatchTopKConfig(d_in=feed.d_in, d_sae=config.d_sae, k=config.k)
+            )
+        _start_alike(training, normal.means.shape[0])
+        trained = run_trainer(training, config, feed, run)
+        with TemporaryDirectory() as scratch:
+            trained.save_inference_model(scratch)
+            if run is not None:
+                parts = {"means": normal.means.contiguous(), "scales": normal.scales.contiguous()}
+                save_file(parts, run.folder / NORMALISATION, {"points": " ".join(map(str, rows.points))})
+                publish(Path(scratch), run)
+            sae = load_sae(scratch)
+    where = None if run is None else run.folder
+    return TrainedCrosscoder(split(sae, rows.points, normal), config, fidelity(sae, feed.held_out), where)
+
+
+def load_crosscoder(folder: str | Path) -> Crosscoder:
+    """Read a crosscoder that `train_crosscoder` saved; UserError when there is none, or it is spoilt."""
+    file = Path(folder) / NORMALISATION
+    check_safetensors(file)
+    with safe_open(file, framework="pt") as opened:
+        points = tuple(HookPoint.parse(name) for name in (opened.metadata() or {}).get("points", "").split())
+        normal = Normalisation(opened.get_tensor("means"), opened.get_tensor("scales"))
+    return split(load_sae(folder), points, normal)
+
+
+@torch.no_grad()
+def _start_alike(sae: Any, models: int) -> None:
+    """Let every latent begin with one direction for all models, since most features are both models'."""
+    parts = sae.W_dec.unflatten(1, (models, -1))
+    parts.copy_(parts[:, :1].expand_as(parts).clone())
+    sae.W_dec.mul_(sae.cfg.decoder_init_norm / sae.W_dec.norm(dim=1, keepdim=True))
+    sae.W_enc.copy_(sae.W_dec.t())

@@ -1,0 +1,156 @@
+"""Training an SAE with sae-lens's trainer; a run that is killed goes on from its last checkpoint, to the
+same end."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from activations.errors import UserError
+from activations.hookpoint import HookPoint
+from activations.store import Store
+from saes.autoencoder import load_sae
+from saes.checkpoints import Checkpoints, publish
+from saes.config import SaeConfig, Training
+from saes.feed import Feed, Source, rows_of
+from saes.measuring import Fidelity, fidelity
+
+if TYPE_CHECKING:
+    from sae_lens import SAE
+else:
+    SAE = nn.Module
+
+NORM_BATCHES = 16
+"""Batches that the scale of the inputs is estimated on, before training and apart from it."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedSae:
+    """An SAE and how well it does."""
+
+    sae: SAE
+    """sae-lens's own inference SAE: `topk`, or `jumprelu` for every other architecture."""
+    config: SaeConfig
+    fidelity: Fidelity
+    """On the rows that were held out."""
+    folder: Path | None
+    """Where it is saved, in sae-lens's format."""
+
+
+def train_sae(
+    source: Source, config: SaeConfig, *, folder: str | Path | None = None, point: HookPoint | None = None
+) -> TrainedSae:
+    """Train an SAE on the activations of one hook point.
+
+    With a `folder`, checkpoints are kept in it while training lasts: called again after it was killed, with
+    the same source and config, training goes on, and ends with the very weights it would have had. The SAE
+    is then saved there and opens with `load_sae(folder)` or plain sae-lens. A folder that holds it already
+    is read.
+
+    `point` goes into the SAE's metadata; a store knows its own.
+
+    Raises:
+        UserError: when there are too few rows, NaN or infinity among them, sae-lens is not installed, or the
+            folder holds a run of another config.
+    """
+    lens = check_sae_lens()
+    if isinstance(source, Store) and len(source.points) == 1:
+        point = source.points[0]
+    feed = Feed(rows_of(source), batch_size=config.batch_size, held_out=config.held_out, seed=config.seed)
+    checkpoints = Checkpoints.open(folder, config) if folder is not None else None
+    if checkpoints is None or not checkpoints.finished:
+        with torch.random.fork_rng():
+            torch.manual_seed(config.seed)
+            sae = _training_sae(lens, config, feed.d_in)
+        sae.cfg.metadata.hook_name = None if point is None else str(point)
+        trained = run_trainer(sae, config, feed, checkpoints)
+        with TemporaryDirectory() as scratch:
+            trained.save_inference_model(scratch)
+            if checkpoints is not None:
+                publish(Path(scratch), checkpoints)
+            result = load_sae(scratch, device=config.device)
+    else:
+        result = load_sae(checkpoints.folder, device=config.device)
+    where = None if checkpoints is None else checkpoints.folder
+    return TrainedSae(result, config, fidelity(result, feed.held_out), where)
+
+
+def run_trainer(sae: Any, config: Training, feed: Feed, checkpoints: Checkpoints | None) -> Any:
+    """Train `sae`, a training SAE of sae-lens, by sae-lens's trainer, from its last checkpoint if there is
+    one."""
+    from sae_lens.config import SAETrainerConfig
+    from sae_lens.training.sae_trainer import SAETrainer
+
+    decay = int(config.decay * config.steps)
+    settings = SAETrainerConfig(
+        total_training_samples=config.steps * config.batch_size,
+        train_batch_size_samples=config.batch_size,
+        lr=config.lr,
+        lr_end=config.lr,  # sae-lens asserts that one is given; its constant schedule does not use it
+        lr_warm_up_steps=int(config.warm_up * config.steps),
+        lr_decay_steps=decay,
+        dead_feature_window=config.dead_after,
+        # One window for the whole run: closing one draws a histogram by wandb, wanted or not.
+        feature_sampling_window=config.steps + 1,
+        n_batches_for_norm_estimate=NORM_BATCHES,
+        device=config.device,
+    )
+    trainer: Any = SAETrainer(cfg=settings, sae=sae.to(config.device), data_provider=feed)
+    if checkpoints is not None:
+        checkpoints.resume(trainer, feed)
+
+        def before_batch() -> None:
+            at = trainer.n_training_steps
+            if at and at % config.checkpoint_every == 0 and at != checkpoints.step:
+                checkpoints.save(trainer, feed)
+
+        feed.before = before_batch
+    return trainer.fit()
+
+
+def _training_sae(lens: Any, config: SaeConfig, d_in: int) -> Any:
+    from saes.sparse_training import (
+        SparseBatchTopKConfig,
+        SparseBatchTopKTrainingSAE,
+        SparseTopKConfig,
+        SparseTopKTrainingSAE,
+    )
+
+    shape: dict[str, Any] = {
+        "d_in": d_in,
+        "d_sae": config.d_sae,
+        "normalize_activations": "expected_average_only_in" if config.normalize else "none",
+    }
+    match config.architecture:
+        case "topk":
+            return SparseTopKTrainingSAE(SparseTopKConfig(**shape, k=int(config.k)))
+        case "batchtopk":
+            return SparseBatchTopKTrainingSAE(SparseBatchTopKConfig(**shape, k=config.k))
+        case "matryoshka":
+            widths = [*config.matryoshka_widths, config.d_sae]
+            return lens.MatryoshkaBatchTopKTrainingSAE(
+                lens.MatryoshkaBatchTopKTrainingSAEConfig(**shape, k=config.k, matryoshka_widths=widths)
+            )
+        case "jumprelu":
+            return lens.JumpReLUTrainingSAE(
+                lens.JumpReLUTrainingSAEConfig(
+                    **shape,
+                    jumprelu_sparsity_loss_mode="quadratic",
+                    target_l0=config.k,
+                    l0_coefficient=config.l0_coefficient,
+                    l0_warm_up_steps=math.ceil(config.warm_up * config.steps),
+                )
+            )
+
+
+def check_sae_lens() -> Any:
+    """sae-lens, imported; UserError when it is not installed."""
+    try:
+        import sae_lens
+    except ImportError as error:
+        raise UserError("SAEs need sae-lens, which is not installed: pip install undertext[saes]") from error
+    return sae_lens
