@@ -50,9 +50,9 @@ def plain(checkpoint, replace):
     return total / tokens, tokens
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 64])
-def test_each_loss_is_that_of_plain_passes(checkpoint, sae, batch_size):
-    found = loss_recovered(sae, checkpoint, PROMPTS, POINT, batch_tokens=batch_size)
+@pytest.mark.parametrize("batch_tokens", [1, 20, 4096])
+def test_each_loss_is_that_of_plain_passes(checkpoint, sae, batch_tokens):
+    found = loss_recovered(sae, checkpoint, PROMPTS, POINT, batch_tokens=batch_tokens)
     seen = []
 
     def watch(value):
