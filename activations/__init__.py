@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from activations.hookpoint import SITES, HookPoint, Site
     from activations.hooks import HookFunction, hooked
     from activations.interventions import Gate, Intervention, Threshold
+    from activations.next_tokens import NextTokens, next_tokens
     from activations.operators import Operator
     from activations.pair import Pair, check_pair, load_pair
     from activations.positions import Place, Positions
@@ -48,6 +49,7 @@ _HOMES = {
     "HookFunction": "hooks",
     "HookPoint": "hookpoint",
     "Intervention": "interventions",
+    "NextTokens": "next_tokens",
     "Operator": "operators",
     "Pair": "pair",
     "PairBatch": "store",
@@ -71,6 +73,7 @@ _HOMES = {
     "generate": "generation",
     "hooked": "hooks",
     "load_pair": "pair",
+    "next_tokens": "next_tokens",
     "open_pair": "store",
     "score_branches": "branches",
     "tokens_fingerprint": "store",
@@ -88,6 +91,7 @@ __all__ = [
     "HookFunction",
     "HookPoint",
     "Intervention",
+    "NextTokens",
     "Operator",
     "Pair",
     "PairBatch",
@@ -110,6 +114,7 @@ __all__ = [
     "generate",
     "hooked",
     "load_pair",
+    "next_tokens",
     "open_pair",
     "score_branches",
     "tokens_fingerprint",

@@ -29,6 +29,8 @@ class Generations:
     """The whole tokens of that text."""
     touched: list[int]
     """At how many tokens, prompt and generated, interventions changed the row."""
+    margins: list[list[float]] | None = None
+    """For each of those tokens, p(likeliest) - p(second likeliest) where it was chosen, at temperature 1."""
     captured: Captured | None = None
     """What was to be recorded; its positions count from the beginning of the prompt."""
 
@@ -45,6 +47,8 @@ def generate(
     seed: int | Sequence[int] = 0,
     interventions: Sequence[Intervention | Sequence[Intervention] | None] | None = None,
     record: Record | None = None,
+    openings: Sequence[int] | None = None,
+    margins: bool = False,
     batch_size: int = 256,
     progress: Callable[[int], None] | None = None,
 ) -> Generations:
@@ -66,6 +70,8 @@ def generate(
             batch.
         interventions: for each prompt one, several, or None; they act in all its samples.
         record: what to keep of the activations, as interventions leave them.
+        openings: for each prompt, the token that its rows begin with, whatever would have been chosen.
+        margins: whether to say how wide each choice was.
         batch_size: most rows that are generated together.
         progress: called with the number of rows finished since its last call.
 
@@ -87,10 +93,12 @@ def generate(
     streams = _streams(seed, len(encoded), samples)
     for point in record.points if record else ():
         check_point(checkpoint, point)
+    _check_openings(checkpoint, openings, len(encoded))
     stopping = Stopping(checkpoint, stop)
     owner = [prompt for prompt in range(len(encoded)) for _ in range(samples)]
     tokens: list[list[int]] = [[] for _ in owner]
     texts, touched, kept = [""] * len(owner), [0] * len(owner), Kept()
+    wide: list[list[float]] = [[] for _ in owner]
     reported = _Reported(progress)
     # Rows of one prompt next to each other, so that they meet in a batch and share it.
     first: dict[tuple[int, ...], int] = {}
@@ -103,7 +111,8 @@ def generate(
         those = [encoded[owner[row]] for row in rows]
         recorder = Recorder(record, [len(ids) for ids in those]) if record else None
         sampler = Sampler(temperature, top_p, [streams[row] for row in rows], max_new_tokens)
-        batch = Batch(checkpoint, those, [acting[owner[row]] for row in rows], recorder)
+        begun = None if openings is None else [openings[owner[row]] for row in rows]
+        batch = Batch(checkpoint, those, [acting[owner[row]] for row in rows], recorder, begun, margins)
         try:
             with reported.attempt(), torch.inference_mode(), ExitStack() as stack:
                 for hooks in batch.hooks:
@@ -117,11 +126,28 @@ def generate(
         for row, produced, count in zip(rows, batch.produced, batch.audit(), strict=True):
             tokens[row], texts[row] = stopping.cut(produced)
             touched[row] = count
+        for row, widths in zip(rows, batch.margins or [], strict=False):
+            wide[row] = widths[: len(tokens[row])]
         if recorder is not None:
             kept.add(recorder.kept, rows)
 
     run_batches([len(encoded[owner[row]]) for row in order], None, run, rows=batch_size)
-    return Generations(texts, tokens, touched, kept.captured(checkpoint, record) if record else None)
+    return Generations(
+        texts,
+        tokens,
+        touched,
+        wide if margins else None,
+        kept.captured(checkpoint, record) if record else None,
+    )
+
+
+def _check_openings(checkpoint: Checkpoint, openings: Sequence[int] | None, prompts: int) -> None:
+    if openings is None:
+        return
+    if len(openings) != prompts:
+        raise UserError(f"expected an opening token for each of {prompts} prompts, got {len(openings)}")
+    if bad := [token for token in openings if not 0 <= token < checkpoint.d_vocab]:
+        raise UserError(f"openings hold token id {bad[0]}, valid are 0 to {checkpoint.d_vocab - 1}")
 
 
 def _streams(seed: int | Sequence[int], prompts: int, samples: int) -> list[tuple[int, ...]]:

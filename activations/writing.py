@@ -51,11 +51,16 @@ class Batch:
         prompts: Sequence[Sequence[int]],
         interventions: Sequence[Row],
         recorder: Recorder | None,
+        openings: Sequence[int] | None = None,
+        margins: bool = False,
     ) -> None:
-        """Rows by their prompts' token ids and what acts in them."""
+        """Rows by their prompts' token ids, what acts in them, and their first token where it is set."""
         self.checkpoint, self.prompts, self.interventions = checkpoint, prompts, interventions
         self.produced: list[list[int]] = [[] for _ in prompts]
         """All tokens of each row, end token and stop string included."""
+        self.margins: list[list[float]] | None = [[] for _ in prompts] if margins else None
+        """For each token of each row, p(likeliest) - p(second likeliest) where it was chosen."""
+        self._openings = openings
         self.steered = SteeredRows(checkpoint, interventions, prompts, self.produced.__getitem__)
         self.recorder = recorder
         accepted = inspect.signature(checkpoint.model.forward).parameters
@@ -78,6 +83,13 @@ class Batch:
         for step in range(max_new_tokens):
             self._check(logits, standing, alive)
             chosen = sampler.choose(logits, step, numbers)
+            if step == 0 and self._openings is not None:
+                chosen = torch.tensor(self._openings, device=device)
+            if self.margins is not None:
+                top = logits.softmax(dim=-1).topk(2).values
+                for slot, margin in enumerate((top[:, 0] - top[:, 1]).tolist()):
+                    if alive[slot]:
+                        self.margins[standing[slot]].append(margin)
             finished = 0
             for slot, token in enumerate(chosen.tolist()):
                 if alive[slot]:
