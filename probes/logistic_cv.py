@@ -38,7 +38,10 @@ class LogisticProbeCV(Classifier):
         cv: number of folds.
         scoring: what is best on held-out rows, "accuracy" or "log_loss" (its mean, negated).
         seed: deals rows to folds, where no groups are given.
-        class_weight, standardize, tol, max_iter: as in `LogisticProbe`. Scores use the sample weights alone.
+        class_weight: as in `LogisticProbe`, and so are the rest; scores use the sample weights alone.
+        standardize: whether the penalty falls on the weights of standardised features.
+        tol: what a fit may still gain when it ends, in nats a row.
+        max_iter: most steps of a fit.
     """
 
     C_: Float[Tensor, "*slice_target"]

@@ -29,8 +29,11 @@ class LowRankProbe(Classifier):
 
     Args:
         rank: number of directions.
-        C, class_weight, standardize, tol, max_iter: as in `LogisticProbe`. The factors are fitted in turn
-            until a round gains less than `tol`.
+        C: inverse strength of the penalty, as in `LogisticProbe`.
+        class_weight: likewise.
+        standardize: likewise.
+        tol: the factors are fitted in turn until a round gains less than this, in nats a row.
+        max_iter: most steps of each fit.
     """
 
     basis_: Float[Tensor, "*slice rank d"]
