@@ -26,7 +26,7 @@ class LDAProbe(Classifier):
 
     Args:
         shrinkage: 0 to 1, the share of a multiple of the identity in S; None is 0. "auto" is Ledoit and
-            Wolf's (2004, J. Multivar. Anal. 88) for each class apart, on features standardised within the class.
+            Wolf's (2004, J. Multivar. Anal. 88) for each class apart, on features standardised in it.
         standardize: whether features are standardised first: it matters where a fixed share is shrunk.
     """
 
