@@ -14,22 +14,16 @@ import mmap
 import os
 import random
 import shutil
-import statistics
 import tempfile
-from collections.abc import Callable
 from itertools import count
 from pathlib import Path
-from time import perf_counter
 
 import datasets
 import numpy as np
 import torch
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from _common import HEAD, llama, ratio
 
 from activations.capture import capture
-from activations.checkpoint import Checkpoint
 from activations.hookpoint import HookPoint
 from activations.store import Store, StoreWriter, capture_to_store
 
@@ -54,43 +48,6 @@ def drop(*files: Path) -> None:
         mapped.close()
         if failed or any(page & 1 for page in bytes(pages)):
             raise RuntimeError(f"{file} is still in the page cache: these reads would not be cold")
-
-
-def ratio(
-    name: str,
-    over: Callable[[], object],
-    under: Callable[[], object],
-    before: Callable[[], object] = lambda: None,
-) -> float:
-    """Median over rounds of time(over) / time(under), each after `before`, which is not timed."""
-    found: list[float] = []
-    spent: list[list[float]] = []
-    for turn in range(ROUNDS + 1):
-        times = []
-        for job in (over, under):
-            before()
-            start = perf_counter()
-            kept = job()
-            times.append(perf_counter() - start)
-            del kept
-        if turn:  # the first warms both up
-            found.append(times[0] / times[1])
-            spent.append(times)
-    seconds = " against ".join(f"{statistics.median(each):.4f}" for each in zip(*spent, strict=True))
-    print(f"| {name} | {statistics.median(found):.3f} | {min(found):.3f} to {max(found):.3f} | {seconds} |")
-    return round(statistics.median(found), 4)
-
-
-def model() -> Checkpoint:
-    """A random Llama of width 512 with 8 layers."""
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=1000, hidden_size=512, intermediate_size=1376, num_hidden_layers=8, num_attention_heads=8,
-        num_key_value_heads=8, max_position_embeddings=512,
-    )  # fmt: skip
-    words = Tokenizer(WordLevel({str(i): i for i in range(1000)}, unk_token="0"))
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="0", pad_token="0")
-    return Checkpoint.load(LlamaForCausalLM(config), tokenizer=tokenizer)
 
 
 def disk_ratios(folder: Path) -> dict[str, float]:
@@ -133,8 +90,8 @@ def disk_ratios(folder: Path) -> dict[str, float]:
             shard.save_to_disk(path / str(place), num_shards=1)
 
     found = {
-        "store.write": ratio("store.write", raw, ours, fresh),
-        "store.arrow_write": ratio("store.arrow_write", arrow, ours, fresh),
+        "store.write": ratio("store.write", raw, ours, before=fresh, rounds=ROUNDS),
+        "store.arrow_write": ratio("store.arrow_write", arrow, ours, before=fresh, rounds=ROUNDS),
     }
 
     fresh()
@@ -146,7 +103,8 @@ def disk_ratios(folder: Path) -> dict[str, float]:
         "store.cold_read",
         lambda: np.fromfile(folder / "raw", dtype=np.float32),
         lambda: Store.open(folder / "store").read(),
-        lambda: drop(*files),
+        before=lambda: drop(*files),
+        rounds=ROUNDS,
     )
 
     store = Store.open(folder / "store")
@@ -167,15 +125,17 @@ def disk_ratios(folder: Path) -> dict[str, float]:
     assert store.read(rows)[0].equal(array[rows])
     assert from_arrow().equal(array[rows])
     found["store.random_rows"] = ratio(
-        "store.random_rows", lambda: array[rows], lambda: store.read(rows), pick
+        "store.random_rows", lambda: array[rows], lambda: store.read(rows), before=pick, rounds=15
     )
-    found["store.arrow_random"] = ratio("store.arrow_random", from_arrow, lambda: store.read(rows), pick)
+    found["store.arrow_random"] = ratio(
+        "store.arrow_random", from_arrow, lambda: store.read(rows), before=pick, rounds=ROUNDS
+    )
     return found
 
 
 def overhead(folder: Path) -> float:
     """Capturing every position at 4 points of 8 layers into a store, over capturing them and no more."""
-    checkpoint = model()
+    checkpoint = llama()
     os.sync()
     draw = random.Random(0)
     prompts = {key: [draw.randrange(1, 1000) for _ in range(32)] for key in range(96)}
@@ -190,15 +150,15 @@ def overhead(folder: Path) -> float:
     def to_store() -> None:
         capture_to_store(checkpoint, prompts, points, "all", folder / f"captured{next(number)}", unit=32)
 
-    return 1 / ratio("capture to nowhere over to store", nowhere, to_store)
+    return ratio("store.overhead", to_store, nowhere, rounds=ROUNDS)
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    print("| id | ratio | spread | seconds |\n|---|---|---|---|")
+    print(HEAD)
     with tempfile.TemporaryDirectory(dir=Path(__file__).parents[1], prefix=".bench-store-") as folder:
         found = disk_ratios(Path(folder))
-        found["store.overhead"] = round(overhead(Path(folder)), 4)
+        found["store.overhead"] = overhead(Path(folder))
     print(json.dumps(found))
 
 
