@@ -25,8 +25,8 @@ class Captured:
     """Which prompt each vector comes from."""
     positions: Int[Tensor, " n"]
     """Which of that prompt's own tokens it stands at, from 0."""
-    blocks: tuple[Float[Tensor, "point n width"], ...]
-    """The activations at all points of one width in one tensor, in the order in which widths first occur."""
+    blocks: tuple[Float[Tensor, "_ n _"], ...]
+    """[point, n, width]: all points of one width in one tensor, in the order in which widths first occur."""
     places: tuple[tuple[int, int], ...]
     """For each point, which block holds it, and at which index."""
     n_heads: int
