@@ -31,9 +31,9 @@ def leace(X: Float[Tensor, "*slice n d"], z: Int[Tensor, "n *target"] | Float[Te
     """The least-squares affine eraser of Belrose et al. (arXiv 2306.03819, theorem 4.3), in closed form.
 
     `x - W+ P W (x - mean)` with W the inverse root of the covariance of x, and P the projection on the
-    columns of `W cov(x, z)`. On the rows it is fitted to, all classes then have one mean, so that no linear probe,
-    by any convex loss, does better than by the classes' frequencies; of all affine maps with that effect it
-    moves rows least. Computed in float64, and kept so.
+    columns of `W cov(x, z)`. On the rows it is fitted to, all classes then have one mean, so that no linear
+    probe, by any convex loss, does better than by the classes' frequencies; of all affine maps with that
+    effect it moves rows least. Computed, and kept, in float64.
 
     z is labels (whole numbers: each class of each target is erased) or values. UserError where lengths
     differ or activations do not vary.

@@ -43,7 +43,10 @@ class Controlled:
 
     @property
     def selectivity(self) -> Float[Tensor, "*slice_target"]:
-        """Accuracy less the control's, averaged over draws (Hewitt and Liang, arXiv 1909.03368)."""
+        """Accuracy less the control's, averaged over draws (Hewitt and Liang, arXiv 1909.03368).
+
+        With few keys a draw's labels are uneven, and a control that knows nothing reads their majority.
+        """
         return self.accuracy - self.control_accuracy.mean(-1)
 
 
