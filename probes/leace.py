@@ -28,7 +28,7 @@ class Eraser:
 
 
 def leace(X: Float[Tensor, "*slice n d"], z: Int[Tensor, "n *target"] | Float[Tensor, "n *target"]) -> Eraser:
-    """The least-squares affine eraser of Belrose et al. (arXiv 2306.03819, theorem 4.3), in closed form.
+    """The least-squares affine eraser of Belrose et al. (arXiv 2306.03819), in closed form.
 
     `x - W+ P W (x - mean)` with W the inverse root of the covariance of x, and P the projection on the
     columns of `W cov(x, z)`. On the rows it is fitted to, all classes then have one mean, so that no linear

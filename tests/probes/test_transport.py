@@ -1,5 +1,7 @@
 """Rotated is not gone: probes carried between two sets of activations, and the alignment that does it."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -73,6 +75,28 @@ def test_a_planted_direction_along_which_little_varies_is_decodable():
     X[:, 11] = 0.01 * (torch.randn(800, generator=generator) + 4 * y)
     found = transport(Labelled(X, y), X, recipe=weak).accuracy
     assert found["source"] > 0.95
+
+
+def test_the_documentation_shows_what_transport_returns(planted):
+    def noise(*shape: int, seed: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+    targets = {
+        "the same, a little noisy": planted.X + 0.1 * noise(2, 900, WIDTH, seed=5),
+        "moved": planted.X + 20 * noise(2, 1, WIDTH, seed=7),
+        "rotated and moved": planted.X @ rotation(WIDTH, 1) + 3.0,
+        "unrelated": noise(2, 900, WIDTH, seed=6),
+    }
+    text = (Path(__file__).parents[2] / "docs" / "probe_controls.md").read_text()
+    table = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")
+    ]
+    names = next(row for row in table if row[0] == "the target is")[1:]
+    shown = {row[0]: [float(cell) for cell in row[1:]] for row in table if row[0] in targets}
+    assert set(shown) == set(targets)
+    for name, target in targets.items():
+        found = transport(planted, target, recipe=weak).accuracy
+        assert [float(found[each][1]) for each in names] == pytest.approx(shown[name], abs=0.02)
 
 
 @settings(max_examples=20)
