@@ -1,30 +1,68 @@
 """Linear probes over many layers at once, and the controls that make their figures mean something."""
 
+from probes.alignment import Alignment, procrustes
 from probes.controls import Surface, control_labels
 from probes.folds import folds_of
+from probes.labelled import Labelled, Probe, Recipe
 from probes.lda import LDAProbe
+from probes.leace import Eraser, leace
 from probes.logistic import LogisticProbe, logistic_path
 from probes.logistic_cv import LogisticProbeCV
 from probes.low_rank import LowRankProbe
 from probes.means import MeansProbe
+from probes.nullspace import Nullspace, iterated_nullspace
+from probes.online_code import OnlineCode, online_code
 from probes.readings import STRENGTHS, Reading, read
 from probes.ridge import RidgeProbe, RidgeProbeCV
+from probes.selectivity import Controlled, against_control_task, against_features, against_shuffled
+from probes.similarity import linear_cka
 from probes.stored import Stored
+from probes.subspace import mean_ablated, orthonormal_rows, principal_angles, span_of
+from probes.transfer import Transfer, leave_one_out, transfer
+from probes.transport import Transported, transport
+from probes.types_left_out import TypesLeftOut, leave_types_out
 
 __all__ = [
     "STRENGTHS",
+    "Alignment",
+    "Controlled",
+    "Eraser",
     "LDAProbe",
+    "Labelled",
     "LogisticProbe",
     "LogisticProbeCV",
     "LowRankProbe",
     "MeansProbe",
+    "Nullspace",
+    "OnlineCode",
+    "Probe",
     "Reading",
+    "Recipe",
     "RidgeProbe",
     "RidgeProbeCV",
     "Stored",
     "Surface",
+    "Transfer",
+    "Transported",
+    "TypesLeftOut",
+    "against_control_task",
+    "against_features",
+    "against_shuffled",
     "control_labels",
     "folds_of",
+    "iterated_nullspace",
+    "leace",
+    "leave_one_out",
+    "leave_types_out",
+    "linear_cka",
     "logistic_path",
+    "mean_ablated",
+    "online_code",
+    "orthonormal_rows",
+    "principal_angles",
+    "procrustes",
     "read",
+    "span_of",
+    "transfer",
+    "transport",
 ]

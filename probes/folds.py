@@ -11,8 +11,9 @@ def folds_of(n: int, cv: int, *, groups: Int[Tensor, "*n"] | None = None, seed: 
     """Which of `cv` folds each row belongs to; no group is in two of them.
 
     Without groups rows are dealt out at random, the folds' sizes differing by one at most. With groups,
-    the largest group goes first, each to the fold that is smallest then. Raises UserError when there are
-    fewer rows, or groups, than folds.
+    the largest group goes first, each to the fold that is smallest then; among equals their order is random,
+    since in order of their numbers a label or type that recurs every `cv` groups would be all in one fold.
+    Raises UserError when there are fewer rows, or groups, than folds.
     """
     if cv < 2:
         raise UserError(f"cross-validation needs at least 2 folds, got {cv}")
@@ -29,7 +30,8 @@ def folds_of(n: int, cv: int, *, groups: Int[Tensor, "*n"] | None = None, seed: 
     if len(sizes) < cv:
         raise UserError(f"expected at least a group for each of {cv} folds, got {len(sizes)} groups")
     filled, of_group = [0] * cv, torch.empty(len(sizes), dtype=torch.long)
-    for each in sizes.argsort(descending=True, stable=True).tolist():
+    order = torch.randperm(len(sizes), generator=torch.Generator().manual_seed(seed))
+    for each in order[sizes[order].argsort(descending=True, stable=True)].tolist():
         smallest = filled.index(min(filled))
         of_group[each] = smallest
         filled[smallest] += int(sizes[each])

@@ -1,0 +1,60 @@
+"""LEACE: the least change after which no linear probe reads a concept."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from activations.errors import UserError
+from probes.checks import check_lengths
+from probes.rows import in_working_dtype
+
+
+@dataclass(frozen=True, eq=False)
+class Eraser:
+    """An affine map `x - write' read (x - mean)`, a slice each; an oblique projection about the mean."""
+
+    mean: Float[Tensor, "*slice d"]
+    read: Float[Tensor, "*slice k d"]
+    """What is measured. Rows of zeros where a slice has fewer directions that tell of the concept."""
+    write: Float[Tensor, "*slice k d"]
+    """What is taken off for it."""
+
+    def apply(self, X: Float[Tensor, "*slice m d"]) -> Float[Tensor, "*slice m d"]:
+        """The rows, erased."""
+        moved = X.to(self.mean) - self.mean[..., None, :]
+        return (X.to(self.mean) - (moved @ self.read.mT) @ self.write).to(in_working_dtype(X))
+
+
+def leace(X: Float[Tensor, "*slice n d"], z: Int[Tensor, "n *target"] | Float[Tensor, "n *target"]) -> Eraser:
+    """The least-squares affine eraser of Belrose et al. (arXiv 2306.03819), in closed form.
+
+    `x - W+ P W (x - mean)` with W the inverse root of the covariance of x, and P the projection on the
+    columns of `W cov(x, z)`. On the rows it is fitted to, all classes then have one mean, so that no linear
+    probe, by any convex loss, does better than by the classes' frequencies; of all affine maps with that
+    effect it moves rows least. Computed, and kept, in float64.
+
+    z is labels (whole numbers: each class of each target is erased) or values. UserError where lengths
+    differ or activations do not vary.
+    """
+    check_lengths(X, z, None)
+    columns = z.reshape(len(z), -1).to(X.device)
+    if not columns.is_floating_point():
+        columns = torch.cat([each[:, None] == torch.unique(each) for each in columns.T], 1)
+    Z = columns.double() - columns.double().mean(0)
+    mean = X.double().mean(-2)
+    centred = X.double() - mean[..., None, :]
+    covariance, cross = centred.mT @ centred / len(Z), centred.mT @ Z / len(Z)
+    size, vectors = torch.linalg.eigh(covariance)
+    eps = torch.finfo(size.dtype).eps * max(X.shape[-2:])
+    if not bool((size[..., -1] > 0).all()):
+        raise UserError("activations of a slice do not vary, or are not finite")
+    root = torch.where(size > eps * size[..., -1:], size, 0.0).sqrt()
+    inverse = torch.where(root > 0, 1 / torch.where(root > 0, root, 1.0), 0.0)
+    whiten = (vectors * inverse[..., None, :]) @ vectors.mT
+    colour = (vectors * root[..., None, :]) @ vectors.mT
+    U, S, _ = torch.linalg.svd(whiten @ cross, full_matrices=False)
+    # Singular values here are correlations: those of rounding are no concept.
+    U = U * S.gt(eps)[..., None, :]
+    return Eraser(mean, (whiten @ U).mT, (colour @ U).mT)

@@ -1,0 +1,90 @@
+"""One checkpoint's probe on another's activations: the same code, re-encoded by a rotation, or gone."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from activations.errors import UserError
+from probes.alignment import procrustes
+from probes.labelled import Labelled, Recipe, fitted, hits, shared_folds
+from probes.logistic_cv import LogisticProbeCV
+
+READINGS = ("source", "unchanged", "shifted", "aligned", "mispaired", "fresh")
+
+
+@dataclass(frozen=True, eq=False)
+class Transported:
+    """Whether each row is read right, by probes fitted on other problems: `[*slice, *target, n]` each."""
+
+    source: Bool[Tensor, "*slice_target n"]
+    """The source's probe on the source's activations: what there is to transport."""
+    unchanged: Bool[Tensor, "*slice_target n"]
+    """The same probe on the target's activations as they are."""
+    shifted: Bool[Tensor, "*slice_target n"]
+    """After the difference of means is taken off."""
+    aligned: Bool[Tensor, "*slice_target n"]
+    """After Procrustes alignment of the target's activations to the source's."""
+    mispaired: Bool[Tensor, "*slice_target n"]
+    """After alignment to the source's activations of other rows: what fitting a rotation gives by itself."""
+    fresh: Bool[Tensor, "*slice_target n"]
+    """A probe fitted on the target's own activations."""
+
+    @property
+    def accuracy(self) -> dict[str, Float[Tensor, "*slice_target"]]:
+        """Share of rows read right, by name of the field."""
+        return {name: getattr(self, name).float().mean(-1) for name in READINGS}
+
+
+def transport(
+    source: Labelled,
+    target: Float[Tensor, "*slice n d"],
+    *,
+    recipe: Recipe = LogisticProbeCV,
+    folds: int = 5,
+    seed: int = 0,
+) -> Transported:
+    """Transport a probe from the source's activations to the target's of the same rows (`source.y`).
+
+    For each fold of problems, probes and alignments are fitted without it (alignments see no labels) and read
+    on it. UserError where shapes differ, and where a probe refuses its rows.
+    """
+    if target.shape != source.X.shape:
+        raise UserError(
+            f"expected the target's activations of the same rows, {list(source.X.shape)}, got "
+            f"{list(target.shape)}"
+        )
+    other = Labelled(target, source.y, source.problem)
+    fold = shared_folds({"": source}, folds, seed)[""]
+    generator = torch.Generator().manual_seed(seed)
+    out: dict[str, Tensor] = {}
+    for each in range(folds):
+        held = fold == each
+        train, own = source.take(~held), other.take(~held)
+        probe = fitted(recipe, train)
+        alignment = procrustes(own.X, train.X)
+        mispaired = procrustes(own.X, train.take(_elsewhere(train.problems, generator)).X)
+        read, y = other.take(held).X, source.y[held.to(source.y.device)]
+        found = {
+            "source": hits(probe, source.take(held).X, y),
+            "unchanged": hits(probe, read, y),
+            "shifted": hits(probe, alignment.shift(read), y),
+            "aligned": hits(probe, alignment.apply(read), y),
+            "mispaired": hits(probe, mispaired.apply(read), y),
+            "fresh": hits(fitted(recipe, own), read, y),
+        }
+        for name, right in found.items():
+            whole = out.setdefault(name, right.new_zeros(*right.shape[:-1], len(fold)))
+            whole[..., held.to(right.device)] = right
+    return Transported(**out)
+
+
+def _elsewhere(problem: Int[Tensor, " n"], generator: torch.Generator) -> Int[Tensor, " n"]:
+    """A random order that gives every row one of another problem, where no problem has over half the rows."""
+    _, place, counts = torch.unique(problem, return_inverse=True, return_counts=True)
+    rank = torch.randperm(len(counts), generator=generator)
+    order = rank[place].argsort(stable=True)
+    out = torch.empty_like(order)
+    out[order] = order.roll(-int(counts.max()))
+    return out
