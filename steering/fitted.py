@@ -67,8 +67,11 @@ def fit_vector(
 
     Raises:
         UserError: for no pairs, unequal numbers of prompts and targets, a target without tokens, a text
-            that does not fit the context, a layer that is not there, and a loss that is not finite.
+            that does not fit the context, a layer that is not there, the site z, and a loss that is not
+            finite.
     """
+    if site == "z":
+        raise UserError("vectors are fitted where activations are d_model wide, which they are not at z")
     pairs = _pairs(checkpoint, prompts, targets)
     chosen = list(range(checkpoint.n_layers)) if layers is None else list(layers)
     fitted = torch.zeros(checkpoint.n_layers, checkpoint.d_model)
@@ -83,7 +86,7 @@ def fit_vector(
                 batch = _batch(checkpoint, [pairs[i] for i in next(order)], at)
                 loss = _loss(checkpoint, batch, points, shares * unit)
                 if not bool(loss.isfinite()):
-                    raise UserError(f"fitting at {points[0]}: the loss is {float(loss)}; lower lr ({lr:g})")
+                    raise UserError(f"fitting at {points[0]}: the loss is {loss.item()}; lower lr ({lr:g})")
                 (shares.grad,) = torch.autograd.grad(loss, [shares])
                 optimiser.step()
                 if progress is not None:

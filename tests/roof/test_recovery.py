@@ -219,7 +219,7 @@ def test_settings_are_searched_on_dev_and_nothing_else(accuracy_of):
     assert len(settings) == len(set(settings))
 
 
-def plain(setting: Setting) -> tuple[object, ...]:
+def plain(setting: Setting) -> tuple[Any, ...]:
     return setting.vector, *setting.layers, setting.dose, setting.where.at
 
 
