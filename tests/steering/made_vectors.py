@@ -11,7 +11,7 @@ WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_siz
 
 
 @st.composite
-def fields_of_vectors(draw: Any, **fixed: Any) -> dict[str, Any]:
+def fields_of_vectors(draw: st.DrawFn, /, **fixed: Any) -> dict[str, Any]:
     """Some with layers that have no direction, some with a centre."""
     layers, width = draw(st.integers(1, 5)), draw(st.integers(1, 7))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 10**6)))

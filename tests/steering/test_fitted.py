@@ -27,7 +27,7 @@ def loss(who: Checkpoint, layer: int, vector: torch.Tensor, at: str) -> torch.Te
     total, count = torch.zeros(()), 0
     for prompt, target in zip(PROMPTS, TARGETS, strict=True):
         head = who.encode([prompt])[0]
-        tail = who.tokenizer.convert_tokens_to_ids(target.split())
+        tail: list[int] = who.tokenizer.encode(target, add_special_tokens=False)
         n = len(head)
         where = {"last_prompt": [n - 1], "prompt": range(n), "generated": range(n, n + len(tail))}
         where["all"] = range(n + len(tail))
@@ -108,14 +108,18 @@ def test_the_vector_hangs_on_the_seed():
 
 
 def test_every_pair_is_seen_before_any_is_seen_again(monkeypatch):
-    who, seen = checkpoint(), []
-    whole = fitted._batch
-    monkeypatch.setattr(fitted, "_batch", lambda c, pairs, at: seen.append(pairs) or whole(c, pairs, at))
+    who, seen, whole = checkpoint(), list[Any](), fitted._batch
+
+    def spy(who: Checkpoint, pairs: Any, at: Gate) -> Any:
+        seen.append(pairs)
+        return whole(who, pairs, at)
+
+    monkeypatch.setattr(fitted, "_batch", spy)
     fit_vector(who, PROMPTS, TARGETS, NORMS, layers=[1], steps=4, batch_size=2)
     assert [len(pairs) for pairs in seen] == [2, 1, 2, 1]
     for epoch in (seen[:2], seen[2:]):
         assert sorted(str(pair) for pairs in epoch for pair in pairs) == sorted(
-            str((who.encode([p])[0], who.tokenizer.convert_tokens_to_ids(t.split())))
+            str((who.encode([p])[0], who.tokenizer.encode(t, add_special_tokens=False)))
             for p, t in zip(PROMPTS, TARGETS, strict=True)
         )
 

@@ -22,6 +22,7 @@ from steering import (
     runs,
     sweep,
 )
+from steering.kept import Row
 from tests.steering.planted import NEUTRAL, at_end, planted, right
 from tests.toys import tiny_model, word_tokenizer
 
@@ -48,7 +49,7 @@ def accuracies(monkeypatch: pytest.MonkeyPatch) -> Any:
             for key in keys:
                 seen[key] += 1
                 text = "right" if is_right(*key) else "wrong"
-                self.rows[key] = runs.Row(text, 1, 2)
+                self.rows[key] = Row(text, 1, 2)
 
         monkeypatch.setattr(runs.Runs, "_run", fake)
         return seen

@@ -84,7 +84,14 @@ def test_a_file_that_was_cut_is_refused(tmp_path):
 
 
 def write(path: Path, tensors: dict[str, torch.Tensor], **card: Any) -> None:
-    known = {"name": "v", "made": "m", "trained": None, "sources": [], "site": "resid_post", "absent": []}
+    known: dict[str, Any] = {
+        "name": "v",
+        "made": "m",
+        "trained": None,
+        "sources": [],
+        "site": "resid_post",
+        "absent": [],
+    }
     save_file(tensors, path, {"undertext.steering_vector": json.dumps({**known, **card})})
 
 
