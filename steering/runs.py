@@ -53,9 +53,10 @@ class Runs:
             raise UserError(f"each setting may occur once, this one does not: {twice}")
         for vector in vectors:
             vector.check_fits(checkpoint)
-        made = Interventions(vectors, thresholds)
-        self._acting = [made.of(setting) for setting in settings]
+        self._interventions = Interventions(vectors, thresholds)
         self._encoded = checkpoint.encode(prompts, room=options.max_new_tokens)
+        for setting in settings:
+            self._interventions.of(setting, self._encoded[0] if self._encoded else [0])
         self._graded: dict[Key, tuple[bool, bool]] = {}
         self.rows: dict[Key, Row] = {}
         self._kept: Kept | None = None
@@ -94,7 +95,9 @@ class Runs:
             [self._encoded[key.prompt] for key in keys],
             max_new_tokens=self._options.max_new_tokens,
             stop=self._options.stop,
-            interventions=[self._acting[key.setting] for key in keys],
+            interventions=[
+                self._interventions.of(self._settings[key.setting], self._encoded[key.prompt]) for key in keys
+            ],
             batch_size=self._options.batch_size,
             progress=self._options.progress,
         )

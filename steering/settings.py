@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+from zlib import crc32
 
+import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
@@ -21,15 +23,18 @@ IN_NORMS: tuple[Operator, ...] = ("add", "clamp")
 
 @dataclass(frozen=True)
 class Where:
-    """The tokens at which a setting acts: as in `Intervention`, whose fields these are."""
+    """The tokens at which a setting acts: as in `Intervention`, whose fields these are but for two."""
 
-    at: Gate | tuple[int, ...] = "last_prompt"
+    at: Gate | tuple[int, ...] | Literal["random_prompt"] = "last_prompt"
+    """`random_prompt` is one token of the prompt, drawn for each prompt: the control of a chosen place."""
     first: int | None = None
     decay: float = 1.0
     tokens: frozenset[int] | None = None
     pattern: str | None = None
     threshold: str | None = None
     """The name of one of the thresholds that the sweep was given."""
+    seed: int = 0
+    """Of what `random_prompt` draws, which hangs on it and on the prompt's tokens alone."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +76,9 @@ def grid(
 
 
 class Interventions:
-    """Makes settings into interventions; those of equal settings, and the tensors of all, are shared.
+    """Makes settings into interventions; those that are equal, and the tensors of all, are shared.
 
-    Rows of one setting then share what they read of a prompt.
+    Rows can then share what they read of a prompt.
     """
 
     def __init__(
@@ -87,30 +92,33 @@ class Interventions:
             raise UserError(f"vectors need names of their own; there are several {', '.join(twice)}")
         self._thresholds = dict(thresholds or {})
         self._directions: dict[tuple[str, int, bool], Tensor] = {}
-        self._made: dict[Setting, tuple[Intervention, ...]] = {}
+        self._made: dict[tuple[Setting, Gate | tuple[int, ...]], tuple[Intervention, ...]] = {}
 
-    def of(self, setting: Setting) -> tuple[Intervention, ...]:
-        """What acts under a setting, one intervention a layer.
+    def of(self, setting: Setting, prompt: Sequence[int]) -> tuple[Intervention, ...]:
+        """What acts under a setting after a prompt of these tokens, one intervention a layer.
 
         UserError for a vector, layer or threshold that is not there, and where the operator lacks a centre.
         """
-        if setting not in self._made:
+        at = _place(setting.where, prompt)
+        if (setting, at) not in self._made:
             vector = self._vectors.get(setting.vector)
             if vector is None:
                 raise UserError(f"no vector {setting.vector!r}; there are: {', '.join(self._vectors)}")
             if not setting.layers or len(set(setting.layers)) < len(setting.layers):
                 raise UserError(f"expected one or more different layers, got {setting.layers}")
-            self._made[setting] = tuple(self._at(setting, vector, layer) for layer in setting.layers)
-        return self._made[setting]
+            self._made[setting, at] = tuple(self._at(setting, vector, each, at) for each in setting.layers)
+        return self._made[setting, at]
 
-    def _at(self, setting: Setting, vector: SteeringVector, layer: int) -> Intervention:
+    def _at(
+        self, setting: Setting, vector: SteeringVector, layer: int, at: Gate | tuple[int, ...]
+    ) -> Intervention:
         vector.check_layer(layer)
         where = setting.where
         return Intervention(
             HookPoint(layer, vector.site),
             self._direction(vector, layer, at_length_1=setting.operator != "replace"),
             setting.dose * (float(vector.norms[layer]) if setting.operator in IN_NORMS else 1.0),
-            where.at,
+            at,
             setting.operator,
             centre=self._centre(setting, vector, layer),
             first=where.first,
@@ -142,3 +150,11 @@ class Interventions:
             raise UserError(f"no threshold {name!r}; there are: {there}")
         readout = self._thresholds[name]
         return Threshold(readout.directions[layer], float(readout.biases[layer]))
+
+
+def _place(where: Where, prompt: Sequence[int]) -> Gate | tuple[int, ...]:
+    """Where a setting acts after this prompt."""
+    if where.at != "random_prompt":
+        return where.at
+    stream = np.random.default_rng([where.seed, crc32(np.array(prompt, dtype="<i8").tobytes())])
+    return (int(stream.integers(len(prompt))),)

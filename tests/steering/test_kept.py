@@ -135,7 +135,7 @@ def test_rows_can_be_read_without_this_package(tmp_path):
         "vector": "v",
         "layers": [0],
         "dose": 3.0,
-        "where": {"at": "last_prompt", "decay": 1.0, **dict.fromkeys(open_)},
+        "where": {"at": "last_prompt", "decay": 1.0, "seed": 0, **dict.fromkeys(open_)},
         "operator": "add",
     }
     rows = [
