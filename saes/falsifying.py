@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from scipy import stats
+from scipy import stats  # type: ignore[import-untyped]  # no types shipped
 from torch import Tensor
 
 from activations.errors import UserError
@@ -105,7 +105,7 @@ def shift(first: Float[Tensor, "text d_sae"], second: Float[Tensor, "other d_sae
     pooled = np.sqrt(((sizes - 1) @ variances) / (sizes.sum() - 2))
     flat = pooled <= 1e-9 * np.abs(means).max(axis=0)  # rounding is no spread
     differs = np.abs(difference) > 1e-9 * np.abs(means).max(axis=0)
-    sure = np.where(differs, np.inf * np.sign(difference), 0.0)
+    sure = np.where(differs, np.copysign(np.inf, difference), 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         error = np.sqrt(variances.T @ (1 / sizes))
         share = variances / sizes[:, None]
