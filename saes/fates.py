@@ -61,7 +61,7 @@ def follow(firings: PairFirings, labels: Int[Tensor, " n"] | None = None) -> Fat
 
     UserError when the two differ in rows or features.
     """
-    base, tuned = firings
+    base, tuned, _ = firings
     if (base.n, base.d_sae) != (tuned.n, tuned.d_sae):
         raise UserError(
             "expected firings of the same rows and features, "
@@ -69,13 +69,13 @@ def follow(firings: PairFirings, labels: Int[Tensor, " n"] | None = None) -> Fat
         )
     n = base.n
     both, product = _together(base, tuned)
-    counts = torch.stack([each.counts for each in firings]).double()
-    sums = torch.stack([each.sums(each.strengths.double()) for each in firings])
-    squares = torch.stack([each.sums(each.strengths.double().square()) for each in firings])
+    counts = torch.stack([each.counts for each in (base, tuned)]).double()
+    sums = torch.stack([each.sums(each.strengths.double()) for each in (base, tuned)])
+    squares = torch.stack([each.sums(each.strengths.double().square()) for each in (base, tuned)])
     spread = n * squares - sums.square()
     # What rounding leaves of a constant is no spread.
     spread = torch.where(spread > 1e-9 * n * squares, spread, torch.nan)
-    auroc = None if labels is None else torch.stack([carried(each, labels).auroc for each in firings])
+    auroc = None if labels is None else torch.stack([carried(each, labels).auroc for each in (base, tuned)])
     return Fates(
         rows=n,
         frequency=(counts / n).float(),

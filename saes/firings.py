@@ -1,7 +1,7 @@
 """Where features fire: the few strengths above zero of many rows, and nothing of the rest."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from activations.errors import UserError
 from saes.autoencoder import encode
 from saes.feed import Rows, Source, rows_of
-from saes.pairs import PairSource, pair_rows
+from saes.pairs import PairRows, PairSource, pair_rows
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -107,6 +107,8 @@ class PairFirings(NamedTuple):
 
     base: Firings
     tuned: Firings
+    scales: tuple[float, float] = (1.0, 1.0)
+    """What the activations of each were multiplied by before they were encoded."""
 
 
 def read_rows(sae: SAE, source: Source, *, size: int = ROWS) -> Firings:
@@ -126,21 +128,53 @@ def read_rows(sae: SAE, source: Source, *, size: int = ROWS) -> Firings:
     return collector.firings()
 
 
-def read_pair(sae: SAE, pair: PairSource, *, size: int = ROWS) -> PairFirings:
+def read_pair(
+    sae: SAE,
+    pair: PairSource,
+    *,
+    trained_on: Literal["base", "tuned"] = "base",
+    match_norms: bool = True,
+    size: int = ROWS,
+) -> PairFirings:
     """Firings of one SAE at the same rows of base and tuned, read and encoded `size` rows at a time.
 
     The features that are followed are those of `sae`: one trained on the base shows what became of what the
-    base had, one trained on the tuned model where that which it has came from. UserError when the pair has
-    several hook points.
+    base had, one trained on the tuned model where that which it has came from. The other model's activations
+    are scaled to the mean norm of those it was trained on (one more pass): where tuning made them smaller,
+    all features would seem silenced otherwise.
+
+    UserError when the pair has several hook points, and when a model's activations are all zero.
     """
     rows = pair_rows(pair)
+    if rows.count == 0:
+        raise UserError("expected rows of activations, got none")
+    scales = (1.0, 1.0)
+    if match_norms:
+        norms = _mean_norms(rows, size)
+        scales = (1.0, norms[0] / norms[1]) if trained_on == "base" else (norms[1] / norms[0], 1.0)
     collectors = (Collector(), Collector())
     for chosen in torch.arange(rows.count).split(size):
-        for activations, collector in zip(rows.read(chosen), collectors, strict=True):
-            if len(activations) != 1:
-                raise UserError(f"an SAE reads one hook point, the pair has {len(activations)}: select one")
-            collector.add(encode(sae, activations[0]))
-    return PairFirings(*(collector.firings() for collector in collectors))
+        for activations, scale, collector in zip(rows.read(chosen), scales, collectors, strict=True):
+            _check_one_point(activations)
+            collector.add(encode(sae, activations[0] * scale))
+    return PairFirings(*(collector.firings() for collector in collectors), scales)
+
+
+def _mean_norms(rows: PairRows, size: int) -> tuple[float, float]:
+    total = torch.zeros(2, dtype=torch.float64)
+    for chosen in torch.arange(rows.count).split(size):
+        both = rows.read(chosen)
+        _check_one_point(both[0])
+        total += both[:, 0].norm(dim=-1).double().sum(dim=-1)
+    for name, norm in zip(("base", "tuned"), total, strict=True):
+        if not 0 < norm < torch.inf:
+            raise UserError(f"the activations of {name} are all zero, or NaN or infinity is among them")
+    return float(total[0]), float(total[1])
+
+
+def _check_one_point(activations: Float[Tensor, "point m d_model"]) -> None:
+    if len(activations) != 1:
+        raise UserError(f"an SAE reads one hook point, the pair has {len(activations)}: select one")
 
 
 def _starts(features: Int[Tensor, " m"], d_sae: int) -> Int[Tensor, " d_sae_plus_1"]:

@@ -23,7 +23,7 @@ def page_html(page: "FeaturePage") -> str:
     top = max(page.histogram.edges[-1], 1e-30)
     contexts = "".join(_context(context, top) for context in page.contexts)
     frequencies = " and ".join(
-        f"{share:.3%} in {name}" for share, name in zip(page.frequency, ("base", "tuned"), strict=True)
+        f"{100 * share:.3g}% in {name}" for share, name in zip(page.frequency, ("base", "tuned"), strict=True)
     )
     return (
         f'<section style="font:14px/1.5 system-ui,sans-serif;color:{INK};background:#fff;padding:12px;'
@@ -78,14 +78,15 @@ def _tokens(tokens: Sequence[str], strengths: Sequence[float], peak: int, colour
                 f"background:rgba({colour},{DARKEST * min(strength / top, 1):.3f});border-bottom:2px solid;"
             )
             number = f'<sub style="font-size:10px;font-weight:400">{strength:.2g}</sub>'
-        parts.append(f'<bdi style="white-space:pre-wrap;{style}">{shown(token) or "∅"}{number}</bdi><wbr>')
+        style = f"white-space:pre-wrap;margin-right:3px;{style}"
+        parts.append(f'<bdi style="{style}">{shown(token) or "∅"}{number}</bdi><wbr>')
     return "".join(parts)
 
 
 def _histogram(histogram: "Histogram") -> str:
     most = max(*histogram.base, *histogram.tuned, 1)
     rows = "".join(
-        f'<tr><td style="{_CELL}">{low:.2g}–{high:.2g}</td>'
+        f'<tr><td style="{_CELL};white-space:nowrap">{low:.2g}–{high:.2g}</td>'
         f'<td style="{_CELL}">{base}</td>{_bar(base / most, BASE, "solid")}'
         f'<td style="{_CELL}">{tuned}</td>{_bar(tuned / most, TUNED, "dashed")}</tr>'
         for low, high, base, tuned in zip(

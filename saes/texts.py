@@ -73,12 +73,16 @@ def read_texts(
     point: HookPoint,
     *,
     skip: int = 0,
+    scale: float = 1.0,
 ) -> TextFirings:
     """Run `texts` and read the features of `sae` at every token but the first `skip` of each.
 
     Activations at the first token are of another size than all others in many models; skip it where it says
-    nothing. UserError when the SAE is of another hook point or width, there are no texts, or one is no
-    longer than `skip`.
+    nothing. `scale` multiplies the activations first: `PairFirings.scales` says by what, for a checkpoint
+    that the SAE was not trained on.
+
+    UserError when the SAE is of another hook point or width, there are no texts, or one is no longer than
+    `skip`.
     """
     check_reads(sae, checkpoint, point)
     encoded = checkpoint.encode(texts)
@@ -92,7 +96,7 @@ def read_texts(
     collector = Collector()
     for some in _parts(encoded):
         places = [list(range(skip, len(ids))) for ids in some]
-        collector.add(encode(sae, capture(checkpoint, some, [point], places)[point]))
+        collector.add(encode(sae, capture(checkpoint, some, [point], places)[point] * scale))
     return TextFirings(
         collector.firings(),
         torch.tensor([token for ids in encoded for token in ids[skip:]]),

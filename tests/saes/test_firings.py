@@ -52,13 +52,28 @@ def test_a_pair_of_stores_is_read_as_its_tensors(sae, tmp_path):
         with StoreWriter(tmp_path / name, (HookPoint(0, "resid_post"), PLACE), 8) as writer:
             writer.append(part, {"problem": ["p"] * 45, "tokens": list(range(45))})
     pair = open_pair(tmp_path / "base", tmp_path / "tuned")
-    found = read_pair(sae, pair.select(points=[PLACE]), size=7)
-    for firings, part in zip(found, both, strict=True):
+    found = read_pair(sae, pair.select(points=[PLACE]), match_norms=False, size=7)
+    assert found.scales == (1, 1)
+    for firings, part in zip(found[:2], both, strict=True):
         torch.testing.assert_close(dense(firings), encode(sae, part[1]))
-    plain = read_pair(sae, (both[0, 1:], both[1, 1:]))
+    plain = read_pair(sae, (both[0, 1:], both[1, 1:]), match_norms=False)
     torch.testing.assert_close(plain.tuned.strengths, found.tuned.strengths)
     with pytest.raises(UserError, match="one hook point, the pair has 2"):
         read_pair(sae, pair)
+
+
+def test_a_model_of_another_size_is_read_at_the_size_the_sae_knows(sae):
+    rows = torch.randn(1, 50, 8)
+    for trained_on, pair in (("base", (rows, rows / 15)), ("tuned", (rows / 15, rows))):
+        found = read_pair(sae, pair, trained_on=trained_on, size=20)
+        assert found.scales[trained_on == "base"] == pytest.approx(15)
+        assert found.scales[trained_on != "base"] == 1
+        for firings in found[:2]:
+            torch.testing.assert_close(dense(firings), encode(sae, rows[0]), rtol=1e-4, atol=1e-4)
+    with pytest.raises(UserError, match="activations of tuned are all zero"):
+        read_pair(sae, (rows, rows * 0))
+    with pytest.raises(UserError, match="rows of activations, got none"):
+        read_pair(sae, (rows[:, :0], rows[:, :0]))
 
 
 @pytest.mark.parametrize("bad", [-0.1, torch.nan, torch.inf])
@@ -88,6 +103,8 @@ def test_texts_are_read_token_by_token(skip):
     strongest = torch.tensor([[1, 3, bos], [1, 0, bos], [0.5, 0, bos]])
     torch.testing.assert_close(found.strongest(), strongest)
     n = [4 - skip, 2 - skip, 5 - skip]
+    louder = read_texts(sae, checkpoint, ["a so 3", "so", "a a b b"], POINT, skip=skip, scale=2.0)
+    torch.testing.assert_close(louder.strongest(), 2 * strongest)
     mean = torch.tensor([[1.5, 3, bos], [1, 0, bos], [1, 0, bos]]) / torch.tensor(n)[:, None]
     torch.testing.assert_close(found.mean(), mean)
 
