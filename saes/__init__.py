@@ -15,63 +15,133 @@ from typing import TYPE_CHECKING, Any
 from saes.autoencoder import decoder_directions, encode, load_sae
 
 if TYPE_CHECKING:
+    from saes.carrying import Carried, carried
     from saes.config import SaeConfig, Training
     from saes.crosscoder import Crosscoder
     from saes.crosscoder_training import TrainedCrosscoder, load_crosscoder, train_crosscoder
+    from saes.effects import Effects, Matched, feature_effects, match_controls
+    from saes.falsifying import Falsification, Shift, ShiftCuts, falsify, inject, shift
+    from saes.fates import FATES, FateCuts, Fates, SortedFates, follow, sort_fates
     from saes.feed import Rows
+    from saes.firings import Firings, PairFirings, read_pair, read_rows
     from saes.loss import LossRecovered, loss_recovered
     from saes.measuring import Fidelity, fidelity
+    from saes.pages import Context, FeaturePage, Histogram, LogitEffects, feature_page
     from saes.pairs import difference
+    from saes.reason_score import ReasonScore, score_reasoning
     from saes.scaling import Scaling, latent_scaling
     from saes.sorting import Cuts, Sorted, relative_norm, sort_by_norm, sort_latents
+    from saes.texts import TextFirings, read_texts
     from saes.training import TrainedSae, train_sae
 
 _HOMES = {
+    "Carried": "carrying",
+    "Context": "pages",
     "Crosscoder": "crosscoder",
     "Cuts": "sorting",
+    "Effects": "effects",
+    "FATES": "fates",
+    "Falsification": "falsifying",
+    "FateCuts": "fates",
+    "Fates": "fates",
+    "FeaturePage": "pages",
     "Fidelity": "measuring",
+    "Firings": "firings",
+    "Histogram": "pages",
+    "LogitEffects": "pages",
     "LossRecovered": "loss",
+    "Matched": "effects",
+    "PairFirings": "firings",
+    "ReasonScore": "reason_score",
     "Rows": "feed",
     "SaeConfig": "config",
     "Scaling": "scaling",
+    "Shift": "falsifying",
+    "ShiftCuts": "falsifying",
     "Sorted": "sorting",
+    "SortedFates": "fates",
+    "TextFirings": "texts",
     "TrainedCrosscoder": "crosscoder_training",
     "TrainedSae": "training",
     "Training": "config",
+    "carried": "carrying",
     "difference": "pairs",
+    "falsify": "falsifying",
+    "feature_effects": "effects",
+    "feature_page": "pages",
     "fidelity": "measuring",
+    "follow": "fates",
+    "inject": "falsifying",
     "latent_scaling": "scaling",
     "load_crosscoder": "crosscoder_training",
     "loss_recovered": "loss",
+    "match_controls": "effects",
+    "read_pair": "firings",
+    "read_rows": "firings",
+    "read_texts": "texts",
     "relative_norm": "sorting",
+    "score_reasoning": "reason_score",
+    "shift": "falsifying",
     "sort_by_norm": "sorting",
+    "sort_fates": "fates",
     "sort_latents": "sorting",
     "train_crosscoder": "crosscoder_training",
     "train_sae": "training",
 }
 
 __all__ = [
+    "FATES",
+    "Carried",
+    "Context",
     "Crosscoder",
     "Cuts",
+    "Effects",
+    "Falsification",
+    "FateCuts",
+    "Fates",
+    "FeaturePage",
     "Fidelity",
+    "Firings",
+    "Histogram",
+    "LogitEffects",
     "LossRecovered",
+    "Matched",
+    "PairFirings",
+    "ReasonScore",
     "Rows",
     "SaeConfig",
     "Scaling",
+    "Shift",
+    "ShiftCuts",
     "Sorted",
+    "SortedFates",
+    "TextFirings",
     "TrainedCrosscoder",
     "TrainedSae",
     "Training",
+    "carried",
     "decoder_directions",
     "difference",
     "encode",
+    "falsify",
+    "feature_effects",
+    "feature_page",
     "fidelity",
+    "follow",
+    "inject",
     "latent_scaling",
     "load_crosscoder",
     "load_sae",
     "loss_recovered",
+    "match_controls",
+    "read_pair",
+    "read_rows",
+    "read_texts",
     "relative_norm",
+    "score_reasoning",
+    "shift",
     "sort_by_norm",
+    "sort_fates",
     "sort_latents",
     "train_crosscoder",
     "train_sae",

@@ -13,6 +13,7 @@ from activations.checkpoint import Checkpoint
 from activations.errors import UserError
 from activations.hookpoint import HookPoint
 from activations.hooks import HookFunction, hooked
+from saes.checks import check_reads
 
 if TYPE_CHECKING:
     from sae_lens import SAE
@@ -65,13 +66,7 @@ def loss_recovered(
         UserError: when the SAE was trained at another hook point or width, the model has no such point, or no
             prompt has a second token to predict.
     """
-    trained_at = sae.cfg.metadata.hook_name
-    if trained_at not in (None, str(point)):
-        raise UserError(f"this SAE was trained at {trained_at}, not at {point}")
-    if sae.cfg.d_in != checkpoint.d_model:
-        raise UserError(
-            f"this SAE reads activations of width {sae.cfg.d_in}, {checkpoint.name} has {checkpoint.d_model}"
-        )
+    check_reads(sae, checkpoint, point)
     encoded = [ids for ids in checkpoint.encode(prompts) if len(ids) > 1]
     if not encoded:
         raise UserError("expected prompts of two tokens or more: there is nothing to predict in shorter ones")
@@ -80,7 +75,7 @@ def loss_recovered(
     run_batches([len(ids) for ids in encoded], tokens_at_once, together.append)
     batches = [[encoded[i] for i in rows] for rows in together]
 
-    total, rows = torch.zeros(checkpoint.d_model, dtype=torch.float64), 0
+    total, rows = torch.zeros(checkpoint.width(point), dtype=torch.float64), 0
     lengths: Int[Tensor, " row"]
 
     def watch(activation: Tensor) -> None:

@@ -6,6 +6,16 @@ import subprocess
 import sys
 
 NAMES = ("chromium", "google-chrome", "chromium-browser")
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+"""Options with which it is started: it then asks the network for nothing of its own."""
 
 
 def find_browser() -> str | None:

@@ -1,0 +1,26 @@
+"""Whether an SAE fits where it is to read."""
+
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from activations.checkpoint import Checkpoint
+from activations.errors import UserError
+from activations.hookpoint import HookPoint
+
+if TYPE_CHECKING:
+    from sae_lens import SAE
+else:
+    SAE = nn.Module
+
+
+def check_reads(sae: SAE, checkpoint: Checkpoint, point: HookPoint) -> None:
+    """UserError unless `sae` reads activations of this width, and was not trained at another hook point."""
+    trained_at = sae.cfg.metadata.hook_name
+    if trained_at not in (None, str(point)):
+        raise UserError(f"this SAE was trained at {trained_at}, not at {point}")
+    if sae.cfg.d_in != checkpoint.width(point):
+        raise UserError(
+            f"this SAE reads activations of width {sae.cfg.d_in}, {checkpoint.name} has"
+            f" {checkpoint.width(point)} at {point}"
+        )

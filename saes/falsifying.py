@@ -1,0 +1,167 @@
+"""What a candidate must survive: its words put where there is no reasoning, and other words for the same."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from scipy import stats  # type: ignore[import-untyped]  # no types shipped
+from torch import Tensor
+
+from activations.errors import UserError
+
+Where = Literal["scattered", "first", "last"]
+Test = Literal["welch", "mann_whitney"]
+
+
+def inject(
+    texts: Sequence[Sequence[int]],
+    words: Sequence[Sequence[int]],
+    *,
+    seed: int,
+    count: int = 3,
+    where: Where = "scattered",
+    keep: int = 1,
+) -> list[list[int]]:
+    """`count` of the words put into each text, all as token ids; the rest of the text stays as it is.
+
+    Words are drawn at random, and so are their places when `scattered`; the first `keep` tokens (of a
+    beginning-of-text token, say) stay first. UserError when there are no words or an empty one.
+    """
+    if not words or not all(map(len, words)):
+        raise UserError("expected words of one token or more to inject")
+    if where not in get_args(Where):
+        raise UserError(f"unknown place {where!r}: valid are {', '.join(get_args(Where))}")
+    draw = random.Random(seed)
+    out = []
+    for text in texts:
+        start = min(keep, len(text))
+        places = {
+            "first": [start] * count,
+            "last": [len(text)] * count,
+            "scattered": sorted(draw.randint(start, len(text)) for _ in range(count)),
+        }[where]
+        new: list[int] = []
+        done = 0
+        for place in places:
+            new += [*text[done:place], *draw.choice(words)]
+            done = place
+        out.append([*new, *text[done:]])
+    return out
+
+
+class ShiftCuts(NamedTuple):
+    """When a feature fires much more in the second texts than in the first."""
+
+    d: float = 0.8
+    """Cohen's d is at least this,"""
+    p: float = 0.01
+    """and p below this,"""
+    test: Test = "welch"
+    """by this test."""
+
+
+DEFAULT_SHIFT_CUTS = ShiftCuts()
+
+
+@dataclass(frozen=True, eq=False)
+class Shift:
+    """How every feature's strength differs between two sets of texts, a number for each text."""
+
+    mean: Float[Tensor, "set d_sae"]
+    """Of the first texts, and of the second."""
+    d: Float[Tensor, " d_sae"]
+    """Cohen's d: the second mean less the first, over the pooled standard deviation. Infinite where neither
+    set has any spread and the means differ, 0 where they do not."""
+    welch: Float[Tensor, " d_sae"]
+    """p of Welch's t-test, two-sided."""
+    mann_whitney: Float[Tensor, " d_sae"]
+    """p of the Mann-Whitney test, two-sided, by its normal approximation with ties and continuity."""
+
+    def rises(self, cuts: ShiftCuts = DEFAULT_SHIFT_CUTS) -> Bool[Tensor, " d_sae"]:
+        """Which features fire much more in the second texts. No correction for many features is made."""
+        p = self.welch if cuts.test == "welch" else self.mann_whitney
+        return (self.d >= cuts.d) & (p < cuts.p)
+
+
+def shift(first: Float[Tensor, "text d_sae"], second: Float[Tensor, "other d_sae"]) -> Shift:
+    """Compare strengths of features in two sets of texts, from `TextFirings.strongest` or `mean`.
+
+    UserError when a set has fewer than two texts or the two differ in features.
+    """
+    if min(len(first), len(second)) < 2 or first.shape[1] != second.shape[1]:
+        raise UserError(
+            "expected two texts or more in each set and the same features, "
+            f"got {list(first.shape)} and {list(second.shape)}"
+        )
+    one, two = (each.double().numpy() for each in (first, second))
+    sizes = np.array([len(one), len(two)])
+    means = np.stack([one.mean(axis=0), two.mean(axis=0)])
+    variances = np.stack([one.var(axis=0, ddof=1), two.var(axis=0, ddof=1)])
+    difference = means[1] - means[0]
+    pooled = np.sqrt(((sizes - 1) @ variances) / (sizes.sum() - 2))
+    flat = pooled <= 1e-9 * np.abs(means).max(axis=0)  # rounding is no spread
+    differs = np.abs(difference) > 1e-9 * np.abs(means).max(axis=0)
+    sure = np.where(differs, np.copysign(np.inf, difference), 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = np.sqrt(variances.T @ (1 / sizes))
+        share = variances / sizes[:, None]
+        freedom = share.sum(axis=0) ** 2 / (share**2 / (sizes - 1)[:, None]).sum(axis=0)
+        d = np.where(flat, sure, difference / pooled)
+        p = np.where(flat, np.where(differs, 0.0, 1.0), 2 * stats.t.sf(np.abs(difference / error), freedom))
+    rank = stats.mannwhitneyu(two, one, axis=0, method="asymptotic").pvalue
+    # All equal: no ranks to speak of.
+    rank = np.where(np.isnan(rank), 1.0, rank)
+    return Shift(*(torch.from_numpy(each) for each in (means, d, p, rank)))
+
+
+@dataclass(frozen=True, eq=False)
+class Falsification:
+    """How candidates came through token injection and paraphrase."""
+
+    injection: Shift
+    """From texts without reasoning to the same with words of reasoning put into them."""
+    reasoning: Shift
+    """From texts without reasoning to texts with it."""
+    paraphrase: Shift | None
+    """From texts with reasoning in other words to the texts as they were."""
+
+    @property
+    def transfer(self) -> Float[Tensor, " d_sae"]:
+        """The rise by injected words over the rise by reasoning; NaN where reasoning makes no difference."""
+        (plain, injected), reasoned = self.injection.mean, self.reasoning.mean[1]
+        rise = reasoned - plain
+        return torch.where(rise == 0, torch.nan, (injected - plain) / rise)
+
+    def word_detectors(self, cuts: ShiftCuts = DEFAULT_SHIFT_CUTS) -> Bool[Tensor, " d_sae"]:
+        """Which features the words alone make fire."""
+        return self.injection.rises(cuts)
+
+    def wording_bound(self, cuts: ShiftCuts = DEFAULT_SHIFT_CUTS) -> Bool[Tensor, " d_sae"]:
+        """Which features lose much of their strength by paraphrase; none where there was none."""
+        return (
+            torch.zeros_like(self.injection.d, dtype=torch.bool)
+            if self.paraphrase is None
+            else (self.paraphrase.rises(cuts))
+        )
+
+    def fails(self, cuts: ShiftCuts = DEFAULT_SHIFT_CUTS) -> Bool[Tensor, " d_sae"]:
+        """Which features fail one or the other."""
+        return self.word_detectors(cuts) | self.wording_bound(cuts)
+
+
+def falsify(
+    plain: Float[Tensor, "plain d_sae"],
+    injected: Float[Tensor, "plain d_sae"],
+    reasoning: Float[Tensor, "reasoning d_sae"],
+    paraphrased: Float[Tensor, "paraphrased d_sae"] | None = None,
+) -> Falsification:
+    """Strengths in texts without reasoning, the same with words injected, with reasoning, that rephrased."""
+    return Falsification(
+        shift(plain, injected),
+        shift(plain, reasoning),
+        None if paraphrased is None else shift(paraphrased, reasoning),
+    )

@@ -1,0 +1,128 @@
+"""A feature's page as one piece of HTML: nothing is loaded or run, and all text is escaped."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from saes.pages import Context, FeaturePage, Histogram, LogitEffects
+
+# After Okabe and Ito: the colour-blind can tell them apart. What they say is said in numbers too.
+BASE, TUNED = "0, 114, 178", "213, 94, 0"
+INK, SOFT, RULE = "#1b1f24", "#565d66", "#d5d8dc"
+DARKEST = 0.45
+"""Opacity behind the strongest token: dark text stays readable on it."""
+_CELL = f"padding:2px 8px;border-bottom:1px solid {RULE};text-align:left;vertical-align:top;color:{INK}"
+_SIDES = "display:flex;flex-wrap:wrap;gap:8px 24px"
+_SIDE = "flex:1 1 260px;min-width:0"
+
+
+def page_html(page: "FeaturePage") -> str:
+    """The page as a `<section>` with its styles in it."""
+    base, tuned = (f"{name}: {shown(text)}" for name, text in zip(("base", "tuned"), page.names, strict=True))
+    top = max(page.histogram.edges[-1], 1e-30)
+    contexts = "".join(_context(context, top) for context in page.contexts)
+    frequencies = " and ".join(
+        f"{100 * share:.3g}% in {name}" for share, name in zip(page.frequency, ("base", "tuned"), strict=True)
+    )
+    return (
+        f'<section style="font:14px/1.5 system-ui,sans-serif;color:{INK};background:#fff;padding:12px;'
+        f'max-width:100%;box-sizing:border-box;overflow-wrap:anywhere">'
+        f'<h3 style="margin:0 0 4px;color:{INK}">Feature {page.feature}</h3>'
+        f"<p>Fires at {frequencies}, of {page.rows} tokens. {base}; {tuned}.</p>"
+        f"{_heading('Where it fires most')}"
+        f'<p style="color:{SOFT}">The small number after a token is the strength there; the strongest '
+        "token of a text is in bold.</p>"
+        f"{contexts or '<p>It fires at none of these tokens.</p>'}"
+        f"{_heading('How strongly it fires')}{_histogram(page.histogram)}"
+        f"{_heading('What it adds to the logits')}"
+        f'<p style="color:{SOFT}">A unit of strength, by the unembedding alone: '
+        "no later layer, no final norm.</p>"
+        f'<div style="{_SIDES}">{_logits("base", page.logits[0])}{_logits("tuned", page.logits[1])}</div>'
+        "</section>"
+    )
+
+
+def shown(text: str) -> str:
+    """`text` as HTML that cannot run; characters that cannot be printed are spelled out."""
+    marked = {"\n": "⏎", "\t": "⇥", "\r": "␍"}
+    return escape(
+        "".join(marked.get(c) or (c if c.isprintable() else f"\\u{ord(c):04x}") for c in text), quote=True
+    )
+
+
+def _heading(text: str) -> str:
+    return f'<h4 style="margin:12px 0 4px;color:{INK}">{text}</h4>'
+
+
+def _context(context: "Context", top: float) -> str:
+    sides = "".join(
+        f'<div style="{_SIDE}"><span style="color:{SOFT}">{name}</span><br>'
+        f"{_tokens(context.tokens, strengths, context.peak, colour, top)}</div>"
+        for name, strengths, colour in (("base", context.base, BASE), ("tuned", context.tuned, TUNED))
+    )
+    return (
+        f'<div style="border-top:1px solid {RULE};padding:4px 0">'
+        f'<span style="color:{SOFT}">text {context.text}, from token {context.start}</span>'
+        f'<div style="{_SIDES}">{sides}</div></div>'
+    )
+
+
+def _tokens(tokens: Sequence[str], strengths: Sequence[float], peak: int, colour: str, top: float) -> str:
+    parts = []
+    for i, (token, strength) in enumerate(zip(tokens, strengths, strict=True)):
+        style = "font-weight:700;" if i == peak else ""
+        number = ""
+        if strength > 0:
+            style += (
+                f"background:rgba({colour},{DARKEST * min(strength / top, 1):.3f});border-bottom:2px solid;"
+            )
+            number = f'<sub style="font-size:10px;font-weight:400">{strength:.2g}</sub>'
+        style = f"white-space:pre-wrap;margin-right:3px;{style}"
+        parts.append(f'<bdi style="{style}">{shown(token) or "∅"}{number}</bdi><wbr>')
+    return "".join(parts)
+
+
+def _histogram(histogram: "Histogram") -> str:
+    most = max(*histogram.base, *histogram.tuned, 1)
+    rows = "".join(
+        f'<tr><td style="{_CELL};white-space:nowrap">{low:.2g}–{high:.2g}</td>'
+        f'<td style="{_CELL}">{base}</td>{_bar(base / most, BASE, "solid")}'
+        f'<td style="{_CELL}">{tuned}</td>{_bar(tuned / most, TUNED, "dashed")}</tr>'
+        for low, high, base, tuned in zip(
+            histogram.edges, histogram.edges[1:], histogram.base, histogram.tuned, strict=False
+        )
+    )
+    head = "".join(
+        f'<th scope="col" style="{_CELL}"{span}>{name}</th>'
+        for name, span in (
+            ("strength", ""),
+            ("base: tokens", ' colspan="2"'),
+            ("tuned: tokens", ' colspan="2"'),
+        )
+    )
+    return (
+        '<table style="border-collapse:collapse;width:100%;max-width:640px;font-size:12px;table-layout:auto">'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def _bar(share: float, colour: str, line: str) -> str:
+    bar = (
+        f'<div style="width:{100 * share:.1f}%;min-width:2px;height:10px;box-sizing:border-box;'
+        f'background:rgba({colour},0.35);border:1px {line} rgb({colour})"></div>'
+    )
+    return f'<td style="{_CELL};width:30%">{bar if share else ""}</td>'
+
+
+def _logits(name: str, effects: "LogitEffects") -> str:
+    columns = "".join(
+        f'<div style="flex:1 1 110px"><span style="color:{SOFT}">{name}, {word}</span>'
+        + "".join(
+            f'<div><bdi style="white-space:pre-wrap">{shown(token) or "∅"}</bdi> {value:+.2g}</div>'
+            for token, value in listed
+        )
+        + "</div>"
+        for word, listed in (("raised", effects.raised), ("lowered", effects.lowered))
+    )
+    return f'<div style="{_SIDE};display:flex;flex-wrap:wrap;gap:4px 16px">{columns}</div>'

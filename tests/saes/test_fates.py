@@ -1,0 +1,115 @@
+"""What became of a feature: against scikit-learn and numpy, and on pairs in which it is known."""
+
+import math
+import warnings
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from sklearn.metrics import precision_score, recall_score, roc_auc_score
+
+from activations.errors import UserError
+from saes import FATES, FateCuts, Firings, PairFirings, follow, sort_fates
+
+
+@st.composite
+def pairs(draw):
+    n, d_sae = draw(st.integers(2, 30)), draw(st.integers(1, 4))
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    rate = draw(st.sampled_from([0.0, 0.2, 0.7, 1.0]))
+    acts = random.choice([0.25, 1.0, 3.0], (2, n, d_sae)) * (random.random((2, n, d_sae)) < rate)
+    return torch.tensor(acts, dtype=torch.float32), torch.tensor(random.integers(0, 2, n))
+
+
+def same(found, expected):
+    assert (math.isnan(found) and math.isnan(expected)) or found == pytest.approx(expected, abs=1e-6)
+
+
+@given(pairs())
+def test_figures_are_those_of_plain_computations(given):
+    acts, labels = given
+    labelled = len(labels.unique()) == 2
+    found = follow(PairFirings(*map(Firings.of, acts)), labels if labelled else None)
+    base, tuned = acts.double().numpy()
+    for j in range(acts.shape[2]):
+        x, y = base[:, j], tuned[:, j]
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            correlation = np.corrcoef(x, y)[0, 1]
+            strength = x[x > 0].mean()
+        same(found.correlation[j].item(), correlation)
+        same(found.strength[0, j].item(), strength)
+        same(found.frequency[1, j].item(), (y > 0).mean())
+        same(found.precision[j].item(), precision_score(x > 0, y > 0, zero_division=np.nan))
+        same(found.recall[j].item(), recall_score(x > 0, y > 0, zero_division=np.nan))
+        if labelled:
+            same(found.auroc[1, 1, j].item(), roc_auc_score(labels, y))
+
+
+def planted(n=4000, each=12, seed=0):
+    """Features of every fate, and the fates; the strengths in tuned are noisy and of another size."""
+    random = np.random.default_rng(seed)
+    kinds = [fate for fate in FATES for _ in range(each)]
+    base = random.exponential(1, (n, len(kinds))) * (random.random((n, len(kinds))) < 0.05)
+    tuned = 1.7 * base * np.exp(0.2 * random.standard_normal(base.shape))
+    for j, kind in enumerate(kinds):
+        if kind == "moved":
+            tuned[:, j] = random.permutation(tuned[:, j])
+        if kind in ("silenced", "dead"):
+            tuned[:, j] = 0
+        if kind in ("new", "dead"):
+            base[:, j] = 0
+        if kind in ("silenced", "new"):  # it is not quite gone
+            weak = tuned if kind == "silenced" else base
+            weak[random.integers(0, n, 5), j] = 0.1
+    return PairFirings(*(Firings.of(torch.tensor(x, dtype=torch.float32)) for x in (base, tuned))), kinds
+
+
+def test_fates_that_were_planted_are_recognised():
+    firings, kinds = planted()
+    found = sort_fates(follow(firings))
+    assert [FATES[i] for i in found.index] == kinds
+    assert found.shares() == {"kept": 0.25, "moved": 0.25, "silenced": 0.25, "new": 0.25}
+    assert found.features("new").tolist() == list(range(36, 48))
+
+
+def test_every_cut_counts():
+    firings, kinds = planted()
+    kept = [j for j, kind in enumerate(kinds) if kind == "kept"]
+    gone = [j for j, kind in enumerate(kinds) if kind in ("silenced", "new")]
+    fates = follow(firings)
+    for name in ("recall", "precision", "correlation"):
+        assert not len(sort_fates(fates, FateCuts()._replace(**{name: 1.01})).features("kept"))
+    assert [FATES[i] for i in sort_fates(fates, FateCuts(gone=0.001)).index[gone]] == ["moved"] * len(gone)
+    assert set(sort_fates(fates, FateCuts(alive=0.5)).index.tolist()) == {FATES.index("dead")}
+    assert sort_fates(fates, FateCuts(alive=0.5)).shares()["kept"] != 0  # of none: not a number
+    assert [FATES[i] for i in sort_fates(fates).index[kept]] == ["kept"] * len(kept)
+
+
+def test_a_feature_that_fires_as_before_and_tells_something_else_has_moved():
+    """The strong firings mark the label in the base, the weak ones in tuned; the rows are the same."""
+    n = 2000
+    random = np.random.default_rng(1)
+    fires, labels = random.random(n) < 0.5, random.integers(0, 2, n)
+    base = fires * (1 + 0.2 * labels + 0.5 * random.random(n))
+    tuned = fires * (1 + 0.2 * (1 - labels) + 0.5 * random.random(n))
+    firings = PairFirings(*(Firings.of(torch.tensor(x[:, None], dtype=torch.float32)) for x in (base, tuned)))
+    cuts = FateCuts(meaning=0.05)
+    assert sort_fates(follow(firings), cuts).shares()["kept"] == 1
+    assert sort_fates(follow(firings, torch.tensor(labels)), cuts).shares()["moved"] == 1
+    unrelated = torch.tensor(random.integers(0, 2, n))
+    assert sort_fates(follow(firings, unrelated), cuts).shares()["kept"] == 1
+
+
+def test_a_feature_that_always_fires_alike_is_kept():
+    ones = Firings.of(torch.full((50, 1), 0.3))
+    fates = follow(PairFirings(ones, ones))
+    assert math.isnan(fates.correlation.item())
+    assert sort_fates(fates).shares()["kept"] == 1
+
+
+def test_different_rows_are_refused():
+    with pytest.raises(UserError, match=r"got \[4, 2\] of the base and \[5, 2\] of tuned"):
+        follow(PairFirings(Firings.of(torch.rand(4, 2)), Firings.of(torch.rand(5, 2))))
