@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         open_pair,
         tokens_fingerprint,
     )
+    from activations.unembed import unembed
 
 _HOMES = {
     "Batch": "store",
@@ -74,6 +75,7 @@ _HOMES = {
     "open_pair": "store",
     "score_branches": "branches",
     "tokens_fingerprint": "store",
+    "unembed": "unembed",
 }
 
 __all__ = [
@@ -113,6 +115,7 @@ __all__ = [
     "open_pair",
     "score_branches",
     "tokens_fingerprint",
+    "unembed",
 ]
 
 
