@@ -7,13 +7,21 @@ from time import perf_counter
 from typing import Any
 
 import pyarrow as pa
+from pydantic import TypeAdapter, ValidationError
 
 from activations.checkpoint import Checkpoint
 from activations.errors import UserError
 from activations.hooks import check_point
 from activations.pair import Outline, check_outlines
 from undertext.probing.config import WORK_ONLY, Name, ProbeConfig
-from undertext.probing.measuring import points_of, read_own, read_transported, splits_of
+from undertext.probing.measuring import (
+    places_at,
+    points_of,
+    read_own,
+    read_transported,
+    splits_of,
+    values_at,
+)
 from undertext.probing.parts import Parts
 from undertext.probing.result import ProbeResult
 from undertext.probing.rows import table_of
@@ -61,9 +69,10 @@ def probe(
                 outlines[name], fingerprints[name] = Outline.of(checkpoint), checkpoint.fingerprint
                 for point in points_of(checkpoint, config):
                     check_point(checkpoint, point)
-                for task in loaded.values():
+                for task_name, task in loaded.items():
                     for split in splits_of(task, config):
                         check_fits(checkpoint, task, split)
+                    values_at(places_at(checkpoint, task, config), config, task_name)
                 done(1)
         pairs = _pairs(outlines, config)
         described = {name: task_described(task) for name, task in loaded.items()}
@@ -153,8 +162,6 @@ def _task(given: str | Path | Task) -> Task:
 
 
 def _check_names(checkpoints: Mapping[Name, Any], tasks: Mapping[Name, Any]) -> None:
-    from pydantic import TypeAdapter, ValidationError
-
     for what, given in (("checkpoint", checkpoints), ("task", tasks)):
         if not given:
             raise UserError(f"expected a {what} or more, by name, got none")

@@ -1,6 +1,6 @@
 """One part of a job: a task's values read on one checkpoint, or by another checkpoint's probes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -13,7 +13,7 @@ from activations.hookpoint import HookPoint
 from activations.random_init import random_init
 from probes import Surface
 from undertext.evidence.readings import CHOOSE, FIT, control_targets, labels_of
-from undertext.evidence.sites import readable_names
+from undertext.evidence.sites import MIN_ROWS, Sites, readable_names
 from undertext.probing.config import Position, ProbeConfig, ProbeKind
 from undertext.probing.kinds import KINDS, Fitted
 from undertext.probing.places import Gathered, places_of
@@ -45,15 +45,15 @@ def read_own(
     `names` are the checkpoint's and the task's. Raises UserError when no value can be read.
     """
     points = points_of(checkpoint, config)
-    splits = splits_of(task, config)
-    gathered = _gather(checkpoint, task, config, points, splits)
+    places = places_at(checkpoint, task, config)
+    gathered = {s: Gathered.capture(checkpoint, each, points) for s, each in places.items()}
     untrained = None
     if "random_init" in config.controls:
         blank = random_init(checkpoint, seed=config.seed + RANDOM_SEED)
-        untrained = {s: Gathered.capture(blank, each.places, points) for s, each in gathered.items()}
+        untrained = {s: Gathered.capture(blank, each, points) for s, each in places.items()}
     rows: list[Row] = []
     fitted: FittedOf = {}
-    for value in _values(gathered, config, task, names):
+    for value in values_at(places, config, names[1]):
         made = _Table(names[0], names[0], names[1], config, value, points)
         X = {split: each.rows(value.position, value.name) for split, each in gathered.items()}
         controls = _controls(gathered, untrained, X, value, config)
@@ -61,7 +61,7 @@ def read_own(
             own = _fit(kind, X, value.y, config)
             fitted[value.position, value.name, kind] = own
             read_by = {c: _fit(kind, X_c, y_c, config) for c, (X_c, y_c, _) in controls.items()}
-            for split in (s for s in splits if s != FIT):
+            for split in (s for s in places if s != FIT):
                 share = {
                     control: read_by[control].right(X_c[split], target[split]).double().mean(1)
                     for control, (X_c, _, target) in controls.items()
@@ -83,14 +83,14 @@ def read_transported(
 ) -> list[Row]:
     """Read one checkpoint by the probes fitted on another; `names`: read on, fitted on, and the task's."""
     points = points_of(checkpoint, config)
-    splits = splits_of(task, config)
-    gathered = _gather(checkpoint, task, config, points, splits)
+    places = places_at(checkpoint, task, config)
+    gathered = {s: Gathered.capture(checkpoint, each, points) for s, each in places.items()}
     rows: list[Row] = []
-    for value in _values(gathered, config, task, (names[0], names[2])):
+    for value in values_at(places, config, names[2]):
         made = _Table(*names, config, value, points)
         for kind in config.probes:
             own = fitted[value.position, value.name, kind]
-            for split in (s for s in splits if s != FIT):
+            for split in (s for s in places if s != FIT):
                 X = gathered[split].rows(value.position, value.name)
                 accuracy = own.right(X, value.y[split]).double().mean(1)
                 rows += made.rows(kind, "none", split, own, accuracy, None)
@@ -110,6 +110,37 @@ def splits_of(task: Task, config: ProbeConfig) -> list[str]:
     for split in wanted:
         task.split(split)
     return list(dict.fromkeys([FIT, CHOOSE, *wanted]))
+
+
+Places = Mapping[str, Mapping[Position, Sites]]
+"""By split."""
+
+
+def places_at(checkpoint: Checkpoint, task: Task, config: ProbeConfig) -> Places:
+    """Every site of a job in one task; UserError for a split the task lacks."""
+    positions = list(dict.fromkeys(config.positions))
+    return {split: places_of(checkpoint, task.split(split), positions) for split in splits_of(task, config)}
+
+
+def values_at(places: Places, config: ProbeConfig, task: str) -> list[Value]:
+    """What can be fitted on train and chosen on dev; splits that do not hold a value go without it.
+
+    `task` is its name. Raises UserError when nothing can be read.
+    """
+    found = []
+    for position, fitting in places[FIT].items():
+        on_dev = set(places[CHOOSE][position].name)
+        for name, classes in readable_names(fitting, config.max_classes).items():
+            if name in on_dev:
+                sites = {split: each[position] for split, each in places.items()}
+                y = {split: labels_of(each, each.rows(name), classes) for split, each in sites.items()}
+                found.append(Value(position, name, classes, y))
+    if not found:
+        raise UserError(
+            f"task {task}: no value can be read at {', '.join(map(str, config.positions))}: each needs 2 to "
+            f"{config.max_classes} classes, {MIN_ROWS} problems of train that hold it, and some of dev"
+        )
+    return found
 
 
 Targets = tuple[Mapping[str, Tensor], Mapping[str, Tensor], Mapping[str, Tensor]]
@@ -149,43 +180,6 @@ def _controls(
 
 def _fit(kind: ProbeKind, X: Mapping[str, Tensor], y: Mapping[str, Tensor], config: ProbeConfig) -> Fitted:
     return KINDS[kind](X[FIT], y[FIT], X[CHOOSE], y[CHOOSE], config.strengths)
-
-
-def _gather(
-    checkpoint: Checkpoint,
-    task: Task,
-    config: ProbeConfig,
-    points: Sequence[HookPoint],
-    splits: Sequence[str],
-) -> dict[str, Gathered]:
-    positions = list(dict.fromkeys(config.positions))
-    return {
-        split: Gathered.capture(checkpoint, places_of(checkpoint, task.split(split), positions), points)
-        for split in splits
-    }
-
-
-def _values(
-    gathered: Mapping[str, Gathered], config: ProbeConfig, task: Task, names: tuple[str, str]
-) -> Iterator[Value]:
-    """What can be fitted on train and chosen on dev; splits that do not hold a value go without it."""
-    some = False
-    for position, fitting in gathered[FIT].places.items():
-        on_dev = set(gathered[CHOOSE].places[position].name)
-        for name, classes in readable_names(fitting, config.max_classes).items():
-            if name not in on_dev:
-                continue
-            some = True
-            y = {
-                split: labels_of(each.places[position], each.places[position].rows(name), classes)
-                for split, each in gathered.items()
-            }
-            yield Value(position, name, classes, y)
-    if not some:
-        raise UserError(
-            f"task {names[1]}: no value can be read at {', '.join(map(str, config.positions))}: each needs 2 "
-            f"to {config.max_classes} classes and enough problems of train, and some of dev"
-        )
 
 
 class _Table(NamedTuple):

@@ -63,7 +63,8 @@ def heatmap_figure(
         panels.append(_Panel(tuned, cells(tuned, tuned, "accuracy"), False))
         panels.append(_Panel(f"{tuned}'s probes on {base}", cells(base, tuned, "accuracy"), False))
     panels.append(_Panel(f"selectivity, {base}", cells(base, base, "selectivity"), True))
-    read = value or (f"mean of {n} values" if (n := len(_distinct(rows, "value"))) > 1 else rows[0]["value"])
+    names = _distinct(rows, "value")
+    read = names[0] if len(names) == 1 else "mean of the values read there"
     with house_style():
         return _drawn(panels, layers, positions, f"{task}, {split}: {read} ({probe})")
 
@@ -78,19 +79,22 @@ def _drawn(panels: Sequence[_Panel], layers: Sequence[int], positions: Sequence[
         axis.set_xticks(range(len(positions)), [_named(position) for position in positions])
         axis.set_yticks(*_ticks(layers))
         axis.label_outer()
-    for signed, label in ((False, "accuracy"), (True, "selectivity")):
+    for signed, label, beside in ((False, "accuracy", axes[0]), (True, "selectivity", axes[-1])):
         some = [axis for panel, axis in zip(panels, axes.flat, strict=True) if panel.signed == signed]
-        figure.colorbar(some[0].images[0], ax=axes[:, 1], label=label, fraction=0.06, aspect=14)
+        figure.colorbar(some[0].images[0], ax=list(beside), label=label, fraction=0.06, aspect=12)
     figure.suptitle(literal(title, 70))
     figure.supxlabel("tokens after the last one before the value is said", fontsize=10)
     figure.supylabel("layer", fontsize=10)
+    # The layout of panels that share a colour bar moves a little with every drawing: once is enough.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     return figure
 
 
 def _draw(axis: Axes, panel: _Panel) -> None:
     look: Any = {"cmap": "RdBu", "vmin": -1, "vmax": 1} if panel.signed else {"cmap": "cividis", "vmin": 0}
-    image = axis.imshow(panel.cells, aspect="auto", origin="lower", **{"vmax": 1, **look})
-    image.cmap.set_bad(BAND)
+    axis.imshow(panel.cells, aspect="auto", origin="lower", **{"vmax": 1, **look})
+    axis.set_facecolor(BAND)  # shows where there is no figure
     axis.set_title(literal(panel.title))
     axis.grid(visible=False)
     if panel.cells.size > MOST_WRITTEN:
@@ -99,7 +103,7 @@ def _draw(axis: Axes, panel: _Panel) -> None:
         if np.isnan(cell):
             continue
         dark = abs(cell) > 0.6 if panel.signed else cell < 0.55
-        text = f"{cell:.2f}".replace("-", _MINUS)
+        text = f"{round(float(cell), 2) + 0.0:.2f}".replace("-", _MINUS)  # no minus before zero
         axis.text(j, i, text, ha="center", va="center", color="white" if dark else "black", fontsize=8)
 
 
