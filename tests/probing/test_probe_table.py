@@ -1,5 +1,7 @@
 """The table of a job: its shape, and each figure against the pieces it is made of."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +13,7 @@ from activations.random_init import random_init
 from probes import LDAProbe, MeansProbe, read
 from tests.probing.conftest import CONFIG, made_task
 from tests.toys import tiny_model, word_tokenizer
+from undertext.probing.config import ProbeConfig
 from undertext.probing.job import probe
 from undertext.probing.result import ProbeResult
 from undertext.probing.rows import SCHEMA
@@ -187,3 +190,9 @@ def test_names_and_nothing(pair, task):
     for bad in ("a/b", "", "..", "a b"):
         with pytest.raises(UserError, match="letters, digits"):
             probe({bad: pair["base"]}, {"made": task})
+
+
+def test_every_column_and_control_is_documented():
+    text = (Path(__file__).parents[2] / "docs" / "probes.md").read_text()
+    documented = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    assert documented == [*SCHEMA.names, *ProbeConfig().controls]

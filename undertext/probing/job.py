@@ -1,6 +1,6 @@
 """`probe`: every checkpoint on every task, part by part."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
 from time import perf_counter
@@ -15,6 +15,7 @@ from activations.hooks import check_point
 from activations.pair import Outline, check_outlines
 from undertext.probing.config import WORK_ONLY, Name, ProbeConfig
 from undertext.probing.measuring import (
+    Places,
     places_at,
     points_of,
     read_own,
@@ -63,6 +64,7 @@ def probe(
         loaded = {name: _task(each) for name, each in tasks.items()}
         source = _Sources(checkpoints, config)
         outlines, fingerprints = {}, {}
+        places: dict[tuple[Name, Name], Places] = {}
         with bars.stage("loading", len(checkpoints)) as done:
             for name in checkpoints:
                 checkpoint = source.load(name)
@@ -72,7 +74,8 @@ def probe(
                 for task_name, task in loaded.items():
                     for split in splits_of(task, config):
                         check_fits(checkpoint, task, split)
-                    values_at(places_at(checkpoint, task, config), config, task_name)
+                    places[name, task_name] = places_at(checkpoint, task, config)
+                    values_at(places[name, task_name], config, task_name)
                 done(1)
         pairs = _pairs(outlines, config)
         described = {name: task_described(task) for name, task in loaded.items()}
@@ -84,7 +87,7 @@ def probe(
         parts = Parts(folder)
         parts.check(job)
         with parts.open(job):
-            table = _measure(source, loaded, pairs, config, parts, bars)
+            table = _measure(source, places, list(tasks), pairs, config, parts, bars)
         run = {
             **job,
             "threads": config.threads,
@@ -103,7 +106,8 @@ def probe(
 
 def _measure(
     source: "_Sources",
-    tasks: Mapping[Name, Task],
+    places: Mapping[tuple[Name, Name], Places],
+    tasks: Sequence[Name],
     pairs: list[tuple[Name, Name]],
     config: ProbeConfig,
     parts: Parts,
@@ -113,23 +117,27 @@ def _measure(
     keys = []
     with bars.stage("probing", len(source.given) * len(tasks)) as done:
         for name in source.given:
-            for task_name, task in tasks.items():
+            for task_name in tasks:
                 key = f"{task_name}/{name}"
                 keys.append(key)
                 if parts.table(key) is None:
-                    rows, fitted = read_own(source.load(name), task, config, (name, task_name))
+                    rows, fitted = read_own(
+                        source.load(name), places[name, task_name], config, (name, task_name)
+                    )
                     parts.keep(key, table_of(rows), fitted)
                 done(1)
     with bars.stage("transporting", len(pairs) * len(tasks)) as done:
         for read_on in source.given:
             for fitted_on in (a for a, b in pairs if b == read_on):
-                for task_name, task in tasks.items():
+                for task_name in tasks:
                     key = f"{task_name}/{fitted_on}/{read_on}"
                     keys.append(key)
                     if parts.table(key) is None:
                         fitted = parts.fitted(f"{task_name}/{fitted_on}")
                         names = (read_on, fitted_on, task_name)
-                        rows = read_transported(source.load(read_on), fitted, task, config, names)
+                        rows = read_transported(
+                            source.load(read_on), fitted, places[read_on, task_name], config, names
+                        )
                         parts.keep(key, table_of(rows))
                     done(1)
     return pa.concat_tables([parts.table(key) for key in keys])

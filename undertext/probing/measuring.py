@@ -28,6 +28,10 @@ FittedOf = dict[tuple[Position, str, ProbeKind], Fitted]
 """A checkpoint's own probes, by position, value and kind."""
 
 
+Places = Mapping[str, Mapping[Position, Sites]]
+"""By split."""
+
+
 class Value(NamedTuple):
     """A value at a position, as it stands in every split."""
 
@@ -38,14 +42,14 @@ class Value(NamedTuple):
 
 
 def read_own(
-    checkpoint: Checkpoint, task: Task, config: ProbeConfig, names: tuple[str, str]
+    checkpoint: Checkpoint, places: Places, config: ProbeConfig, names: tuple[str, str]
 ) -> tuple[list[Row], FittedOf]:
     """Fit, choose and read everything on one checkpoint, with its controls.
 
-    `names` are the checkpoint's and the task's. Raises UserError when no value can be read.
+    `places` are `places_at`'s of the task; `names` are the checkpoint's and the task's. Raises UserError when
+    no value can be read.
     """
     points = points_of(checkpoint, config)
-    places = places_at(checkpoint, task, config)
     gathered = {s: Gathered.capture(checkpoint, each, points) for s, each in places.items()}
     untrained = None
     if "random_init" in config.controls:
@@ -77,13 +81,12 @@ def read_own(
 def read_transported(
     checkpoint: Checkpoint,
     fitted: FittedOf,
-    task: Task,
+    places: Places,
     config: ProbeConfig,
     names: tuple[str, str, str],
 ) -> list[Row]:
     """Read one checkpoint by the probes fitted on another; `names`: read on, fitted on, and the task's."""
     points = points_of(checkpoint, config)
-    places = places_at(checkpoint, task, config)
     gathered = {s: Gathered.capture(checkpoint, each, points) for s, each in places.items()}
     rows: list[Row] = []
     for value in values_at(places, config, names[2]):
@@ -110,10 +113,6 @@ def splits_of(task: Task, config: ProbeConfig) -> list[str]:
     for split in wanted:
         task.split(split)
     return list(dict.fromkeys([FIT, CHOOSE, *wanted]))
-
-
-Places = Mapping[str, Mapping[Position, Sites]]
-"""By split."""
 
 
 def places_at(checkpoint: Checkpoint, task: Task, config: ProbeConfig) -> Places:
