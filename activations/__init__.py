@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         open_pair,
         tokens_fingerprint,
     )
+    from activations.unembed import unembed
 
 _HOMES = {
     "Batch": "store",
@@ -77,6 +78,7 @@ _HOMES = {
     "open_pair": "store",
     "score_branches": "branches",
     "tokens_fingerprint": "store",
+    "unembed": "unembed",
 }
 
 __all__ = [
@@ -118,6 +120,7 @@ __all__ = [
     "open_pair",
     "score_branches",
     "tokens_fingerprint",
+    "unembed",
 ]
 
 

@@ -6,6 +6,9 @@ from probes.folds import folds_of
 from probes.labelled import Labelled, Probe, Recipe
 from probes.lda import LDAProbe
 from probes.leace import Eraser, leace
+from probes.lens import lens_log_probs, lens_logits
+from probes.lens_files import load_lens, save_lens
+from probes.lens_training import lens_kl, train_tuned_lens
 from probes.logistic import LogisticProbe, logistic_path
 from probes.logistic_cv import LogisticProbeCV
 from probes.low_rank import LowRankProbe
@@ -18,8 +21,10 @@ from probes.selectivity import Controlled, against_control_task, against_feature
 from probes.similarity import linear_cka
 from probes.stored import Stored
 from probes.subspace import mean_ablated, orthonormal_rows, principal_angles, span_of
+from probes.trace import Leads, TraceReading, lens_reader, probe_reader, read_traces
 from probes.transfer import Transfer, leave_one_out, transfer
 from probes.transport import Transported, transport
+from probes.tuned_lens import TunedLens
 from probes.types_left_out import TypesLeftOut, leave_types_out
 
 __all__ = [
@@ -29,6 +34,7 @@ __all__ = [
     "Eraser",
     "LDAProbe",
     "Labelled",
+    "Leads",
     "LogisticProbe",
     "LogisticProbeCV",
     "LowRankProbe",
@@ -42,8 +48,10 @@ __all__ = [
     "RidgeProbeCV",
     "Stored",
     "Surface",
+    "TraceReading",
     "Transfer",
     "Transported",
+    "TunedLens",
     "TypesLeftOut",
     "against_control_task",
     "against_features",
@@ -54,15 +62,24 @@ __all__ = [
     "leace",
     "leave_one_out",
     "leave_types_out",
+    "lens_kl",
+    "lens_log_probs",
+    "lens_logits",
+    "lens_reader",
     "linear_cka",
+    "load_lens",
     "logistic_path",
     "mean_ablated",
     "online_code",
     "orthonormal_rows",
     "principal_angles",
+    "probe_reader",
     "procrustes",
     "read",
+    "read_traces",
+    "save_lens",
     "span_of",
+    "train_tuned_lens",
     "transfer",
     "transport",
 ]

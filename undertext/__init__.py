@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from undertext.comparing import compare
     from undertext.comparison import Comparison
     from undertext.config import CompareConfig
+    from undertext.probing.config import ProbeConfig
+    from undertext.probing.job import probe
+    from undertext.probing.result import ProbeResult
     from undertext.sources import zoo
     from undertext.tasks.load import load_task
     from undertext.tasks.new import new_chain
@@ -26,11 +29,14 @@ __all__ = [
     "Checkpoint",
     "CompareConfig",
     "Comparison",
+    "ProbeConfig",
+    "ProbeResult",
     "UserError",
     "compare",
     "load_pair",
     "load_task",
     "new_chain",
+    "probe",
     "zoo",
 ]
 
@@ -39,11 +45,14 @@ _LAZY = {
     "Checkpoint": "activations.checkpoint",
     "CompareConfig": "undertext.config",
     "Comparison": "undertext.comparison",
+    "ProbeConfig": "undertext.probing.config",
+    "ProbeResult": "undertext.probing.result",
     "UserError": "activations.errors",
     "compare": "undertext.comparing",
     "load_pair": "activations.pair",
     "load_task": "undertext.tasks.load",
     "new_chain": "undertext.tasks.new",
+    "probe": "undertext.probing.job",
     "zoo": "undertext.sources",
 }
 

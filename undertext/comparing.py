@@ -1,15 +1,11 @@
 """`compare`: two checkpoints and a task to a verdict a split."""
 
-import hashlib
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from importlib.metadata import version
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import torch
 
 from activations.checkpoint import Checkpoint
@@ -22,12 +18,11 @@ from undertext.judging import judge
 from undertext.latency import Latency, LatencyOf
 from undertext.progress import Progress
 from undertext.report.save import check_writable
+from undertext.runs import check_fits, layers_of, task_described, threads, versions
 from undertext.tables import tables_of
 from undertext.tasks.load import load_task
-from undertext.tasks.sites import reading_text
 from undertext.tasks.task import Task, fill
 
-VERSIONS = ("undertext", "torch", "transformers", "transformer-lens", "numpy", "safetensors", "peft")
 VECTORS_FROM = "train"
 FITTING = (VECTORS_FROM, "dev")
 
@@ -59,13 +54,15 @@ def compare(
         check_writable(Path(out))
     task = task if isinstance(task, Task) else load_task(task)
     splits = _splits(task, config)
-    with _threads(config.threads):
+    with threads(config.threads):
         with bars.stage("loading"):
             pair = check_pair(*(_loaded(each, config) for each in (base, tuned)))
-        layers = _layers(pair.base, config)
+        layers = layers_of(pair.base, config.layers, config.max_layers)
         for split in dict.fromkeys([*FITTING, *splits]):
             for checkpoint in pair:
-                _check_fits(checkpoint, task, split)
+                check_fits(checkpoint, task, split, room=task.max_new_tokens)
+        for checkpoint in pair:
+            _check_contrasts(checkpoint, task)
         behaviour = {}
         for split in splits:
             for role, checkpoint in zip(("base", "tuned"), pair, strict=True):
@@ -94,7 +91,7 @@ def compare(
     comparison = Comparison(
         base=_described(pair.base),
         tuned=_described(pair.tuned),
-        task=_task_described(task),
+        task=task_described(task),
         seed=config.seed,
         elapsed_s=round(elapsed, 3),
         splits={split: each.result for split, each in judged.items()},
@@ -123,24 +120,12 @@ def _splits(task: Task, config: CompareConfig) -> list[str]:
     return list(dict.fromkeys(named))
 
 
-def _check_fits(checkpoint: Checkpoint, task: Task, split: str) -> None:
-    """Raise UserError where a text of this split will not fit the context, before any long work."""
-    problems = task.split(split)
-    checkpoint.encode([problem.prompt for problem in problems], room=task.max_new_tokens)
-    checkpoint.encode([reading_text(problem) for problem in problems])
-    if split == VECTORS_FROM:
-        for contrast in task.contrasts:
-            for side in (contrast.positive, contrast.negative):
-                checkpoint.encode([fill(side, problem.prompt) for problem in problems])
-
-
-def _layers(checkpoint: Checkpoint, config: CompareConfig) -> list[int]:
-    n = checkpoint.n_layers
-    if config.layers is None:
-        return sorted({round(x) for x in np.linspace(n - 1, 0, min(n, config.max_layers))})
-    if not config.layers or any(not 0 <= layer < n for layer in config.layers):
-        raise UserError(f"expected layers from 0 to {n - 1}, got {list(config.layers)}")
-    return sorted(set(config.layers))
+def _check_contrasts(checkpoint: Checkpoint, task: Task) -> None:
+    """Raise UserError where a text that vectors are taken from will not fit the context."""
+    problems = task.split(VECTORS_FROM)
+    for contrast in task.contrasts:
+        for side in (contrast.positive, contrast.negative):
+            checkpoint.encode([fill(side, problem.prompt) for problem in problems])
 
 
 def _measuring(
@@ -155,16 +140,6 @@ def _measuring(
     return measure
 
 
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _described(checkpoint: Checkpoint) -> dict[str, Any]:
     return {
         "name": checkpoint.name,
@@ -175,12 +150,6 @@ def _described(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def _task_described(task: Task) -> dict[str, Any]:
-    digest = hashlib.sha256(task.model_dump_json().encode()).hexdigest()[:16]
-    counts = {split: len(task.split(split)) for split in task.splits}
-    return {"name": task.name, "description": task.description, "fingerprint": digest, "problems": counts}
-
-
 def _run(
     config: CompareConfig, rule: Rule, pair: Sequence[Checkpoint], bars: Progress, elapsed: float
 ) -> dict[str, Any]:
@@ -188,7 +157,7 @@ def _run(
         "config": config.model_dump(mode="json"),
         "rule": rule.model_dump(mode="json"),
         "seed": config.seed,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
+        "versions": versions(),
         "machine": {"processor": platform.machine(), "threads": config.threads or torch.get_num_threads()},
         "fingerprints": {role: each.fingerprint for role, each in zip(("base", "tuned"), pair, strict=True)},
         "timings_s": {name: round(seconds, 3) for name, seconds in bars.timings.items()},

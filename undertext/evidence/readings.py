@@ -80,7 +80,7 @@ def measure_readings(
     stacks = stacks_of(weaker, stronger, sites, points, config)
     for name, classes in out.classes.items():
         rows = {split: sites[split].rows(name) for split in wanted}
-        y = {split: _labels(sites[split], rows[split], classes) for split in wanted}
+        y = {split: labels_of(sites[split], rows[split], classes) for split in wanted}
         read_value(out, name, stacks, y, y, config)
         if progress is not None:
             progress(1)
@@ -135,11 +135,8 @@ def read_value(
     windows = {split: [out.sites[split].window(int(row)) for row in rows[split]] for split in splits}
     surface = Surface(windows[FIT])
     _keep(out, name, "surface", {split: surface.features(windows[split])[None] for split in splits}, y)
-    # One draw over all splits together, so that a key has the same label wherever it stands.
-    shown = _shown(windows[FIT], surface.window, KEYS_PER_CLASS * len(out.classes[name]))
-    keys = [tuple(window[-shown:]) for split in splits for window in windows[split]]
-    drawn = control_labels(keys, y[FIT], seed=config.seed + 12).split([len(rows[split]) for split in splits])
-    _keep(out, name, "control", X["weaker"], dict(zip(splits, drawn, strict=True)))
+    drawn = control_targets(windows, y[FIT], len(out.classes[name]), seed=config.seed + 12)
+    _keep(out, name, "control", X["weaker"], drawn)
 
 
 def _keep(out: Readings, name: str, source: str, X: Mapping[str, Tensor], y: Mapping[str, Tensor]) -> Reading:
@@ -157,19 +154,30 @@ def _record(
         out.right.setdefault((name, split), {})[source] = fitted.correct(X[split], y[split])
 
 
-def _labels(sites: Sites, rows: Int[Tensor, " n"], classes: Sequence[str]) -> Int[Tensor, " n"]:
+def labels_of(sites: Sites, rows: Int[Tensor, " n"], classes: Sequence[str]) -> Int[Tensor, " n"]:
     """Class of each row; -1, which no probe answers, where train never showed the value."""
     index = {label: i for i, label in enumerate(classes)}
     return torch.tensor([index.get(sites.label[int(row)], -1) for row in rows], dtype=torch.long)
 
 
-def _shown(windows: Sequence[Sequence[int]], least: int, distinct: int) -> int:
-    """How many last tokens make up a control's key: `least`, or more where those take few distinct values."""
-    longest = max(len(window) for window in windows)
-    return next(
-        (n for n in range(least, longest) if len({tuple(window[-n:]) for window in windows}) >= distinct),
+def control_targets(
+    windows: Mapping[str, Sequence[Sequence[int]]], y_fit: Int[Tensor, " n"], classes: int, *, seed: int
+) -> dict[str, Tensor]:
+    """Control labels of every split's rows, by the last tokens of the text each is read from.
+
+    As many tokens as `Surface` looks at, or more where those take few distinct values. One draw for all
+    splits together, so that a key has the same label wherever it stands.
+    """
+    fitting = windows[FIT]
+    least, distinct = Surface(fitting).window, KEYS_PER_CLASS * classes
+    longest = max(len(window) for window in fitting)
+    shown = next(
+        (n for n in range(least, longest) if len({tuple(window[-n:]) for window in fitting}) >= distinct),
         max(least, longest),
     )
+    keys = [tuple(window[-shown:]) for split in windows for window in windows[split]]
+    drawn = control_labels(keys, y_fit, seed=seed).split([len(windows[split]) for split in windows])
+    return dict(zip(windows, drawn, strict=True))
 
 
 def carried(readings: Readings, margin: float) -> list[str]:

@@ -1,0 +1,198 @@
+"""The table of a job: its shape, and each figure against the pieces it is made of."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import torch
+
+from activations import Checkpoint, HookPoint, UserError, capture
+from activations.random_init import random_init
+from probes import LDAProbe, MeansProbe, read
+from tests.probing.conftest import CONFIG, made_task
+from tests.toys import tiny_model, word_tokenizer
+from undertext.probing.config import ProbeConfig
+from undertext.probing.job import probe
+from undertext.probing.result import ProbeResult
+from undertext.probing.rows import SCHEMA
+from undertext.tasks.sites import reading_text
+
+
+@pytest.fixture(scope="module")
+def result(pair, task) -> ProbeResult:
+    return probe(pair, {"made": task}, config=CONFIG)
+
+
+def rows_of(table: pa.Table, **wanted: Any) -> list[dict[str, Any]]:
+    return [row for row in table.to_pylist() if all(row[name] == value for name, value in wanted.items())]
+
+
+def test_a_row_for_each_of_everything(result):
+    table = result.table
+    assert table.schema == SCHEMA
+    keys = [
+        tuple(row[c] for c in ("checkpoint", "fitted_on", "split", "value", "position", "layer", "control"))
+        for row in table.to_pylist()
+    ]
+    assert len(set(keys)) == len(keys)
+    values = {"prompt_end": {"answer", "b"}, "-1": {"a", "b"}, "0": {"a", "b"}, "1": {"a", "b"}}
+    for position, names in values.items():
+        for checkpoint in ("base", "tuned"):
+            for name in names:
+                for split in ("dev", "test"):
+                    at = {"checkpoint": checkpoint, "position": position, "value": name, "split": split}
+                    own = rows_of(table, **at, fitted_on=checkpoint)
+                    found = sorted(
+                        (row["control"], row["layer"]) for row in own if row["control"] != "surface"
+                    )
+                    controls = ("control", "none", "random_init", "shuffled")
+                    assert found == [(control, layer) for control in controls for layer in (0, 2)]
+                    assert [r["layer"] for r in own if r["control"] == "surface"] == [None]
+                    other = "tuned" if checkpoint == "base" else "base"
+                    moved = rows_of(table, **at, fitted_on=other)
+                    assert [(r["control"], r["layer"]) for r in moved] == [("none", 0), ("none", 2)]
+    assert len(table) == 2 * 8 * 2 * (4 * 2 + 1 + 2)
+
+
+def by_hand(checkpoint, task, split, offset: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Activations and labels of `a`, read `offset` tokens after the last one before the trace says it."""
+    texts = [reading_text(problem) for problem in task.split(split)]
+    encoded = checkpoint.encode(texts)
+    # <bos> a = A ; b = B ; find a : | a = A ...
+    points = [HookPoint(layer, "resid_post") for layer in (0, 2)]
+    X = capture(checkpoint, encoded, points, [[14 - 1 + offset]] * len(encoded)).activations
+    for ids in encoded:
+        assert checkpoint.decode(ids[14:15]).strip() in "012"
+    return X, torch.tensor([int(problem.steps[0].values["a"]) for problem in task.split(split)])
+
+
+@pytest.mark.parametrize("offset", [-1, 0, 1])
+def test_accuracy_is_that_of_probes_fitted_by_hand(result, pair, task, offset):
+    for name, checkpoint in pair.items():
+        X, y = by_hand(checkpoint, task, "train", offset)
+        X_dev, y_dev = by_hand(checkpoint, task, "dev", offset)
+        X_test, y_test = by_hand(checkpoint, task, "test", offset)
+        found = read(X, y, X_dev, y_dev, strengths=CONFIG.strengths)
+        expected = found.correct(X_test, y_test).double().mean(1)
+        at = {"checkpoint": name, "position": str(offset), "value": "a", "split": "test"}
+        rows = rows_of(result.table, **at, fitted_on=name, control="none")
+        assert [row["accuracy"] for row in rows] == pytest.approx(expected.tolist(), abs=0.026)
+        assert [row["strength"] for row in rows] == pytest.approx(found.strengths.tolist())
+        assert [row["chosen"] for row in rows] == [found.layer == 0, found.layer == 1]
+        assert all(row["n"] == 40 and row["classes"] == 3 for row in rows)
+        commonest = y.bincount().argmax()
+        assert rows[0]["baseline"] == pytest.approx(float((y_test == commonest).double().mean()))
+        other = next(each for each in pair if each != name)
+        across = found.correct(by_hand(pair[other], task, "test", offset)[0], y_test).double().mean(1)
+        moved = rows_of(result.table, **(at | {"checkpoint": other}), fitted_on=name)
+        assert [row["accuracy"] for row in moved] == pytest.approx(across.tolist(), abs=0.026)
+
+
+def test_what_was_just_said_reads_and_controls_are_what_they_say(result, pair, task):
+    at = {"checkpoint": "base", "fitted_on": "base", "value": "a", "split": "test"}
+    said = rows_of(result.table, **at, position="1", control="none")
+    assert all(row["accuracy"] == 1.0 for row in said)
+    shuffled = rows_of(result.table, **at, position="1", control="shuffled")
+    assert all(row["accuracy"] < 0.75 for row in shuffled)
+    (surface,) = rows_of(result.table, **at, position="1", control="surface")
+    assert (surface["accuracy"], surface["hook"], surface["chosen"]) == (1.0, None, True)
+    for row in rows_of(result.table, **at, control="none"):
+        (control,) = rows_of(
+            result.table, **at, position=row["position"], layer=row["layer"], control="control"
+        )
+        assert row["selectivity"] == pytest.approx(row["accuracy"] - control["accuracy"])
+        assert control["selectivity"] is None
+    blank = random_init(pair["base"], seed=11)
+    X, y = by_hand(blank, task, "train", 0)
+    found = read(X, y, *by_hand(blank, task, "dev", 0), strengths=CONFIG.strengths)
+    expected = found.correct(*by_hand(blank, task, "test", 0)).double().mean(1)
+    rows = rows_of(result.table, **at, position="0", control="random_init")
+    assert [row["accuracy"] for row in rows] == pytest.approx(expected.tolist(), abs=0.026)
+
+
+def test_other_kinds_of_probe(pair, task):
+    config = CONFIG.model_copy(update={"probes": ("means", "lda"), "controls": (), "positions": (1,)})
+    table = probe({"base": pair["base"]}, {"made": task}, config=config).table
+    assert set(table["control"].to_pylist()) == {"none"}
+    assert set(table["strength"].to_pylist()) == set(table["selectivity"].to_pylist()) == {None}
+    X, y = by_hand(pair["base"], task, "train", 1)
+    test = by_hand(pair["base"], task, "test", 1)
+    for name, made in (("means", MeansProbe()), ("lda", LDAProbe())):
+        expected = made.fit(X, y).score(*test)
+        rows = rows_of(table, probe=name, value="a", split="test")
+        assert [row["accuracy"] for row in rows] == pytest.approx(expected.tolist(), abs=0.026)
+
+
+def test_the_same_job_gives_the_same_table_and_another_seed_other_controls(pair, task):
+    config = CONFIG.model_copy(update={"positions": (0,), "layers": (2,)})
+    one, again, other = (
+        probe({"base": pair["base"]}, {"made": task}, config=config.model_copy(update={"seed": seed})).table
+        for seed in (0, 0, 1)
+    )
+    assert again.equals(one)
+    same = {"control": "none"}, {"control": "surface"}
+    for each in same:
+        figures = [[row["accuracy"] for row in rows_of(table, **each)] for table in (one, other)]
+        assert figures[0] == figures[1]
+    drawn = [
+        [row["accuracy"] for row in rows_of(table) if row["control"] in ("control", "shuffled")]
+        for table in (one, other)
+    ]
+    assert drawn[0] != drawn[1]
+
+
+def test_a_value_that_a_split_lacks_and_checkpoints_of_two_models(pair):
+    tokenizer = word_tokenizer()
+    wider = Checkpoint.load(tiny_model("gpt2", len(tokenizer), d_model=64), tokenizer=tokenizer)
+    task = made_task(ood=30)
+    bare = [p.model_copy(update={"steps": [], "values": {}}) for p in task.split("ood")]
+    kept = [p for p in task.problems if p.split != "ood"]
+    task = task.model_copy(update={"problems": [*kept, *bare]})
+    config = CONFIG.model_copy(update={"positions": (0,), "controls": ("control", "surface")})
+    table = probe({"base": pair["base"], "wider": wider}, {"made": task}, config=config).table
+    assert all(row["checkpoint"] == row["fitted_on"] for row in table.to_pylist())
+    assert set(table["split"].to_pylist()) == {"dev", "test"}
+
+
+def test_pairs_asked_for(pair, task):
+    config = CONFIG.model_copy(update={"positions": (1,), "controls": (), "transport": (("tuned", "base"),)})
+    table = probe(pair, {"made": task}, config=config).table
+    moved = {
+        (r["fitted_on"], r["checkpoint"]) for r in table.to_pylist() if r["checkpoint"] != r["fitted_on"]
+    }
+    assert moved == {("tuned", "base")}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"layers": (3,)}, "layers from 0 to 2"),
+        ({"site": "resid_mid", "layers": (9,)}, "layers from 0 to 2"),
+        ({"splits": ("odd",)}, "no split 'odd'"),
+        ({"transport": (("base", "nobody"),)}, "'nobody'; there are: base, tuned"),
+        ({"transport": (("base", "base"),)}, "'base' twice"),
+        ({"positions": (400,)}, "no value can be read at 400"),
+        ({"max_classes": 2}, "no value can be read"),
+    ],
+)
+def test_mistakes(pair, task, changes, said, tmp_path):
+    with pytest.raises(UserError, match=said):
+        probe(pair, {"made": task}, config=CONFIG.model_copy(update=changes), out=tmp_path / "out")
+
+
+def test_names_and_nothing(pair, task):
+    with pytest.raises(UserError, match="checkpoint or more"):
+        probe({}, {"made": task})
+    with pytest.raises(UserError, match="task or more"):
+        probe(pair, {})
+    for bad in ("a/b", "", "..", "a b"):
+        with pytest.raises(UserError, match="letters, digits"):
+            probe({bad: pair["base"]}, {"made": task})
+
+
+def test_every_column_and_control_is_documented():
+    text = (Path(__file__).parents[2] / "docs" / "probes.md").read_text()
+    documented = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    assert documented == [*SCHEMA.names, *ProbeConfig().controls]

@@ -1,0 +1,92 @@
+"""Where a job reads: the sites of values at each of its positions, and the activations there."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from activations.capture import capture
+from activations.checkpoint import Checkpoint
+from activations.hookpoint import HookPoint
+from activations.spans import tokens_before
+from undertext.evidence.sites import Sites, sites_of
+from undertext.probing.config import Position
+from undertext.tasks.sites import reading_text
+from undertext.tasks.task import Problem
+
+
+def places_of(
+    checkpoint: Checkpoint, problems: Sequence[Problem], positions: Sequence[Position]
+) -> dict[Position, Sites]:
+    """The sites at each position. A value too near its text's edge to be read there is left out."""
+    said = sites_of(checkpoint, problems)
+    at_end = None
+    found: dict[Position, Sites] = {}
+    for position in positions:
+        if position == "prompt_end":
+            at_end = at_end or _prompt_ends(checkpoint, problems)
+            found[position] = at_end
+        else:
+            found[position] = _moved(said, position)
+    return found
+
+
+def _moved(said: Sites, offset: int) -> Sites:
+    lengths = [len(said.tokens[problem]) for problem in said.problem.tolist()]
+    kept = [
+        row
+        for row, (position, n) in enumerate(zip(said.position, lengths, strict=True))
+        if 0 <= position + offset < n
+    ]
+    return Sites(
+        said.tokens,
+        said.problem[kept],
+        [said.position[row] + offset for row in kept],
+        [said.name[row] for row in kept],
+        [said.label[row] for row in kept],
+    )
+
+
+def _prompt_ends(checkpoint: Checkpoint, problems: Sequence[Problem]) -> Sites:
+    tokens, problem, position, name, label = [], [], [], [], []
+    for i, each in enumerate(problems):
+        ids, (last,) = tokens_before(checkpoint, reading_text(each), [len(each.prompt)])
+        tokens.append(ids)
+        for value_name, value in {"answer": each.answer, **each.values}.items():
+            problem.append(i)
+            position.append(last)
+            name.append(value_name)
+            label.append(str(value))
+    return Sites(tokens, torch.tensor(problem, dtype=torch.long), position, name, label)
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """Activations at all positions of one split, each token captured once."""
+
+    stack: Float[Tensor, "layer token d"]
+    places: Mapping[Position, Sites]
+    _at: Mapping[tuple[int, int], int]
+
+    @classmethod
+    def capture(
+        cls, checkpoint: Checkpoint, places: Mapping[Position, Sites], points: Sequence[HookPoint]
+    ) -> "Gathered":
+        """What `checkpoint` has at every site."""
+        tokens = next(iter(places.values())).tokens
+        wanted: list[set[int]] = [set() for _ in tokens]
+        for sites in places.values():
+            for problem, position in zip(sites.problem.tolist(), sites.position, strict=True):
+                wanted[problem].add(position)
+        chosen = [sorted(each) for each in wanted]
+        at = {pair: i for i, pair in enumerate((p, t) for p, each in enumerate(chosen) for t in each)}
+        return cls(capture(checkpoint, tokens, points, chosen).activations, places, at)
+
+    def rows(self, position: Position, name: str) -> Float[Tensor, "layer n d"]:
+        """At the rows of one value, in the order of `Sites.rows`."""
+        sites = self.places[position]
+        found = sites.rows(name).tolist()
+        index = [self._at[int(sites.problem[row]), sites.position[row]] for row in found]
+        return self.stack[:, index]
