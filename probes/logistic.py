@@ -1,115 +1,124 @@
-"""Multinomial logistic probes over a stack of activations, fitted in one batch."""
+"""Logistic probes: binary and multinomial, many slices and many targets at once."""
+
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from activations.errors import UserError
+from probes.checks import ClassWeight, check_lengths, codes_of, first_of, positive, rows_of, weights_of
+from probes.columns import Columns
+from probes.estimator import Classifier
+from probes.path import path
+from probes.rows import Stream
 
 
-class LogisticProbe:
-    """L2-regularised multinomial logistic regression on every slice of a stack at once.
+class LogisticProbe(Classifier):
+    """L2-regularised logistic regression on every slice and every target.
 
-    The objective of a slice is scikit-learn's, `mean cross-entropy + |W|^2 / (2 C n)`, with the
-    intercept free and the features standardised with the training set's mean and scale; the scale
-    is folded back, so that `coef_` acts on raw activations. Two classes are two rows of `coef_`,
-    whose difference is scikit-learn's one: `|W|^2` is then that difference's.
+    The objective is scikit-learn's, `C * sum of weight * cross-entropy + |W|^2 / 2` with the intercept
+    free, on features standardised with the (weighted) mean and scale of the rows; the scale is folded
+    back, so that `coef_` acts on raw activations. A constant feature gets no weight. Two classes are two
+    rows `-w/2` and `w/2`, and scikit-learn's `w` is their difference.
 
-    Fitted by minorisation with Böhning's fixed bound on the Hessian (Böhning 1992, Ann. Inst.
-    Statist. Math. 44), one Cholesky factor a slice, with Nesterov's momentum restarted whenever it
-    points uphill (O'Donoghue and Candès 2015). No line search, so slices never wait for each other.
+    A class that a target, among several, never shows has intercept -inf: its probability is 0. Rows of
+    weight zero count as absent.
 
-    Fitted attributes: `coef_` [slice, class, d], `intercept_` [slice, class], `classes_` [class],
-    `n_iter_`.
+    Fitted attributes: `coef_` [*slice, *target, class, d], `intercept_` [*slice, *target, class], `classes_`
+    [class], `direction_`, `n_features_in_`, `n_iter_` (steps of the slowest slice).
+
+    Args:
+        C: inverse strength of the penalty.
+        class_weight: factors on the weights of each class's rows, or "balanced".
+        standardize: whether the penalty falls on the weights of standardised features (else of raw ones).
+        tol: a fit ends when what is left to gain is below it, in nats a row. At the default, coefficients
+            are within some 1e-4 of the largest in float32.
+        max_iter: most steps; a warning says when they did not suffice.
     """
 
-    coef_: Float[Tensor, "slice class d"]
-    intercept_: Float[Tensor, "slice class"]
-    classes_: Int[Tensor, " class"]
     n_iter_: int
 
-    def __init__(self, *, C: float = 1.0, tol: float = 1e-5, max_iter: int = 2000) -> None:
-        """`C` is the inverse strength of the penalty; `tol` bounds the largest change of a step."""
-        self.C, self.tol, self.max_iter = C, tol, max_iter
+    def __init__(
+        self,
+        *,
+        C: float = 1.0,
+        class_weight: ClassWeight = None,
+        standardize: bool = True,
+        tol: float = 1e-9,
+        max_iter: int = 1000,
+    ) -> None:
+        self.C, self.class_weight, self.standardize = C, class_weight, standardize
+        self.tol, self.max_iter = tol, max_iter
 
-    def fit(self, X: Float[Tensor, "slice n d"], y: Int[Tensor, " n"]) -> "LogisticProbe":
-        """Fit every slice of `X` to the same labels `y` (any integers).
+    def fit(
+        self,
+        X: Float[Tensor, "*slice n d"] | Stream,
+        y: Int[Tensor, "n *target"],
+        sample_weight: Float[Tensor, " n"] | None = None,
+    ) -> "LogisticProbe":
+        """Fit to labels `[n]` or `[n, target]`, any integers; the same labels for every slice.
 
-        Raises UserError when fewer than two classes are there to tell apart, when lengths differ,
-        or when an activation is not finite.
+        X is a tensor, or batches that can be read again and again (a pass for every product).
+
+        Raises:
+            UserError: for shapes that do not fit, activations that are not finite, a target with a single
+                class, weights that are negative or all zero, a class weight for a class that is not there.
         """
-        _check(X, y)
-        self.classes_, target = torch.unique(y, return_inverse=True)
-        k, n = len(self.classes_), X.shape[1]
-        if k < 2:
-            raise UserError(f"a probe needs two classes or more to tell apart, got {k} in {n} labels")
-        mean = X.mean(1, keepdim=True)
-        scale = X.std(1, keepdim=True, unbiased=False)
-        scale = torch.where(scale > 1e-6 * (1 + mean.abs()), scale, torch.ones_like(scale))
-        Z = torch.cat([(X - mean) / scale, torch.ones_like(X[..., :1])], -1)
-        W, self.n_iter_ = _minimise(Z, torch.nn.functional.one_hot(target, k).to(Z), self)
-        self.coef_ = W[..., :-1] / scale
-        self.intercept_ = W[..., -1] - (self.coef_ * mean).sum(-1)
+        return self._fit_path(X, y, sample_weight, [self])
+
+    def _fit_path(
+        self, X: Tensor | Stream, y: Tensor, sample_weight: Tensor | None, probes: "Sequence[LogisticProbe]"
+    ) -> "LogisticProbe":
+        """Fit probes that differ in C alone, in their order; self is one of them."""
+        for probe in probes:
+            positive(C=probe.C, max_iter=probe.max_iter)
+        check_lengths(X, y, sample_weight)
+        weight = weights_of(sample_weight, X, len(y))
+        classes, codes = codes_of(y, weight)
+        columns = Columns.make(codes, classes, weight[None], self.class_weight)
+        Cs = [probe.C for probe in probes]
+        pieces = [
+            [
+                (step.coef, step.intercept, step.n_iter)
+                for step in path(
+                    rows,
+                    columns,
+                    Cs,
+                    standardize=self.standardize,
+                    tol=self.tol,
+                    max_iter=self.max_iter,
+                )
+            ]
+            for rows in rows_of(X, weight)
+        ]
+        slices = first_of(X).shape[:-2]
+        for probe, steps in zip(probes, zip(*pieces, strict=True), strict=True):
+            coef, intercept = (torch.cat([step[i] for step in steps]) for i in range(2))
+            probe.classes_, probe.n_iter_ = classes, max(step[2] for step in steps)
+            probe._keep(coef, intercept, slices, [*y.shape[1:], len(classes)])
         return self
 
-    def decision_function(self, X: Float[Tensor, "slice m d"]) -> Float[Tensor, "slice m class"]:
-        """Logits of each row under its slice's probe."""
-        return X @ self.coef_.mT + self.intercept_[:, None]
 
-    def predict(self, X: Float[Tensor, "slice m d"]) -> Int[Tensor, "slice m"]:
-        """The likeliest class of each row."""
-        return self.classes_[self.decision_function(X).argmax(-1)]
-
-    def predict_proba(self, X: Float[Tensor, "slice m d"]) -> Float[Tensor, "slice m class"]:
-        """Class probabilities of each row, in the order of `classes_`."""
-        return self.decision_function(X).softmax(-1)
-
-    def score(self, X: Float[Tensor, "slice m d"], y: Int[Tensor, " m"]) -> Float[Tensor, " slice"]:
-        """Accuracy of each slice's probe."""
-        return (self.predict(X) == y).float().mean(-1)
-
-    def get_params(self) -> dict[str, float | int]:
-        """The constructor's arguments, as scikit-learn names them."""
-        return {"C": self.C, "tol": self.tol, "max_iter": self.max_iter}
-
-    @property
-    def direction_(self) -> Float[Tensor, "slice class d"]:
-        """Each class's unit direction in activation space, for steering."""
-        centred = self.coef_ - self.coef_.mean(1, keepdim=True)
-        return torch.nn.functional.normalize(centred, dim=-1)
-
-
-def _check(X: Tensor, y: Tensor) -> None:
-    if X.ndim != 3 or y.ndim != 1 or X.shape[1] != len(y):
-        raise UserError(
-            f"expected activations [slice, n, d] with labels [n], got {list(X.shape)} with {list(y.shape)}"
-        )
-    if not torch.isfinite(X).all():
-        raise UserError("expected finite activations, got NaN or infinity")
-
-
-def _minimise(Z: Tensor, Y: Tensor, probe: LogisticProbe) -> tuple[Tensor, int]:
-    n, d = Z.shape[1:]
-    k = Y.shape[1]
-    # Two rows +-w/2 stand for scikit-learn's one row w, whose square is twice theirs.
-    penalty = torch.full((d,), (2 if k == 2 else 1) / (probe.C * n), dtype=Z.dtype, device=Z.device)
-    penalty[-1] = 0.0  # the intercept is free
-    # The softmax Hessian is at most (I - 11'/k)/2 (x) Z'Z/n; a little is added so that the factor exists
-    # when features are constant or repeated.
-    bound = 0.5 * (Z.mT @ Z) / n + torch.diag(penalty)
-    jitter = 1e-7 * bound.diagonal(dim1=-2, dim2=-1).mean(-1)[:, None, None]
-    factor = torch.linalg.cholesky(bound + jitter * torch.eye(d, dtype=Z.dtype, device=Z.device))
-    W = Z.new_zeros(len(Z), k, d)
-    V, momentum = W.clone(), torch.ones(len(Z), 1, 1, dtype=Z.dtype, device=Z.device)
-    for done in range(1, probe.max_iter + 1):
-        residual = (Z @ V.mT).softmax(-1) - Y
-        gradient = residual.mT @ Z / n + V * penalty
-        new = V - torch.cholesky_solve(gradient.mT, factor).mT
-        step = new - W
-        uphill = (gradient * step).sum((1, 2), keepdim=True) > 0
-        longer = torch.where(uphill, 1.0, (1 + (1 + 4 * momentum**2).sqrt()) / 2)
-        V = new + torch.where(uphill, 0.0, (momentum - 1) / longer) * step
-        W, momentum = new, longer
-        if step.abs().max() < probe.tol:
-            return W, done
-    return W, probe.max_iter
+def logistic_path(
+    X: Float[Tensor, "*slice n d"] | Stream,
+    y: Int[Tensor, "n *target"],
+    Cs: Sequence[float],
+    sample_weight: Float[Tensor, " n"] | None = None,
+    *,
+    class_weight: ClassWeight = None,
+    standardize: bool = True,
+    tol: float = 1e-9,
+    max_iter: int = 1000,
+) -> list[LogisticProbe]:
+    """A `LogisticProbe` for each of `Cs`, ascending: the same as fitting them apart, from one Gram matrix and
+    each started where the one before ended. Raises UserError as `LogisticProbe.fit` does.
+    """
+    if not Cs:
+        raise UserError("expected inverse penalties to fit, got none")
+    probes = [
+        LogisticProbe(C=C, class_weight=class_weight, standardize=standardize, tol=tol, max_iter=max_iter)
+        for C in sorted(Cs)
+    ]
+    probes[0]._fit_path(X, y, sample_weight, probes)
+    return probes

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from probes.logistic import LogisticProbe
+from probes.logistic import LogisticProbe, logistic_path
 
 STRENGTHS = (0.003, 0.03, 0.3)
 """Inverse penalties tried at every layer, on standardised features."""
@@ -45,12 +45,13 @@ def read(
 
     The strongest penalty wins among equals. Raises UserError as `LogisticProbe.fit` does.
     """
-    fits = [LogisticProbe(C=C).fit(X, y) for C in sorted(strengths)]
+    fits = logistic_path(X, y, strengths)
     scores = torch.stack([fit.score(X_choose, y_choose) for fit in fits])
     best = scores.argmax(0)
     layers = torch.arange(len(X))
-    merged = LogisticProbe()
-    merged.classes_, merged.n_iter_ = fits[0].classes_, max(fit.n_iter_ for fit in fits)
+    # One fit serves as the frame for each layer's best.
+    merged = fits[-1]
+    merged.n_iter_ = max(fit.n_iter_ for fit in fits)
     merged.coef_ = torch.stack([fit.coef_ for fit in fits])[best, layers]
     merged.intercept_ = torch.stack([fit.intercept_ for fit in fits])[best, layers]
     return Reading(merged, torch.tensor(sorted(strengths))[best], scores[best, layers])

@@ -1,7 +1,5 @@
 """The probe against scikit-learn's own answer, in float64 and converged."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -11,21 +9,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from activations.errors import UserError
-from probes import LogisticProbe
+from probes import LogisticProbe, logistic_path
+from tests.probe_problems import TIGHT, close, drawn, tensors
 from tests.unchecked import signatures_unchecked
-
-TIGHT: dict[str, Any] = {"tol": 1e-10, "max_iter": 20_000}
-
-
-def drawn(n: int, d: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Features of very different scales and means, and labels that hang on two of them, noisily."""
-    rng = np.random.default_rng(seed)
-    X = rng.normal(size=(n, d)) * rng.uniform(0.01, 50, d) + 10 * rng.normal(size=d)
-    Z = StandardScaler().fit_transform(X)
-    scores = rng.normal(size=(2, classes))
-    y = (Z[:, :2] @ scores + rng.gumbel(size=(n, classes))).argmax(1)
-    y[:classes] = range(classes)
-    return X, y
 
 
 def reference(X: np.ndarray, y: np.ndarray, C: float) -> tuple[np.ndarray, np.ndarray]:
@@ -33,10 +19,6 @@ def reference(X: np.ndarray, y: np.ndarray, C: float) -> tuple[np.ndarray, np.nd
     scaler = StandardScaler().fit(X)
     fitted = LogisticRegression(C=C, tol=1e-12, max_iter=100_000).fit(scaler.transform(X), y)
     return fitted.coef_ / scaler.scale_, fitted.decision_function(scaler.transform(X))
-
-
-def close(found: np.ndarray, wanted: np.ndarray, tolerance: float = 1e-3) -> None:
-    assert np.abs(found - wanted).max() <= tolerance * np.abs(wanted).max()
 
 
 def differences(probe: LogisticProbe, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -139,7 +121,7 @@ def test_refitting_forgets():
     for name in ("coef_", "intercept_", "classes_"):
         assert torch.equal(getattr(probe, name), getattr(fresh, name))
     assert (
-        probe.get_params() == LogisticProbe(C=0.2).get_params() == {"C": 0.2, "tol": 1e-5, "max_iter": 2000}
+        probe.get_params() == LogisticProbe(C=0.2).get_params() == {**LogisticProbe().get_params(), "C": 0.2}
     )
 
 
@@ -163,30 +145,155 @@ def test_directions_have_length_one_and_point_to_their_class():
         assert (gains[..., label] - gains.mean(-1) < over_mean).all()
 
 
+@settings(max_examples=15)
+@given(
+    st.integers(20, 80),
+    st.integers(1, 12),
+    st.integers(2, 4),
+    st.sampled_from([None, "balanced", {0: 3.0, 1: 0.2}]),
+    st.integers(0, 99),
+)
+def test_weights_are_scikit_learns(n, d, classes, class_weight, seed):
+    X, y = drawn(n, d + 1, classes, seed)
+    weight = np.random.default_rng(seed).uniform(0.1, 3, n)
+    probe = LogisticProbe(C=0.5, class_weight=class_weight, **TIGHT)
+    probe.fit(*map(torch.from_numpy, (X, y, weight)))
+    scaler = StandardScaler().fit(X, sample_weight=weight)
+    wanted = LogisticRegression(C=0.5, tol=1e-12, max_iter=100_000, class_weight=class_weight)
+    wanted.fit(scaler.transform(X), y, sample_weight=weight)
+    proba = probe.predict_proba(torch.from_numpy(X)).numpy()
+    close(proba, wanted.predict_proba(scaler.transform(X)))
+    score = probe.score(*map(torch.from_numpy, (X, y, weight)))
+    assert float(score) == pytest.approx(wanted.score(scaler.transform(X), y, sample_weight=weight))
+
+
+def test_raw_features_are_penalised_where_that_is_asked():
+    X, y = drawn(100, 6, 3, 7)
+    X = (X - X.mean(0)) * np.array([1, 1e-2, 1e2, 1, 1, 1]) / X.std(0)
+    wanted = LogisticRegression(C=0.2, tol=1e-12, max_iter=100_000).fit(X, y)
+    probe = LogisticProbe(C=0.2, standardize=False, **TIGHT).fit(torch.from_numpy(X), torch.from_numpy(y))
+    close(probe.coef_, wanted.coef_)
+    close(probe.intercept_ - probe.intercept_.mean(), wanted.intercept_ - wanted.intercept_.mean())
+
+
+def test_many_targets_are_each_fitted_as_if_alone():
+    X, first = tensors(150, 7, 2, 0)
+    stack = torch.stack([X, X.flip(0)])
+    targets = torch.stack([first, tensors(150, 7, 2, 1)[1], 1 - first], 1)
+    together = LogisticProbe(C=0.7, **TIGHT).fit(stack, targets)
+    assert together.coef_.shape == (2, 3, 2, 7)
+    assert together.predict(stack).shape == (2, 150, 3)
+    assert together.predict_proba(stack).shape == (2, 150, 3, 2)
+    for t in range(3):
+        alone = LogisticProbe(C=0.7, **TIGHT).fit(stack, targets[:, t])
+        close(together.coef_[:, t], alone.coef_)
+        assert torch.equal(together.predict(stack)[..., t], alone.predict(stack))
+        torch.testing.assert_close(together.score(stack, targets)[:, t], alone.score(stack, targets[:, t]))
+    torch.testing.assert_close(together.coef_[:, 2], -together.coef_[:, 0], rtol=1e-6, atol=1e-9)
+
+
+def test_targets_with_other_classes_get_those_alone():
+    X, three = tensors(150, 7, 3, 0)
+    two = 5 * (three > 0)
+    together = LogisticProbe(C=0.7, **TIGHT).fit(X, torch.stack([two, three], 1))
+    assert together.classes_.tolist() == [0, 1, 2, 5]
+    for t, y in enumerate((two, three)):
+        alone = LogisticProbe(C=0.7, **TIGHT).fit(X, y)
+        here = torch.isin(together.classes_, alone.classes_)
+        close(together.coef_[t, here], alone.coef_)
+        assert (together.coef_[t, ~here] == 0).all()
+        assert (together.intercept_[t, ~here] == -torch.inf).all()
+        close(together.predict_proba(X)[:, t, here], alone.predict_proba(X))
+        assert together.direction_.isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("classes", [2, 5])
+def test_defaults_agree_with_scikit_learn_to_a_ten_thousandth(dtype, classes):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 40)) * rng.uniform(0.5, 2, 40) + rng.normal(size=40)
+    y = (X[:, :classes] + rng.gumbel(size=(600, classes))).argmax(1)
+    probe = LogisticProbe().fit(torch.from_numpy(X).to(dtype)[None], torch.from_numpy(y))
+    assert probe.coef_.dtype == dtype
+    close(differences(probe, X.astype(str(dtype)[6:]))[0], reference(X, y, 1.0)[0])
+
+
+def test_fewer_rows_than_features():
+    X, y = drawn(25, 120, 3, 8)
+    probe = LogisticProbe(C=2.0, **TIGHT).fit(torch.from_numpy(X)[None], torch.from_numpy(y))
+    for found, wanted in zip(differences(probe, X), reference(X, y, 2.0), strict=True):
+        close(found, wanted)
+
+
+def test_one_row_of_each_class():
+    X = torch.tensor([[0.0, 1.0, 5.0], [2.0, 1.0, -1.0]])
+    probe = LogisticProbe(C=10.0).fit(X, torch.tensor([3, 8]))
+    assert probe.predict(X).tolist() == [3, 8]
+    w = probe.coef_[1] - probe.coef_[0]
+    assert w[1] == 0  # constant
+    assert w[0] / w[2] == pytest.approx(
+        -3, rel=1e-4
+    )  # a third of the deviation, the same standardised weight
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_a_path_is_its_fits(standardize):
+    X, y = tensors(80, 9, 3, 9)
+    stack = torch.stack([X, X**2])
+    kept = {"standardize": standardize, "class_weight": "balanced", "tol": 1e-14}
+    found = logistic_path(stack, y, [3.0, 0.01, 0.2], **kept)
+    assert [probe.C for probe in found] == [0.01, 0.2, 3.0]
+    for probe in found:
+        alone = LogisticProbe(C=probe.C, **kept).fit(stack, y)
+        close(probe.coef_, alone.coef_)
+        assert probe.get_params() == alone.get_params()
+
+
+def test_a_fit_that_ends_too_early_says_so():
+    X, y = tensors(60, 5, 2, 0)
+    with pytest.warns(UserWarning, match="not converged after 2 steps .* raise max_iter"):
+        LogisticProbe(C=100.0, max_iter=2).fit(X, y)
+
+
+def test_bfloat16_is_fitted_in_float32():
+    X, y = tensors(60, 5, 2, 0)
+    probe = LogisticProbe().fit(X.bfloat16(), y)
+    assert probe.coef_.dtype == torch.float32
+    assert torch.equal(probe.coef_, LogisticProbe().fit(X.bfloat16().float(), y).coef_)
+    assert torch.equal(probe.predict(X.bfloat16()), probe.predict(X.bfloat16().float()))
+
+
 @pytest.mark.parametrize(
-    ("X", "y"), [((4, 3), (4,)), ((1, 4, 3), (5,)), ((1, 4, 3), (4, 1)), ((1, 1, 4, 3), (4,))]
+    ("X", "y"), [((3,), (3,)), ((1, 4, 3), (5,)), ((1, 4, 3), (4, 1, 1)), ((4, 3), (2, 4)), ((4, 3), ())]
 )
 def test_shapes_that_do_not_fit_are_named(X, y):
-    with (
-        signatures_unchecked(),
-        pytest.raises(
-            UserError, match=r"expected activations \[slice, n, d\] with labels \[n\], got"
-        ) as caught,
-    ):
+    wanted = r"expected activations \[\*slice, n, d\] with labels \[n\] or \[n, target\], got"
+    with signatures_unchecked(), pytest.raises(UserError, match=wanted) as caught:
         LogisticProbe().fit(torch.zeros(X), torch.zeros(y, dtype=torch.long))
     assert str(list(X)) in str(caught.value)
     assert str(list(y)) in str(caught.value)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_activations_that_are_not_finite_are_refused(value):
-    X = torch.zeros(2, 6, 3)
-    X[1, 4, 2] = value
-    with pytest.raises(UserError, match="NaN or infinity"):
-        LogisticProbe().fit(X, torch.arange(6) % 2)
+def test_one_class_is_refused():
+    with pytest.raises(UserError, match=r"two classes or more .* there is only 4 in 6 labels"):
+        LogisticProbe().fit(torch.zeros(2, 6, 3), torch.full((6,), 4))
+    with pytest.raises(UserError, match="target 1 has only 4 in 6 labels"):
+        LogisticProbe().fit(torch.zeros(2, 6, 3), torch.tensor([[4, 4], [5, 4]] * 3))
 
 
-@pytest.mark.parametrize("n", [0, 6])
-def test_one_class_is_refused(n):
-    with pytest.raises(UserError, match=f"two classes or more .* in {n} labels"):
-        LogisticProbe().fit(torch.zeros(2, n, 3), torch.full((n,), 4))
+@pytest.mark.parametrize(
+    ("params", "told"),
+    [
+        ({"C": 0.0}, "C must be positive"),
+        ({"C": float("nan")}, "C must be positive"),
+        ({"class_weight": {7: 2.0}}, "class_weight names class 7; there are 0, 1"),
+        ({"class_weight": {1: -2.0}}, "finite and not negative, got -2.0 for class 1"),
+        ({"class_weight": "fair"}, "'balanced', a mapping or None"),
+    ],
+)
+def test_hyperparameters_that_make_no_sense_are_named(params, told):
+    X, y = tensors(20, 3, 2, 0)
+    with signatures_unchecked(), pytest.raises(UserError, match=told):
+        LogisticProbe(**params).fit(X, y)
+    with pytest.raises(UserError, match="got none"):
+        logistic_path(X, y, [])

@@ -43,8 +43,8 @@ def test_each_layer_has_the_strength_that_reads_the_choosing_set_best():
     for i in range(2):
         C = min(C for C in strengths if fits[C].score(X_choose, y_choose)[i] == scores[:, i].max())
         assert found.strengths[i] == torch.tensor(C)
-        assert torch.equal(found.probe.coef_[i], fits[C].coef_[i])
-        assert torch.equal(found.probe.intercept_[i], fits[C].intercept_[i])
+        torch.testing.assert_close(found.probe.coef_[i], fits[C].coef_[i], rtol=1e-2, atol=1e-3)
+        torch.testing.assert_close(found.probe.intercept_[i], fits[C].intercept_[i], rtol=1e-2, atol=1e-3)
 
 
 def test_equals_go_to_the_strongest_penalty_and_the_earliest_layer():
