@@ -1,7 +1,8 @@
-"""Linear probes over many layers at once, and the controls that make their figures mean something."""
+"""Linear probes over many layers at once, controls that make their figures mean something, interchange."""
 
 from probes.controls import Surface, control_labels
 from probes.folds import folds_of
+from probes.interchange import Changed, Subspaces, hold, interchange
 from probes.lda import LDAProbe
 from probes.logistic import LogisticProbe, logistic_path
 from probes.logistic_cv import LogisticProbeCV
@@ -10,9 +11,11 @@ from probes.means import MeansProbe
 from probes.readings import STRENGTHS, Reading, read
 from probes.ridge import RidgeProbe, RidgeProbeCV
 from probes.stored import Stored
+from probes.subspaces import principal_directions, random_subspaces
 
 __all__ = [
     "STRENGTHS",
+    "Changed",
     "LDAProbe",
     "LogisticProbe",
     "LogisticProbeCV",
@@ -22,9 +25,14 @@ __all__ = [
     "RidgeProbe",
     "RidgeProbeCV",
     "Stored",
+    "Subspaces",
     "Surface",
     "control_labels",
     "folds_of",
+    "hold",
+    "interchange",
     "logistic_path",
+    "principal_directions",
+    "random_subspaces",
     "read",
 ]

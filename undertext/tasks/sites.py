@@ -17,7 +17,7 @@ class ReadingSite(NamedTuple):
     name: str
     value: str | int | float
     char_offset: int
-    counterfactuals: Mapping[str, str] = {}  # noqa: RUF012  # read only, and a NamedTuple takes no factory
+    counterfactuals: Mapping[str, str] = {}
     """Answer of the problem by what the value might have been instead."""
     said_after: str | None = None
     """What the step writes before it says the value; None where no step says it."""
@@ -53,6 +53,15 @@ def reading_sites(problem: Problem) -> list[ReadingSite]:
     return [
         ReadingSite(name, value, len(problem.prompt), problem.counterfactuals.get(name, {}))
         for name, value in values.items()
+    ]
+
+
+def said_sites(problem: Problem) -> list[ReadingSite]:
+    """Where each value stands once its step has said it, for those that are said: the site is at its end."""
+    return [
+        site._replace(char_offset=site.char_offset + len(str(site.value)))
+        for site in reading_sites(problem)
+        if site.said_after is not None
     ]
 
 

@@ -57,7 +57,7 @@ def fill(template: str, prompt: str) -> str:
 
 
 Counterfactuals = dict[Text, dict[Text, TextOrNumber]]
-"""By name of a value, and by what it might have been instead (as `str` writes it): the answer there would be."""
+"""By name of a value, and by what it might have been instead (as `str` writes it): the answer then."""
 
 
 def _of_named(counterfactuals: Counterfactuals, info: Info) -> Counterfactuals:

@@ -1,0 +1,299 @@
+"""Whether a checkpoint uses a value it holds: interchange in the subspace in which a probe reads it.
+
+Hook point and size of the subspace are chosen on dev, each random subspace's hook point likewise, and
+outcomes are reported on another split. Nothing is judged here.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from activations.checkpoint import Checkpoint
+from activations.errors import UserError
+from activations.hookpoint import HookPoint
+from probes import Changed, Subspaces, hold, interchange, principal_directions, random_subspaces, read
+from undertext.evidence.sites import Sites, readable_names, sites_of
+from undertext.evidence.swaps import Outcomes, Swap, swaps_of
+from undertext.tasks.sites import ReadingSite, reading_sites, said_sites
+from undertext.tasks.spans import WORD_CHARACTER
+from undertext.tasks.task import Problem, Task, fill
+
+FIT, CHOOSE = "train", "dev"
+MAX_CLASSES = 20
+Place = Literal["before", "said", "generation"]
+"""Where a value is put in: at the token before the text says it (or the end of the prompt, where no step
+does), at the token that says it, or wherever the model, writing from the prompt alone, is about to say it."""
+SubspaceOf = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""Takes activations [point, n, d_model] and labels [n] to fit and the same to choose on; gives
+[point, r, d_model], the rows that matter most first."""
+
+
+def read_in(
+    X: Float[Tensor, "point n d"],
+    y: Int[Tensor, " n"],
+    X_choose: Float[Tensor, "point m d"],
+    y_choose: Int[Tensor, " m"],
+) -> Float[Tensor, "point r d"]:
+    """The subspace in which a logistic probe reads, its strength chosen."""
+    return principal_directions(read(X, y, X_choose, y_choose).probe.coef_)
+
+
+def means_differ_in(
+    X: Float[Tensor, "point n d"],
+    y: Int[Tensor, " n"],
+    X_choose: Float[Tensor, "point m d"],
+    y_choose: Int[Tensor, " m"],
+) -> Float[Tensor, "point r d"]:
+    """The subspace in which the classes' means differ."""
+    return principal_directions(_means(X, y))
+
+
+@dataclass(frozen=True)
+class Interchange:
+    """What became of the answers, in the subspace and in what it is compared with, problem by problem."""
+
+    name: str
+    """Of the value."""
+    place: Place
+    point: HookPoint
+    """Chosen on dev."""
+    size: int
+    """Of the subspace, and of the random ones; chosen on dev, the smaller of equals."""
+    swaps: list[Swap]
+    """The problems of the split, in order, and what was put into each."""
+    nothing: Outcomes
+    """Without intervention."""
+    subspace: Outcomes
+    random: list[Outcomes]
+    """In random subspaces of the same size, each at the hook point where it does best on dev."""
+    random_points: list[HookPoint]
+    full: Outcomes
+    """The whole activation at `point`."""
+    on_dev: dict[tuple[HookPoint, int], float]
+    """Share of counterfactual answers on dev at every hook point and size."""
+
+
+def measure_interchange(
+    checkpoint: Checkpoint,
+    task: Task,
+    split: str,
+    *,
+    name: str | None = None,
+    place: Place = "before",
+    points: Sequence[HookPoint] | None = None,
+    sizes: Sequence[int] | None = None,
+    subspace: SubspaceOf = read_in,
+    draws: int = 5,
+    most: int = 120,
+    template: str = "{prompt}",
+    seed: int = 0,
+    batch_size: int = 512,
+    progress: Callable[[int], None] | None = None,
+) -> Interchange:
+    """Put other problems' values into a checkpoint on `split`, and see what it answers.
+
+    At "before" and "said" the model goes on from the reading text up to that token, with the source's own
+    activation put in. At "generation" it writes from the prompt, and the mean activation of the source's
+    class is put in at each generated token at which the text ends as the step does before it says the
+    value (problems whose step begins with the value are left out).
+
+    Args:
+        checkpoint: what is looked into.
+        task: gives values and the answers they would lead to (`counterfactuals`).
+        split: what is reported on.
+        name: of the value; None where there is but one with counterfactuals.
+        place: where the value is put in.
+        points: hook points to choose from; None for every layer's `resid_post`. (What the first layer's
+            attention takes from a token that says a value, `resid_pre` of layer 0, is the token itself.)
+        sizes: of the subspace, to choose from; None for 1, 2, 4, ... and the number of classes less one.
+        subspace: what gives it.
+        draws: random subspaces.
+        most: problems of a split that are looked at; those of dev are as many at most.
+        template: around the prompt at "generation".
+        seed: of swaps and random subspaces.
+        batch_size: rows that are generated together.
+        progress: called with rows finished since its last call.
+
+    Raises:
+        UserError: for a split on which things are fitted or chosen, a task or split without such values, a
+            name that has none, sizes that the subspace does not have.
+    """
+    if split in (FIT, CHOOSE):
+        raise UserError(f"subspaces are fitted on train and chosen on dev: {split!r} cannot be reported on")
+    if points is None:
+        points = [HookPoint(layer, "resid_post") for layer in range(checkpoint.n_layers)]
+    found = {each: _Split(checkpoint, task, each, place, template) for each in (FIT, CHOOSE, split)}
+    classes = _classes(task, found, name)
+    name = classes.name
+    X, y = found[FIT].read(checkpoint, points, classes)
+    basis = subspace(X, y, *found[CHOOSE].read(checkpoint, points, classes))
+    sizes = _sizes(basis.shape[1], sizes)
+    means = dict(zip(points, _means(X, y), strict=True)) if place == "generation" else {}
+
+    def run(on: str, swaps: list[Swap], settings: Sequence[Subspaces]) -> list[Outcomes]:
+        made = found[on].run(
+            checkpoint, task, swaps, settings, means, classes, batch_size=batch_size, progress=progress
+        )
+        return [Outcomes.of(*each) for each in zip(made.texts, made.is_, strict=True)]
+
+    swaps = {on: found[on].swaps(name, seed=seed, most=most) for on in (CHOOSE, split)}
+    for on, those in swaps.items():
+        if not those:
+            raise UserError(f"task {task.name!r} has no two problems in {on} to exchange {name!r} between")
+
+    grid = [(k, i) for k in sizes for i in range(len(points))]
+    shares = [
+        each.share("counterfactual")
+        for each in run(CHOOSE, swaps[CHOOSE], [{points[i]: basis[i, :k]} for k, i in grid])
+    ]
+    size, at = grid[max(range(len(grid)), key=shares.__getitem__)]
+    drawn = random_subspaces(draws * len(points), size, basis.shape[-1], seed=seed + 1)
+    drawn = drawn.unflatten(0, (draws, len(points)))
+    searched = run(
+        CHOOSE, swaps[CHOOSE], [{p: drawn[r, i]} for r in range(draws) for i, p in enumerate(points)]
+    )
+    by_draw = torch.tensor([each.share("counterfactual") for each in searched]).reshape(draws, len(points))
+    chosen = by_draw.argmax(1).tolist() if draws else []
+    settings: list[Subspaces] = [{}, {points[at]: basis[at, :size]}, {points[at]: None}]
+    settings += [{points[i]: drawn[r, i]} for r, i in enumerate(chosen)]
+    nothing, inside, full, *others = run(split, swaps[split], settings)
+    return Interchange(
+        name=name,
+        place=place,
+        point=points[at],
+        size=size,
+        swaps=swaps[split],
+        nothing=nothing,
+        subspace=inside,
+        random=others,
+        random_points=[points[i] for i in chosen],
+        full=full,
+        on_dev={(points[i], k): share for (k, i), share in zip(grid, shares, strict=True)},
+    )
+
+
+@dataclass(frozen=True)
+class _Classes:
+    name: str
+    index: dict[str, int]
+
+
+class _Split:
+    """A split's sites, and how the model is run on it with values put in."""
+
+    def __init__(self, checkpoint: Checkpoint, task: Task, split: str, place: Place, template: str) -> None:
+        self.problems, self.place, self.template = task.split(split), place, template
+        sites_in: Callable[[Problem], list[ReadingSite]] = said_sites if place == "said" else reading_sites
+        self.sites: Sites = sites_of(checkpoint, self.problems, sites_in)
+        self.places = [site for problem in self.problems for site in sites_in(problem)]
+
+    def read(
+        self, checkpoint: Checkpoint, points: Sequence[HookPoint], classes: _Classes
+    ) -> tuple[Float[Tensor, "point n d_model"], Int[Tensor, " n"]]:
+        """Activations and classes of the value, where its class is known."""
+        rows = [
+            row for row in self.sites.rows(classes.name).tolist() if self.sites.label[row] in classes.index
+        ]
+        y = torch.tensor([classes.index[self.sites.label[row]] for row in rows], dtype=torch.long)
+        return self.sites.activations(checkpoint, points)[:, rows], y
+
+    def swaps(self, name: str, *, seed: int, most: int) -> list[Swap]:
+        """At most so many, over the first problems."""
+        along = self.place == "generation"
+        return swaps_of(
+            self.sites,
+            self.places,
+            self.problems,
+            name,
+            seed=seed,
+            allowed=lambda site: not along or bool(site.said_after and site.said_after.strip()),
+        )[:most]
+
+    def run(
+        self,
+        checkpoint: Checkpoint,
+        task: Task,
+        swaps: Sequence[Swap],
+        settings: Sequence[Subspaces],
+        means: dict[HookPoint, Tensor],
+        classes: _Classes,
+        *,
+        batch_size: int,
+        progress: Callable[[int], None] | None,
+    ) -> Changed:
+        """What is written under every setting."""
+
+        def grades(i: int, text: str) -> tuple[bool, ...]:
+            return swaps[i].grades(task.grader, text)
+
+        if self.place != "generation":
+            last = [[-1]] * len(swaps)
+            return interchange(
+                checkpoint,
+                [self.sites.window(swap.row) for swap in swaps],
+                last,
+                [self.sites.window(swap.source) for swap in swaps],
+                last,
+                settings,
+                grades,
+                max_new_tokens=task.max_new_tokens,
+                stop=task.stop,
+                batch_size=batch_size,
+                progress=progress,
+            )
+        values = [classes.index[self.sites.label[swap.source]] for swap in swaps]
+        prompts = [fill(self.template, self.problems[swap.problem].prompt) for swap in swaps]
+        return hold(
+            checkpoint,
+            checkpoint.encode(prompts, room=task.max_new_tokens),
+            {point: mean[values] for point, mean in means.items()},
+            settings,
+            grades,
+            patterns=[_about_to_say(self.places[swap.row]) for swap in swaps],
+            max_new_tokens=task.max_new_tokens,
+            stop=task.stop,
+            batch_size=batch_size,
+            progress=progress,
+        )
+
+
+def _about_to_say(site: ReadingSite) -> str:
+    """A pattern that a text ends in a match of when it has come to where the step says its value."""
+    lead = (site.said_after or "").strip()
+    before = f"(?<!{WORD_CHARACTER})" if lead[0].isalnum() else ""
+    return before + r"\s+".join(re.escape(word) for word in lead.split()) + r"\s*"
+
+
+def _classes(task: Task, found: dict[str, _Split], name: str | None) -> _Classes:
+    fit = found[FIT]
+    with_answers = {site.name for each in found.values() for site in each.places if site.counterfactuals}
+    readable = readable_names(fit.sites, MAX_CLASSES)
+    names = [each for each in readable if each in with_answers]
+    if name is None and len(names) == 1:
+        name = names[0]
+    if name not in names:
+        got = f"{name!r}" if name is not None else "no name"
+        raise UserError(
+            f"interchange on task {task.name!r} needs the name of a value with counterfactuals that a probe "
+            f"can be fitted to, got {got}; there are: {', '.join(names) or 'none'}"
+        )
+    return _Classes(name, {label: i for i, label in enumerate(readable[name])})
+
+
+def _sizes(largest: int, sizes: Sequence[int] | None) -> list[int]:
+    if sizes is None:
+        return sorted({*(2**i for i in range(largest.bit_length())), largest})
+    if not sizes or any(not 1 <= k <= largest for k in sizes):
+        raise UserError(f"expected sizes from 1 to {largest}, got {list(sizes)}")
+    return sorted(set(sizes))
+
+
+def _means(X: Float[Tensor, "point n d"], y: Int[Tensor, " n"]) -> Float[Tensor, "point class d"]:
+    """Of each class."""
+    onehot = torch.nn.functional.one_hot(y).to(X)
+    return (onehot / onehot.sum(0)).T @ X
