@@ -17,9 +17,9 @@ from activations.generation import generate
 from activations.hookpoint import HookPoint
 from activations.interventions import Gate, Intervention, Threshold
 
-Subspaces = Mapping[HookPoint, Float[Tensor, "k d_model"] | None]
-"""The hook points at which something is put in, all at once, and the rows that span the subspace at each:
-None for the whole activation. Without a hook point nothing is changed."""
+Subspaces = Mapping[HookPoint, Float[Tensor, "_ _"] | None]
+"""The hook points at which something is put in, all at once, and the rows [k, width] that span the subspace
+at each: None for the whole activation. Without a hook point nothing is changed."""
 Grade = Callable[[int, str], tuple[bool, ...]]
 """`grade(i, text)`: whether what was written after prompt `i` is this, that, ..., always as many."""
 
@@ -100,7 +100,7 @@ def interchange(
 def hold(
     checkpoint: Checkpoint,
     prompts: Sequence[Sequence[int]],
-    centres: Mapping[HookPoint, Float[Tensor, "prompt d_model"]],
+    centres: Mapping[HookPoint, Float[Tensor, "prompt _"]],
     settings: Sequence[Subspaces],
     grade: Grade,
     *,
@@ -216,5 +216,6 @@ def _write(
     spans = [slice(i * n, (i + 1) * n) for i in range(len(acting))]
     texts = [out.texts[span] for span in spans]
     grades = [[grade(i, text) for i, text in enumerate(row)] for row in texts]
-    is_ = tensor(grades, dtype=torch.bool).reshape(len(acting), n, -1)
+    width = len(grades[0][0]) if acting and n else 0
+    is_ = tensor(grades, dtype=torch.bool).reshape(len(acting), n, width)
     return Changed(texts, is_, [out.touched[span] for span in spans])
