@@ -5,7 +5,7 @@ outcomes are reported on another split. Nothing is judged here.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,27 +30,33 @@ Place = Literal["before", "said", "generation"]
 does), at the token that says it, or wherever the model, writing from the prompt alone, is about to say it."""
 SubspaceOf = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """Takes activations [point, n, d_model] and labels [n] to fit and the same to choose on; gives
-[point, r, d_model], the rows that matter most first."""
+[point, class - 1, d_model], the rows that matter most first."""
 
 
-def read_in(
+def of_means(
     X: Float[Tensor, "point n d"],
     y: Int[Tensor, " n"],
     X_choose: Float[Tensor, "point m d"],
     y_choose: Int[Tensor, " m"],
 ) -> Float[Tensor, "point r d"]:
-    """The subspace in which a logistic probe reads, its strength chosen."""
+    """Where the classes' means differ, which is what `MeansProbe` reads in; nothing is left to choose."""
+    return principal_directions(_means(X, y))
+
+
+def of_logistic(
+    X: Float[Tensor, "point n d"],
+    y: Int[Tensor, " n"],
+    X_choose: Float[Tensor, "point m d"],
+    y_choose: Int[Tensor, " m"],
+) -> Float[Tensor, "point r d"]:
+    """Where a logistic probe reads, its strength chosen.
+
+    It may read from directions that hardly vary and are not those by which the model tells the classes apart.
+    """
     return principal_directions(read(X, y, X_choose, y_choose).probe.coef_)
 
 
-def means_differ_in(
-    X: Float[Tensor, "point n d"],
-    y: Int[Tensor, " n"],
-    X_choose: Float[Tensor, "point m d"],
-    y_choose: Int[Tensor, " m"],
-) -> Float[Tensor, "point r d"]:
-    """The subspace in which the classes' means differ."""
-    return principal_directions(_means(X, y))
+SUBSPACES: Mapping[str, SubspaceOf] = {"means": of_means, "logistic": of_logistic}
 
 
 @dataclass(frozen=True)
@@ -62,8 +68,10 @@ class Interchange:
     place: Place
     point: HookPoint
     """Chosen on dev."""
+    kind: str
+    """Of the subspace, among those offered; chosen on dev."""
     size: int
-    """Of the subspace, and of the random ones; chosen on dev, the smaller of equals."""
+    """Of the subspace, and of the random ones; chosen on dev, the smallest of equals."""
     swaps: list[Swap]
     """The problems of the split, in order, and what was put into each."""
     nothing: Outcomes
@@ -74,8 +82,8 @@ class Interchange:
     random_points: list[HookPoint]
     full: Outcomes
     """The whole activation at `point`."""
-    on_dev: dict[tuple[HookPoint, int], float]
-    """Share of counterfactual answers on dev at every hook point and size."""
+    on_dev: dict[tuple[HookPoint, str, int], float]
+    """Share of counterfactual answers on dev by hook point, kind and size of subspace."""
 
 
 def measure_interchange(
@@ -87,7 +95,7 @@ def measure_interchange(
     place: Place = "before",
     points: Sequence[HookPoint] | None = None,
     sizes: Sequence[int] | None = None,
-    subspace: SubspaceOf = read_in,
+    subspaces: Mapping[str, SubspaceOf] = SUBSPACES,
     draws: int = 5,
     most: int = 120,
     template: str = "{prompt}",
@@ -111,7 +119,7 @@ def measure_interchange(
         points: hook points to choose from; None for every layer's `resid_post`. (What the first layer's
             attention takes from a token that says a value, `resid_pre` of layer 0, is the token itself.)
         sizes: of the subspace, to choose from; None for 1, 2, 4, ... and the number of classes less one.
-        subspace: what gives it.
+        subspaces: kinds to choose from, and what gives them.
         draws: random subspaces.
         most: problems of a split that are looked at; those of dev are as many at most.
         template: around the prompt at "generation".
@@ -131,8 +139,9 @@ def measure_interchange(
     classes = _classes(task, found, name)
     name = classes.name
     X, y = found[FIT].read(checkpoint, points, classes)
-    basis = subspace(X, y, *found[CHOOSE].read(checkpoint, points, classes))
-    sizes = _sizes(basis.shape[1], sizes)
+    on_dev = found[CHOOSE].read(checkpoint, points, classes)
+    bases = {kind: subspace(X, y, *on_dev) for kind, subspace in subspaces.items()}
+    sizes = _sizes(min(len(classes.index) - 1, X.shape[-1]), sizes)
     means = dict(zip(points, _means(X, y), strict=True)) if place == "generation" else {}
 
     def run(on: str, swaps: list[Swap], settings: Sequence[Subspaces]) -> list[Outcomes]:
@@ -146,26 +155,27 @@ def measure_interchange(
         if not those:
             raise UserError(f"task {task.name!r} has no two problems in {on} to exchange {name!r} between")
 
-    grid = [(k, i) for k in sizes for i in range(len(points))]
+    grid = [(k, kind, i) for k in sizes for kind in bases for i in range(len(points))]
     shares = [
         each.share("counterfactual")
-        for each in run(CHOOSE, swaps[CHOOSE], [{points[i]: basis[i, :k]} for k, i in grid])
+        for each in run(CHOOSE, swaps[CHOOSE], [{points[i]: bases[kind][i, :k]} for k, kind, i in grid])
     ]
-    size, at = grid[max(range(len(grid)), key=shares.__getitem__)]
-    drawn = random_subspaces(draws * len(points), size, basis.shape[-1], seed=seed + 1)
+    size, kind, at = grid[max(range(len(grid)), key=shares.__getitem__)]
+    drawn = random_subspaces(draws * len(points), size, X.shape[-1], seed=seed + 1)
     drawn = drawn.unflatten(0, (draws, len(points)))
     searched = run(
         CHOOSE, swaps[CHOOSE], [{p: drawn[r, i]} for r in range(draws) for i, p in enumerate(points)]
     )
     by_draw = torch.tensor([each.share("counterfactual") for each in searched]).reshape(draws, len(points))
-    chosen = by_draw.argmax(1).tolist() if draws else []
-    settings: list[Subspaces] = [{}, {points[at]: basis[at, :size]}, {points[at]: None}]
+    chosen = by_draw.argmax(1).tolist()
+    settings: list[Subspaces] = [{}, {points[at]: bases[kind][at, :size]}, {points[at]: None}]
     settings += [{points[i]: drawn[r, i]} for r, i in enumerate(chosen)]
     nothing, inside, full, *others = run(split, swaps[split], settings)
     return Interchange(
         name=name,
         place=place,
         point=points[at],
+        kind=kind,
         size=size,
         swaps=swaps[split],
         nothing=nothing,
@@ -173,7 +183,7 @@ def measure_interchange(
         random=others,
         random_points=[points[i] for i in chosen],
         full=full,
-        on_dev={(points[i], k): share for (k, i), share in zip(grid, shares, strict=True)},
+        on_dev={(points[i], kind, k): share for (k, kind, i), share in zip(grid, shares, strict=True)},
     )
 
 
