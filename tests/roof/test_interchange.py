@@ -10,8 +10,10 @@ from activations import Checkpoint, HookPoint, UserError, capture
 from probes import LogisticProbe, principal_directions
 from tests.toys import embedding, random_model, tiny_config, word_tokenizer
 from undertext.evidence.ablation import mean_activation, measure_ablation
-from undertext.evidence.interchange import Interchange, Place, measure_interchange, of_logistic, of_means
+from undertext.evidence.interchange import Interchange, measure_interchange
 from undertext.evidence.sites import sites_of
+from undertext.evidence.subspaces import of_logistic, of_means
+from undertext.evidence.swapping import Place
 from undertext.evidence.swaps import OUTCOMES, Outcomes, swaps_of
 from undertext.tasks import Grader, Problem, Step, Task, reading_sites
 
@@ -55,7 +57,7 @@ def planted_task(seed: int = 0) -> Task:
     """Read some letters: the answer is the last one's first value, and the task claims it hangs on both."""
     rng = random.Random(seed)
     problems = []
-    for split, count in (("train", 160), ("dev", 60), ("test", 80)):
+    for split, count in (("train", 160), ("dev", 40), ("test", 80)):
         for number in range(count):
             letters = [rng.randrange(16) for _ in range(rng.randrange(2, 5))]
             used, unused = divmod(letters[-1], 4)
@@ -159,7 +161,7 @@ def test_swaps_hold_to_their_rules(planted: Checkpoint) -> None:
     problems = planted_task().split("test")
     sites = sites_of(planted, problems)
     places = [site for problem in problems for site in reading_sites(problem)]
-    swaps = swaps_of(sites, places, problems, "unused", seed=3)
+    swaps = swaps_of(sites, places, problems, "unused", "0123", seed=3)
     assert [swap.problem for swap in swaps] == list(range(len(problems)))
     for swap in swaps:
         problem, source = problems[swap.problem], problems[int(sites.problem[swap.source])]
@@ -173,8 +175,10 @@ def test_swaps_hold_to_their_rules(planted: Checkpoint) -> None:
         assert swap.counterfactual == str((used + put_in - unused) % 4) != swap.own == problem.answer
         assert swap.sources == source.answer != swap.counterfactual
     assert len({swap.source for swap in swaps}) > 20
-    assert swaps != swaps_of(sites, places, problems, "unused", seed=4)
-    assert swaps_of(sites, places, problems, "unused", seed=3, allowed=lambda site: False) == []
+    assert swaps != swaps_of(sites, places, problems, "unused", "0123", seed=4)
+    some = swaps_of(sites, places, problems, "unused", "12", seed=3)
+    assert {sites.label[swap.source] for swap in some} == {"1", "2"}
+    assert swaps_of(sites, places, problems, "unused", "0123", seed=3, allowed=lambda site: False) == []
 
 
 def test_a_problem_whose_answer_cannot_change_has_no_swap(planted: Checkpoint) -> None:
@@ -184,7 +188,7 @@ def test_a_problem_whose_answer_cannot_change_has_no_swap(planted: Checkpoint) -
     ]
     sites = sites_of(planted, fixed)
     places = [site for problem in fixed for site in reading_sites(problem)]
-    assert swaps_of(sites, places, fixed, "used", seed=0) == []
+    assert swaps_of(sites, places, fixed, "used", "0123", seed=0) == []
 
 
 def test_outcomes_count_each_text_once() -> None:
@@ -216,10 +220,15 @@ def test_what_cannot_be_measured_is_refused(planted: Checkpoint) -> None:
     for sizes in ([], [0], [4]):
         with pytest.raises(UserError, match=r"expected sizes from 1 to 3, got \["):
             measure_interchange(planted, task, "test", name="used", sizes=sizes)
-    places: tuple[Place, ...] = ("generation", "said")
-    for place in places:
-        with pytest.raises(UserError):
+    places: tuple[tuple[Place, str], ...] = (
+        ("generation", "no two problems in dev"),
+        ("said", "there are: none"),
+    )
+    for place, message in places:
+        with pytest.raises(UserError, match=message):
             measure_interchange(planted, task, "test", name="used", place=place)
+    with pytest.raises(UserError, match=r"expected a template with \{prompt\} in it, got 'Q:'"):
+        measure_interchange(planted, task, "test", name="used", template="Q:")
     bare = task.model_copy(
         update={"problems": [p.model_copy(update={"counterfactuals": {}}) for p in task.problems]}
     )

@@ -4,59 +4,24 @@ Hook point and size of the subspace are chosen on dev, each random subspace's ho
 outcomes are reported on another split. Nothing is judged here.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import get_args
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
 
 from activations.checkpoint import Checkpoint
 from activations.errors import UserError
 from activations.hookpoint import HookPoint
-from probes import Changed, Subspaces, hold, interchange, principal_directions, random_subspaces, read
-from undertext.evidence.sites import Sites, readable_names, sites_of
-from undertext.evidence.swaps import Outcomes, Swap, swaps_of
-from undertext.tasks.sites import ReadingSite, reading_sites, said_sites
-from undertext.tasks.spans import WORD_CHARACTER
-from undertext.tasks.task import Problem, Task, fill
+from probes import Subspaces, random_subspaces
+from undertext.evidence.sites import readable_names
+from undertext.evidence.subspaces import SUBSPACES, SubspaceOf, class_means
+from undertext.evidence.swapping import Classes, Place, Swapping
+from undertext.evidence.swaps import Outcomes, Swap
+from undertext.tasks.task import Task
 
 FIT, CHOOSE = "train", "dev"
 MAX_CLASSES = 20
-Place = Literal["before", "said", "generation"]
-"""Where a value is put in: at the token before the text says it (or the end of the prompt, where no step
-does), at the token that says it, or wherever the model, writing from the prompt alone, is about to say it."""
-SubspaceOf = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-"""Takes activations [point, n, d_model] and labels [n] to fit and the same to choose on; gives
-[point, class - 1, d_model], the rows that matter most first."""
-
-
-def of_means(
-    X: Float[Tensor, "point n d"],
-    y: Int[Tensor, " n"],
-    X_choose: Float[Tensor, "point m d"],
-    y_choose: Int[Tensor, " m"],
-) -> Float[Tensor, "point r d"]:
-    """Where the classes' means differ, which is what `MeansProbe` reads in; nothing is left to choose."""
-    return principal_directions(_means(X, y))
-
-
-def of_logistic(
-    X: Float[Tensor, "point n d"],
-    y: Int[Tensor, " n"],
-    X_choose: Float[Tensor, "point m d"],
-    y_choose: Int[Tensor, " m"],
-) -> Float[Tensor, "point r d"]:
-    """Where a logistic probe reads, its strength chosen.
-
-    It may read from directions that hardly vary and are not those by which the model tells the classes apart.
-    """
-    return principal_directions(read(X, y, X_choose, y_choose).probe.coef_)
-
-
-SUBSPACES: Mapping[str, SubspaceOf] = {"means": of_means, "logistic": of_logistic}
 
 
 @dataclass(frozen=True)
@@ -128,32 +93,36 @@ def measure_interchange(
         progress: called with rows finished since its last call.
 
     Raises:
-        UserError: for a split on which things are fitted or chosen, a task or split without such values, a
-            name that has none, sizes that the subspace does not have.
+        UserError: for a place or template that is none, a split on which things are fitted or chosen, a task
+            or split without such values, a name that has none, sizes that the subspace does not have.
     """
+    if place not in get_args(Place):
+        raise UserError(f"unknown place {place!r}: valid are {', '.join(get_args(Place))}")
+    if "{prompt}" not in template:
+        raise UserError(f"expected a template with {{prompt}} in it, got {template!r}")
     if split in (FIT, CHOOSE):
         raise UserError(f"subspaces are fitted on train and chosen on dev: {split!r} cannot be reported on")
     if points is None:
         points = [HookPoint(layer, "resid_post") for layer in range(checkpoint.n_layers)]
-    found = {each: _Split(checkpoint, task, each, place, template) for each in (FIT, CHOOSE, split)}
+    found = {each: Swapping(checkpoint, task, each, place, template) for each in (FIT, CHOOSE, split)}
     classes = _classes(task, found, name)
     name = classes.name
-    X, y = found[FIT].read(checkpoint, points, classes)
-    on_dev = found[CHOOSE].read(checkpoint, points, classes)
-    bases = {kind: subspace(X, y, *on_dev) for kind, subspace in subspaces.items()}
-    sizes = _sizes(min(len(classes.index) - 1, X.shape[-1]), sizes)
-    means = dict(zip(points, _means(X, y), strict=True)) if place == "generation" else {}
-
-    def run(on: str, swaps: list[Swap], settings: Sequence[Subspaces]) -> list[Outcomes]:
-        made = found[on].run(
-            checkpoint, task, swaps, settings, means, classes, batch_size=batch_size, progress=progress
-        )
-        return [Outcomes.of(*each) for each in zip(made.texts, made.is_, strict=True)]
-
-    swaps = {on: found[on].swaps(name, seed=seed, most=most) for on in (CHOOSE, split)}
+    widths = [checkpoint.width(point) for point in points]
+    sizes = _sizes(min(len(classes.index) - 1, *widths), sizes)
+    swaps = {on: found[on].swaps(classes, seed=seed, most=most) for on in (CHOOSE, split)}
     for on, those in swaps.items():
         if not those:
             raise UserError(f"task {task.name!r} has no two problems in {on} to exchange {name!r} between")
+    X, y = found[FIT].read(checkpoint, points, classes)
+    on_dev = found[CHOOSE].read(checkpoint, points, classes)
+    bases = {kind: subspace(X, y, *on_dev) for kind, subspace in subspaces.items()}
+    means = dict(zip(points, class_means(X, y), strict=True)) if place == "generation" else {}
+
+    def run(on: str, swaps: list[Swap], settings: Sequence[Subspaces]) -> list[Outcomes]:
+        made = found[on].run(
+            checkpoint, swaps, settings, means, classes, batch_size=batch_size, progress=progress
+        )
+        return [Outcomes.of(*each) for each in zip(made.texts, made.is_, strict=True)]
 
     grid = [(k, kind, i) for k in sizes for kind in bases for i in range(len(points))]
     shares = [
@@ -187,99 +156,7 @@ def measure_interchange(
     )
 
 
-@dataclass(frozen=True)
-class _Classes:
-    name: str
-    index: dict[str, int]
-
-
-class _Split:
-    """A split's sites, and how the model is run on it with values put in."""
-
-    def __init__(self, checkpoint: Checkpoint, task: Task, split: str, place: Place, template: str) -> None:
-        self.problems, self.place, self.template = task.split(split), place, template
-        sites_in: Callable[[Problem], list[ReadingSite]] = said_sites if place == "said" else reading_sites
-        self.sites: Sites = sites_of(checkpoint, self.problems, sites_in)
-        self.places = [site for problem in self.problems for site in sites_in(problem)]
-
-    def read(
-        self, checkpoint: Checkpoint, points: Sequence[HookPoint], classes: _Classes
-    ) -> tuple[Float[Tensor, "point n d_model"], Int[Tensor, " n"]]:
-        """Activations and classes of the value, where its class is known."""
-        rows = [
-            row for row in self.sites.rows(classes.name).tolist() if self.sites.label[row] in classes.index
-        ]
-        y = torch.tensor([classes.index[self.sites.label[row]] for row in rows], dtype=torch.long)
-        return self.sites.activations(checkpoint, points)[:, rows], y
-
-    def swaps(self, name: str, *, seed: int, most: int) -> list[Swap]:
-        """At most so many, over the first problems."""
-        along = self.place == "generation"
-        return swaps_of(
-            self.sites,
-            self.places,
-            self.problems,
-            name,
-            seed=seed,
-            allowed=lambda site: not along or bool(site.said_after and site.said_after.strip()),
-        )[:most]
-
-    def run(
-        self,
-        checkpoint: Checkpoint,
-        task: Task,
-        swaps: Sequence[Swap],
-        settings: Sequence[Subspaces],
-        means: dict[HookPoint, Tensor],
-        classes: _Classes,
-        *,
-        batch_size: int,
-        progress: Callable[[int], None] | None,
-    ) -> Changed:
-        """What is written under every setting."""
-
-        def grades(i: int, text: str) -> tuple[bool, ...]:
-            return swaps[i].grades(task.grader, text)
-
-        if self.place != "generation":
-            last = [[-1]] * len(swaps)
-            return interchange(
-                checkpoint,
-                [self.sites.window(swap.row) for swap in swaps],
-                last,
-                [self.sites.window(swap.source) for swap in swaps],
-                last,
-                settings,
-                grades,
-                max_new_tokens=task.max_new_tokens,
-                stop=task.stop,
-                batch_size=batch_size,
-                progress=progress,
-            )
-        values = [classes.index[self.sites.label[swap.source]] for swap in swaps]
-        prompts = [fill(self.template, self.problems[swap.problem].prompt) for swap in swaps]
-        return hold(
-            checkpoint,
-            checkpoint.encode(prompts, room=task.max_new_tokens),
-            {point: mean[values] for point, mean in means.items()},
-            settings,
-            grades,
-            patterns=[_about_to_say(self.places[swap.row]) for swap in swaps],
-            max_new_tokens=task.max_new_tokens,
-            stop=task.stop,
-            batch_size=batch_size,
-            progress=progress,
-        )
-
-
-def _about_to_say(site: ReadingSite) -> str:
-    """A pattern that a text ends in a match of when it has come to where the step says its value."""
-    lead = (site.said_after or "").strip()
-    before = f"(?<!{WORD_CHARACTER})" if lead[0].isalnum() else ""
-    return before + r"\s+".join(re.escape(word) for word in lead.split()) + r"\s*"
-
-
-def _classes(task: Task, found: dict[str, _Split], name: str | None) -> _Classes:
+def _classes(task: Task, found: dict[str, Swapping], name: str | None) -> Classes:
     fit = found[FIT]
     with_answers = {site.name for each in found.values() for site in each.places if site.counterfactuals}
     readable = readable_names(fit.sites, MAX_CLASSES)
@@ -292,7 +169,7 @@ def _classes(task: Task, found: dict[str, _Split], name: str | None) -> _Classes
             f"interchange on task {task.name!r} needs the name of a value with counterfactuals that a probe "
             f"can be fitted to, got {got}; there are: {', '.join(names) or 'none'}"
         )
-    return _Classes(name, {label: i for i, label in enumerate(readable[name])})
+    return Classes(name, {label: i for i, label in enumerate(readable[name])})
 
 
 def _sizes(largest: int, sizes: Sequence[int] | None) -> list[int]:
@@ -301,9 +178,3 @@ def _sizes(largest: int, sizes: Sequence[int] | None) -> list[int]:
     if not sizes or any(not 1 <= k <= largest for k in sizes):
         raise UserError(f"expected sizes from 1 to {largest}, got {list(sizes)}")
     return sorted(set(sizes))
-
-
-def _means(X: Float[Tensor, "point n d"], y: Int[Tensor, " n"]) -> Float[Tensor, "point class d"]:
-    """Of each class."""
-    onehot = torch.nn.functional.one_hot(y).to(X)
-    return (onehot / onehot.sum(0)).T @ X

@@ -1,7 +1,7 @@
 """Which problem's value is put into which problem, and what became of the answer."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
@@ -76,13 +76,15 @@ def swaps_of(
     places: Sequence[ReadingSite],
     problems: Sequence[Problem],
     name: str,
+    values: Collection[str],
     *,
     seed: int,
     allowed: Callable[[ReadingSite], bool] = lambda place: True,
 ) -> list[Swap]:
     """A swap for each problem that has one, its row and source drawn evenly.
 
-    `places` are those the sites were made of, row by row. A source has another value of the same name, of
+    `places` are those the sites were made of, row by row. A source has another value of the same name and
+    among `values`, of
     another problem, whose counterfactual answer is known and is not the problem's own; if it can be, it is
     not the source's own either.
     """
@@ -98,10 +100,12 @@ def swaps_of(
         own = problems[problem].answer
         for row in rng.sample(rows, len(rows)):
             answers = places[row].counterfactuals
-            values = [v for v in by_value if v != sites.label[row] and answers.get(v, own) != own]
+            other_values = [
+                v for v in by_value if v in values and v != sites.label[row] and answers.get(v, own) != own
+            ]
             others = [
                 (source, answers[value], problems[int(sites.problem[source])].answer)
-                for value in values
+                for value in other_values
                 for source in by_value[value]
                 if int(sites.problem[source]) != problem
             ]
