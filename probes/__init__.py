@@ -1,8 +1,9 @@
-"""Linear probes over many layers at once, and the controls that make their figures mean something."""
+"""Linear probes over many layers at once, controls that make their figures mean something, interchange."""
 
 from probes.alignment import Alignment, procrustes
 from probes.controls import Surface, control_labels
 from probes.folds import folds_of
+from probes.interchange import Changed, Subspaces, hold, interchange
 from probes.labelled import Labelled, Probe, Recipe
 from probes.lda import LDAProbe
 from probes.leace import Eraser, leace
@@ -21,6 +22,7 @@ from probes.selectivity import Controlled, against_control_task, against_feature
 from probes.similarity import linear_cka
 from probes.stored import Stored
 from probes.subspace import mean_ablated, orthonormal_rows, principal_angles, span_of
+from probes.subspaces import principal_directions, random_subspaces
 from probes.trace import Leads, TraceReading, lens_reader, probe_reader, read_traces
 from probes.transfer import Transfer, leave_one_out, transfer
 from probes.transport import Transported, transport
@@ -30,6 +32,7 @@ from probes.types_left_out import TypesLeftOut, leave_types_out
 __all__ = [
     "STRENGTHS",
     "Alignment",
+    "Changed",
     "Controlled",
     "Eraser",
     "LDAProbe",
@@ -47,6 +50,7 @@ __all__ = [
     "RidgeProbe",
     "RidgeProbeCV",
     "Stored",
+    "Subspaces",
     "Surface",
     "TraceReading",
     "Transfer",
@@ -58,6 +62,8 @@ __all__ = [
     "against_shuffled",
     "control_labels",
     "folds_of",
+    "hold",
+    "interchange",
     "iterated_nullspace",
     "leace",
     "leave_one_out",
@@ -73,8 +79,10 @@ __all__ = [
     "online_code",
     "orthonormal_rows",
     "principal_angles",
+    "principal_directions",
     "probe_reader",
     "procrustes",
+    "random_subspaces",
     "read",
     "read_traces",
     "save_lens",

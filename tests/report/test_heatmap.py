@@ -45,7 +45,11 @@ def rows(**fixed: Any) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def result() -> ProbeResult:
     """Among rows that belong in no cell: controls, another kind of probe, another split and task."""
-    noise: list[dict[str, Any]] = [{"control": "control"}, {"control": "surface", "layer": None}, {"probe": "lda"}]
+    noise: list[dict[str, Any]] = [
+        {"control": "control"},
+        {"control": "surface", "layer": None},
+        {"probe": "lda"},
+    ]
     noise += [{"split": "ood"}, {"task": "other"}]
     others = [row for each in noise for row in rows(**each, accuracy=0.99)]
     return ProbeResult(table_of([*rows(), *others]), {})

@@ -13,6 +13,11 @@ STEPS = [{"text": "b = 2"}, {"text": "a = 1"}]
 VALUE = '{"id": "p", "split": "test", "prompt": "p", "answer": 7, "values": {"v": %s}}'
 
 
+def counterfactual(answers: Any) -> dict[str, Any]:
+    """Fields of a problem or step whose one value, `v`, is 2."""
+    return {"values": {"v": 2}, "counterfactuals": answers}
+
+
 @pytest.mark.parametrize(
     ("line", "report"),
     [
@@ -58,6 +63,18 @@ VALUE = '{"id": "p", "split": "test", "prompt": "p", "answer": 7, "values": {"v"
         (VALUE % "-Infinity", "expected finite numbers, got -Infinity"),
         (VALUE % "1e999", "field 'values.v': expected text or a finite number, got inf"),
         (VALUE % ("1" * 5000), "expected shorter numbers, got one of 5000 digits"),
+        (counterfactual({"w": {"3": 9}}), "field 'counterfactuals': expected names of its values, got 'w'"),
+        (counterfactual({"v": {"3": "x"}}), "field 'counterfactuals.v.3': expected a number (the grader's"),
+        (
+            counterfactual({"v": {"3": 9, "2": 9}}),
+            "field 'counterfactuals.v.2': expected the problem's answer '7', since 'v' is 2, got '9'",
+        ),
+        (counterfactual({"v": {"3": True}}), "field 'counterfactuals.v.3': expected text or a finite number"),
+        (counterfactual({"v": 3}), "field 'counterfactuals.v': expected a mapping of names to values, got 3"),
+        (
+            {"steps": [{"text": "a"}, {"text": "b = 2", **counterfactual({"v": {"2": 9}})}]},
+            "field 'steps[1].counterfactuals.v.2': expected the problem's answer '7', since 'v' is 2, got",
+        ),
         ({"paraphrases": "a"}, "field 'paraphrases': expected a list, got 'a'"),
         ({"paraphrases": ["a", 3]}, "field 'paraphrases[1]': expected text, got 3"),
     ],

@@ -15,16 +15,19 @@ def assignments(problem: Problem) -> str:
     return problem.prompt.rsplit(";", 1)[0]
 
 
-def worked_out(problem: Problem) -> list[int]:
-    """The values of a chain problem's variables, worked out from the prompt alone."""
+def worked_out(problem: Problem, number: int = -1, instead: int = 0) -> list[int]:
+    """The values of a chain problem's variables, worked out from the prompt alone.
+
+    Variable `number` (from 0) is `instead`, whatever it is assigned.
+    """
     known: dict[str, int] = {}
-    for assignment in assignments(problem).split(";"):
+    for i, assignment in enumerate(assignments(problem).split(";")):
         name, _, *terms = assignment.split()
         first = known[terms[0]] if terms[0] in known else int(terms[0])
         if len(terms) == 3:
             second = int(terms[2])
             first = first + second if terms[1] == "+" else first * second
-        known[name] = first % 7
+        known[name] = instead if i == number else first % 7
     return list(known.values())
 
 
@@ -51,6 +54,14 @@ def test_answers_values_and_traces_agree_with_the_prompt() -> None:
         assert [step.values for step in p.steps] == [{}, *({"value": value} for value in right[1:])]
         assert p.trace == " ".join([*(step.text for step in p.steps), f"answer {p.answer}"])
         assert grade(TASK.grader, p.trace, p.answer) == (True, True)
+
+
+def test_counterfactual_answers_agree_with_the_prompt() -> None:
+    for p in TASK.problems[::7]:
+        for number, step in enumerate(p.steps):
+            answers = {str(v): str(worked_out(p, number, v)[-1]) for v in range(7)}
+            assert step.counterfactuals == ({"value": answers} if number else {})
+            assert p.counterfactuals.get(f"v{number + 1}") == (answers if number else None)
 
 
 def test_the_seed_decides() -> None:

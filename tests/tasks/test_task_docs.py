@@ -11,7 +11,8 @@ from undertext.tasks.fields import Part
 from undertext.tasks.task import Contrast, Problem, Settings, Step
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
-SETTINGS, PROBLEMS, BAD_LINES, ERROR = re.findall(r"```(?:yaml|json|text)\n(.*?)```", PAGE, flags=re.DOTALL)
+BLOCKS = re.findall(r"```(?:yaml|json|text)\n(.*?)```", PAGE, flags=re.DOTALL)
+SETTINGS, PROBLEMS, COUNTERFACTUAL, BAD_LINES, ERROR = BLOCKS
 
 
 def load(tmp_path: Path, problems: str) -> Task:
@@ -26,6 +27,12 @@ def test_the_example_is_a_task(tmp_path: Path) -> None:
     task = load(tmp_path, PROBLEMS)
     assert task.splits == ["train", "dev", "test", "ood"]
     assert [site.name for site in reading_sites(task.problems[-1])] == ["first", "sum"]
+
+
+def test_the_counterfactual_line_is_a_problem(tmp_path: Path) -> None:
+    first, second = reading_sites(load(tmp_path, PROBLEMS + COUNTERFACTUAL).problems[-1])
+    assert (first.said_after, first.counterfactuals) == ("1 + 2 = ", {"4": "9", "6": "11"})
+    assert second.counterfactuals == {}
 
 
 def test_the_error_is_what_the_bad_lines_give(tmp_path: Path) -> None:

@@ -19,12 +19,32 @@ line = text.filter(lambda t: len(t.splitlines()) == 1)
 values = st.dictionaries(
     text, text | st.integers() | st.floats(allow_nan=False, allow_infinity=False), max_size=3
 )
-steps = st.lists(
-    st.fixed_dictionaries({"text": text}, optional={"values": values, "valid": st.booleans()}), max_size=2
-)
-problem = st.fixed_dictionaries(
-    {"prompt": text, "answer": text},
-    optional={"steps": steps, "values": values, "type": text, "paraphrases": st.lists(text, max_size=2)},
+# Answers for what no value is: for what one is already, there is one right answer alone.
+answers = st.dictionaries(text.map("if {}".format), text, max_size=2)
+
+
+@st.composite
+def with_counterfactuals(draw: st.DrawFn, parts: st.SearchStrategy[dict[str, Any]]) -> dict[str, Any]:
+    part = draw(parts)
+    names = [name for name, value in part.get("values", {}).items() if not str(value).startswith("if ")]
+    return {**part, "counterfactuals": {name: draw(answers) for name in names}} if names else part
+
+
+problem = with_counterfactuals(
+    st.fixed_dictionaries(
+        {"prompt": text, "answer": text},
+        optional={
+            "steps": st.lists(
+                with_counterfactuals(
+                    st.fixed_dictionaries({"text": text}, optional={"values": values, "valid": st.booleans()})
+                ),
+                max_size=2,
+            ),
+            "values": values,
+            "type": text,
+            "paraphrases": st.lists(text, max_size=2),
+        },
+    )
 )
 fields = st.fixed_dictionaries(
     {

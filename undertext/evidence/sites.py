@@ -1,7 +1,7 @@
 """Where a task's values are read, in which classes, and the activations there."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +12,7 @@ from activations.capture import capture
 from activations.checkpoint import Checkpoint
 from activations.hookpoint import HookPoint
 from activations.spans import tokens_before
-from undertext.tasks.sites import reading_sites, reading_text
+from undertext.tasks.sites import ReadingSite, reading_sites, reading_text
 from undertext.tasks.task import Problem
 
 MIN_ROWS = 40
@@ -52,11 +52,15 @@ class Sites:
         return capture(checkpoint, self.tokens, points, per_problem).activations
 
 
-def sites_of(checkpoint: Checkpoint, problems: Sequence[Problem]) -> Sites:
-    """The reading sites of these problems, with the pair's common tokenizer."""
+def sites_of(
+    checkpoint: Checkpoint,
+    problems: Sequence[Problem],
+    sites_in: Callable[[Problem], list[ReadingSite]] = reading_sites,
+) -> Sites:
+    """The sites in these problems' reading texts, with the pair's common tokenizer."""
     tokens, problem, position, name, label = [], [], [], [], []
     for i, each in enumerate(problems):
-        sites = reading_sites(each)
+        sites = sites_in(each)
         ids, at = tokens_before(checkpoint, reading_text(each), [site.char_offset for site in sites])
         tokens.append(ids)
         for site, token in zip(sites, at, strict=True):

@@ -4,7 +4,7 @@ from undertext.tasks.grade import Grade, grade
 from undertext.tasks.grader import Grader
 from undertext.tasks.load import load_task
 from undertext.tasks.new import new_chain
-from undertext.tasks.sites import ReadingSite, reading_sites, reading_text
+from undertext.tasks.sites import ReadingSite, reading_sites, reading_text, said_sites
 from undertext.tasks.spans import join
 from undertext.tasks.task import Contrast, Problem, Step, Task, fill
 from undertext.tasks.write import write_task
@@ -24,5 +24,6 @@ __all__ = [
     "new_chain",
     "reading_sites",
     "reading_text",
+    "said_sites",
     "write_task",
 ]

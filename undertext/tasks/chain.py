@@ -34,11 +34,19 @@ class Chain:
     @property
     def values(self) -> list[int]:
         """The value of each variable, in order of assignment."""
-        values = [self.start]
-        for operator, constant in self.operations:
+        return [self.start, *self._on_from(0, self.start)]
+
+    def _on_from(self, number: int, value: int) -> list[int]:
+        """The values after variable `number` (from 0), had it this value."""
+        values = [value]
+        for operator, constant in self.operations[number:]:
             last = values[-1]
             values.append((last + constant if operator == "+" else last * constant) % MODULUS)
-        return values
+        return values[1:]
+
+    def answers_if(self, number: int) -> dict[str, str]:
+        """What the last value would be for each value that variable `number` (from 0) might have."""
+        return {str(value): str([value, *self._on_from(number, value)][-1]) for value in range(MODULUS)}
 
     @property
     def answer(self) -> str:

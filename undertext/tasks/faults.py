@@ -32,7 +32,7 @@ class Fault(NamedTuple):
     text: str
 
     def __str__(self) -> str:
-        return f"field {_written(self.path)!r}: {self.text}" if self.path else self.text
+        return f"field {written(self.path)!r}: {self.text}" if self.path else self.text
 
 
 FileFaults = dict[int | None, list[Fault]]
@@ -77,6 +77,6 @@ def _wanted_for(path: Path, model: type[BaseModel]) -> str:
     return "text"
 
 
-def _written(path: Path) -> str:
-    """`("steps", 2, "text")` as `steps[2].text`."""
+def written(path: Path) -> str:
+    """A path as it is written for a reader: `("steps", 2, "text")` as `steps[2].text`."""
     return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).removeprefix(".")

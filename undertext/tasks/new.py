@@ -56,9 +56,14 @@ def _problem(id: str, split: str, chain: Chain) -> Problem:
         steps=[
             # One name for all: whatever its place in the chain, it is the value about to be written. The
             # first is none of these: the prompt states it, and copying is not what is asked about.
-            Step(text=text, values={"value": value} if number else {})
+            Step(
+                text=text,
+                values={"value": value} if number else {},
+                counterfactuals={"value": chain.answers_if(number)} if number else {},
+            )
             for number, (text, value) in enumerate(zip(chain.steps(), chain.values, strict=True))
         ],
         values=values,
+        counterfactuals={f"v{number}": chain.answers_if(number - 1) for number in range(2, len(values) + 2)},
         type=chain.wording,
     )

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from undertext.tasks.faults import Fault, FileFaults, faults_in
 from undertext.tasks.fields import shown
-from undertext.tasks.grader import Grader, answer_fault
-from undertext.tasks.task import Problem, missing_splits, repeats
+from undertext.tasks.grader import Grader
+from undertext.tasks.task import Problem, answer_faults, missing_splits, repeats
 
 
 def read_problems(data: bytes, grader: Grader | None) -> tuple[list[Problem], FileFaults]:
@@ -33,8 +33,8 @@ def read_problems(data: bytes, grader: Grader | None) -> tuple[list[Problem], Fi
             faults[number].append(Fault((), str(error)))
         else:
             problems.append(problem)
-            if grader and (fault := answer_fault(grader, problem.answer)):
-                faults[number].append(Fault(("answer",), fault))
+            if grader and (wrong := answer_faults(problem, grader)):
+                faults[number] += [Fault(*each) for each in wrong]
     _check_together(read, faults)
     return problems, faults
 

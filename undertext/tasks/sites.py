@@ -1,5 +1,6 @@
 """The reading text of a problem, and where in it each value can be read before it is said."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from undertext.tasks.spans import join, last_whole_word, starts_in_order
@@ -16,6 +17,10 @@ class ReadingSite(NamedTuple):
     name: str
     value: str | int | float
     char_offset: int
+    counterfactuals: Mapping[str, str] = {}
+    """Answer of the problem by what the value might have been instead."""
+    said_after: str | None = None
+    """What the step writes before it says the value; None where no step says it."""
 
 
 def reading_text(problem: Problem) -> str:
@@ -39,11 +44,25 @@ def reading_sites(problem: Problem) -> list[ReadingSite]:
         for name, value in step.values.items():
             said = last_whole_word(step.text, str(value))
             within = len(step.text) if said is None else said
-            sites.append(ReadingSite(name, value, before_trace + start + within))
+            lead = None if said is None else step.text[:said]
+            answers = step.counterfactuals.get(name, {})
+            sites.append(ReadingSite(name, value, before_trace + start + within, answers, lead))
     if sites:
         return sites
     values = problem.values or {"answer": problem.answer}
-    return [ReadingSite(name, value, len(problem.prompt)) for name, value in values.items()]
+    return [
+        ReadingSite(name, value, len(problem.prompt), problem.counterfactuals.get(name, {}))
+        for name, value in values.items()
+    ]
+
+
+def said_sites(problem: Problem) -> list[ReadingSite]:
+    """Where each value stands once its step has said it, for those that are said: the site is at its end."""
+    return [
+        site._replace(char_offset=site.char_offset + len(str(site.value)))
+        for site in reading_sites(problem)
+        if site.said_after is not None
+    ]
 
 
 def _trace(problem: Problem) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from activations.errors import UserError
+from undertext.tasks.faults import Path, written
 from undertext.tasks.fields import (
     AnyText,
     Info,
@@ -55,12 +56,26 @@ def fill(template: str, prompt: str) -> str:
     return template.replace("{prompt}", prompt)
 
 
+Counterfactuals = dict[Text, dict[Text, TextOrNumber]]
+"""By name of a value, and by what it might have been instead (as `str` writes it): the answer then."""
+
+
+def _of_named(counterfactuals: Counterfactuals, info: Info) -> Counterfactuals:
+    for name in counterfactuals:
+        if "values" in info.data and name not in info.data["values"]:
+            raise expected("names of its values", name)
+    return counterfactuals
+
+
 class Step(Part):
     """One step of a trace, the values it arrives at by name, and whether it is a valid step."""
 
     text: Text
     values: dict[Text, Value] = Field(default_factory=dict)
+    counterfactuals: Counterfactuals = Field(default_factory=dict)
     valid: bool = True
+
+    _of_named = field_validator("counterfactuals")(_of_named)
 
 
 class Problem(Part):
@@ -73,8 +88,11 @@ class Problem(Part):
     trace: Text | None = None
     steps: list[Step] = Field(default_factory=list)
     values: dict[Text, Value] = Field(default_factory=dict)
+    counterfactuals: Counterfactuals = Field(default_factory=dict)
     type: Text | None = None
     paraphrases: list[Text] = Field(default_factory=list)
+
+    _of_named = field_validator("counterfactuals")(_of_named)
 
     @field_validator("steps")
     @classmethod
@@ -120,8 +138,8 @@ class Task(Settings):
         if missing := missing_splits(problem.split for problem in problems):
             raise ValueError(missing)
         for problem in problems if "grader" in info.data else []:
-            if fault := answer_fault(info.data["grader"], problem.answer):
-                raise ValueError(f"problem {shown(problem.id)}, field 'answer': {fault}")
+            for path, fault in answer_faults(problem, info.data["grader"]):
+                raise ValueError(f"problem {shown(problem.id)}, field {written(path)!r}: {fault}")
         return problems
 
     @property
@@ -135,6 +153,29 @@ class Task(Settings):
         if not problems:
             raise UserError(f"task {self.name!r} has no split {name!r}; its splits: {', '.join(self.splits)}")
         return problems
+
+
+def answer_faults(problem: Problem, grader: Grader) -> list[tuple[Path, str]]:
+    """Answers of the problem, counterfactual ones included, that no output could be graded right against.
+
+    Each with the path to its field; also a counterfactual answer for what the value is already that is
+    not the problem's own.
+    """
+    found: list[tuple[Path, str]] = []
+    if fault := answer_fault(grader, problem.answer):
+        found.append((("answer",), fault))
+    parts: list[tuple[Path, Problem | Step]] = [((), problem)]
+    parts += [(("steps", i), step) for i, step in enumerate(problem.steps)]
+    for path, part in parts:
+        for name, answers in part.counterfactuals.items():
+            for value, answer in answers.items():
+                at = (*path, "counterfactuals", name, value)
+                if wrong := answer_fault(grader, answer):
+                    found.append((at, wrong))
+                elif value == str(part.values[name]) and answer != problem.answer:
+                    wanted = f"the problem's answer {shown(problem.answer)}, since {shown(name)} is {value}"
+                    found.append((at, f"expected {wanted}, got {shown(answer)}"))
+    return found
 
 
 def repeats(names: Sequence[Any]) -> dict[int, int]:
