@@ -21,8 +21,14 @@ from probes.ridge import RidgeProbe, RidgeProbeCV
 from probes.selectivity import Controlled, against_control_task, against_features, against_shuffled
 from probes.similarity import linear_cka
 from probes.stored import Stored
-from probes.subspace import mean_ablated, orthonormal_rows, principal_angles, span_of
-from probes.subspaces import principal_directions, random_subspaces
+from probes.subspace import (
+    mean_ablated,
+    orthonormal_rows,
+    principal_angles,
+    principal_directions,
+    random_subspaces,
+    span_of,
+)
 from probes.trace import Leads, TraceReading, lens_reader, probe_reader, read_traces
 from probes.transfer import Transfer, leave_one_out, transfer
 from probes.transport import Transported, transport

@@ -62,7 +62,10 @@ def interchange(
         source_positions: tokens of each source, one for each position in the prompt.
         settings: what is changed, at which hook points and in which subspaces.
         grade: what is to be known about a text.
-        max_new_tokens, stop, batch_size, progress: as `activations.generate` has them.
+        max_new_tokens: as for `activations.generate`, and so are the rest.
+        stop: likewise.
+        batch_size: likewise.
+        progress: likewise.
 
     Raises:
         UserError: for lists of different lengths, and whatever `capture` and `generate` refuse.
@@ -127,7 +130,10 @@ def hold(
         patterns: for each prompt a regular expression, and then only where the text so far ends in a
             match of it; None for any text.
         threshold: only where this holds.
-        max_new_tokens, stop, batch_size, progress: as `activations.generate` has them.
+        max_new_tokens: as for `activations.generate`, and so are the rest.
+        stop: likewise.
+        batch_size: likewise.
+        progress: likewise.
 
     Raises:
         UserError: for lists of different lengths, a hook point without centres, and whatever `generate`
