@@ -15,7 +15,7 @@ from undertext.organisms.recipes import RECIPES, Shape
 
 USAGE = (
     "undertext zoo list [--folder DIR] | undertext zoo check [--folder DIR] | "
-    "undertext zoo build NAME --seed S [--shape llama|gpt2] [--out DIR]"
+    "undertext zoo build NAME --seed S [--shape llama|gpt2] [--out DIR] | undertext zoo page [--out DIR]"
 )
 
 
@@ -31,6 +31,22 @@ class CheckJob(Config):
 
     folder: Path = SHIPPED
     """Folder that holds organisms; the shipped zoo by default."""
+
+
+class PageJob(Config):
+    """Measure what every organism carries and uses: zoo.md, with its figure in figures/."""
+
+    seed: int = Field(default=0, ge=0)
+    """Of probes, swaps and random subspaces."""
+    problems: int = Field(default=120, ge=1)
+    """Most problems of a split in which values are exchanged."""
+    draws: int = Field(default=5, ge=1)
+    """Random subspaces."""
+
+    folder: Path = SHIPPED
+    """Folder that holds organisms; the shipped zoo by default."""
+    out: Path = Path("zoo-page")
+    """Folder to write the page into."""
 
 
 class BuildJob(Config):
@@ -52,6 +68,8 @@ def run(args: Sequence[str]) -> int:
         return _list(parse(ListJob, "zoo list", args[1:]))
     if args[:1] == ["check"]:
         return _check(parse(CheckJob, "zoo check", args[1:]))
+    if args[:1] == ["page"]:
+        return _page(parse(PageJob, "zoo page", args[1:]))
     if args[:1] == ["build"]:
         names = [arg for arg in args[1:2] if not arg.startswith("-")]
         if not names and not {"-h", "--help"} & set(args):
@@ -87,6 +105,29 @@ def _check(job: CheckJob) -> int:
     for name in found:
         checks = check(name, job.folder)
         say(f"{name:<12} {checks['accuracy']} relearning {checks.get('relearning', 'not asked')}")
+    return 0
+
+
+def _page(job: PageJob) -> int:
+    from undertext.organisms.page import zoo_page
+    from undertext.report.publish import publish
+    from undertext.report.style import svg
+    from undertext.sources import resolve_task
+
+    task = resolve_task("zoo:chain")
+    assert not isinstance(task, str)
+    with tqdm(bar_format="{desc} {elapsed}", disable=None) as bar:
+        page, read = zoo_page(
+            job.folder,
+            task,
+            seed=job.seed,
+            problems=job.problems,
+            draws=job.draws,
+            progress=bar.set_description_str,
+        )
+    figure = svg(read.heatmap("chain", base="base", tuned="overwritten", value="value"))
+    publish({"zoo.md": page.encode(), "figures/probes.svg": figure}, job.out)
+    say(f"{job.out / 'zoo.md'}")
     return 0
 
 

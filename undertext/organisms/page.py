@@ -1,0 +1,127 @@
+"""What the organisms carry and use, as a page of documentation: probes and interchange on every one."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from activations.checkpoint import Checkpoint
+from undertext.evidence.interchange import Interchange, measure_interchange
+from undertext.organisms.folder import organisms
+from undertext.probing.config import ProbeConfig
+from undertext.probing.job import probe
+from undertext.probing.result import ProbeResult
+from undertext.tasks.task import Task
+
+SPLITS = ("test", "ood")
+
+
+def zoo_page(
+    folder: Path,
+    task: Task,
+    *,
+    seed: int = 0,
+    problems: int = 120,
+    draws: int = 5,
+    progress: Callable[[str], None] = lambda stage: None,
+) -> tuple[str, ProbeResult]:
+    """The page as Markdown, and what its heatmap is drawn from.
+
+    In each split values are exchanged in at most so many `problems`, and compared with so many `draws` of
+    random subspaces. `progress` is told what is measured next. Raises UserError as `probe` and
+    `measure_interchange`.
+    """
+    found = organisms(folder)
+    progress("probes on every checkpoint")
+    read = probe(
+        {name: str(path) for name, path in found.items()},
+        {"chain": task},
+        config=ProbeConfig(seed=seed, threads=1, transport=(("overwritten", "base"),)),
+    )
+    used: dict[tuple[str, str], Interchange] = {}
+    for name, path in found.items():
+        checkpoint = Checkpoint.load(path)
+        for split in SPLITS:
+            progress(f"interchange on {name}, {split}")
+            used[name, split] = measure_interchange(
+                checkpoint, task, split, most=problems, draws=draws, seed=seed
+            )
+    return _page(read, used, seed, problems, draws), read
+
+
+def _page(
+    read: ProbeResult, used: dict[tuple[str, str], Interchange], seed: int, problems: int, draws: int
+) -> str:
+    rows = [
+        row
+        for row in read.table.to_pylist()
+        if row["value"] == "value" and row["position"] == "0" and row["split"] in SPLITS
+    ]
+    names = list(dict.fromkeys(name for name, _ in used))
+    read_table = _table(
+        [
+            "organism",
+            "split",
+            "layer",
+            "accuracy",
+            "selectivity",
+            "control",
+            "shuffled",
+            "untrained",
+            "surface",
+        ],
+        [_read_row(rows, name, split) for name in names for split in SPLITS],
+    )
+    used_table = _table(
+        ["organism", "split", "where", "size", "nothing", "subspace", "best random", "whole activation"],
+        [_used_row(name, split, each) for (name, split), each in used.items()],
+    )
+    return f"""# What the organisms carry and use
+
+Written by `undertext zoo page` (`make figures`), seed {seed}, on the chain task: the value of each step, at
+the last token before the model says it. [Probes](probes.md) says what the columns mean.
+
+## Read
+
+Linear probes (logistic, fitted on `train`, layer and strength chosen on `dev`). Each control is at its own
+best layer on `dev` too. A selectivity below zero means that random labels were easier to memorise than the
+value was to read.
+
+{read_table}
+
+![Layer by position: the base, the overwritten model, its probes on the base, selectivity](figures/probes.svg)
+
+## Used
+
+Another problem's value is put into the subspace in which it is read ({problems} problems, greedy, the trace up
+to the value given). The answer that follows by the task's own arithmetic is the counterfactual one; a model
+that uses what it holds gives it. Layer, kind of subspace and size are chosen on `dev`; so is the layer of
+each of {draws} random subspaces of the same size, of which the best on the split is shown.
+
+{used_table}
+"""
+
+
+def _read_row(rows: Sequence[dict[str, object]], name: str, split: str) -> list[str]:
+    mine = [
+        r for r in rows if r["checkpoint"] == r["fitted_on"] == name and r["split"] == split and r["chosen"]
+    ]
+    by = {str(row["control"]): row for row in mine}
+    controls = [by[c]["accuracy"] for c in ("control", "shuffled", "random_init", "surface")]
+    own = by["none"]
+    figures = [own["accuracy"], own["selectivity"], *controls]
+    return [name, split, str(own["layer"]), *(f"{figure:.2f}" for figure in figures)]
+
+
+def _used_row(name: str, split: str, found: Interchange) -> list[str]:
+    shares = [
+        found.nothing.share("counterfactual"),
+        found.subspace.share("counterfactual"),
+        max(each.share("counterfactual") for each in found.random),
+        found.full.share("counterfactual"),
+    ]
+    where = f"`{found.point}`, {found.kind}"
+    return [name, split, where, str(found.size), *(f"{share:.2f}" for share in shares)]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
+    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]])
