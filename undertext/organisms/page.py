@@ -93,8 +93,8 @@ value was to read.
 
 Another problem's value is put into the subspace in which it is read ({problems} problems, greedy, the trace
 up to the value given). The answer that follows by the task's own arithmetic is the counterfactual one; a
-model that uses what it holds gives it. Layer, kind of subspace and size are chosen on `dev`; so is the layer of
-each of {draws} random subspaces of the same size, of which the best on the split is shown.
+model that uses what it holds gives it. Layer, kind of subspace and size are chosen on `dev`; so is the layer
+of each of {draws} random subspaces of the same size, of which the best on the split is shown.
 
 {used_table}
 """
