@@ -1,22 +1,54 @@
 """Steering: capability recovered without training. Vectors, and dose-response sweeps that apply them.
 
-A vector is a plain tensor [layer, d_model]; whether a direction came from a difference of means, a
-probe or an SAE's decoder is no concern of the sweep.
+A recipe gives a plain tensor [layer, d_model]; whether a direction came from a difference of means, a
+probe or an SAE's decoder is no concern of the sweep. `SteeringVector` gives it a name and a unit of dose.
 """
 
-from steering.sweep import Setting, Sweep, Vectors, Where, grid, sweep
-from steering.vectors import checkpoint_delta, difference_of_means, mean_norm, random_directions, unit
+from steering.controls import random_directions, random_like, shuffled_labels
+from steering.files import load_vector, save_vector
+from steering.fitted import fit_vector
+from steering.gguf_files import export_gguf, import_gguf
+from steering.halving import Halving, Round, Schedule, halving
+from steering.rollouts import means_of_written
+from steering.settings import Readout, Setting, Where, grid
+from steering.steering_vector import SteeringVector
+from steering.sweep import Sweep, sweep
+from steering.vectors import (
+    at_layers,
+    checkpoint_delta,
+    difference_by_label,
+    difference_of_means,
+    mean_norm,
+    principal_difference,
+    unit,
+)
 
 __all__ = [
+    "Halving",
+    "Readout",
+    "Round",
+    "Schedule",
     "Setting",
+    "SteeringVector",
     "Sweep",
-    "Vectors",
     "Where",
+    "at_layers",
     "checkpoint_delta",
+    "difference_by_label",
     "difference_of_means",
+    "export_gguf",
+    "fit_vector",
     "grid",
+    "halving",
+    "import_gguf",
+    "load_vector",
     "mean_norm",
+    "means_of_written",
+    "principal_difference",
     "random_directions",
+    "random_like",
+    "save_vector",
+    "shuffled_labels",
     "sweep",
     "unit",
 ]

@@ -2,99 +2,96 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from pathlib import Path
+from typing import Literal
 
-from jaxtyping import Bool, Float
-from torch import Tensor, tensor
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
 from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from activations.generation import generate
-from activations.hookpoint import HookPoint
-from activations.interventions import Intervention
+from steering.kept import Key
+from steering.runs import Grade, Options, Runs
+from steering.settings import Readout, Setting
+from steering.steering_vector import SteeringVector
 
-Where = Literal["last_prompt", "prompt", "generated", "all"]
-
-
-class Setting(NamedTuple):
-    """What is added, where and how much of it."""
-
-    vector: str
-    layer: int
-    dose: float
-    """In units of the mean residual norm at the layer."""
-    at: Where
+Grading = Literal["strict", "lenient"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sweep:
     """What came of each setting on each prompt."""
 
     settings: list[Setting]
+    ran: Bool[Tensor, "setting prompt"]
+    """Where anything was written at all: everywhere, unless the sweep was an adaptive one."""
     strict: Bool[Tensor, "setting prompt"]
+    """Right, strictly graded; false where nothing was run, as is `lenient`."""
     lenient: Bool[Tensor, "setting prompt"]
     texts: list[list[str]]
-    """What was written, `texts[setting][prompt]`."""
+    """What was written, `texts[setting][prompt]`; empty where nothing was run."""
+    touched: Int[Tensor, "setting prompt"]
+    """At how many tokens, of the prompt and generated, a row was steered."""
+    written: Int[Tensor, "setting prompt"]
+    """Of how many whole tokens the text is; a stop string and the end token do not count."""
 
-
-class Vectors(NamedTuple):
-    """Directions to choose from, over all layers, and the unit of dose at each."""
-
-    by_name: Mapping[str, Float[Tensor, "layer d_model"]]
-    """Unit vectors."""
-    norms: Float[Tensor, " layer"]
-    """Mean residual norm at each layer's `resid_post`."""
-
-
-def grid(
-    vectors: Sequence[str], layers: Sequence[int], doses: Sequence[float], at: Sequence[Where]
-) -> list[Setting]:
-    """Every combination, vectors outermost."""
-    return [
-        Setting(v, layer, dose, where) for v in vectors for layer in layers for where in at for dose in doses
-    ]
+    def accuracy(self, grading: Grading = "lenient") -> Float[Tensor, " setting"]:
+        """Share of right texts among those of each setting's prompts that were run; NaN where none was."""
+        right = self.strict if grading == "strict" else self.lenient
+        return right.sum(1) / self.ran.sum(1)
 
 
 def sweep(
     checkpoint: Checkpoint,
     prompts: Sequence[str],
     settings: Sequence[Setting],
-    vectors: Vectors,
-    grade: Callable[[int, str], tuple[bool, bool]],
+    vectors: Sequence[SteeringVector],
+    grade: Grade,
     *,
     max_new_tokens: int,
     stop: Sequence[str] = (),
+    thresholds: Mapping[str, Readout] | None = None,
     batch_size: int = 512,
+    keep: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Sweep:
-    """Generate greedily from every prompt under every setting, added at `resid_post`.
+    """Generate greedily from every prompt under every setting.
 
-    `grade(i, text)` says whether `text` is right for prompt `i`, strictly and leniently. Raises
-    UserError for a setting whose vector or layer is not in `vectors`.
+    Args:
+        checkpoint: what is steered.
+        prompts: texts.
+        settings: each once.
+        vectors: those that the settings name.
+        grade: `grade(i, text)` says whether `text` is right for prompt `i`, strictly and leniently.
+        max_new_tokens: most tokens a row writes.
+        stop: strings that end a row.
+        thresholds: those that the settings name.
+        batch_size: rows that are generated together, and kept together.
+        keep: a folder for rows as they come. Killed and called again, the sweep goes on from there;
+            texts are graded anew.
+        progress: called with the number of rows there since its last call.
+
+    Raises:
+        UserError: for a setting whose vector, layer or threshold is not there or which occurs twice, a
+            vector that does not fit the checkpoint, and a folder that keeps another sweep or is damaged.
     """
-    interventions = [_intervention(setting, vectors) for setting in settings]
-    out = generate(
-        checkpoint,
-        [prompt for _ in settings for prompt in prompts],
-        max_new_tokens=max_new_tokens,
-        stop=stop,
-        interventions=[each for each in interventions for _ in prompts],
-        batch_size=batch_size,
-        progress=progress,
-    )
-    n = len(prompts)
-    texts = [out.texts[i * n : (i + 1) * n] for i in range(len(settings))]
-    grades = tensor([[grade(i, text) for i, text in enumerate(row)] for row in texts]).reshape(
-        len(settings), n, 2
-    )
-    return Sweep(list(settings), grades[..., 0].bool(), grades[..., 1].bool(), texts)
+    options = Options(max_new_tokens, tuple(stop), batch_size, None if keep is None else Path(keep), progress)
+    runs = Runs(checkpoint, prompts, settings, vectors, thresholds, options)
+    every = [Key(i, j) for i in range(len(settings)) for j in range(len(prompts))]
+    runs.run(every)
+    return gather(runs, settings, len(prompts), grade, every)
 
 
-def _intervention(setting: Setting, vectors: Vectors) -> Intervention:
-    direction = vectors.by_name.get(setting.vector)
-    if direction is None:
-        raise UserError(f"no vector {setting.vector!r}; there are: {', '.join(vectors.by_name)}")
-    if not 0 <= setting.layer < len(direction):
-        raise UserError(f"expected a layer from 0 to {len(direction) - 1}, got {setting.layer}")
-    dose = setting.dose * float(vectors.norms[setting.layer])
-    return Intervention(HookPoint(setting.layer, "resid_post"), direction[setting.layer], dose, setting.at)
+def gather(runs: Runs, settings: Sequence[Setting], prompts: int, grade: Grade, keys: Sequence[Key]) -> Sweep:
+    """The sweep in which these rows were run."""
+    shape = (len(settings), prompts)
+    ran, strict, lenient = (torch.zeros(shape, dtype=torch.bool) for _ in range(3))
+    touched, written = (torch.zeros(shape, dtype=torch.long) for _ in range(2))
+    texts = [[""] * prompts for _ in settings]
+    for key in keys:
+        row = runs.rows[key]
+        ran[key] = True
+        strict[key], lenient[key] = map(bool, runs.grade(key, grade))
+        texts[key.setting][key.prompt] = row.text
+        touched[key], written[key] = row.touched, row.written
+    return Sweep(list(settings), ran, strict, lenient, texts, touched, written)

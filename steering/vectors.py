@@ -1,7 +1,9 @@
 """Directions to steer along, one a layer: functions from activations to a tensor [layer, d_model]."""
 
+from collections.abc import Sequence
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from activations.errors import UserError
@@ -19,6 +21,16 @@ def difference_of_means(
     return positive.mean(1) - negative.mean(1)
 
 
+def difference_by_label(
+    activations: Float[Tensor, "layer n d_model"], labels: Bool[Tensor, " n"]
+) -> Float[Tensor, "layer d_model"]:
+    """Difference of means between the activations with the label and those without.
+
+    The label of a rollout may be that it is right, or that it reasons. UserError when all have it, or none.
+    """
+    return difference_of_means(activations[:, labels], activations[:, ~labels])
+
+
 def checkpoint_delta(
     stronger: Float[Tensor, "layer n d_model"], weaker: Float[Tensor, "layer n d_model"]
 ) -> Float[Tensor, "layer d_model"]:
@@ -31,9 +43,51 @@ def checkpoint_delta(
     return (stronger - weaker).mean(1)
 
 
-def random_directions(layers: int, d_model: int, *, seed: int) -> Float[Tensor, "layer d_model"]:
-    """A direction a layer, uniform on the unit sphere: the control a direction must beat."""
-    return unit(torch.randn(layers, d_model, generator=torch.Generator().manual_seed(seed)))
+def principal_difference(
+    positive: Float[Tensor, "layer n d_model"],
+    negative: Float[Tensor, "layer n d_model"],
+    *,
+    centred: bool = False,
+) -> Float[Tensor, "layer d_model"]:
+    """First principal component of the differences of pairs, length 1 (Zou et al., arXiv 2310.01405).
+
+    Each difference is taken both ways round, so that their mean is zero; RepE gives its pairs a random
+    order to the same end. With `centred` they are taken as they are, less their mean, as repeng does it:
+    a shift common to all pairs is then lost. Of its two ways the one along which positive examples
+    project higher on average. UserError without pairs, or when they do not differ.
+    """
+    if positive.shape != negative.shape or positive.shape[1] < 1 + centred:
+        raise UserError(
+            f"principal components of differences need {1 + centred} or more pairs, "
+            f"got {list(positive.shape)} positive and {list(negative.shape)} negative"
+        )
+    differences = (positive - negative).double()
+    spread = differences - differences.mean(1, keepdim=True) if centred else differences
+    _, singular, components = torch.linalg.svd(spread, full_matrices=False)
+    flat = (singular[:, 0] == 0).nonzero()
+    if len(flat):
+        raise UserError(f"the pairs do not differ{' in their differences' * centred} at layer {int(flat[0])}")
+    first = components[:, 0]
+    along = (differences.mean(1) * first).sum(-1, keepdim=True)
+    return torch.where(along < 0, -first, first).to(positive.dtype)
+
+
+def at_layers(
+    direction: Float[Tensor, " d_model"], layers: Sequence[int], n_layers: int
+) -> Float[Tensor, "layer d_model"]:
+    """One direction, of a probe or a row of an SAE's decoder, at length 1 at some layers, zeros elsewhere.
+
+    UserError for a layer that is not there, and for a direction that is zero, NaN or infinite.
+    """
+    if not layers or not all(0 <= layer < n_layers for layer in layers):
+        raise UserError(f"expected layers from 0 to {n_layers - 1}, got {list(layers)}")
+    if not bool(direction.isfinite().all()) or not bool(direction.any()):
+        raise UserError("a direction must be finite and not zero")
+    placed = direction.detach().new_zeros(n_layers, len(direction), dtype=torch.float32)
+    # In two steps, so that neither a tiny nor a huge one is lost to rounding.
+    scaled = direction.detach().double() / direction.detach().double().abs().max()
+    placed[list(layers)] = (scaled / scaled.norm()).float()
+    return placed
 
 
 def unit(vectors: Float[Tensor, "layer d_model"]) -> Float[Tensor, "layer d_model"]:

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from activations.errors import UserError
-from steering.sweep import Where
+from activations.interventions import Gate
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Model = TypeVar("Model", bound=BaseModel)
@@ -61,7 +61,7 @@ class CompareConfig(Config):
     """Problems of `dev` that steering settings are searched on, at most."""
     doses: tuple[Annotated[float, Field(gt=0)], ...] = Field(default=(0.5, 1.0, 2.0, 4.0), min_length=1)
     """Steering doses, in units of the mean residual norm at the layer."""
-    positions: tuple[Where, ...] = Field(default=("last_prompt", "generated"), min_length=1)
+    positions: tuple[Gate, ...] = Field(default=("last_prompt", "generated"), min_length=1)
     """Where vectors are added."""
     random_directions: int = Field(default=4, ge=1)
     """Matched random directions put through the same search."""

@@ -130,15 +130,15 @@ def probe_rows(
 
 def sweep_rows(found: Search) -> list[dict[str, Any]]:
     """The table `sweep`."""
-    strict, lenient = (each.float().mean(1).tolist() for each in (found.on_dev.strict, found.on_dev.lenient))
+    strict, lenient = (found.on_dev.accuracy(by).tolist() for by in ("strict", "lenient"))
     return [
         {
             "vector": setting.vector,
             "oracle": found.offered.oracles[setting.vector],
-            "layer": setting.layer,
-            "hook": str(HookPoint(setting.layer, "resid_post")),
+            "layer": setting.layers[0],
+            "hook": str(HookPoint(setting.layers[0], "resid_post")),
             "dose": float(setting.dose),
-            "at": setting.at,
+            "at": setting.where.at,
             "split": "dev",
             "strict": strict[i],
             "lenient": lenient[i],
@@ -166,10 +166,10 @@ def recovery_rows(
                 "split": split,
                 "vector": name,
                 "oracle": recovery.search.offered.oracles[name],
-                "layer": setting.layer,
-                "hook": str(HookPoint(setting.layer, "resid_post")),
+                "layer": setting.layers[0],
+                "hook": str(HookPoint(setting.layers[0], "resid_post")),
                 "dose": float(setting.dose),
-                "at": setting.at,
+                "at": setting.where.at,
                 "accuracy": accuracy.value,
                 "low": accuracy.low,
                 "high": accuracy.high,

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from steering import Setting, Sweep, Vectors
+from steering import Setting
+from tests.roof.sweeps import sweep_of
 from undertext.comparison import SplitResult
 from undertext.config import verdict_rule
 from undertext.evidence.behaviour import Behaviour
@@ -32,12 +33,10 @@ def behaviour(
 
 def recovery() -> Recovery:
     """The least there can be; judging passes it on."""
-    setting = Setting("random 1", 0, 1.0, "all")
-    none = torch.zeros(1, 0, dtype=torch.bool)
-    offered = Offered(Vectors({"random 1": torch.zeros(1, 2)}, torch.ones(1)), {"random 1": "none"}, [])
-    return Recovery(
-        Search(offered, Sweep([setting], none, none, [[]]), {"random 1": setting}, "random 1"), {}, {}, {}
-    )
+    setting = Setting("random 1", (0,), 1.0)
+    offered = Offered((), {"random 1": "none"}, [])
+    swept = sweep_of([setting], torch.zeros(1, 0, dtype=torch.bool))
+    return Recovery(Search(offered, swept, {"random 1": setting}, "random 1"), {}, {}, {})
 
 
 def line(name: Any, weaker: Sequence[float] | np.ndarray, problems: Sequence[int] | np.ndarray) -> Measured:

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from activations import Checkpoint, Generations, HookPoint, capture, generate
-from steering import Setting, Sweep, Vectors
+from steering import Setting, SteeringVector, Sweep, Where, unit
+from tests.roof.sweeps import sweep_of
 from tests.toys import tiny_model, word_tokenizer
 from undertext.config import CompareConfig
 from undertext.evidence import recovery, vectors
@@ -62,15 +63,20 @@ def mean_at_end(who: Checkpoint, texts: list[str]) -> torch.Tensor:
     return torch.stack(states).mean(0)
 
 
-def close_to_unit(found: torch.Tensor, wanted: torch.Tensor) -> None:
-    torch.testing.assert_close(found, wanted / wanted.norm(dim=-1, keepdim=True), rtol=1e-3, atol=1e-4)
+def by_name(offered: Offered) -> dict[str, SteeringVector]:
+    return {vector.name: vector for vector in offered.vectors}
+
+
+def close_to(found: torch.Tensor, wanted: torch.Tensor) -> None:
+    torch.testing.assert_close(unit(found), wanted / wanted.norm(dim=-1, keepdim=True), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(found.norm(dim=-1), wanted.norm(dim=-1), rtol=1e-3, atol=1e-4)
 
 
 @torch.no_grad()
 def test_contrasts_and_the_delta_are_differences_of_means_on_train_alone():
     contrast = Contrast(name="thinks", positive="find {prompt} so", negative="{prompt} answer")
     offered = offered_vectors(WEAKER, STRONGER, task_of([contrast]), CONFIG)
-    assert list(offered.vectors.by_name) == [
+    assert list(by_name(offered)) == [
         "thinks",
         "thinks of the stronger",
         "checkpoint delta",
@@ -81,9 +87,9 @@ def test_contrasts_and_the_delta_are_differences_of_means_on_train_alone():
     sides = [[f"find {prompt} so" for prompt in prompts], [f"{prompt} answer" for prompt in prompts]]
     for name, who in (("thinks", WEAKER), ("thinks of the stronger", STRONGER)):
         positive, negative = (mean_at_end(who, side) for side in sides)
-        close_to_unit(offered.vectors.by_name[name][:-1], positive - negative)
+        close_to(by_name(offered)[name].directions[:-1], positive - negative)
     delta = mean_at_end(STRONGER, prompts) - mean_at_end(WEAKER, prompts)
-    close_to_unit(offered.vectors.by_name["checkpoint delta"][:-1], delta)
+    close_to(by_name(offered)["checkpoint delta"].directions[:-1], delta)
     assert offered.oracles == {
         "thinks": "weaker only",
         "thinks of the stronger": "stronger's activations",
@@ -92,9 +98,16 @@ def test_contrasts_and_the_delta_are_differences_of_means_on_train_alone():
         "random 2": "none",
     }
     last = capture(WEAKER, prompts, POINTS).activations
-    torch.testing.assert_close(offered.vectors.norms, last.norm(dim=-1).mean(1))
-    for vector in offered.vectors.by_name.values():
-        torch.testing.assert_close(vector.norm(dim=-1), torch.ones(3))
+    for vector in offered.vectors:
+        torch.testing.assert_close(vector.norms, last.norm(dim=-1).mean(1))
+    assert {name: vector.sources for name, vector in by_name(offered).items()} == {
+        "thinks": (WEAKER.name,),
+        "thinks of the stronger": (STRONGER.name,),
+        "checkpoint delta": (WEAKER.name, STRONGER.name),
+        "random 1": (),
+        "random 2": (),
+    }
+    assert not any(vector.trained for vector in offered.vectors)
 
 
 def test_random_directions_hang_on_the_seed():
@@ -102,10 +115,10 @@ def test_random_directions_hang_on_the_seed():
         offered_vectors(WEAKER, STRONGER, task_of(), CONFIG.model_copy(update={"seed": seed}))
         for seed in (4, 4, 5)
     )
-    first, again, differing = (each.vectors.by_name["random 1"] for each in (one, same, other))
+    first, again, differing = (by_name(each)["random 1"].directions for each in (one, same, other))
     assert torch.equal(first, again)
     assert not torch.equal(first, differing)
-    assert not torch.equal(first, one.vectors.by_name["random 2"])
+    assert not torch.equal(first, by_name(one)["random 2"].directions)
 
 
 @torch.no_grad()
@@ -138,7 +151,7 @@ def test_without_contrasts_vectors_come_from_rollouts():
     sides = {"rollouts, right": right, "rollouts, longer": longer}
     for name, side in sides.items():
         if min(sum(side), len(side) - sum(side)) < MIN_SIDE:
-            assert name not in offered.vectors.by_name
+            assert name not in by_name(offered)
             assert (
                 f"{name}: {sum(side)} rollouts against {len(side) - sum(side)}, too few on a side"
                 in offered.notes
@@ -148,9 +161,9 @@ def test_without_contrasts_vectors_come_from_rollouts():
             torch.stack([m for m, each in zip(means, side, strict=True) if each is is_on])
             for is_on in (True, False)
         )
-        close_to_unit(offered.vectors.by_name[name][:-1], yes.mean(0) - no.mean(0))
+        close_to(by_name(offered)[name].directions[:-1], yes.mean(0) - no.mean(0))
         assert offered.oracles[name] == "weaker only"
-    assert "rollouts, longer" in offered.vectors.by_name, "no vector was checked"
+    assert "rollouts, longer" in by_name(offered), "no vector was checked"
 
 
 def test_rollouts_that_are_empty_give_a_note_and_no_vector(monkeypatch):
@@ -159,12 +172,15 @@ def test_rollouts_that_are_empty_give_a_note_and_no_vector(monkeypatch):
 
     monkeypatch.setattr(vectors, "generate", silent)
     offered = offered_vectors(WEAKER, STRONGER, task_of(), CONFIG)
-    assert list(offered.vectors.by_name) == ["checkpoint delta", "random 1", "random 2"]
+    assert list(by_name(offered)) == ["checkpoint delta", "random 1", "random 2"]
     assert offered.notes == ["rollouts: every sampled answer was empty"]
 
 
 OFFERED = Offered(
-    Vectors({name: torch.zeros(3, 32) for name in ("meant", "delta", "random 1", "random 2")}, torch.ones(3)),
+    tuple(
+        SteeringVector(name, torch.zeros(3, 32), torch.ones(3), "made up")
+        for name in ("meant", "delta", "random 1", "random 2")
+    ),
     {"meant": "weaker only", "delta": "stronger's activations", "random 1": "none", "random 2": "none"},
     [],
 )
@@ -179,9 +195,7 @@ def accuracy_of(monkeypatch: pytest.MonkeyPatch):
         def fake(who: Any, prompts: list[str], settings: list[Setting], *args: Any, **kwargs: Any) -> Sweep:
             asked.append((prompts, settings))
             right = torch.tensor([[i < accuracy(s) for i in range(len(prompts))] for s in settings])
-            return Sweep(
-                list(settings), torch.zeros_like(right), right, [["said"] * len(prompts) for _ in settings]
-            )
+            return sweep_of(list(settings), right)
 
         monkeypatch.setattr(recovery, "sweep", fake)
         return asked
@@ -196,7 +210,7 @@ def test_settings_are_searched_on_dev_and_nothing_else(accuracy_of):
     ((prompts, settings),) = asked
     assert prompts == [problem.prompt for problem in task.split("dev")[:3]]
     assert set(settings) == {
-        Setting(name, layer, dose, at)
+        Setting(name, (layer,), dose, Where(at))
         for name in OFFERED.oracles
         for layer in (0, 2)
         for dose in (0.5, 2.0)
@@ -205,16 +219,20 @@ def test_settings_are_searched_on_dev_and_nothing_else(accuracy_of):
     assert len(settings) == len(set(settings))
 
 
+def plain(setting: Setting) -> tuple[Any, ...]:
+    return setting.vector, *setting.layers, setting.dose, setting.where.at
+
+
 def test_each_vector_gets_its_best_setting_and_of_equals_the_smallest_dose(accuracy_of):
     best = {
         ("meant", 2, 2.0, "generated"): 2,
         ("delta", 0, 0.5, "last_prompt"): 3,
         ("delta", 2, 2.0, "generated"): 3,
     }
-    accuracy_of(lambda s: best.get(tuple(s), 0))
+    accuracy_of(lambda s: best.get(plain(s), 0))
     found = search(WEAKER, task_of(), OFFERED, [0, 2], CONFIG)
-    assert tuple(found.best["meant"]) == ("meant", 2, 2.0, "generated")
-    assert tuple(found.best["delta"]) == ("delta", 0, 0.5, "last_prompt")
+    assert plain(found.best["meant"]) == ("meant", 2, 2.0, "generated")
+    assert plain(found.best["delta"]) == ("delta", 0, 0.5, "last_prompt")
     assert found.best["random 1"].dose == 0.5
     assert found.headline == "delta"
     assert found.accuracy(found.best["meant"]) == pytest.approx(2 / 3)
@@ -255,9 +273,9 @@ def recovered() -> tuple[Task, Recovery, Behaviour, Behaviour]:
     right = {"meant": 8, "delta": 5, "random 1": 3, "random 2": 1}
     texts = {name: [str(k % 3) for k in range(10)] for name in right}
     lenient = {name: np.arange(10) < count for name, count in right.items()}
-    best = {name: Setting(name, 1, 0.5, "all") for name in right}
-    none = torch.zeros(4, 0, dtype=torch.bool)
-    found = Search(OFFERED, Sweep(list(best.values()), none, none, [[]] * 4), best, "meant")
+    best = {name: Setting(name, (1,), 0.5, Where("all")) for name in right}
+    nothing = sweep_of(list(best.values()), torch.zeros(4, 0, dtype=torch.bool))
+    found = Search(OFFERED, nothing, best, "meant")
     return (
         task,
         Recovery(found, texts, lenient, lenient),

@@ -4,9 +4,18 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.decomposition import PCA
 
 from activations.errors import UserError
-from steering import checkpoint_delta, difference_of_means, mean_norm, random_directions, unit
+from steering import (
+    at_layers,
+    checkpoint_delta,
+    difference_by_label,
+    difference_of_means,
+    mean_norm,
+    principal_difference,
+    unit,
+)
 from tests.unchecked import signatures_unchecked
 
 
@@ -43,16 +52,6 @@ def test_a_checkpoint_delta_of_different_places_is_refused():
         checkpoint_delta(torch.zeros(2, 5, 4), torch.zeros(2, 6, 4))
 
 
-def test_random_directions_are_uniform_on_the_sphere_and_hang_on_the_seed():
-    directions = random_directions(4000, 8, seed=3)
-    torch.testing.assert_close(directions.norm(dim=-1), torch.ones(4000))
-    assert directions.mean(0).abs().max() < 0.02
-    # On the sphere each coordinate has variance 1 / d, and no two go together.
-    torch.testing.assert_close(directions.T @ directions / 4000, torch.eye(8) / 8, atol=0.01, rtol=0)
-    assert torch.equal(directions, random_directions(4000, 8, seed=3))
-    assert not torch.equal(directions, random_directions(4000, 8, seed=4))
-
-
 def test_unit_keeps_the_way_and_leaves_zero_alone():
     vectors = torch.tensor([[3.0, 4.0], [0.0, 0.0], [0.0, -1e-3]])
     torch.testing.assert_close(unit(vectors), torch.tensor([[0.6, 0.8], [0.0, 0.0], [0.0, -1.0]]))
@@ -61,3 +60,73 @@ def test_unit_keeps_the_way_and_leaves_zero_alone():
 def test_mean_norm_is_the_mean_of_norms_and_not_the_norm_of_the_mean():
     activations = torch.tensor([[[3.0, 4.0], [-3.0, -4.0]], [[0.0, 1.0], [0.0, 3.0]]])
     assert mean_norm(activations).tolist() == [5.0, 2.0]
+
+
+def test_a_difference_by_label_by_hand():
+    activations = torch.tensor([[[1.0], [10.0], [3.0]]])
+    assert difference_by_label(activations, torch.tensor([True, False, True])).tolist() == [[-8.0]]
+    with pytest.raises(UserError, match="got 0 positive and 3 negative"):
+        difference_by_label(activations, torch.tensor([False] * 3))
+
+
+def pairs(n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pairs that differ along one direction, now more, now less, with noise."""
+    generator = torch.Generator().manual_seed(seed)
+    negative = torch.randn(3, n, 6, generator=generator)
+    along = torch.randn(3, 1, 6, generator=generator)
+    size = 1 + 2 * torch.rand(3, n, 1, generator=generator)
+    return negative + size * along + 0.1 * torch.randn(3, n, 6, generator=generator), negative
+
+
+@given(st.integers(2, 12), st.integers(0, 99), st.booleans())
+def test_the_principal_difference_is_scikit_learns(n, seed, centred):
+    positive, negative = pairs(n, seed)
+    found = principal_difference(positive, negative, centred=centred)
+    for layer in range(3):
+        differences = (positive - negative)[layer].double().numpy()
+        taken = differences if centred else [*differences, *-differences]
+        wanted = torch.tensor(PCA(n_components=1).fit(taken).components_[0]).float()
+        assert (found[layer] @ wanted).abs() > 0.9999
+        assert found[layer].norm() == pytest.approx(1)
+        # Positive examples project higher.
+        assert (positive[layer] @ found[layer]).mean() >= (negative[layer] @ found[layer]).mean() - 1e-5
+    torch.testing.assert_close(principal_difference(negative, positive, centred=centred), -found)
+
+
+def test_centring_loses_a_shift_that_all_pairs_share():
+    negative = torch.randn(1, 50, 4, generator=torch.Generator().manual_seed(0))
+    wobble = torch.randn(1, 50, 4, generator=torch.Generator().manual_seed(1)) * torch.tensor([0, 0.1, 0, 0])
+    positive = negative + torch.tensor([5.0, 0, 0, 0]) + wobble
+    assert principal_difference(positive, negative)[0, 0] > 0.99
+    assert principal_difference(positive, negative, centred=True)[0, 1].abs() > 0.99
+
+
+def test_principal_differences_need_pairs_that_differ():
+    same = torch.ones(2, 4, 3)
+    with pytest.raises(UserError, match="the pairs do not differ at layer 0"):
+        principal_difference(same, same)
+    with pytest.raises(UserError, match="the pairs do not differ in their differences at layer 0"):
+        principal_difference(same + 1, same, centred=True)
+    with pytest.raises(UserError, match=r"need 2 or more pairs, got \[2, 1, 3\]"):
+        principal_difference(same[:, :1], same[:, 1:2], centred=True)
+
+
+@given(st.floats(-30, 30), st.integers(0, 99))
+def test_a_direction_is_placed_at_length_1_whatever_its_size(power, seed):
+    direction = torch.randn(6, generator=torch.Generator().manual_seed(seed))
+    placed = at_layers(direction * 10**power, [2, 0], 4)
+    assert not placed[[1, 3]].any()
+    torch.testing.assert_close(placed[0], unit(direction[None])[0])
+    assert torch.equal(placed[0], placed[2])
+
+
+@pytest.mark.parametrize("bad", [[0.0, 0.0], [float("nan"), 1.0], [float("inf"), 1.0]])
+def test_a_direction_that_is_none_is_refused(bad):
+    with pytest.raises(UserError, match="finite and not zero"):
+        at_layers(torch.tensor(bad), [0], 2)
+
+
+@pytest.mark.parametrize("layers", [[], [2], [-1]])
+def test_a_direction_is_placed_at_layers_that_are_there(layers):
+    with pytest.raises(UserError, match="expected layers from 0 to 1"):
+        at_layers(torch.ones(3), layers, 2)

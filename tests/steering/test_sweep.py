@@ -1,18 +1,28 @@
-"""Sweeps on tiny random models: a planted switch, and one setting at a time as the reference."""
+"""Sweeps on tiny random models: every setting against one row at a time, made by hand."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 
-from activations import Checkpoint, HookPoint, Intervention, capture, generate
+from activations import Checkpoint, HookPoint, Intervention, Operator, Threshold, capture, generate
 from activations.errors import UserError
-from steering import Setting, Sweep, Vectors, Where, grid, mean_norm, random_directions, sweep, unit
+from steering import (
+    Readout,
+    Setting,
+    SteeringVector,
+    Sweep,
+    Where,
+    grid,
+    mean_norm,
+    random_directions,
+    sweep,
+)
 from tests.toys import SHAPES, Shape, tiny_model, word_tokenizer
 
 PROMPTS = ["a = 3 ; find a :", "so", "b = 4 ; c = b + 1 ; so c ?", "d"]
-SWITCH = "answer"
-"""What the planted vector makes the model say."""
+STEPS = 4
+OPERATORS: tuple[Operator, ...] = get_args(Operator)
 
 
 @pytest.fixture(params=SHAPES)
@@ -23,126 +33,209 @@ def checkpoint(request: pytest.FixtureRequest) -> Checkpoint:
 
 
 @pytest.fixture
-def vectors(checkpoint: Checkpoint) -> Vectors:
-    """`switch` turns the last block's output towards one token's unembedding; `random` is any direction."""
-    head = checkpoint.model.get_output_embeddings().weight.detach()
-    others = head - head.mean(0)
-    row = others[checkpoint.tokenizer.convert_tokens_to_ids(SWITCH)]
-    inner: Any = checkpoint.model.base_model
-    scale = (inner.ln_f if hasattr(inner, "ln_f") else inner.norm).weight.detach()
-    switch = unit((row / scale).repeat(checkpoint.n_layers, 1))
+def vectors(checkpoint: Checkpoint) -> list[SteeringVector]:
     points = [HookPoint(layer, "resid_post") for layer in range(checkpoint.n_layers)]
-    norms = mean_norm(capture(checkpoint, PROMPTS, points).activations)
-    return Vectors(
-        {"switch": switch, "random": random_directions(checkpoint.n_layers, checkpoint.d_model, seed=1)},
-        norms,
-    )
+    activations = capture(checkpoint, PROMPTS, points).activations
+    norms, centre = mean_norm(activations), activations.mean(1)
+    return [
+        SteeringVector("one", 7 * random_directions(3, 32, seed=1), norms, "random", centre=centre),
+        SteeringVector("two", random_directions(3, 32, seed=2), norms, "random"),
+        SteeringVector("mlp", random_directions(3, 32, seed=3), norms, "random", site="mlp_out"),
+    ]
 
 
 def said(i: int, text: str) -> tuple[bool, bool]:
-    """Right strictly when nothing but the switch's word is said, leniently when it is said at all."""
-    return set(text.split()) == {SWITCH}, SWITCH in text.split()
+    """Something that differs between texts and prompts."""
+    return len(text) % 3 == i % 3, len(text) % 2 == i % 2
 
 
-def run(checkpoint: Checkpoint, settings: list[Setting], vectors: Vectors, **options: Any) -> Sweep:
-    return sweep(checkpoint, PROMPTS, settings, vectors, said, max_new_tokens=4, **options)
+def run(
+    checkpoint: Checkpoint, settings: list[Setting], vectors: list[SteeringVector], **options: Any
+) -> Sweep:
+    return sweep(checkpoint, PROMPTS, settings, vectors, said, max_new_tokens=STEPS, **options)
 
 
-def test_a_planted_switch_is_found_where_it_was_planted(checkpoint, vectors):
-    last = checkpoint.n_layers - 1
-    settings = grid(["random", "switch"], [last], [0.001, 50.0], ["all", "last_prompt"])
-    found = run(checkpoint, settings, vectors)
-    right = dict(zip(settings, found.strict.all(1).tolist(), strict=True))
-    assert right[Setting("switch", last, 50.0, "all")]
-    assert sum(right.values()) == 1
-    first = dict(zip(settings, found.texts, strict=True))[Setting("switch", last, 50.0, "last_prompt")]
-    assert all(text.split()[0] == SWITCH for text in first)
+def check_alone(checkpoint: Checkpoint, found: Sweep, acting: list[list[Intervention]]) -> None:
+    """Every row is what its own interventions give when it is generated alone."""
+    for i, row in enumerate(acting):
+        for j, prompt in enumerate(PROMPTS):
+            alone = generate(checkpoint, [prompt], max_new_tokens=STEPS, interventions=[row])
+            assert found.texts[i][j] == alone.texts[0]
+            assert found.touched[i, j] == alone.touched[0]
+            assert found.written[i, j] == len(alone.tokens[0])
+            assert (bool(found.strict[i, j]), bool(found.lenient[i, j])) == said(j, alone.texts[0])
+    assert found.ran.all()
 
 
-def test_every_setting_is_what_it_gives_alone(checkpoint, vectors):
-    settings = grid(["switch", "random"], [0, 2], [3.0], ["last_prompt", "prompt", "generated", "all"])
+def test_doses_of_add_and_clamp_are_in_norms_and_others_are_shares(checkpoint, vectors):
+    one = vectors[0]
+    settings = grid(["one"], [1], [0.6], operators=OPERATORS)
     found = run(checkpoint, settings, vectors, batch_size=7)
     assert found.settings == settings
-    for i, setting in enumerate(settings):
-        vector = vectors.by_name[setting.vector][setting.layer]
-        dose = setting.dose * vectors.norms[setting.layer].item()
-        alone = [
-            generate(
-                checkpoint,
-                [prompt],
-                max_new_tokens=4,
-                interventions=[
-                    Intervention(HookPoint(setting.layer, "resid_post"), vector, dose, setting.at)
-                ],
-            ).texts[0]
-            for prompt in PROMPTS
+    direction, norm = one.directions[1] / 7, float(one.norms[1])
+    assert one.centre is not None
+    point = HookPoint(1, "resid_post")
+    acting = [
+        Intervention(point, direction, 0.6 * norm),
+        Intervention(point, direction, 0.6, operator="ablate"),
+        Intervention(point, direction, 0.6 * norm, operator="clamp"),
+        Intervention(point, direction, 0.6, operator="affine", centre=one.centre[1]),
+        Intervention(point, direction, 0.6, operator="rotate"),
+        Intervention(point, 7 * direction, 0.6, operator="replace"),
+    ]
+    check_alone(checkpoint, found, [[each] for each in acting])
+
+
+def test_every_gate_of_the_ground_can_be_set(checkpoint, vectors):
+    so = checkpoint.tokenizer.convert_tokens_to_ids("so")
+    readout = Readout(random_directions(3, 32, seed=8), torch.tensor([0.0, 0.5, 0.0]))
+    where = {
+        "last_prompt": Where(),
+        "prompt": Where("prompt"),
+        "generated": Where("generated"),
+        "all": Where("all"),
+        "index": Where((0, -1)),
+        "first": Where("generated", first=2),
+        "decay": Where("all", decay=0.5),
+        "tokens": Where("all", tokens=frozenset({so})),
+        "pattern": Where("all", pattern=r"\d ;"),
+        "threshold": Where("all", threshold="reads"),
+    }
+    settings = grid(["two"], [1], [3.0], list(where.values()))
+    found = run(checkpoint, settings, vectors, thresholds={"reads": readout})
+    vector, dose = vectors[1].directions[1], 3.0 * float(vectors[1].norms[1])
+    made: dict[str, dict[str, Any]] = {
+        name: {"at": each.at, "first": each.first, "decay": each.decay, "tokens": each.tokens}
+        for name, each in where.items()
+    }
+    made["pattern"]["pattern"] = r"\d ;"
+    made["threshold"]["threshold"] = Threshold(readout.directions[1], 0.5)
+    point = HookPoint(1, "resid_post")
+    check_alone(checkpoint, found, [[Intervention(point, vector, dose, **each)] for each in made.values()])
+    touched = dict(zip(where, found.touched.tolist(), strict=True))
+    assert touched["last_prompt"] == [1] * 4
+    assert 0 < sum(touched["tokens"]) < sum(touched["all"])
+    assert 0 < sum(touched["pattern"]) < sum(touched["all"])
+    assert 0 < sum(touched["threshold"]) < sum(touched["all"])
+
+
+def test_several_layers_act_at_once_each_with_its_own_direction_and_norm(checkpoint, vectors):
+    settings = grid(["one", "two"], [(0, 2), (2, 0), 1], [0.7], [Where("all")])
+    found = run(checkpoint, settings, vectors)
+    acting = [
+        [
+            Intervention(
+                HookPoint(layer, "resid_post"),
+                vector.directions[layer] / vector.directions[layer].norm(),
+                0.7 * float(vector.norms[layer]),
+                "all",
+            )
+            for layer in layers
         ]
-        assert found.texts[i] == alone
-        assert found.strict[i].tolist() == [said(k, text)[0] for k, text in enumerate(alone)]
-        assert found.lenient[i].tolist() == [said(k, text)[1] for k, text in enumerate(alone)]
-    assert len({tuple(texts) for texts in found.texts}) > len(settings) // 2, "the settings hardly differ"
+        for vector in vectors[:2]
+        for layers in ((0, 2), (2, 0), (1,))
+    ]
+    check_alone(checkpoint, found, acting)
+
+
+def test_a_vector_acts_at_its_own_site(checkpoint, vectors):
+    found = run(checkpoint, grid(["mlp"], [0], [2.0]), vectors)
+    vector = vectors[2]
+    dose = 2.0 * float(vector.norms[0])
+    check_alone(checkpoint, found, [[Intervention(HookPoint(0, "mlp_out"), vector.directions[0], dose)]])
 
 
 def test_stop_texts_and_progress_are_passed_on(checkpoint, vectors):
-    settings = grid(["random"], [1], [1.0, 2.0], ["last_prompt"])
+    settings = grid(["two"], [1], [1.0, 2.0])
     plain = run(checkpoint, settings, vectors)
-    word = plain.texts[1][2].split()[1]
+    j = next(j for j, text in enumerate(plain.texts[1]) if len(set(text.split())) > 1)
+    first = plain.texts[1][j].split()[0]
+    word = next(each for each in plain.texts[1][j].split() if each != first)
     done: list[int] = []
-    stopped = run(checkpoint, settings, vectors, stop=[f" {word}"], progress=done.append)
-    assert stopped.texts[1][2] == plain.texts[1][2].split(f" {word}")[0]
+    stopped = run(checkpoint, settings, vectors, stop=[f" {word}"], progress=done.append, batch_size=3)
+    assert stopped.texts[1][j] == plain.texts[1][j].split(f" {word}")[0]
+    assert stopped.written[1, j] < plain.written[1, j]
     assert sum(done) == len(settings) * len(PROMPTS)
 
 
-def test_a_grade_is_asked_for_the_prompt_it_is_of(checkpoint, vectors):
+def test_a_grade_is_asked_for_the_prompt_it_is_of_and_once(checkpoint, vectors):
     asked: list[tuple[int, str]] = []
 
     def grade(i: int, text: str) -> tuple[bool, bool]:
         asked.append((i, text))
         return False, i == 2
 
-    settings = grid(["random"], [0, 1], [1.0], ["all"])
-    found = sweep(checkpoint, PROMPTS, settings, vectors, grade, max_new_tokens=2)
+    found = sweep(checkpoint, PROMPTS, grid(["one"], [0, 1], [1.0]), vectors, grade, max_new_tokens=2)
     assert found.lenient.tolist() == [[False, False, True, False]] * 2
     assert not found.strict.any()
+    assert found.accuracy().tolist() == [0.25] * 2
+    assert found.accuracy("strict").tolist() == [0.0] * 2
     assert sorted(asked) == sorted((i, text) for row in found.texts for i, text in enumerate(row))
 
 
+def test_rows_of_a_setting_share_their_interventions_and_settings_their_tensors(
+    checkpoint, vectors, monkeypatch
+):
+    given: list[Any] = []
+
+    def spy(*args: Any, interventions: Any, **options: Any) -> Any:
+        given.extend(interventions)
+        return generate(*args, interventions=interventions, **options)
+
+    monkeypatch.setattr("steering.runs.generate", spy)
+    run(checkpoint, grid(["one"], [1], [1.0, 2.0], operators=["add", "ablate"]), vectors, batch_size=3)
+    assert len(given) == 16
+    assert len({id(each) for row in given for each in row}) == 4
+    assert len({id(each.vector) for row in given for each in row}) == 1
+
+
 def test_grid_order():
-    order: list[tuple[str, int, Where, float]] = [
-        ("a", 3, "all", 2.0),
-        ("a", 3, "all", 0.5),
-        ("a", 3, "prompt", 2.0),
-        ("a", 3, "prompt", 0.5),
-        ("a", 1, "all", 2.0),
-        ("a", 1, "all", 0.5),
-        ("a", 1, "prompt", 2.0),
-        ("a", 1, "prompt", 0.5),
-        ("b", 3, "all", 2.0),
-        ("b", 3, "all", 0.5),
-        ("b", 3, "prompt", 2.0),
-        ("b", 3, "prompt", 0.5),
-        ("b", 1, "all", 2.0),
-        ("b", 1, "all", 0.5),
-        ("b", 1, "prompt", 2.0),
-        ("b", 1, "prompt", 0.5),
+    found = grid(["a", "b"], [3, (1, 2)], [2.0, 0.5], [Where("all"), Where()], ["add", "clamp"])
+    assert found == [
+        Setting(vector, layers, dose, where, operator)
+        for vector in ("a", "b")
+        for layers in ((3,), (1, 2))
+        for operator in ("add", "clamp")
+        for where in (Where("all"), Where())
+        for dose in (2.0, 0.5)
     ]
-    found = grid(["a", "b"], [3, 1], [2.0, 0.5], ["all", "prompt"])
-    assert found == [Setting(vector, layer, dose, at) for vector, layer, at, dose in order]
 
 
-def test_an_unknown_vector_lists_those_there_are(checkpoint, vectors):
-    with pytest.raises(UserError, match="no vector 'swich'; there are: switch, random"):
-        run(checkpoint, [Setting("swich", 0, 1.0, "all")], vectors)
+@pytest.mark.parametrize(
+    ("setting", "why"),
+    [
+        (Setting("ones", (0,), 1.0), "no vector 'ones'; there are: one, two, mlp"),
+        (Setting("one", (3,), 1.0), "expected a layer from 0 to 2, got 3"),
+        (Setting("one", (-1,), 1.0), "expected a layer from 0 to 2, got -1"),
+        (Setting("one", (), 1.0), "one or more different layers"),
+        (Setting("one", (1, 1), 1.0), "one or more different layers"),
+        (Setting("two", (1,), 1.0, operator="affine"), "needs a centre, which vector 'two' does not have"),
+        (Setting("one", (1,), 1.0, Where(threshold="t")), "no threshold 't'; there are: none"),
+        (Setting("one", (1,), 1.0, Where((9,))), "there is no position 9 in it"),
+    ],
+)
+def test_settings_that_cannot_be_are_named(checkpoint, vectors, setting, why):
+    with pytest.raises(UserError, match=why):
+        run(checkpoint, [setting], vectors)
 
 
-@pytest.mark.parametrize("layer", [-1, 3])
-def test_an_unknown_layer_says_which_there_are(checkpoint, vectors, layer):
-    with pytest.raises(UserError, match=f"expected a layer from 0 to 2, got {layer}"):
-        run(checkpoint, [Setting("switch", layer, 1.0, "all")], vectors)
+def test_vectors_that_do_not_fit_are_named(checkpoint, vectors):
+    setting = Setting("v", (1,), 1.0)
+    with pytest.raises(UserError, match=r"vector 'v' has 2 layers, .* has 3"):
+        run(checkpoint, [setting], [SteeringVector("v", torch.ones(2, 32), torch.ones(2), "")])
+    with pytest.raises(UserError, match="expected a vector"):
+        run(checkpoint, [setting], [SteeringVector("v", torch.ones(3, 31), torch.ones(3), "")])
+    with pytest.raises(UserError, match="there are several one, two"):
+        run(checkpoint, [], [*vectors, *vectors[:2]])
+    with pytest.raises(UserError, match="each setting may occur once"):
+        run(checkpoint, grid(["one"], [0, 0], [1.0]), vectors)
+    absent = SteeringVector("v", torch.zeros(3, 32), torch.ones(3), "", absent=frozenset({1, 2}))
+    with pytest.raises(UserError, match="'v' has no direction at layer 1; layers with one: 0"):
+        run(checkpoint, [setting], [absent])
 
 
 def test_no_hook_is_left_behind(checkpoint, vectors):
-    run(checkpoint, grid(["switch"], [0, 1, 2], [1.0], ["all"]), vectors)
+    run(checkpoint, grid(["one"], [0, 1, 2], [1.0], [Where("all")]), vectors)
     for module in checkpoint.model.modules():
         assert not module._forward_hooks
         assert not module._forward_pre_hooks

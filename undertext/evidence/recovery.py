@@ -10,7 +10,7 @@ from numpy import ndarray
 
 from activations.checkpoint import Checkpoint
 from activations.hookpoint import HookPoint
-from steering import Setting, Sweep, grid, sweep
+from steering import Setting, Sweep, Where, grid, sweep
 from undertext.comparison import Oracle
 from undertext.config import CompareConfig
 from undertext.evidence.behaviour import Behaviour, chance_right
@@ -40,7 +40,7 @@ class Search:
 
     def accuracy(self, setting: Setting) -> float:
         """Lenient accuracy on dev."""
-        return float(self.on_dev.lenient[self.on_dev.settings.index(setting)].float().mean())
+        return float(self.on_dev.accuracy()[self.on_dev.settings.index(setting)])
 
 
 def _sweep(
@@ -78,15 +78,17 @@ def search(
 ) -> Search:
     """Try every vector, layer, dose and position on dev. Among equals the smallest dose is taken."""
     problems = task.split("dev")[: config.search_problems]
-    settings = grid(list(offered.vectors.by_name), layers, sorted(config.doses), config.positions)
+    names = [vector.name for vector in offered.vectors]
+    where = [Where(at) for at in config.positions]
+    settings = grid(names, layers, sorted(config.doses), where)
     on_dev = _sweep(weaker, task, problems, settings, offered, config, progress)
-    scores = on_dev.lenient.float().mean(1).tolist()
+    scores = on_dev.accuracy().tolist()
     best = {
         name: max(
             (i for i, setting in enumerate(settings) if setting.vector == name),
             key=lambda i: (scores[i], -settings[i].dose),
         )
-        for name in offered.vectors.by_name
+        for name in names
     }
     headline = max(best, key=lambda name: (scores[best[name]], -RUNGS.index(offered.oracles[name])))
     return Search(offered, on_dev, {name: settings[i] for name, i in best.items()}, headline)
@@ -149,8 +151,8 @@ def recovered_line(
         stronger=stronger.lenient.astype(float),
         null=null,
         oracle=recovery.search.offered.oracles[name],
-        note=f"recovered gap of {name!r} added at {HookPoint(setting.layer, 'resid_post')}, {setting.at}, "
-        f"dose {setting.dose:g}, chosen on dev among {tried} settings ({log2(tried):.1f} bits); "
+        note=f"recovered gap of {name!r} added at {HookPoint(setting.layers[0], 'resid_post')}, "
+        f"{setting.where.at}, dose {setting.dose:g}, chosen on dev among {tried} settings ({log2(tried):.1f} bits); "
         f"accuracy {excess:+.2f} over random directions under the same search; null: the same outputs graded "
         "against other problems' answers where the weaker was wrong",
         kind="gap",

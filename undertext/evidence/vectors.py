@@ -12,8 +12,15 @@ from activations.checkpoint import Checkpoint
 from activations.errors import UserError
 from activations.generation import generate
 from activations.hookpoint import HookPoint
-from steering import checkpoint_delta, difference_of_means, mean_norm, random_directions, unit
-from steering.sweep import Vectors
+from steering import (
+    SteeringVector,
+    checkpoint_delta,
+    difference_by_label,
+    difference_of_means,
+    mean_norm,
+    means_of_written,
+    random_directions,
+)
 from undertext.comparison import Oracle
 from undertext.config import CompareConfig
 from undertext.tasks.grade import grade
@@ -32,7 +39,7 @@ MIN_SIDE = 8
 class Offered:
     """Vectors over every layer of the weaker checkpoint, with their oracle rungs."""
 
-    vectors: Vectors
+    vectors: tuple[SteeringVector, ...]
     oracles: dict[str, Oracle]
     notes: list[str]
     """What could not be made, and why."""
@@ -52,33 +59,42 @@ def offered_vectors(weaker: Checkpoint, stronger: Checkpoint, task: Task, config
         return capture(checkpoint, list(texts), points, "last").activations
 
     plain = at_end(weaker, prompts)
-    found: dict[str, tuple[Oracle, Float[Tensor, "layer d_model"]]] = {}
+    norms = mean_norm(plain)
+    vectors: list[SteeringVector] = []
+    oracles: dict[str, Oracle] = {}
     notes: list[str] = []
+
+    def offer(
+        name: str, oracle: Oracle, made: str, directions: Float[Tensor, "layer d_model"], *of: Checkpoint
+    ) -> None:
+        vectors.append(SteeringVector(name, directions, norms, made, sources=tuple(each.name for each in of)))
+        oracles[name] = oracle
+
     for contrast in task.contrasts:
         if contrast.name == DELTA or contrast.name.startswith(TAKEN):
             raise UserError(
                 f"a contrast of task {task.name!r} is named {contrast.name!r}, which is the name of "
                 "a vector every comparison has; choose another"
             )
-        for checkpoint, name, oracle in (
+        read: tuple[tuple[Checkpoint, str, Oracle], ...] = (
             (weaker, contrast.name, "weaker only"),
             (stronger, f"{contrast.name} of the stronger", "stronger's activations"),
-        ):
+        )
+        for checkpoint, name, oracle in read:
             sides = [
                 [fill(side, prompt) for prompt in prompts] for side in (contrast.positive, contrast.negative)
             ]
-            found[name] = (oracle, difference_of_means(*(at_end(checkpoint, side) for side in sides)))  # type: ignore[assignment]
+            means = difference_of_means(*(at_end(checkpoint, side) for side in sides))
+            offer(name, oracle, "difference of means between a contrast's prompts", means, checkpoint)
     if not task.contrasts:
         for name, vector in _from_rollouts(weaker, task, problems, points, config, notes).items():
-            found[name] = ("weaker only", vector)
-    found[DELTA] = ("stronger's activations", checkpoint_delta(at_end(stronger, prompts), plain))
+            offer(name, "weaker only", "difference of means between sampled rollouts", vector, weaker)
+    delta = checkpoint_delta(at_end(stronger, prompts), plain)
+    offer(DELTA, "stronger's activations", "mean of the stronger less the weaker", delta, weaker, stronger)
     for k in range(config.random_directions):
-        found[f"random {k + 1}"] = (
-            "none",
-            random_directions(len(points), weaker.d_model, seed=config.seed * 1009 + k),
-        )
-    vectors = Vectors({name: unit(vector) for name, (_, vector) in found.items()}, mean_norm(plain))
-    return Offered(vectors, {name: oracle for name, (oracle, _) in found.items()}, notes)
+        directions = random_directions(len(points), weaker.d_model, seed=config.seed * 1009 + k)
+        offer(f"random {k + 1}", "none", "random directions", directions)
+    return Offered(tuple(vectors), oracles, notes)
 
 
 def _from_rollouts(
@@ -108,7 +124,7 @@ def _from_rollouts(
         return {}
     heads = weaker.encode([repeated[i].prompt for i in written])
     texts = [head + out.tokens[i] for head, i in zip(heads, written, strict=True)]
-    means = _means_of_written(weaker, texts, [len(head) for head in heads], points)
+    means = means_of_written(weaker, texts, [len(head) for head in heads], points)
     right = torch.tensor([grade(task.grader, out.texts[i], repeated[i].answer).lenient for i in written])
     length = torch.tensor([len(out.tokens[i]) for i in written]).float()
     longer = length > (length.min() + length.max()) / 2
@@ -119,19 +135,5 @@ def _from_rollouts(
                 f"{name}: {int(side.sum())} rollouts against {int((~side).sum())}, too few on a side"
             )
             continue
-        vectors[name] = difference_of_means(means[:, side], means[:, ~side])
+        vectors[name] = difference_by_label(means, side)
     return vectors
-
-
-def _means_of_written(
-    checkpoint: Checkpoint, texts: Sequence[list[int]], heads: Sequence[int], points: Sequence[HookPoint]
-) -> Float[Tensor, "layer n d_model"]:
-    """Mean activation over each text's tokens after its first `heads`."""
-    means = []
-    # A few at a time: every token of every rollout at every layer would not fit in memory for long.
-    for start in range(0, len(texts), 64):
-        some = texts[start : start + 64]
-        where = [list(range(head, len(text))) for head, text in zip(heads[start:], some, strict=False)]
-        captured = capture(checkpoint, some, points, where)
-        means += [captured.activations[:, captured.rows == row].mean(1) for row in range(len(some))]
-    return torch.stack(means, 1)
