@@ -22,7 +22,7 @@ class Schedule(NamedTuple):
 
     start: int = 4
     """Prompts in the first round."""
-    keep: float = 1 / 3
+    keep: float = 0.5
     """The share of the settings that goes on after a round."""
     finalists: int = 3
     """How many settings go on at least."""

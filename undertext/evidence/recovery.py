@@ -152,8 +152,8 @@ def recovered_line(
         null=null,
         oracle=recovery.search.offered.oracles[name],
         note=f"recovered gap of {name!r} added at {HookPoint(setting.layers[0], 'resid_post')}, "
-        f"{setting.where.at}, dose {setting.dose:g}, chosen on dev among {tried} settings ({log2(tried):.1f} bits); "
-        f"accuracy {excess:+.2f} over random directions under the same search; null: the same outputs graded "
+        f"{setting.where.at}, dose {setting.dose:g}, "
+        f"chosen on dev among {tried} settings ({log2(tried):.1f} bits); accuracy {excess:+.2f} over random directions under the same search; null: the same outputs graded "
         "against other problems' answers where the weaker was wrong",
         kind="gap",
         unaided=before,
