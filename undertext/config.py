@@ -65,6 +65,9 @@ class CompareConfig(Config):
     """Where vectors are added."""
     random_directions: int = Field(default=4, ge=1)
     """Matched random directions put through the same search."""
+    side_texts: tuple[Annotated[str, Field(min_length=1)], ...] | None = None
+    """Text on which side effects of steering are read; None takes plain sentences that are shipped, or, where
+    the tokenizer does not know their words, prompts of `train`."""
     max_classes: int = Field(default=20, ge=2)
     """A value with more distinct values than this is not read by a classifier."""
     batch_size: int = Field(default=512, ge=1)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import log2
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from numpy import ndarray
 
 from activations.checkpoint import Checkpoint
@@ -14,6 +14,7 @@ from steering import Setting, Sweep, Where, grid, sweep
 from undertext.comparison import Oracle
 from undertext.config import CompareConfig
 from undertext.evidence.behaviour import Behaviour, chance_right
+from undertext.evidence.controls import KINDS, ControlKind
 from undertext.evidence.measured import Measured
 from undertext.evidence.vectors import Offered
 from undertext.tasks.grade import grade
@@ -22,7 +23,6 @@ from undertext.tasks.task import Problem, Task
 RUNGS: tuple[Oracle, ...] = ("weaker only", "none", "stronger's activations", "stronger in the loop")
 """Order in which equally good settings on dev are preferred: least knowledge first, and a vector with a
 meaning before a random one."""
-RANDOM = "random "
 
 Progress = Callable[[int], None]
 
@@ -36,11 +36,16 @@ class Search:
     best: dict[str, Setting]
     """By vector."""
     headline: str
-    """The vector that does best on dev."""
+    """What does best on dev of all vectors and random directions."""
 
     def accuracy(self, setting: Setting) -> float:
         """Lenient accuracy on dev."""
         return float(self.on_dev.accuracy()[self.on_dev.settings.index(setting)])
+
+    def best_control(self, kind: ControlKind) -> str | None:
+        """The control of a kind that does best on dev, the first among equals; None where there is none."""
+        names = [name for name, control in self.offered.controls.items() if control.kind == kind]
+        return max(names, key=lambda name: self.accuracy(self.best[name]), default=None)
 
 
 def _sweep(
@@ -68,6 +73,17 @@ def _sweep(
     )
 
 
+def search_settings(offered: Offered, layers: Sequence[int], config: CompareConfig) -> list[Setting]:
+    """All that a search tries."""
+    usual = tuple(Where(at) for at in config.positions)
+    settings = []
+    for vector in offered.vectors:
+        control = offered.controls.get(vector.name)
+        where = usual if control is None or control.where is None else control.where
+        settings += grid([vector.name], layers, sorted(config.doses), where)
+    return settings
+
+
 def search(
     weaker: Checkpoint,
     task: Task,
@@ -76,11 +92,13 @@ def search(
     config: CompareConfig,
     progress: Progress | None = None,
 ) -> Search:
-    """Try every vector, layer, dose and position on dev. Among equals the smallest dose is taken."""
+    """Try every vector, layer, dose and position on dev. Among equals the smallest dose is taken.
+
+    Controls go through the same layers and doses, at as many positions.
+    """
     problems = task.split("dev")[: config.search_problems]
     names = [vector.name for vector in offered.vectors]
-    where = [Where(at) for at in config.positions]
-    settings = grid(names, layers, sorted(config.doses), where)
+    settings = search_settings(offered, layers, config)
     on_dev = _sweep(weaker, task, problems, settings, offered, config, progress)
     scores = on_dev.accuracy().tolist()
     best = {
@@ -90,7 +108,14 @@ def search(
         )
         for name in names
     }
-    headline = max(best, key=lambda name: (scores[best[name]], -RUNGS.index(offered.oracles[name])))
+    # A random direction that opens what is there is evidence too. The other controls are vectors in part:
+    # what they open, the vectors that they are made like can stand for.
+    standing = [
+        name
+        for name in names
+        if name not in offered.controls or offered.controls[name].kind == "random directions"
+    ]
+    headline = max(standing, key=lambda name: (scores[best[name]], -RUNGS.index(offered.oracles[name])))
     return Search(offered, on_dev, {name: settings[i] for name, i in best.items()}, headline)
 
 
@@ -102,11 +127,6 @@ class Recovery:
     texts: dict[str, list[str]]
     strict: dict[str, Bool[ndarray, " problem"]]
     lenient: dict[str, Bool[ndarray, " problem"]]
-
-    @property
-    def controls(self) -> Float[ndarray, " problem"]:
-        """Accuracy of the random directions on each problem, mean over them."""
-        return np.mean([right for name, right in self.lenient.items() if name.startswith(RANDOM)], axis=0)
 
 
 def recover(
@@ -142,7 +162,11 @@ def recovered_line(
     steered = recovery.lenient[name].astype(float)
     before = weaker.lenient.astype(float)
     null = before + (1 - before) * chance_right(task, problems, recovery.texts[name])
-    excess = float(steered.mean() - recovery.controls.mean())
+    over = [
+        f"{steered.mean() - recovery.lenient[control].mean():+.2f} over {kind}"
+        for kind in KINDS
+        if (control := recovery.search.best_control(kind)) is not None
+    ]
     tried = len(recovery.search.on_dev.settings)
     return Measured(
         name="recovered",
@@ -152,9 +176,9 @@ def recovered_line(
         null=null,
         oracle=recovery.search.offered.oracles[name],
         note=f"recovered gap of {name!r} added at {HookPoint(setting.layers[0], 'resid_post')}, "
-        f"{setting.where.at}, dose {setting.dose:g}, "
-        f"chosen on dev among {tried} settings ({log2(tried):.1f} bits); accuracy {excess:+.2f} over random directions under the same search; null: the same outputs graded "
-        "against other problems' answers where the weaker was wrong",
+        f"{setting.where.at}, dose {setting.dose:g}, chosen on dev among {tried} settings "
+        f"({log2(tried):.1f} bits); accuracy {', '.join(over)} under the same search; null: the same outputs "
+        "graded against other problems' answers where the weaker was wrong",
         kind="gap",
         unaided=before,
     )
