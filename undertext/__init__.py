@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from activations.pair import load_pair
     from undertext.comparing import compare
     from undertext.comparison import Comparison
-    from undertext.config import CompareConfig
+    from undertext.config import CompareConfig, SteerConfig
     from undertext.sources import zoo
+    from undertext.steering_job import Steered, steer
     from undertext.tasks.load import load_task
     from undertext.tasks.new import new_chain
 
@@ -26,11 +27,14 @@ __all__ = [
     "Checkpoint",
     "CompareConfig",
     "Comparison",
+    "SteerConfig",
+    "Steered",
     "UserError",
     "compare",
     "load_pair",
     "load_task",
     "new_chain",
+    "steer",
     "zoo",
 ]
 
@@ -39,11 +43,14 @@ _LAZY = {
     "Checkpoint": "activations.checkpoint",
     "CompareConfig": "undertext.config",
     "Comparison": "undertext.comparison",
+    "SteerConfig": "undertext.config",
+    "Steered": "undertext.steering_job",
     "UserError": "activations.errors",
     "compare": "undertext.comparing",
     "load_pair": "activations.pair",
     "load_task": "undertext.tasks.load",
     "new_chain": "undertext.tasks.new",
+    "steer": "undertext.steering_job",
     "zoo": "undertext.sources",
 }
 

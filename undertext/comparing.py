@@ -1,35 +1,38 @@
 """`compare`: two checkpoints and a task to a verdict a split."""
 
-import hashlib
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import torch
 
 from activations.checkpoint import Checkpoint
-from activations.errors import UserError
 from activations.pair import check_pair
 from undertext.comparison import Comparison
 from undertext.config import CompareConfig, Rule, verdict_rule
 from undertext.evidence.behaviour import Behaviour, answers
 from undertext.judging import judge
 from undertext.latency import Latency, LatencyOf
+from undertext.preparing import (
+    FITTING,
+    check_fits,
+    described,
+    layers_of,
+    loaded,
+    splits_of,
+    task_described,
+    threads,
+)
 from undertext.progress import Progress
 from undertext.report.save import check_writable
 from undertext.tables import tables_of
 from undertext.tasks.load import load_task
-from undertext.tasks.sites import reading_text
-from undertext.tasks.task import Task, fill
+from undertext.tasks.task import Task
 
 VERSIONS = ("undertext", "torch", "transformers", "transformer-lens", "numpy", "safetensors", "peft")
-VECTORS_FROM = "train"
-FITTING = (VECTORS_FROM, "dev")
 
 
 def compare(
@@ -58,14 +61,14 @@ def compare(
     if out is not None:
         check_writable(Path(out))
     task = task if isinstance(task, Task) else load_task(task)
-    splits = _splits(task, config)
-    with _threads(config.threads):
+    splits = splits_of(task, config)
+    with threads(config.threads):
         with bars.stage("loading"):
-            pair = check_pair(*(_loaded(each, config) for each in (base, tuned)))
-        layers = _layers(pair.base, config)
+            pair = check_pair(*(loaded(each, config) for each in (base, tuned)))
+        layers = layers_of(pair.base, config)
         for split in dict.fromkeys([*FITTING, *splits]):
             for checkpoint in pair:
-                _check_fits(checkpoint, task, split)
+                check_fits(checkpoint, task, split)
         behaviour = {}
         for split in splits:
             for role, checkpoint in zip(("base", "tuned"), pair, strict=True):
@@ -92,9 +95,9 @@ def compare(
         }
     elapsed = perf_counter() - start
     comparison = Comparison(
-        base=_described(pair.base),
-        tuned=_described(pair.tuned),
-        task=_task_described(task),
+        base=described(pair.base),
+        tuned=described(pair.tuned),
+        task=task_described(task),
         seed=config.seed,
         elapsed_s=round(elapsed, 3),
         splits={split: each.result for split, each in judged.items()},
@@ -104,43 +107,6 @@ def compare(
     if out is not None:
         comparison.save(out)
     return comparison
-
-
-def _loaded(source: Any, config: CompareConfig) -> Checkpoint:
-    return source if isinstance(source, Checkpoint) else Checkpoint.load(source, device=config.device)
-
-
-def _splits(task: Task, config: CompareConfig) -> list[str]:
-    named = list(config.splits) if config.splits is not None else [s for s in task.splits if s not in FITTING]
-    if not named:
-        raise UserError("expected a split to judge or more, got none")
-    for split in named:
-        task.split(split)
-        if split in FITTING:
-            raise UserError(
-                f"probes are fitted on train and settings chosen on dev: {split!r} cannot be judged"
-            )
-    return list(dict.fromkeys(named))
-
-
-def _check_fits(checkpoint: Checkpoint, task: Task, split: str) -> None:
-    """Raise UserError where a text of this split will not fit the context, before any long work."""
-    problems = task.split(split)
-    checkpoint.encode([problem.prompt for problem in problems], room=task.max_new_tokens)
-    checkpoint.encode([reading_text(problem) for problem in problems])
-    if split == VECTORS_FROM:
-        for contrast in task.contrasts:
-            for side in (contrast.positive, contrast.negative):
-                checkpoint.encode([fill(side, problem.prompt) for problem in problems])
-
-
-def _layers(checkpoint: Checkpoint, config: CompareConfig) -> list[int]:
-    n = checkpoint.n_layers
-    if config.layers is None:
-        return sorted({round(x) for x in np.linspace(n - 1, 0, min(n, config.max_layers))})
-    if not config.layers or any(not 0 <= layer < n for layer in config.layers):
-        raise UserError(f"expected layers from 0 to {n - 1}, got {list(config.layers)}")
-    return sorted(set(config.layers))
 
 
 def _measuring(
@@ -153,32 +119,6 @@ def _measuring(
         return latencies[weaker].on(split, gap, behaviour[split, weaker], behaviour[split, stronger])
 
     return measure
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _described(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {
-        "name": checkpoint.name,
-        "fingerprint": checkpoint.fingerprint,
-        "n_layers": checkpoint.n_layers,
-        "d_model": checkpoint.d_model,
-        "d_vocab": checkpoint.d_vocab,
-    }
-
-
-def _task_described(task: Task) -> dict[str, Any]:
-    digest = hashlib.sha256(task.model_dump_json().encode()).hexdigest()[:16]
-    counts = {split: len(task.split(split)) for split in task.splits}
-    return {"name": task.name, "description": task.description, "fingerprint": digest, "problems": counts}
 
 
 def _run(

@@ -64,7 +64,7 @@ def tables_of(
         if on:
             for name, more in _latency_rows(latency, on, behaviour).items():
                 tables.setdefault(name, []).extend(more)
-    return {name: pa.Table.from_pylist(each, schema=_schema(each)) for name, each in tables.items() if each}
+    return {name: pa.Table.from_pylist(each, schema=schema_of(each)) for name, each in tables.items() if each}
 
 
 def _latency_rows(
@@ -93,7 +93,8 @@ def _latency_rows(
     }
 
 
-def _schema(rows: Sequence[Mapping[str, Any]]) -> pa.Schema:
+def schema_of(rows: Sequence[Mapping[str, Any]]) -> pa.Schema:
+    """A column's type, also where all of it is empty."""
     kinds = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
     fields = []
     for column in rows[0]:
@@ -152,6 +153,8 @@ def sweep_rows(found: Search) -> list[dict[str, Any]]:
             "hook": str(HookPoint(setting.layers[0], "resid_post")),
             "dose": float(setting.dose),
             "at": described(setting.where.at),
+            "operator": setting.operator,
+            "problems": int(found.on_dev.ran[i].sum()),
             "split": "dev",
             "strict": strict[i],
             "lenient": lenient[i],
@@ -165,7 +168,7 @@ def recovery_rows(
     recovery: Recovery,
     split: str,
     weaker: Behaviour,
-    stronger: Behaviour,
+    stronger: Behaviour | None,
     effects: Mapping[str, SideEffects | None],
     *,
     seed: int,
@@ -189,6 +192,7 @@ def _recovery_row(found: Recovered, split: str, recovery: Recovery) -> dict[str,
         "hook": str(HookPoint(found.setting.layers[0], "resid_post")),
         "dose": float(found.setting.dose),
         "at": described(found.setting.where.at),
+        "operator": found.setting.operator,
         **_three("accuracy", found.lenient, bounds=""),
         "accuracy_graded_strictly": found.strict.value,
         **_three("difference", found.difference),

@@ -43,7 +43,7 @@ def test_perplexities_and_divergence_are_means_over_all_tokens():
     for ids in WEAKER.encode(TEXT.texts):
         start = len(ids) // 2
         logits = WEAKER.model(torch.tensor([ids])).logits[0].log_softmax(-1)
-        losses += [-float(logits[i - 1, ids[i]]) for i in range(start, len(ids))]
+        losses += [-float(logits[i - 1, ids[i]].detach()) for i in range(start, len(ids))]
     assert found.tokens == len(losses)
     assert found.touched == sum(map(len, WEAKER.encode(TEXT.texts)))
     assert found.perplexity == pytest.approx(float(torch.tensor(losses).mean().exp()), rel=1e-4)

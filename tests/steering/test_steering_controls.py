@@ -69,7 +69,7 @@ def test_a_recipes_refusal_is_passed_on():
 
 @pytest.mark.parametrize(("n", "m"), [(20, 20), (30, 60)])
 def test_balanced_shuffles_keep_nothing_of_the_true_difference(n, m):
-    """Activations that differ by their label alone: plain draws point along it, balanced ones have nothing."""
+    """Activations that differ by their label alone: plain draws point along it, balanced ones nowhere."""
     positive, negative = torch.ones(2, n, 3), torch.zeros(2, m, 3)
     plain, balanced = (
         [

@@ -57,9 +57,16 @@ class Recovered:
 
 
 def recovered(
-    recovery: Recovery, name: str, weaker: Behaviour, stronger: Behaviour, *, seed: int, level: float
+    recovery: Recovery,
+    name: str,
+    weaker: Behaviour,
+    stronger: Behaviour | None,
+    *,
+    seed: int,
+    level: float,
 ) -> Recovered:
-    """What the vector of that name recovered of the gap from `weaker` to `stronger`."""
+    """What the vector of that name recovered of the gap from `weaker` to `stronger`; None has no gap."""
+    above = weaker if stronger is None else stronger
     found, steered = recovery.search, recovery.lenient[name]
     control = found.offered.controls.get(name)
     excess = {}
@@ -70,7 +77,7 @@ def recovered(
             excess[kind] = Excess(
                 best,
                 paired_difference(other, steered, level),
-                gap_share(other, steered, weaker.lenient, stronger.lenient, seed=seed, level=level),
+                gap_share(other, steered, weaker.lenient, above.lenient, seed=seed, level=level),
             )
     newly = recovery.strict[name] & ~weaker.strict
     solved = weaker.lenient
@@ -82,10 +89,8 @@ def recovered(
         strict=proportion(recovery.strict[name], level),
         lenient=proportion(steered, level),
         difference=paired_difference(weaker.lenient, steered, level),
-        gap=recovered_gap(steered, weaker.lenient, stronger.lenient, seed=seed, level=level),
-        strict_gap=recovered_gap(
-            recovery.strict[name], weaker.strict, stronger.strict, seed=seed, level=level
-        ),
+        gap=recovered_gap(steered, weaker.lenient, above.lenient, seed=seed, level=level),
+        strict_gap=recovered_gap(recovery.strict[name], weaker.strict, above.strict, seed=seed, level=level),
         excess=excess,
         only_format=float(solved[newly].mean()) if newly.any() else None,
         solved=int(solved.sum()),

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import log2
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
@@ -10,9 +12,9 @@ from numpy import ndarray
 
 from activations.checkpoint import Checkpoint
 from activations.hookpoint import HookPoint
-from steering import Setting, Sweep, Where, grid, sweep
+from steering import Setting, Sweep, Where, grid, halving, sweep
 from undertext.comparison import Oracle
-from undertext.config import CompareConfig
+from undertext.config import SteerConfig
 from undertext.evidence.behaviour import Behaviour, chance_right
 from undertext.evidence.controls import KINDS, ControlKind
 from undertext.evidence.measured import Measured
@@ -48,39 +50,31 @@ class Search:
         return max(names, key=lambda name: self.accuracy(self.best[name]), default=None)
 
 
-def _sweep(
-    weaker: Checkpoint,
-    task: Task,
-    problems: Sequence[Problem],
-    settings: Sequence[Setting],
-    offered: Offered,
-    config: CompareConfig,
-    progress: Progress | None,
-) -> Sweep:
+def _grader(task: Task, problems: Sequence[Problem]) -> Callable[[int, str], tuple[bool, bool]]:
     def right(i: int, text: str) -> tuple[bool, bool]:
         return tuple(grade(task.grader, text, problems[i].answer))  # type: ignore[return-value]
 
-    return sweep(
-        weaker,
-        [problem.prompt for problem in problems],
-        settings,
-        offered.vectors,
-        right,
-        max_new_tokens=task.max_new_tokens,
-        stop=task.stop,
-        batch_size=config.batch_size,
-        progress=progress,
-    )
+    return right
 
 
-def search_settings(offered: Offered, layers: Sequence[int], config: CompareConfig) -> list[Setting]:
+def _options(task: Task, config: SteerConfig, keep: Path | None, progress: Progress | None) -> dict[str, Any]:
+    return {
+        "max_new_tokens": task.max_new_tokens,
+        "stop": task.stop,
+        "batch_size": config.batch_size,
+        "keep": keep,
+        "progress": progress,
+    }
+
+
+def search_settings(offered: Offered, layers: Sequence[int], config: SteerConfig) -> list[Setting]:
     """All that a search tries."""
     usual = tuple(Where(at) for at in config.positions)
     settings = []
     for vector in offered.vectors:
         control = offered.controls.get(vector.name)
         where = usual if control is None or control.where is None else control.where
-        settings += grid([vector.name], layers, sorted(config.doses), where)
+        settings += grid([vector.name], layers, sorted(config.doses), where, config.operators)
     return settings
 
 
@@ -89,25 +83,29 @@ def search(
     task: Task,
     offered: Offered,
     layers: Sequence[int],
-    config: CompareConfig,
+    config: SteerConfig,
     progress: Progress | None = None,
+    keep: Path | None = None,
 ) -> Search:
     """Try every vector, layer, dose and position on dev. Among equals the smallest dose is taken.
 
-    Controls go through the same layers and doses, at as many positions.
+    Controls go through the same layers and doses, at as many positions. With `keep`, a folder, a search that
+    was killed goes on where it was.
     """
     problems = task.split("dev")[: config.search_problems]
     names = [vector.name for vector in offered.vectors]
     settings = search_settings(offered, layers, config)
-    on_dev = _sweep(weaker, task, problems, settings, offered, config, progress)
-    scores = on_dev.accuracy().tolist()
-    best = {
-        name: max(
-            (i for i, setting in enumerate(settings) if setting.vector == name),
-            key=lambda i: (scores[i], -settings[i].dose),
+    prompts = [problem.prompt for problem in problems]
+    right, options = _grader(task, problems), _options(task, config, keep, progress)
+    if config.search == "halving":
+        halved = halving(
+            weaker, prompts, settings, offered.vectors, right, each_vector=True, seed=config.seed, **options
         )
-        for name in names
-    }
+        on_dev, best = halved.sweep, halved.best
+    else:
+        on_dev = sweep(weaker, prompts, settings, offered.vectors, right, **options)
+        best = _best(settings, on_dev, names)
+    scores = dict(zip(settings, on_dev.accuracy().tolist(), strict=True))
     # A random direction that opens what is there is evidence too. The other controls are vectors in part:
     # what they open, the vectors that they are made like can stand for.
     standing = [
@@ -116,7 +114,20 @@ def search(
         if name not in offered.controls or offered.controls[name].kind == "random directions"
     ]
     headline = max(standing, key=lambda name: (scores[best[name]], -RUNGS.index(offered.oracles[name])))
-    return Search(offered, on_dev, {name: settings[i] for name, i in best.items()}, headline)
+    return Search(offered, on_dev, best, headline)
+
+
+def _best(settings: Sequence[Setting], on_dev: Sweep, names: Sequence[str]) -> dict[str, Setting]:
+    scores = on_dev.accuracy().tolist()
+    return {
+        name: settings[
+            max(
+                (i for i, setting in enumerate(settings) if setting.vector == name),
+                key=lambda i: (scores[i], -settings[i].dose),
+            )
+        ]
+        for name in names
+    }
 
 
 @dataclass(frozen=True)
@@ -134,12 +145,21 @@ def recover(
     task: Task,
     split: str,
     found: Search,
-    config: CompareConfig,
+    config: SteerConfig,
     progress: Progress | None = None,
+    keep: Path | None = None,
 ) -> Recovery:
     """Apply each vector's setting chosen on dev to the problems of a split."""
     names = list(found.best)
-    out = _sweep(weaker, task, task.split(split), list(found.best.values()), found.offered, config, progress)
+    problems = task.split(split)
+    out = sweep(
+        weaker,
+        [problem.prompt for problem in problems],
+        list(found.best.values()),
+        found.offered.vectors,
+        _grader(task, problems),
+        **_options(task, config, keep, progress),
+    )
     return Recovery(
         found,
         dict(zip(names, out.texts, strict=True)),

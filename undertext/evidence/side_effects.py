@@ -7,7 +7,7 @@ from math import exp
 from activations.checkpoint import Checkpoint
 from activations.errors import UserError
 from steering import Setting, SteeringVector, on_text
-from undertext.config import CompareConfig
+from undertext.config import SteerConfig
 from undertext.tasks.task import Task
 
 SENTENCES = (
@@ -50,8 +50,8 @@ class SideEffects:
     """At how many tokens something was changed."""
 
 
-def side_text(checkpoint: Checkpoint, task: Task, config: CompareConfig) -> SideText:
-    """The text that the config gives; else sentences all of whose words are known, and that fit; else prompts of `train`.
+def side_text(checkpoint: Checkpoint, task: Task, config: SteerConfig) -> SideText:
+    """The text that the config gives; else sentences that fit and whose words are known; else prompts.
 
     UserError for a text of the config's that has less than two tokens.
     """

@@ -21,7 +21,7 @@ from steering import (
     shuffled_labels,
 )
 from undertext.comparison import Oracle
-from undertext.config import CompareConfig
+from undertext.config import SteerConfig
 from undertext.evidence.controls import ELSEWHERE, RANDOM, SHUFFLED, Control, random_positions
 from undertext.tasks.grade import grade
 from undertext.tasks.task import Problem, Task, fill
@@ -51,12 +51,19 @@ Sides = tuple[Float[Tensor, "layer n d_model"], Float[Tensor, "layer m d_model"]
 """Activations with a label and without."""
 
 
-def offered_vectors(weaker: Checkpoint, stronger: Checkpoint, task: Task, config: CompareConfig) -> Offered:
+def offered_vectors(
+    weaker: Checkpoint,
+    stronger: Checkpoint | None,
+    task: Task,
+    config: SteerConfig,
+    given: Sequence[SteeringVector] = (),
+) -> Offered:
     """Every vector of this task: contrasts (without any, rollouts) and checkpoint delta, and their controls.
 
     All are read at `resid_post` of every layer, at the last token of at most `vector_problems` training
     prompts; rollouts at the mean over the generated tokens. For each of them there is one of the same
-    activations with labels drawn anew, and itself at random positions; for all, random directions.
+    activations with labels drawn anew, and itself at random positions; for all, random directions. What
+    needs a stronger checkpoint is left out where there is none. What is `given` gets random positions.
     """
     problems = task.split("train")[: config.vector_problems]
     points = [HookPoint(layer, "resid_post") for layer in range(weaker.n_layers)]
@@ -92,10 +99,9 @@ def offered_vectors(weaker: Checkpoint, stronger: Checkpoint, task: Task, config
                 f"a contrast of task {task.name!r} is named {contrast.name!r}, which is the name of "
                 "a vector every comparison has; choose another"
             )
-        read: tuple[tuple[Checkpoint, str, Oracle], ...] = (
-            (weaker, contrast.name, "weaker only"),
-            (stronger, f"{contrast.name} of the stronger", "stronger's activations"),
-        )
+        read: list[tuple[Checkpoint, str, Oracle]] = [(weaker, contrast.name, "weaker only")]
+        if stronger is not None:
+            read.append((stronger, f"{contrast.name} of the stronger", "stronger's activations"))
         for checkpoint, name, oracle in read:
             positive, negative = (
                 at_end(checkpoint, [fill(side, prompt) for prompt in prompts])
@@ -106,9 +112,15 @@ def offered_vectors(weaker: Checkpoint, stronger: Checkpoint, task: Task, config
     if not task.contrasts:
         for name, sides in _from_rollouts(weaker, task, problems, points, config, notes).items():
             label(name, "weaker only", "difference of means between sampled rollouts", sides, weaker)
-    delta = (at_end(stronger, prompts), plain)
-    made = "mean of the stronger less the weaker"
-    label(DELTA, "stronger's activations", made, delta, weaker, stronger)
+    if stronger is not None:
+        delta = (at_end(stronger, prompts), plain)
+        made = "mean of the stronger less the weaker"
+        label(DELTA, "stronger's activations", made, delta, weaker, stronger)
+    for vector in given:
+        if vector.name in oracles or vector.name.startswith(TAKEN):
+            raise UserError(f"a vector of its own is named {vector.name!r} already; choose another name")
+        # What cannot be told counts as knowing more.
+        offer(vector, "weaker only" if set(vector.sources) == {weaker.name} else "stronger's activations")
     where = random_positions(weaker, task, len(config.positions), seed=config.seed * 1013 + 7)
     if len(where) < len(config.positions):
         notes.append(
@@ -124,9 +136,9 @@ def offered_vectors(weaker: Checkpoint, stronger: Checkpoint, task: Task, config
             made=f"{vector.made}, labels shuffled",
         )
         offer(shuffled, oracle, Control("shuffled labels", vector.name))
-        if where:
-            elsewhere = replace(vector, name=f"{ELSEWHERE}{vector.name}")
-            offer(elsewhere, oracle, Control("random positions", vector.name, where))
+    for vector in [*(each for each, _, _ in labelled), *given] if where else []:
+        elsewhere = replace(vector, name=f"{ELSEWHERE}{vector.name}")
+        offer(elsewhere, oracles[vector.name], Control("random positions", vector.name, where))
     for k in range(config.random_directions):
         directions = random_directions(len(points), weaker.d_model, seed=config.seed * 1009 + k)
         vector = SteeringVector(f"{RANDOM}{k + 1}", directions, norms, "random directions")
@@ -139,7 +151,7 @@ def _from_rollouts(
     task: Task,
     problems: Sequence[Problem],
     points: Sequence[HookPoint],
-    config: CompareConfig,
+    config: SteerConfig,
     notes: list[str],
 ) -> dict[str, Sides]:
     """Sampled rollouts in two ways: right and wrong, and longer and shorter (reasoning takes tokens).

@@ -1,20 +1,21 @@
 """Figure: accuracy on dev by dose, beside controls under the same search."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from statistics import fmean
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from undertext.comparison import Comparison
-from undertext.report.rows import GRADE, Row, is_control, rows
+from undertext.report.rows import GRADE, Row, is_control
 from undertext.report.style import BAND, GREY, LOOKS, legend_below, literal, stacked
 
 
-def doses_figure(comparison: Comparison) -> Figure | None:
-    """Best accuracy over layers and positions by dose, a line a vector. None where nothing was steered."""
-    sweep = rows(comparison, "sweep")
+def doses_figure(sweep: Sequence[Row]) -> Figure | None:
+    """Best accuracy over layers and positions by dose, a line a vector, of the rows of the table `sweep`.
+
+    None where nothing was steered.
+    """
     if not sweep:
         return None
     vectors = _best([row for row in sweep if not is_control(row)])

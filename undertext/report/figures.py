@@ -31,7 +31,7 @@ def figures(comparison: Comparison) -> dict[str, Figure]:
         drawn = {
             "accuracy": accuracy_figure(comparison),
             "probes": probes_figure(comparison),
-            "doses": doses_figure(comparison),
+            "doses": doses_figure(rows(comparison, "sweep")),
         }
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
