@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from activations.pair import load_pair
     from undertext.comparing import compare
     from undertext.comparison import Comparison
-    from undertext.config import CompareConfig, SteerConfig
+    from undertext.config import CompareConfig, RoutesConfig, SteerConfig
+    from undertext.routes_job import Routes, routes
     from undertext.sources import zoo
     from undertext.steering_job import Steered, steer
     from undertext.tasks.load import load_task
@@ -27,6 +28,8 @@ __all__ = [
     "Checkpoint",
     "CompareConfig",
     "Comparison",
+    "Routes",
+    "RoutesConfig",
     "SteerConfig",
     "Steered",
     "UserError",
@@ -34,6 +37,7 @@ __all__ = [
     "load_pair",
     "load_task",
     "new_chain",
+    "routes",
     "steer",
     "zoo",
 ]
@@ -43,6 +47,8 @@ _LAZY = {
     "Checkpoint": "activations.checkpoint",
     "CompareConfig": "undertext.config",
     "Comparison": "undertext.comparison",
+    "Routes": "undertext.routes_job",
+    "RoutesConfig": "undertext.config",
     "SteerConfig": "undertext.config",
     "Steered": "undertext.steering_job",
     "UserError": "activations.errors",
@@ -50,6 +56,7 @@ _LAZY = {
     "load_pair": "activations.pair",
     "load_task": "undertext.tasks.load",
     "new_chain": "undertext.tasks.new",
+    "routes": "undertext.routes_job",
     "steer": "undertext.steering_job",
     "zoo": "undertext.sources",
 }

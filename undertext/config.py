@@ -80,6 +80,17 @@ class SteerConfig(Config):
     """CPU threads for torch; None leaves torch's setting. On a shared machine, fewer is often faster."""
 
 
+class RoutesConfig(SteerConfig):
+    """How `routes` measures."""
+
+    budget: int = Field(default=8, ge=1)
+    """Rows a problem that a route may write, each of the task's `max_new_tokens`."""
+    shots: int = Field(default=2, ge=1)
+    """Solved examples in a prompt."""
+    fit_steps: int = Field(default=60, ge=1)
+    """Updates of the fitted vector at each layer."""
+
+
 class CompareConfig(SteerConfig):
     """How `compare` measures."""
 

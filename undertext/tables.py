@@ -193,21 +193,21 @@ def _recovery_row(found: Recovered, split: str, recovery: Recovery) -> dict[str,
         "dose": float(found.setting.dose),
         "at": described(found.setting.where.at),
         "operator": found.setting.operator,
-        **_three("accuracy", found.lenient, bounds=""),
+        **three("accuracy", found.lenient, bounds=""),
         "accuracy_graded_strictly": found.strict.value,
-        **_three("difference", found.difference),
-        **_three("recovered", found.gap),
-        **_three("recovered_graded_strictly", found.strict_gap),
+        **three("difference", found.difference),
+        **three("recovered", found.gap),
+        **three("recovered_graded_strictly", found.strict_gap),
         "only_format": found.only_format,
         "solved": found.solved,
-        **_three("kept", found.kept),
+        **three("kept", found.kept),
     }
     for kind in KINDS:
         excess = found.excess.get(kind)
         column = f"over_{kind.replace(' ', '_')}"
         row |= {f"{column}_control": None if excess is None else excess.control}
-        row |= _three(column, None if excess is None else excess.recovered)
-        row |= _three(f"{column}_accuracy", None if excess is None else excess.accuracy)
+        row |= three(column, None if excess is None else excess.recovered)
+        row |= three(f"{column}_accuracy", None if excess is None else excess.accuracy)
     return row | {"headline": found.vector == recovery.search.headline}
 
 
@@ -222,7 +222,7 @@ def _side_columns(found: SideEffects | None) -> dict[str, Any]:
     }
 
 
-def _three(column: str, found: Estimate | None, bounds: str | None = None) -> dict[str, float | None]:
+def three(column: str, found: Estimate | None, bounds: str | None = None) -> dict[str, float | None]:
     """Columns of a figure and its interval, empty where there is none."""
     stem = f"{column}_" if bounds is None else bounds
     return {

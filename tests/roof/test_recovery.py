@@ -331,7 +331,7 @@ def made() -> tuple[Task, Recovery, Behaviour, Behaviour]:
     weaker = np.arange(10) < 2
     return (
         task,
-        Recovery(found, texts, strict, lenient),
+        Recovery(found, texts, strict, lenient, dict.fromkeys(COUNTS, 1.0)),
         Behaviour([""] * 10, weaker & (np.arange(10) != 1), weaker),
         behaviour(np.ones(10)),
     )

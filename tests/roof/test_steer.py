@@ -111,10 +111,14 @@ def test_the_command_needs_no_stronger_checkpoint(task, pair, tmp_path, capsys):
     tokenizer = tokenizer_for(plain_problems())
     folder = save_folder(tmp_path / "weaker", pair[0].model, tokenizer)
     save_vector(GIVEN, tmp_path / "a.safetensors")
-    options = [
-        "--checkpoint", str(folder), "--task", str(task), "--out", str(tmp_path / "out"),
-        "--search-problems", "4", "--doses", "1", "--random-directions", "1", "--vectors", str(tmp_path / "a.safetensors"),
-    ]  # fmt: skip
+    paths = {
+        "checkpoint": folder,
+        "task": task,
+        "out": tmp_path / "out",
+        "vectors": tmp_path / "a.safetensors",
+    }
+    options = [part for name, path in paths.items() for part in (f"--{name}", str(path))]
+    options += ["--search-problems", "4", "--doses", "1", "--random-directions", "1"]
     assert run(options) == 0
     said = capsys.readouterr().out
     assert "no gap to recover; difference" in said

@@ -50,7 +50,9 @@ class Search:
         return max(names, key=lambda name: self.accuracy(self.best[name]), default=None)
 
 
-def _grader(task: Task, problems: Sequence[Problem]) -> Callable[[int, str], tuple[bool, bool]]:
+def grading(task: Task, problems: Sequence[Problem]) -> Callable[[int, str], tuple[bool, bool]]:
+    """Grades texts by their problem's index, strictly and leniently."""
+
     def right(i: int, text: str) -> tuple[bool, bool]:
         return tuple(grade(task.grader, text, problems[i].answer))  # type: ignore[return-value]
 
@@ -96,7 +98,7 @@ def search(
     names = [vector.name for vector in offered.vectors]
     settings = search_settings(offered, layers, config)
     prompts = [problem.prompt for problem in problems]
-    right, options = _grader(task, problems), _options(task, config, keep, progress)
+    right, options = grading(task, problems), _options(task, config, keep, progress)
     if config.search == "halving":
         halved = halving(
             weaker, prompts, settings, offered.vectors, right, each_vector=True, seed=config.seed, **options
@@ -138,6 +140,8 @@ class Recovery:
     texts: dict[str, list[str]]
     strict: dict[str, Bool[ndarray, " problem"]]
     lenient: dict[str, Bool[ndarray, " problem"]]
+    tokens: dict[str, float]
+    """Written a problem, mean."""
 
 
 def recover(
@@ -157,7 +161,7 @@ def recover(
         [problem.prompt for problem in problems],
         list(found.best.values()),
         found.offered.vectors,
-        _grader(task, problems),
+        grading(task, problems),
         **_options(task, config, keep, progress),
     )
     return Recovery(
@@ -165,6 +169,7 @@ def recover(
         dict(zip(names, out.texts, strict=True)),
         dict(zip(names, out.strict.numpy(), strict=True)),
         dict(zip(names, out.lenient.numpy(), strict=True)),
+        dict(zip(names, out.written.float().mean(1).tolist(), strict=True)),
     )
 
 
