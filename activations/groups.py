@@ -49,7 +49,7 @@ class Group:
         self._operate = OPERATORS[members[0].intervention.operator]
         # Projections lose more to rounding in a short format than the activation itself has.
         self._precise = members[0].intervention.operator not in ("add", "replace")
-        self._parameters = _parameters(checkpoint, [member.intervention for member in members])
+        self._parameters = parameters(checkpoint, [member.intervention for member in members])
         self._thresholds = _thresholds(checkpoint, [member.intervention for member in members])
         width = max(map(len, prompts))
         self._prompt_gate = torch.zeros(len(members), width, dtype=torch.bool)
@@ -60,7 +60,9 @@ class Group:
             for index in intervention.prompt_indices(len(ids)):
                 self._prompt_gate[i, before + index] = True
                 if intervention.tokens is not None or intervention.pattern is not None:
-                    self._prompt_allowed[i, before + index] = self._allows(intervention, ids[: index + 1])
+                    self._prompt_allowed[i, before + index] = allows(
+                        checkpoint, intervention, ids[: index + 1]
+                    )
         self._conditional = frozenset(
             i for i, (_, each) in enumerate(members) if each.tokens is not None or each.pattern is not None
         )
@@ -135,19 +137,22 @@ class Group:
         for place, i in enumerate(self._here):
             if i in self._conditional and gate[place]:
                 row, intervention = self._members[i]
-                allowed[place] = self._allows(intervention, [*self._prompts[row], *self._written(row)])
+                allowed[place] = allows(
+                    self._checkpoint, intervention, [*self._prompts[row], *self._written(row)]
+                )
         return gate[:, None], allowed[:, None]
 
-    def _allows(self, intervention: Intervention, ids: list[int]) -> bool:
-        """Whether `tokens` and `pattern` hold after the last of these tokens."""
-        if intervention.tokens is not None and ids[-1] not in intervention.tokens:
-            return False
-        if intervention.pattern is None:
-            return True
-        return re.search(rf"(?:{intervention.pattern})\Z", self._checkpoint.decode(ids)) is not None
+
+def allows(checkpoint: Checkpoint, intervention: Intervention, ids: Sequence[int]) -> bool:
+    """Whether an intervention's `tokens` and `pattern` hold after the last of these tokens."""
+    if intervention.tokens is not None and ids[-1] not in intervention.tokens:
+        return False
+    if intervention.pattern is None:
+        return True
+    return re.search(rf"(?:{intervention.pattern})\Z", checkpoint.decode(ids)) is not None
 
 
-def _parameters(checkpoint: Checkpoint, interventions: Sequence[Intervention]) -> Parameters:
+def parameters(checkpoint: Checkpoint, interventions: Sequence[Intervention]) -> Parameters:
     """The vectors of the members, side by side, in float32 on the checkpoint's device."""
     width = interventions[0].vector.shape[-1]
     operator = interventions[0].operator

@@ -9,6 +9,7 @@ from steering.files import load_vector, save_vector
 from steering.fitted import fit_vector
 from steering.gguf_files import export_gguf, import_gguf
 from steering.halving import Halving, Round, Schedule, halving
+from steering.on_text import OnText, on_text
 from steering.rollouts import means_of_written
 from steering.settings import Readout, Setting, Where, grid
 from steering.steering_vector import SteeringVector
@@ -25,6 +26,7 @@ from steering.vectors import (
 
 __all__ = [
     "Halving",
+    "OnText",
     "Readout",
     "Round",
     "Schedule",
@@ -44,6 +46,7 @@ __all__ = [
     "load_vector",
     "mean_norm",
     "means_of_written",
+    "on_text",
     "principal_difference",
     "random_directions",
     "random_like",

@@ -31,12 +31,25 @@ def shuffled_labels(
     negative: Float[Tensor, "layer m d_model"],
     *,
     seed: int,
+    balanced: bool = False,
 ) -> Float[Tensor, "layer d_model"]:
     """What a recipe makes of the same activations when which is positive is drawn anew.
 
-    As many are positive as before, the same ones at every layer; pairs are drawn anew as well.
+    As many are positive as before, the same ones at every layer; pairs are drawn anew as well. With
+    `balanced`, either side gets its share of those that were positive, as near as whole numbers allow. A
+    mean over a plain draw keeps some of the true difference by chance, and where that is most of what
+    there is to differ in, the vector points along it, one way or the other: at length 1 that is no control.
     """
     n, m = positive.shape[1], negative.shape[1]
-    order = torch.randperm(n + m, generator=torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    if balanced:
+        first, second = torch.randperm(n, generator=generator), torch.randperm(m, generator=generator) + n
+        traded = round(n * m / (n + m))
+        kept = torch.cat([first[traded:], second[:traded]])
+        rest = torch.cat([first[:traded], second[traded:]])
+        # Pairs that meet at random, also where a recipe takes them in order.
+        order = torch.cat([each[torch.randperm(len(each), generator=generator)] for each in (kept, rest)])
+    else:
+        order = torch.randperm(n + m, generator=generator)
     pooled = torch.cat([positive, negative], dim=1)[:, order.to(positive.device)]
     return recipe(pooled[:, :n], pooled[:, n:])

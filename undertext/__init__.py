@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from activations.pair import load_pair
     from undertext.comparing import compare
     from undertext.comparison import Comparison
-    from undertext.config import CompareConfig
+    from undertext.config import CompareConfig, RoutesConfig, SteerConfig
     from undertext.probing.config import ProbeConfig
     from undertext.probing.job import probe
     from undertext.probing.result import ProbeResult
+    from undertext.routes_job import Routes, routes
     from undertext.sources import zoo
+    from undertext.steering_job import Steered, steer
     from undertext.tasks.load import load_task
     from undertext.tasks.new import new_chain
 
@@ -31,12 +33,18 @@ __all__ = [
     "Comparison",
     "ProbeConfig",
     "ProbeResult",
+    "Routes",
+    "RoutesConfig",
+    "SteerConfig",
+    "Steered",
     "UserError",
     "compare",
     "load_pair",
     "load_task",
     "new_chain",
     "probe",
+    "routes",
+    "steer",
     "zoo",
 ]
 
@@ -47,12 +55,18 @@ _LAZY = {
     "Comparison": "undertext.comparison",
     "ProbeConfig": "undertext.probing.config",
     "ProbeResult": "undertext.probing.result",
+    "Routes": "undertext.routes_job",
+    "RoutesConfig": "undertext.config",
+    "SteerConfig": "undertext.config",
+    "Steered": "undertext.steering_job",
     "UserError": "activations.errors",
     "compare": "undertext.comparing",
     "load_pair": "activations.pair",
     "load_task": "undertext.tasks.load",
     "new_chain": "undertext.tasks.new",
     "probe": "undertext.probing.job",
+    "routes": "undertext.routes_job",
+    "steer": "undertext.steering_job",
     "zoo": "undertext.sources",
 }
 

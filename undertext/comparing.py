@@ -9,22 +9,19 @@ from typing import Any
 import torch
 
 from activations.checkpoint import Checkpoint
-from activations.errors import UserError
 from activations.pair import check_pair
 from undertext.comparison import Comparison
 from undertext.config import CompareConfig, Rule, verdict_rule
 from undertext.evidence.behaviour import Behaviour, answers
 from undertext.judging import judge
 from undertext.latency import Latency, LatencyOf
+from undertext.preparing import FITTING, check_task_fits, described, loaded, splits_of
 from undertext.progress import Progress
 from undertext.report.save import check_writable
-from undertext.runs import check_fits, layers_of, task_described, threads, versions
+from undertext.runs import layers_of, task_described, threads, versions
 from undertext.tables import tables_of
 from undertext.tasks.load import load_task
-from undertext.tasks.task import Task, fill
-
-VECTORS_FROM = "train"
-FITTING = (VECTORS_FROM, "dev")
+from undertext.tasks.task import Task
 
 
 def compare(
@@ -53,16 +50,14 @@ def compare(
     if out is not None:
         check_writable(Path(out))
     task = task if isinstance(task, Task) else load_task(task)
-    splits = _splits(task, config)
+    splits = splits_of(task, config)
     with threads(config.threads):
         with bars.stage("loading"):
-            pair = check_pair(*(_loaded(each, config) for each in (base, tuned)))
+            pair = check_pair(*(loaded(each, config) for each in (base, tuned)))
         layers = layers_of(pair.base, config.layers, config.max_layers)
         for split in dict.fromkeys([*FITTING, *splits]):
             for checkpoint in pair:
-                check_fits(checkpoint, task, split, room=task.max_new_tokens)
-        for checkpoint in pair:
-            _check_contrasts(checkpoint, task)
+                check_task_fits(checkpoint, task, split)
         behaviour = {}
         for split in splits:
             for role, checkpoint in zip(("base", "tuned"), pair, strict=True):
@@ -89,8 +84,8 @@ def compare(
         }
     elapsed = perf_counter() - start
     comparison = Comparison(
-        base=_described(pair.base),
-        tuned=_described(pair.tuned),
+        base=described(pair.base),
+        tuned=described(pair.tuned),
         task=task_described(task),
         seed=config.seed,
         elapsed_s=round(elapsed, 3),
@@ -103,31 +98,6 @@ def compare(
     return comparison
 
 
-def _loaded(source: Any, config: CompareConfig) -> Checkpoint:
-    return source if isinstance(source, Checkpoint) else Checkpoint.load(source, device=config.device)
-
-
-def _splits(task: Task, config: CompareConfig) -> list[str]:
-    named = list(config.splits) if config.splits is not None else [s for s in task.splits if s not in FITTING]
-    if not named:
-        raise UserError("expected a split to judge or more, got none")
-    for split in named:
-        task.split(split)
-        if split in FITTING:
-            raise UserError(
-                f"probes are fitted on train and settings chosen on dev: {split!r} cannot be judged"
-            )
-    return list(dict.fromkeys(named))
-
-
-def _check_contrasts(checkpoint: Checkpoint, task: Task) -> None:
-    """Raise UserError where a text that vectors are taken from will not fit the context."""
-    problems = task.split(VECTORS_FROM)
-    for contrast in task.contrasts:
-        for side in (contrast.positive, contrast.negative):
-            checkpoint.encode([fill(side, problem.prompt) for problem in problems])
-
-
 def _measuring(
     split: str, latencies: Mapping[str, LatencyOf], behaviour: Mapping[tuple[str, str], Behaviour]
 ) -> Callable[[str, Sequence[int]], Latency]:
@@ -138,16 +108,6 @@ def _measuring(
         return latencies[weaker].on(split, gap, behaviour[split, weaker], behaviour[split, stronger])
 
     return measure
-
-
-def _described(checkpoint: Checkpoint) -> dict[str, Any]:
-    return {
-        "name": checkpoint.name,
-        "fingerprint": checkpoint.fingerprint,
-        "n_layers": checkpoint.n_layers,
-        "d_model": checkpoint.d_model,
-        "d_vocab": checkpoint.d_vocab,
-    }
 
 
 def _run(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from activations.errors import UserError
 from activations.interventions import Gate
 
+SearchedOperator = Literal["add", "ablate", "clamp", "rotate"]
+"""Operators that need nothing but a vector and a dose."""
 Share = Annotated[float, Field(ge=0, le=1)]
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -40,19 +42,17 @@ class Rule(Config):
     """Fewest problems a line of evidence must rest on; with fewer it says `unclear`."""
 
 
-class CompareConfig(Config):
-    """How `compare` measures."""
+class SteerConfig(Config):
+    """How `steer` measures, and `compare` where it steers."""
 
     splits: tuple[str, ...] | None = None
-    """Splits to judge; None judges `test` and every split beside train, dev and test."""
+    """Splits to judge, or to report on; None takes `test` and every split beside train, dev and test."""
     seed: int = Field(default=0, ge=0)
     """Everything drawn at random hangs on it."""
     layers: tuple[int, ...] | None = None
-    """Layers to probe and steer; None takes at most `max_layers`, evenly spaced, the last among them."""
+    """Layers to steer and to probe; None takes at most `max_layers`, evenly spaced, the last among them."""
     max_layers: int = Field(default=8, ge=1)
     """How many layers are taken where `layers` is not given."""
-    samples: int = Field(default=8, ge=1)
-    """Sampled answers a problem in the gap, for pass@k."""
     temperature: float = Field(default=1.0, gt=0)
     """Of those samples, and of rollouts."""
     vector_problems: int = Field(default=128, ge=2)
@@ -65,14 +65,39 @@ class CompareConfig(Config):
     """Where vectors are added."""
     random_directions: int = Field(default=4, ge=1)
     """Matched random directions put through the same search."""
-    max_classes: int = Field(default=20, ge=2)
-    """A value with more distinct values than this is not read by a classifier."""
+    operators: tuple[SearchedOperator, ...] = Field(default=("add",), min_length=1)
+    """What is done with a vector: add, ablate, clamp, rotate. Doses of ablate and rotate are shares."""
+    search: Literal["grid", "halving"] = "grid"
+    """Every setting on every problem of the search, or ever fewer settings on ever more of them."""
+    side_texts: tuple[Annotated[str, Field(min_length=1)], ...] | None = None
+    """Text on which side effects of steering are read; None takes plain sentences that are shipped, or, where
+    the tokenizer does not know their words, prompts of `train`."""
     batch_size: int = Field(default=512, ge=1)
     """Rows a batch of generation."""
     device: str = "cpu"
     """Where the checkpoints are loaded: cpu, cuda, cuda:1, mps."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads for torch; None leaves torch's setting. On a shared machine, fewer is often faster."""
+
+
+class RoutesConfig(SteerConfig):
+    """How `routes` measures."""
+
+    budget: int = Field(default=8, ge=1)
+    """Rows a problem that a route may write, each of the task's `max_new_tokens`."""
+    shots: int = Field(default=2, ge=1)
+    """Solved examples in a prompt."""
+    fit_steps: int = Field(default=60, ge=1)
+    """Updates of the fitted vector at each layer."""
+
+
+class CompareConfig(SteerConfig):
+    """How `compare` measures."""
+
+    samples: int = Field(default=8, ge=1)
+    """Sampled answers a problem in the gap, for pass@k."""
+    max_classes: int = Field(default=20, ge=2)
+    """A value with more distinct values than this is not read by a classifier."""
 
 
 def config_file(name: str) -> Path:

@@ -10,14 +10,17 @@ from undertext.config import CompareConfig, Rule
 from undertext.evidence.behaviour import Behaviour, sampled_line
 from undertext.evidence.measured import Measured
 from undertext.evidence.readings import Readings, carried, measure_readings, reading_lines
+from undertext.evidence.recovered import recovered
 from undertext.evidence.recovery import (
     Recovery,
     Search,
     recover,
     recovered_line,
     search,
+    search_settings,
 )
 from undertext.evidence.self_knowledge import measure_right, names_no_values
+from undertext.evidence.side_effects import SideEffects, side_effects, side_text
 from undertext.evidence.vectors import offered_vectors
 from undertext.progress import Progress
 from undertext.tasks.task import Task
@@ -77,11 +80,20 @@ class LatencyOf:
         with self.bars.stage("vectors"):
             offered = offered_vectors(self.checkpoint, self.stronger, self.task, self.config)
         problems = min(len(self.task.split("dev")), self.config.search_problems)
-        settings = (
-            len(offered.oracles) * len(self.layers) * len(self.config.doses) * len(self.config.positions)
-        )
+        settings = len(search_settings(offered, self.layers, self.config))
         with self.bars.stage("steering search", problems * settings) as done:
             return search(self.checkpoint, self.task, offered, self.layers, self.config, done)
+
+    @cached_property
+    def side_effects(self) -> dict[str, SideEffects | None]:
+        """What each vector's chosen setting does to text that is none of the problems, by vector."""
+        text = side_text(self.checkpoint, self.task, self.config)
+        with self.bars.stage("side effects", len(self.found.best)) as done:
+            effects = {}
+            for name, setting in self.found.best.items():
+                effects[name] = side_effects(self.checkpoint, text, setting, self.found.offered.vectors)
+                done(1)
+        return effects
 
     def on(self, split: str, gap: Sequence[int], weaker: Behaviour, stronger: Behaviour) -> Latency:
         """Every line on one split, on the problems in the gap where a line is about problems one by one."""
@@ -100,15 +112,29 @@ class LatencyOf:
         with self.bars.stage(f"steering on {split}", len(problems) * len(self.found.best)) as done:
             recovery = recover(self.checkpoint, self.task, split, self.found, self.config, done)
         self.recoveries[split] = recovery
+        _ = self.side_effects  # measured here, with the rest, though only the tables show it
         lines.append(recovered_line(recovery, self.task, problems, weaker, stronger))
         flags += self.found.offered.notes
-        headline = recovery.lenient[recovery.search.headline].mean()
-        if (
-            recovery.controls.mean() >= headline - self.rule.min_gap
-            and headline > weaker.lenient.mean() + self.rule.min_gap
-        ):
-            flags.append(
-                "random directions recover about as much: what is latent opens easily, "
-                "no direction is special"
-            )
+        flags += self._not_special(split, recovery, weaker, stronger)
         return Latency(lines, recovery, flags)
+
+    def _not_special(
+        self, split: str, recovery: Recovery, weaker: Behaviour, stronger: Behaviour
+    ) -> list[str]:
+        """A flag where the headline helps, and no more than controls do.
+
+        That speaks of the vector, and not of whether the capability is latent.
+        """
+        found = recovered(
+            recovery, recovery.search.headline, weaker, stronger, seed=self.config.seed, level=self.rule.level
+        )
+        if found.difference.value <= self.rule.min_gap:
+            return []
+        equal = [] if found.control is None else [found.control]
+        equal += [kind for kind, over in found.excess.items() if over.accuracy.low <= 0]
+        if not equal:
+            return []
+        return [
+            f"the vector recovers no more than {' and '.join(equal)} do under the same search: "
+            "what is latent opens easily, no direction or place is special"
+        ]

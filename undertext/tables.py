@@ -3,18 +3,23 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from activations.hookpoint import HookPoint
 from undertext.config import CompareConfig, Rule
 from undertext.evidence.behaviour import Behaviour
+from undertext.evidence.controls import KINDS, described
 from undertext.evidence.readings import Readings
+from undertext.evidence.recovered import Recovered, recovered
 from undertext.evidence.recovery import Recovery, Search
+from undertext.evidence.side_effects import SideEffects
 from undertext.judging import Judged
 from undertext.latency import Latency, LatencyOf
-from undertext.statistics import bootstrap, proportion, share
+from undertext.statistics import Estimate
 from undertext.tasks.task import Task
+
+TEXT = ("type", "control", "side_text")
+"""Columns of text that can be empty from top to bottom, beside those named `*_control` and `*_output`."""
 
 
 def tables_of(
@@ -59,7 +64,7 @@ def tables_of(
         if on:
             for name, more in _latency_rows(latency, on, behaviour).items():
                 tables.setdefault(name, []).extend(more)
-    return {name: pa.Table.from_pylist(each, schema=_schema(each)) for name, each in tables.items() if each}
+    return {name: pa.Table.from_pylist(each, schema=schema_of(each)) for name, each in tables.items() if each}
 
 
 def _latency_rows(
@@ -73,7 +78,7 @@ def _latency_rows(
         for split in splits
         for row in recovery_rows(
             of.recoveries[split], split, behaviour[split, of.weaker], behaviour[split, other],
-            seed=of.config.seed, level=of.rule.level,
+            of.side_effects, seed=of.config.seed, level=of.rule.level,
         )
     ]  # fmt: skip
     return {
@@ -88,12 +93,19 @@ def _latency_rows(
     }
 
 
-def _schema(rows: Sequence[Mapping[str, Any]]) -> pa.Schema:
+def schema_of(rows: Sequence[Mapping[str, Any]]) -> pa.Schema:
+    """A column's type, also where all of it is empty."""
     kinds = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
     fields = []
     for column in rows[0]:
         value = next((row[column] for row in rows if row[column] is not None), None)
-        kind = pa.bool_() if column.endswith(("_strict", "_lenient")) else pa.string()
+        kind = (
+            pa.bool_()
+            if column.endswith(("_strict", "_lenient"))
+            else pa.string()
+            if column in TEXT or column.endswith(("_control", "_output"))
+            else pa.float64()
+        )
         fields.append((column, kinds[type(value)] if value is not None else kind))
     return pa.schema(fields)
 
@@ -130,15 +142,19 @@ def probe_rows(
 
 def sweep_rows(found: Search) -> list[dict[str, Any]]:
     """The table `sweep`."""
+    kinds = {name: control.kind for name, control in found.offered.controls.items()}
     strict, lenient = (found.on_dev.accuracy(by).tolist() for by in ("strict", "lenient"))
     return [
         {
             "vector": setting.vector,
+            "control": kinds.get(setting.vector),
             "oracle": found.offered.oracles[setting.vector],
             "layer": setting.layers[0],
             "hook": str(HookPoint(setting.layers[0], "resid_post")),
             "dose": float(setting.dose),
-            "at": setting.where.at,
+            "at": described(setting.where.at),
+            "operator": setting.operator,
+            "problems": int(found.on_dev.ran[i].sum()),
             "split": "dev",
             "strict": strict[i],
             "lenient": lenient[i],
@@ -149,37 +165,68 @@ def sweep_rows(found: Search) -> list[dict[str, Any]]:
 
 
 def recovery_rows(
-    recovery: Recovery, split: str, weaker: Behaviour, stronger: Behaviour, *, seed: int, level: float
+    recovery: Recovery,
+    split: str,
+    weaker: Behaviour,
+    stronger: Behaviour | None,
+    effects: Mapping[str, SideEffects | None],
+    *,
+    seed: int,
+    level: float,
 ) -> list[dict[str, Any]]:
     """The table `recovery`: a row a vector."""
-    rows = []
-    for name, setting in recovery.search.best.items():
-        right = recovery.lenient[name].astype(float)
-        accuracy = proportion(right, level)
-        data = np.stack([right, stronger.lenient, weaker.lenient], -1).astype(float)
-        gap = bootstrap(share, data, seed=seed, level=level)
-        excess = bootstrap(
-            lambda d: d.mean(-2)[..., 0], (right - recovery.controls)[:, None], seed=seed, level=level
-        )
-        rows.append(
-            {
-                "split": split,
-                "vector": name,
-                "oracle": recovery.search.offered.oracles[name],
-                "layer": setting.layers[0],
-                "hook": str(HookPoint(setting.layers[0], "resid_post")),
-                "dose": float(setting.dose),
-                "at": setting.where.at,
-                "accuracy": accuracy.value,
-                "low": accuracy.low,
-                "high": accuracy.high,
-                "recovered": gap.value,
-                "recovered_low": gap.low,
-                "recovered_high": gap.high,
-                "excess_over_random": excess.value,
-                "excess_low": excess.low,
-                "excess_high": excess.high,
-                "headline": name == recovery.search.headline,
-            }
-        )
-    return rows
+    return [
+        _recovery_row(recovered(recovery, name, weaker, stronger, seed=seed, level=level), split, recovery)
+        | _side_columns(effects.get(name))
+        for name in recovery.search.best
+    ]
+
+
+def _recovery_row(found: Recovered, split: str, recovery: Recovery) -> dict[str, Any]:
+    row = {
+        "split": split,
+        "vector": found.vector,
+        "control": found.control,
+        "oracle": found.oracle,
+        "layer": found.setting.layers[0],
+        "hook": str(HookPoint(found.setting.layers[0], "resid_post")),
+        "dose": float(found.setting.dose),
+        "at": described(found.setting.where.at),
+        "operator": found.setting.operator,
+        **three("accuracy", found.lenient, bounds=""),
+        "accuracy_graded_strictly": found.strict.value,
+        **three("difference", found.difference),
+        **three("recovered", found.gap),
+        **three("recovered_graded_strictly", found.strict_gap),
+        "only_format": found.only_format,
+        "solved": found.solved,
+        **three("kept", found.kept),
+    }
+    for kind in KINDS:
+        excess = found.excess.get(kind)
+        column = f"over_{kind.replace(' ', '_')}"
+        row |= {f"{column}_control": None if excess is None else excess.control}
+        row |= three(column, None if excess is None else excess.recovered)
+        row |= three(f"{column}_accuracy", None if excess is None else excess.accuracy)
+    return row | {"headline": found.vector == recovery.search.headline}
+
+
+def _side_columns(found: SideEffects | None) -> dict[str, Any]:
+    if found is None:
+        return dict.fromkeys(("side_text", "kl", "perplexity", "perplexity_steered"))
+    return {
+        "side_text": found.source,
+        "kl": found.divergence,
+        "perplexity": found.perplexity,
+        "perplexity_steered": found.perplexity_steered,
+    }
+
+
+def three(column: str, found: Estimate | None, bounds: str | None = None) -> dict[str, float | None]:
+    """Columns of a figure and its interval, empty where there is none."""
+    stem = f"{column}_" if bounds is None else bounds
+    return {
+        column: None if found is None else found.value,
+        f"{stem}low": None if found is None else found.low,
+        f"{stem}high": None if found is None else found.high,
+    }

@@ -8,6 +8,10 @@ LAYERS = range(4)
 DOSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 VECTORS = ("contrast: \u201cthink\u201d (<b>$x$</b>)", "delta", "rollouts: right or wrong")
 RANDOM = tuple(f"random {k}" for k in range(1, 9))
+CONTROLS = dict.fromkeys(RANDOM, "random directions") | {
+    "shuffled: delta": "shuffled labels",
+    "elsewhere: delta": "random positions",
+}
 
 UNBROKEN = "unbroken" * 20
 HOSTILE = {
@@ -81,8 +85,8 @@ def probes() -> pa.Table:
 def sweep() -> pa.Table:
     rng = np.random.default_rng(2)
     rows = []
-    for vector in VECTORS + RANDOM:
-        top = 0.35 if vector in RANDOM else 0.95 - 0.2 * VECTORS.index(vector)
+    for vector in (*VECTORS, *CONTROLS):
+        top = 0.35 if vector in CONTROLS else 0.95 - 0.2 * VECTORS.index(vector)
         for layer in LAYERS:
             for at in ("last_prompt", "all"):
                 for dose in DOSES:
@@ -91,6 +95,7 @@ def sweep() -> pa.Table:
                     rows.append(
                         {
                             "vector": vector,
+                            "control": CONTROLS.get(vector),
                             "oracle": "none" if vector in RANDOM else "stronger's activations",
                             "layer": layer,
                             "hook": f"blocks.{layer}.hook_resid_post",
@@ -107,28 +112,43 @@ def sweep() -> pa.Table:
 
 def recovery() -> pa.Table:
     rows = []
-    for k, vector in enumerate(VECTORS + RANDOM):
-        control = vector in RANDOM
+    for k, vector in enumerate((*VECTORS, *CONTROLS)):
+        control = CONTROLS.get(vector)
         value = 0.2 + 0.02 * k if control else 0.9 - 0.25 * k
-        rows.append(
-            {
-                "split": "test",
-                "vector": vector,
-                "oracle": "none" if control else "stronger's activations",
-                "layer": 2,
-                "hook": "blocks.2.hook_resid_post",
-                "dose": 2.0,
-                "at": "last_prompt",
-                "accuracy": value,
-                "low": value - 0.1,
-                "high": min(1.0, value + 0.1),
-                "recovered": (value - 0.15) / 0.8,
-                "recovered_low": (value - 0.25) / 0.8,
-                "recovered_high": (value - 0.05) / 0.8,
-                "excess_over_random": None if control else (value - 0.4) / 0.8,
-                "excess_low": None if control else (value - 0.5) / 0.8,
-                "excess_high": None if control else (value - 0.3) / 0.8,
-                "headline": k == 0,
-            }
-        )
+        gap = (value - 0.15) / 0.8
+        row = {
+            "split": "test",
+            "vector": vector,
+            "control": control,
+            "oracle": "none" if vector in RANDOM else "stronger's activations",
+            "layer": 2,
+            "hook": "blocks.2.hook_resid_post",
+            "dose": 2.0,
+            "at": "last_prompt",
+            "accuracy": value,
+            "low": value - 0.1,
+            "high": min(1.0, value + 0.1),
+            **around("difference", value - 0.15),
+            **around("recovered", None if vector == VECTORS[2] else gap),
+            **around("recovered_graded_strictly", gap - 0.25),
+            "only_format": 0.25,
+            "solved": 6,
+            **around("kept", 0.8),
+            "kl": 0.1234,
+            "perplexity": 8.0,
+            "perplexity_steered": 9.5,
+            "headline": k == 0,
+        }
+        for kind in ("random_directions", "shuffled_labels", "random_positions"):
+            row |= around(f"over_{kind}", None if control else gap - 0.3)
+        rows.append(row)
     return pa.Table.from_pylist(rows)
+
+
+def around(column: str, value: float | None) -> dict[str, float | None]:
+    """A figure with an interval, or neither."""
+    return {
+        column: value,
+        f"{column}_low": None if value is None else value - 0.125,
+        f"{column}_high": None if value is None else value + 0.125,
+    }

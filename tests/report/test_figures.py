@@ -37,10 +37,10 @@ def test_accuracy_shows_each_split_with_intervals_controls_and_chance(comparison
         "base",
         "tuned",
         "base, steered",
-        "at random",
+        "controls",
     ]
     assert [tick.get_text() for tick in ood.get_yticklabels()] == ["base", "tuned"]
-    assert [text.get_text() for text in test.texts] == ["0.15", "0.95", "0.90", "0.33"]
+    assert [text.get_text() for text in test.texts] == ["0.15", "0.95", "0.90", "0.35"]
     low, high = (
         comparison.splits["test"].accuracy["base"].low,
         comparison.splits["test"].accuracy["base"].high,

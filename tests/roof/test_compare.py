@@ -137,7 +137,16 @@ def test_the_search_is_the_same_for_vectors_and_controls(made, gained):
     for row in swept:
         settings.setdefault(row["vector"], set()).add((row["layer"], row["dose"], row["at"]))
     assert {"random 1", "random 2", "checkpoint delta"} <= set(settings)
-    assert len({frozenset(each) for each in settings.values()}) == 1
+    at = {name: {each[2] for each in tried} for name, tried in settings.items()}
+    elsewhere = {name for name in settings if name.startswith("elsewhere: ")}
+    assert elsewhere
+    assert len({frozenset(tried) for name, tried in settings.items() if name not in elsewhere}) == 1
+    assert len({len(tried) for tried in settings.values()}) == 1
+    assert all(each.startswith("prompt token -") for name in elsewhere for each in at[name])
+    kinds = {row["vector"]: row["control"] for row in swept}
+    meant = [name for name, kind in kinds.items() if kind is None]
+    for kind in ("shuffled labels", "random positions"):
+        assert len([name for name in kinds if kinds[name] == kind]) == len(meant)
     assert len(settings["random 1"]) == 2 * len(QUICK.doses) * len(QUICK.positions)
     chosen = {row["vector"]: row for row in swept if row["chosen"]}
     for row in swept:

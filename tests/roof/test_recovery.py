@@ -1,19 +1,25 @@
 """Steering as evidence: what vectors are offered, what is chosen on dev, and what is counted on the split."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from activations import Checkpoint, Generations, HookPoint, capture, generate
 from steering import Setting, SteeringVector, Sweep, Where, unit
 from tests.roof.sweeps import sweep_of
 from tests.toys import tiny_model, word_tokenizer
+from undertext.comparison import Oracle
 from undertext.config import CompareConfig
 from undertext.evidence import recovery, vectors
 from undertext.evidence.behaviour import Behaviour, chance_right
+from undertext.evidence.controls import KINDS, Control
+from undertext.evidence.recovered import gap_share, recovered
 from undertext.evidence.recovery import (
     Recovery,
     Search,
@@ -22,6 +28,7 @@ from undertext.evidence.recovery import (
     search,
 )
 from undertext.evidence.vectors import MIN_SIDE, ROLLOUTS, Offered, offered_vectors
+from undertext.statistics import paired_difference
 from undertext.tables import recovery_rows, sweep_rows
 from undertext.tasks import Contrast, Grader, Problem, Task, grade
 
@@ -76,13 +83,10 @@ def close_to(found: torch.Tensor, wanted: torch.Tensor) -> None:
 def test_contrasts_and_the_delta_are_differences_of_means_on_train_alone():
     contrast = Contrast(name="thinks", positive="find {prompt} so", negative="{prompt} answer")
     offered = offered_vectors(WEAKER, STRONGER, task_of([contrast]), CONFIG)
-    assert list(by_name(offered)) == [
-        "thinks",
-        "thinks of the stronger",
-        "checkpoint delta",
-        "random 1",
-        "random 2",
-    ]
+    meant = ["thinks", "thinks of the stronger", "checkpoint delta"]
+    made = [f"{how}: {name}" for name in meant for how in ("shuffled", "elsewhere")]
+    assert list(by_name(offered)) == [*meant, *made, "random 1", "random 2"]
+    assert list(offered.controls) == [*made, "random 1", "random 2"]
     prompts = [problem.prompt for problem in task_of().split("train")[: CONFIG.vector_problems]]
     sides = [[f"find {prompt} so" for prompt in prompts], [f"{prompt} answer" for prompt in prompts]]
     for name, who in (("thinks", WEAKER), ("thinks of the stronger", STRONGER)):
@@ -90,7 +94,12 @@ def test_contrasts_and_the_delta_are_differences_of_means_on_train_alone():
         close_to(by_name(offered)[name].directions[:-1], positive - negative)
     delta = mean_at_end(STRONGER, prompts) - mean_at_end(WEAKER, prompts)
     close_to(by_name(offered)["checkpoint delta"].directions[:-1], delta)
-    assert offered.oracles == {
+    for name in made:  # a control was allowed to know what its vector was
+        of = offered.controls[name].of
+        assert of is not None
+        assert offered.oracles[name] == offered.oracles[of]
+        assert by_name(offered)[name].sources == by_name(offered)[of].sources
+    assert {name: rung for name, rung in offered.oracles.items() if name not in made} == {
         "thinks": "weaker only",
         "thinks of the stronger": "stronger's activations",
         "checkpoint delta": "stronger's activations",
@@ -100,7 +109,7 @@ def test_contrasts_and_the_delta_are_differences_of_means_on_train_alone():
     last = capture(WEAKER, prompts, POINTS).activations
     for vector in offered.vectors:
         torch.testing.assert_close(vector.norms, last.norm(dim=-1).mean(1))
-    assert {name: vector.sources for name, vector in by_name(offered).items()} == {
+    assert {name: vector.sources for name, vector in by_name(offered).items() if name not in made} == {
         "thinks": (WEAKER.name,),
         "thinks of the stronger": (STRONGER.name,),
         "checkpoint delta": (WEAKER.name, STRONGER.name),
@@ -172,17 +181,30 @@ def test_rollouts_that_are_empty_give_a_note_and_no_vector(monkeypatch):
 
     monkeypatch.setattr(vectors, "generate", silent)
     offered = offered_vectors(WEAKER, STRONGER, task_of(), CONFIG)
-    assert list(by_name(offered)) == ["checkpoint delta", "random 1", "random 2"]
+    of_delta = [f"{how}: checkpoint delta" for how in ("shuffled", "elsewhere")]
+    assert list(by_name(offered)) == ["checkpoint delta", *of_delta, "random 1", "random 2"]
     assert offered.notes == ["rollouts: every sampled answer was empty"]
 
 
+ORACLES: dict[str, Oracle] = {
+    "meant": "weaker only",
+    "delta": "stronger's activations",
+    "shuffled: meant": "weaker only",
+    "elsewhere: meant": "weaker only",
+    "random 1": "none",
+    "random 2": "none",
+}
+PLACES = (Where((-2,)), Where((-4,)))
 OFFERED = Offered(
-    tuple(
-        SteeringVector(name, torch.zeros(3, 32), torch.ones(3), "made up")
-        for name in ("meant", "delta", "random 1", "random 2")
-    ),
-    {"meant": "weaker only", "delta": "stronger's activations", "random 1": "none", "random 2": "none"},
+    tuple(SteeringVector(name, torch.zeros(3, 32), torch.ones(3), "made up") for name in ORACLES),
+    ORACLES,
     [],
+    {
+        "shuffled: meant": Control("shuffled labels", "meant"),
+        "elsewhere: meant": Control("random positions", "meant", PLACES),
+        "random 1": Control("random directions"),
+        "random 2": Control("random directions"),
+    },
 )
 
 
@@ -207,16 +229,19 @@ def test_settings_are_searched_on_dev_and_nothing_else(accuracy_of):
     asked = accuracy_of(lambda s: 0)
     task = task_of()
     search(WEAKER, task, OFFERED, [0, 2], CONFIG)
-    ((prompts, settings),) = asked
+    ((prompts, swept),) = asked
     assert prompts == [problem.prompt for problem in task.split("dev")[:3]]
-    assert set(settings) == {
-        Setting(name, (layer,), dose, Where(at))
+    usual = tuple(map(Where, CONFIG.positions))
+    assert set(swept) == {
+        Setting(name, (layer,), dose, where)
         for name in OFFERED.oracles
         for layer in (0, 2)
         for dose in (0.5, 2.0)
-        for at in CONFIG.positions
+        for where in (PLACES if name == "elsewhere: meant" else usual)
     }
-    assert len(settings) == len(set(settings))
+    budgets = [sum(setting.vector == name for setting in swept) for name in OFFERED.oracles]
+    assert len(set(budgets)) == 1
+    assert len(swept) == len(set(swept))
 
 
 def plain(setting: Setting) -> tuple[Any, ...]:
@@ -228,22 +253,39 @@ def test_each_vector_gets_its_best_setting_and_of_equals_the_smallest_dose(accur
         ("meant", 2, 2.0, "generated"): 2,
         ("delta", 0, 0.5, "last_prompt"): 3,
         ("delta", 2, 2.0, "generated"): 3,
+        ("random 2", 2, 2.0, "generated"): 2,
+        ("random 1", 2, 0.5, "generated"): 1,
+        ("elsewhere: meant", 2, 0.5, (-4,)): 1,
     }
     accuracy_of(lambda s: best.get(plain(s), 0))
     found = search(WEAKER, task_of(), OFFERED, [0, 2], CONFIG)
     assert plain(found.best["meant"]) == ("meant", 2, 2.0, "generated")
     assert plain(found.best["delta"]) == ("delta", 0, 0.5, "last_prompt")
     assert found.best["random 1"].dose == 0.5
+    assert plain(found.best["elsewhere: meant"]) == ("elsewhere: meant", 2, 0.5, (-4,))
+    assert [found.best_control(kind) for kind in KINDS] == ["random 2", "shuffled: meant", "elsewhere: meant"]
     assert found.headline == "delta"
     assert found.accuracy(found.best["meant"]) == pytest.approx(2 / 3)
     rows = sweep_rows(found)
     assert sum(row["chosen"] for row in rows) == len(OFFERED.oracles)
     assert {row["vector"] for row in rows if row["lenient"] == 1.0} == {"delta"}
+    assert {row["vector"]: row["control"] for row in rows} == {
+        name: OFFERED.controls[name].kind if name in OFFERED.controls else None for name in ORACLES
+    }
+    assert {row["at"] for row in rows if row["vector"] == "elsewhere: meant"} == {
+        "prompt token -2",
+        "prompt token -4",
+    }
 
 
 @pytest.mark.parametrize(
     ("equal", "headline"),
-    [({"meant", "delta", "random 1"}, "meant"), ({"delta", "random 2"}, "random 2"), ({"delta"}, "delta")],
+    [
+        ({"meant", "delta", "random 1"}, "meant"),
+        ({"delta", "random 2"}, "random 2"),
+        ({"delta"}, "delta"),
+        ({"delta", "shuffled: meant", "elsewhere: meant"}, "delta"),
+    ],
 )
 def test_among_equals_the_one_that_knew_least_stands_for_all(accuracy_of, equal, headline):
     accuracy_of(lambda s: 2 if s.vector in equal else 1)
@@ -255,9 +297,9 @@ def test_the_chosen_settings_alone_are_applied_to_the_split(accuracy_of):
     task = task_of()
     found = search(WEAKER, task, OFFERED, [1], CONFIG)
     result = recover(WEAKER, task, "test", found, CONFIG)
-    prompts, settings = asked[1]
+    prompts, swept = asked[1]
     assert prompts == [problem.prompt for problem in task.split("test")]
-    assert settings == list(found.best.values())
+    assert swept == list(found.best.values())
     assert {name: right.sum() for name, right in result.lenient.items()} == dict.fromkeys(OFFERED.oracles, 2)
 
 
@@ -266,26 +308,37 @@ def behaviour(right: Sequence[float] | np.ndarray) -> Behaviour:
     return Behaviour([""] * len(lenient), lenient, lenient)
 
 
+COUNTS = {
+    "meant": 8,
+    "delta": 5,
+    "shuffled: meant": 4,
+    "elsewhere: meant": 1,
+    "random 1": 3,
+    "random 2": 1,
+}
+
+
 @pytest.fixture
-def recovered() -> tuple[Task, Recovery, Behaviour, Behaviour]:
-    """On ten problems: the weaker has 2 right, the stronger all, steering 8; random directions 3 and 1."""
+def made() -> tuple[Task, Recovery, Behaviour, Behaviour]:
+    """On ten problems the weaker has 2 right and the stronger all; what each vector has, `COUNTS` says."""
     task = task_of(n=10)
-    right = {"meant": 8, "delta": 5, "random 1": 3, "random 2": 1}
-    texts = {name: [str(k % 3) for k in range(10)] for name in right}
-    lenient = {name: np.arange(10) < count for name, count in right.items()}
-    best = {name: Setting(name, (1,), 0.5, Where("all")) for name in right}
-    nothing = sweep_of(list(best.values()), torch.zeros(4, 0, dtype=torch.bool))
-    found = Search(OFFERED, nothing, best, "meant")
+    texts = {name: [str(k % 3) for k in range(10)] for name in COUNTS}
+    lenient = {name: np.arange(10) < count for name, count in COUNTS.items()}
+    strict = {name: right & (np.arange(10) != 7) for name, right in lenient.items()}
+    best = {name: Setting(name, (1,), 0.5, Where("all")) for name in COUNTS}
+    on_dev = torch.tensor([[i < COUNTS[name] for i in range(10)] for name in COUNTS])
+    found = Search(OFFERED, sweep_of(list(best.values()), on_dev), best, "meant")
+    weaker = np.arange(10) < 2
     return (
         task,
-        Recovery(found, texts, lenient, lenient),
-        behaviour(np.arange(10) < 2),
+        Recovery(found, texts, strict, lenient, dict.fromkeys(COUNTS, 1.0)),
+        Behaviour([""] * 10, weaker & (np.arange(10) != 1), weaker),
         behaviour(np.ones(10)),
     )
 
 
-def test_the_line_is_the_headlines_over_what_empty_outputs_could_reach(recovered):
-    task, result, weaker, stronger = recovered
+def test_the_line_is_the_headlines_over_what_empty_outputs_could_reach(made):
+    task, result, weaker, stronger = made
     line = recovered_line(result, task, task.split("test"), weaker, stronger)
     assert line.weaker.tolist() == [1.0] * 8 + [0.0] * 2
     assert line.stronger.tolist() == [1.0] * 10
@@ -295,19 +348,86 @@ def test_the_line_is_the_headlines_over_what_empty_outputs_could_reach(recovered
     assert 0 < line.null[9] < 0.5
     assert (line.name, line.oracle, line.kind) == ("recovered", "weaker only", "gap")
     assert line.problems.tolist() == list(range(10))
-    assert "accuracy +0.60 over random directions" in line.note
-    assert "among 4 settings (2.0 bits)" in line.note
+    for over in ("+0.50 over random directions", "+0.40 over shuffled labels", "+0.70 over random positions"):
+        assert over in line.note
+    assert "among 6 settings (2.6 bits)" in line.note
 
 
-def test_the_table_gives_every_vector_its_recovered_gap_and_excess(recovered):
-    _, result, weaker, stronger = recovered
-    rows = {row["vector"]: row for row in recovery_rows(result, "test", weaker, stronger, seed=0, level=0.95)}
+def test_controls_never_decide_what_the_line_says(made):
+    """Whatever the controls do, the line on latency is the same but for its note."""
+    task, result, weaker, stronger = made
+    line = recovered_line(result, task, task.split("test"), weaker, stronger)
+    perfect = {name: right | (name in OFFERED.controls) for name, right in result.lenient.items()}
+    other = recovered_line(replace(result, lenient=perfect), task, task.split("test"), weaker, stronger)
+    for field in ("weaker", "stronger", "null", "problems"):
+        assert np.array_equal(getattr(line, field), getattr(other, field))
+    assert line.note != other.note
+
+
+def test_the_table_gives_every_vector_its_recovered_gap_and_excess(made):
+    _, result, weaker, stronger = made
+    rows = {
+        row["vector"]: row for row in recovery_rows(result, "test", weaker, stronger, {}, seed=0, level=0.95)
+    }
     gaps = {name: row["recovered"] for name, row in rows.items()}
-    assert gaps == pytest.approx({"meant": 0.75, "delta": 0.375, "random 1": 0.125, "random 2": -0.125})
-    excess = {name: row["excess_over_random"] for name, row in rows.items()}
-    assert excess == pytest.approx({"meant": 0.6, "delta": 0.3, "random 1": 0.1, "random 2": -0.1})
-    for row in rows.values():
+    assert gaps == pytest.approx({name: (count - 2) / 8 for name, count in COUNTS.items()})
+    best = {"random_directions": 3, "shuffled_labels": 4, "random_positions": 1}
+    names = {
+        "random_directions": "random 1",
+        "shuffled_labels": "shuffled: meant",
+        "random_positions": "elsewhere: meant",
+    }
+    for name, row in rows.items():
         assert row["low"] <= row["accuracy"] <= row["high"]
         assert row["recovered_low"] <= row["recovered"] <= row["recovered_high"]
-        assert row["excess_low"] <= row["excess_over_random"] <= row["excess_high"]
+        assert row["difference"] == pytest.approx((COUNTS[name] - 2) / 10)
+        for kind, count in best.items():
+            if name == names[kind]:
+                assert row[f"over_{kind}"] is None  # not over itself
+                continue
+            assert row[f"over_{kind}_control"] == names[kind]
+            assert row[f"over_{kind}"] == pytest.approx((COUNTS[name] - count) / 8)
+            assert row[f"over_{kind}_low"] <= row[f"over_{kind}"] <= row[f"over_{kind}_high"]
+            assert row[f"over_{kind}_accuracy"] == pytest.approx((COUNTS[name] - count) / 10)
     assert [name for name, row in rows.items() if row["headline"]] == ["meant"]
+
+
+def test_the_gain_that_is_only_format_and_what_was_right_before(made):
+    _, result, weaker, stronger = made
+    found = recovered(result, "meant", weaker, stronger, seed=0, level=0.95)
+    # Strictly right are 0 before and 0 to 6 after: of the six new ones, problem 1 had the wrong form only.
+    assert found.only_format == pytest.approx(1 / 6)
+    assert found.strict_gap is not None
+    assert found.strict_gap.value == pytest.approx(6 / 9)
+    assert (found.solved, found.kept and found.kept.value) == (2, 1.0)
+    harmful = recovered(result, "elsewhere: meant", weaker, stronger, seed=0, level=0.95)
+    assert harmful.kept is not None
+    assert harmful.kept.value == 0.5
+    assert harmful.only_format is None
+    assert harmful.gap is not None
+    assert harmful.gap.value == pytest.approx(-1 / 8)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.tuples(*[st.booleans()] * 4), min_size=2, max_size=60))
+def test_the_ratio_is_refused_just_where_the_gaps_interval_touches_zero(rows):
+    high, low, strong, weak = (np.array(column) for column in zip(*rows, strict=True))
+    found = gap_share(low, high, weak, strong, seed=0, level=0.95)
+    difference = paired_difference(weak, strong)
+    assert (found is None) == (difference.low <= 0)
+    if found is not None:
+        assert found.value == pytest.approx((high.mean() - low.mean()) / (strong.mean() - weak.mean()))
+        assert found.low <= found.value <= found.high
+
+
+def test_where_there_is_no_gap_the_difference_stands(made):
+    _, result, weaker, _ = made
+    (row,) = [
+        row
+        for row in recovery_rows(result, "test", weaker, weaker, {}, seed=0, level=0.95)
+        if row["vector"] == "meant"
+    ]
+    assert row["recovered"] is row["recovered_low"] is row["over_random_directions"] is None
+    assert row["difference"] == pytest.approx(0.6)
+    assert row["difference_low"] < 0.6 < row["difference_high"]
+    assert row["over_random_directions_accuracy"] == pytest.approx(0.5)

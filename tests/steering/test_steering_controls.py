@@ -65,3 +65,25 @@ def test_shuffled_labels_hang_on_the_seed_and_hold_no_difference_on_average():
 def test_a_recipes_refusal_is_passed_on():
     with pytest.raises(UserError, match="got 0 positive and 3 negative"):
         shuffled_labels(difference_of_means, torch.zeros(1, 0, 2), torch.zeros(1, 3, 2), seed=0)
+
+
+@pytest.mark.parametrize(("n", "m"), [(20, 20), (30, 60)])
+def test_balanced_shuffles_keep_nothing_of_the_true_difference(n, m):
+    """Activations that differ by their label alone: plain draws point along it, balanced ones nowhere."""
+    positive, negative = torch.ones(2, n, 3), torch.zeros(2, m, 3)
+    plain, balanced = (
+        [
+            shuffled_labels(difference_of_means, positive, negative, seed=seed, balanced=each)
+            for seed in range(20)
+        ]
+        for each in (False, True)
+    )
+    assert max(float(each.abs().max()) for each in plain) > 0.1
+    assert max(float(each.abs().max()) for each in balanced) < 1e-6
+    # Where they differ in other ways as well, another draw is another vector.
+    noise = torch.randn(2, n + m, 3, generator=torch.Generator().manual_seed(0))
+    first, second = (
+        shuffled_labels(difference_of_means, noise[:, :n], noise[:, n:], seed=seed, balanced=True)
+        for seed in (0, 1)
+    )
+    assert not torch.allclose(first, second)

@@ -9,7 +9,7 @@ from numpy import ndarray
 
 from activations.checkpoint import Checkpoint
 from activations.generation import generate
-from undertext.config import CompareConfig
+from undertext.config import CompareConfig, SteerConfig
 from undertext.evidence.measured import Measured
 from undertext.statistics import pass_at_k
 from undertext.tasks.grade import grade
@@ -31,7 +31,7 @@ def answers(
     checkpoint: Checkpoint,
     task: Task,
     problems: Sequence[Problem],
-    config: CompareConfig,
+    config: SteerConfig,
     progress: Progress | None = None,
 ) -> Behaviour:
     """What `checkpoint` answers greedily to each problem."""

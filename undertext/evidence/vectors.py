@@ -1,7 +1,7 @@
 """The vectors a task and a pair offer, and what each was allowed to know of the stronger checkpoint."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -14,20 +14,20 @@ from activations.generation import generate
 from activations.hookpoint import HookPoint
 from steering import (
     SteeringVector,
-    checkpoint_delta,
-    difference_by_label,
     difference_of_means,
     mean_norm,
     means_of_written,
     random_directions,
+    shuffled_labels,
 )
 from undertext.comparison import Oracle
-from undertext.config import CompareConfig
+from undertext.config import SteerConfig
+from undertext.evidence.controls import ELSEWHERE, RANDOM, SHUFFLED, Control, random_positions
 from undertext.tasks.grade import grade
 from undertext.tasks.task import Problem, Task, fill
 
 DELTA = "checkpoint delta"
-TAKEN = ("random ", "rollouts, ")
+TAKEN = (RANDOM, SHUFFLED, ELSEWHERE, "rollouts, ")
 """Beginnings of the names of vectors that no task's contrast may take."""
 ROLLOUTS = 4
 """Sampled answers a problem, where vectors come from rollouts."""
@@ -43,13 +43,27 @@ class Offered:
     oracles: dict[str, Oracle]
     notes: list[str]
     """What could not be made, and why."""
+    controls: dict[str, Control]
+    """Which of the vectors, by name, are controls."""
 
 
-def offered_vectors(weaker: Checkpoint, stronger: Checkpoint, task: Task, config: CompareConfig) -> Offered:
-    """Every vector of this task: contrasts (without any, rollouts), checkpoint delta, random directions.
+Sides = tuple[Float[Tensor, "layer n d_model"], Float[Tensor, "layer m d_model"]]
+"""Activations with a label and without."""
+
+
+def offered_vectors(
+    weaker: Checkpoint,
+    stronger: Checkpoint | None,
+    task: Task,
+    config: SteerConfig,
+    given: Sequence[SteeringVector] = (),
+) -> Offered:
+    """Every vector of this task: contrasts (without any, rollouts) and checkpoint delta, and their controls.
 
     All are read at `resid_post` of every layer, at the last token of at most `vector_problems` training
-    prompts; rollouts at the mean over the generated tokens.
+    prompts; rollouts at the mean over the generated tokens. For each of them there is one of the same
+    activations with labels drawn anew, and itself at random positions; for all, random directions. What
+    needs a stronger checkpoint is left out where there is none. What is `given` gets random positions.
     """
     problems = task.split("train")[: config.vector_problems]
     points = [HookPoint(layer, "resid_post") for layer in range(weaker.n_layers)]
@@ -63,12 +77,21 @@ def offered_vectors(weaker: Checkpoint, stronger: Checkpoint, task: Task, config
     vectors: list[SteeringVector] = []
     oracles: dict[str, Oracle] = {}
     notes: list[str] = []
+    controls: dict[str, Control] = {}
 
-    def offer(
-        name: str, oracle: Oracle, made: str, directions: Float[Tensor, "layer d_model"], *of: Checkpoint
-    ) -> None:
-        vectors.append(SteeringVector(name, directions, norms, made, sources=tuple(each.name for each in of)))
-        oracles[name] = oracle
+    def offer(vector: SteeringVector, oracle: Oracle, control: Control | None = None) -> None:
+        vectors.append(vector)
+        oracles[vector.name] = oracle
+        if control is not None:
+            controls[vector.name] = control
+
+    labelled: list[tuple[SteeringVector, Oracle, Sides]] = []
+
+    def label(name: str, oracle: Oracle, made: str, sides: Sides, *of: Checkpoint) -> None:
+        sources = tuple(each.name for each in of)
+        vector = SteeringVector(name, difference_of_means(*sides), norms, made, sources=sources)
+        offer(vector, oracle)
+        labelled.append((vector, oracle, sides))
 
     for contrast in task.contrasts:
         if contrast.name == DELTA or contrast.name.startswith(TAKEN):
@@ -76,25 +99,51 @@ def offered_vectors(weaker: Checkpoint, stronger: Checkpoint, task: Task, config
                 f"a contrast of task {task.name!r} is named {contrast.name!r}, which is the name of "
                 "a vector every comparison has; choose another"
             )
-        read: tuple[tuple[Checkpoint, str, Oracle], ...] = (
-            (weaker, contrast.name, "weaker only"),
-            (stronger, f"{contrast.name} of the stronger", "stronger's activations"),
-        )
+        read: list[tuple[Checkpoint, str, Oracle]] = [(weaker, contrast.name, "weaker only")]
+        if stronger is not None:
+            read.append((stronger, f"{contrast.name} of the stronger", "stronger's activations"))
         for checkpoint, name, oracle in read:
-            sides = [
-                [fill(side, prompt) for prompt in prompts] for side in (contrast.positive, contrast.negative)
-            ]
-            means = difference_of_means(*(at_end(checkpoint, side) for side in sides))
-            offer(name, oracle, "difference of means between a contrast's prompts", means, checkpoint)
+            positive, negative = (
+                at_end(checkpoint, [fill(side, prompt) for prompt in prompts])
+                for side in (contrast.positive, contrast.negative)
+            )
+            made = "difference of means between a contrast's prompts"
+            label(name, oracle, made, (positive, negative), checkpoint)
     if not task.contrasts:
-        for name, vector in _from_rollouts(weaker, task, problems, points, config, notes).items():
-            offer(name, "weaker only", "difference of means between sampled rollouts", vector, weaker)
-    delta = checkpoint_delta(at_end(stronger, prompts), plain)
-    offer(DELTA, "stronger's activations", "mean of the stronger less the weaker", delta, weaker, stronger)
+        for name, sides in _from_rollouts(weaker, task, problems, points, config, notes).items():
+            label(name, "weaker only", "difference of means between sampled rollouts", sides, weaker)
+    if stronger is not None:
+        delta = (at_end(stronger, prompts), plain)
+        made = "mean of the stronger less the weaker"
+        label(DELTA, "stronger's activations", made, delta, weaker, stronger)
+    for vector in given:
+        if vector.name in oracles or vector.name.startswith(TAKEN):
+            raise UserError(f"a vector of its own is named {vector.name!r} already; choose another name")
+        # What cannot be told counts as knowing more.
+        offer(vector, "weaker only" if set(vector.sources) == {weaker.name} else "stronger's activations")
+    where = random_positions(weaker, task, len(config.positions), seed=config.seed * 1013 + 7)
+    if len(where) < len(config.positions):
+        notes.append(
+            f"random positions: {len(where)} instead of {len(config.positions)}, the shortest prompt has "
+            f"{len(where) + 1} tokens"
+        )
+    for k, (vector, oracle, sides) in enumerate(labelled):
+        directions = shuffled_labels(difference_of_means, *sides, seed=config.seed * 1021 + k, balanced=True)
+        shuffled = replace(
+            vector,
+            name=f"{SHUFFLED}{vector.name}",
+            directions=directions,
+            made=f"{vector.made}, labels shuffled",
+        )
+        offer(shuffled, oracle, Control("shuffled labels", vector.name))
+    for vector in [*(each for each, _, _ in labelled), *given] if where else []:
+        elsewhere = replace(vector, name=f"{ELSEWHERE}{vector.name}")
+        offer(elsewhere, oracles[vector.name], Control("random positions", vector.name, where))
     for k in range(config.random_directions):
         directions = random_directions(len(points), weaker.d_model, seed=config.seed * 1009 + k)
-        offer(f"random {k + 1}", "none", "random directions", directions)
-    return Offered(tuple(vectors), oracles, notes)
+        vector = SteeringVector(f"{RANDOM}{k + 1}", directions, norms, "random directions")
+        offer(vector, "none", Control("random directions"))
+    return Offered(tuple(vectors), oracles, notes, controls)
 
 
 def _from_rollouts(
@@ -102,11 +151,13 @@ def _from_rollouts(
     task: Task,
     problems: Sequence[Problem],
     points: Sequence[HookPoint],
-    config: CompareConfig,
+    config: SteerConfig,
     notes: list[str],
-) -> dict[str, Float[Tensor, "layer d_model"]]:
-    """Differences of means between sampled rollouts: right less wrong, and longer less shorter (reasoning
-    takes tokens). A side with too few rollouts gives no vector, and a note."""
+) -> dict[str, Sides]:
+    """Sampled rollouts in two ways: right and wrong, and longer and shorter (reasoning takes tokens).
+
+    A side with too few rollouts gives a note instead.
+    """
     repeated = [problem for problem in problems for _ in range(ROLLOUTS)]
     out = generate(
         weaker,
@@ -128,12 +179,12 @@ def _from_rollouts(
     right = torch.tensor([grade(task.grader, out.texts[i], repeated[i].answer).lenient for i in written])
     length = torch.tensor([len(out.tokens[i]) for i in written]).float()
     longer = length > (length.min() + length.max()) / 2
-    vectors = {}
+    split: dict[str, Sides] = {}
     for name, side in (("rollouts, right", right), ("rollouts, longer", longer)):
         if min(int(side.sum()), int((~side).sum())) < MIN_SIDE:
             notes.append(
                 f"{name}: {int(side.sum())} rollouts against {int((~side).sum())}, too few on a side"
             )
             continue
-        vectors[name] = difference_by_label(means, side)
-    return vectors
+        split[name] = (means[:, side], means[:, ~side])
+    return split

@@ -1,26 +1,29 @@
-"""Figure: accuracy on dev by dose, beside random directions under the same search."""
+"""Figure: accuracy on dev by dose, beside controls under the same search."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from statistics import fmean
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from undertext.comparison import Comparison
-from undertext.report.rows import GRADE, Row, is_random, rows
+from undertext.report.rows import GRADE, Row, is_control
 from undertext.report.style import BAND, GREY, LOOKS, legend_below, literal, stacked
 
 
-def doses_figure(comparison: Comparison) -> Figure | None:
-    """Best accuracy over layers and positions by dose, a line a vector. None where nothing was steered."""
-    sweep = rows(comparison, "sweep")
+def doses_figure(sweep: Sequence[Row]) -> Figure | None:
+    """Best accuracy over layers and positions by dose, a line a vector, of the rows of the table `sweep`.
+
+    None where nothing was steered.
+    """
     if not sweep:
         return None
-    vectors = _best([row for row in sweep if not is_random(row)])
+    vectors = _best([row for row in sweep if not is_control(row)])
     ranked = sorted(vectors, key=lambda name: -max(vectors[name].values()))
-    figure, (panel,) = stacked([2.6], legend=0.35 + 0.2 * (min(len(ranked), len(LOOKS) + 1) + 2))
-    _band(panel, _best(filter(is_random, sweep)))
+    figure, (panel,) = stacked([2.6], legend=0.35 + 0.2 * (min(len(ranked), len(LOOKS) + 1) + 4))
+    _band(panel, _best(row for row in sweep if is_control(row, "random directions")))
+    for kind, dashes in (("shuffled labels", ":"), ("random positions", "-.")):
+        _best_of(panel, kind, dashes, _best(row for row in sweep if is_control(row, kind)))
     for name in ranked[len(LOOKS) :]:
         others = f"{len(ranked) - len(LOOKS)} other vectors, none better" if name == ranked[-1] else None
         panel.plot(*_line(vectors[name]), color=GREY, linewidth=0.8, label=others)
@@ -59,6 +62,15 @@ def _band(panel: Axes, random: dict[str, dict[float, float]]) -> None:
         label = f"{len(random)} random directions (least to most)"
         panel.fill_between(at, lows, highs, color=BAND, linewidth=0, label=label)
         panel.plot(at, [fmean(by_dose[dose]) for dose in at], color=GREY, linewidth=1.4, label="their mean")
+
+
+def _best_of(panel: Axes, kind: str, dashes: str, controls: dict[str, dict[float, float]]) -> None:
+    """The best control of a kind at each dose."""
+    doses = sorted({dose for each in controls.values() for dose in each})
+    if doses:
+        best = [max(each[dose] for each in controls.values() if dose in each) for dose in doses]
+        label = f"{kind}, best of {len(controls)}"
+        panel.plot(doses, best, color=GREY, linestyle=dashes, linewidth=1.2, label=label)
 
 
 def _dose_axis(panel: Axes, doses: list[float]) -> None:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from undertext.comparison import Comparison
 from undertext.report.doses import doses_figure
 from undertext.report.probes import probes_figure
-from undertext.report.rows import commonest_answer, headline, is_random, rows
+from undertext.report.rows import commonest_answer, headline, is_control, rows
 from undertext.report.style import (
     BLUE,
     GREEN,
@@ -31,7 +31,7 @@ def figures(comparison: Comparison) -> dict[str, Figure]:
         drawn = {
             "accuracy": accuracy_figure(comparison),
             "probes": probes_figure(comparison),
-            "doses": doses_figure(comparison),
+            "doses": doses_figure(rows(comparison, "sweep")),
         }
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
@@ -71,9 +71,9 @@ def _marks(comparison: Comparison, split: str) -> list[_Mark]:
     if steered is not None:
         label = "steered" if result.weaker == "neither" else f"{result.weaker}, steered"
         marks.append(_Mark(label, _STEERED, [steered["accuracy"]], (steered["low"], steered["high"])))
-    controls = [row["accuracy"] for row in rows(comparison, "recovery", split=split) if is_random(row)]
+    controls = [row["accuracy"] for row in rows(comparison, "recovery", split=split) if is_control(row)]
     if controls:
-        marks.append(_Mark("at random", _RANDOM, controls))
+        marks.append(_Mark("controls", _RANDOM, controls))
     return marks
 
 

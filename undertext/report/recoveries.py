@@ -4,8 +4,9 @@ from statistics import fmean
 from typing import NamedTuple
 
 from undertext.comparison import Comparison
-from undertext.report.numbers import NOTHING, interval, number
-from undertext.report.rows import Row, is_random, rows
+from undertext.evidence.controls import KINDS
+from undertext.report.numbers import NOTHING, interval, number, percent
+from undertext.report.rows import Row, is_control, rows
 
 _AT = {
     "last_prompt": "at the last prompt token",
@@ -17,24 +18,33 @@ _AT = {
 
 
 class Recovery(NamedTuple):
-    """One vector, or all random directions together, as text."""
+    """One vector, or all controls of a kind together, as text."""
 
     name: str
     oracle: str
     where: str
     accuracy: str
     recovered: str
-    excess: str
+    strict: str
+    """The gap recovered in the strict grade."""
+    only_format: str
+    excess: tuple[str, ...]
+    """Over the best control of each of `KINDS`."""
+    kept: str
+    kl: str
+    perplexity: str
     headline: bool
+    single: bool
+    """Whether it is one vector."""
 
 
 def recoveries(comparison: Comparison, split: str) -> list[Recovery]:
     """The setting that stands for the split first, then the other vectors by accuracy, then the controls."""
     found = rows(comparison, "recovery", split=split)
-    vectors = [row for row in found if not is_random(row)]
+    vectors = [row for row in found if not is_control(row) or row["headline"]]
     vectors.sort(key=lambda row: (not row["headline"], -row["accuracy"]))
-    controls = [row for row in found if is_random(row)]
-    return [*map(_line, vectors), *([_together(controls)] if controls else [])]
+    kinds = [[row for row in found if is_control(row, kind)] for kind in KINDS]
+    return [*map(_line, vectors), *(_together(controls) for controls in kinds if controls)]
 
 
 def _line(row: Row) -> Recovery:
@@ -43,23 +53,50 @@ def _line(row: Row) -> Recovery:
         oracle=row["oracle"],
         where=f"{row['hook']}, dose {row['dose']:g}, {_AT.get(row['at'], row['at'])}",
         accuracy=interval(row["accuracy"], row["low"], row["high"]),
-        recovered=interval(row["recovered"], row["recovered_low"], row["recovered_high"]),
-        excess=interval(row["excess_over_random"], row["excess_low"], row["excess_high"]),
+        recovered=_recovered(row),
+        strict=_three(row, "recovered_graded_strictly"),
+        only_format=percent(row["only_format"]),
+        excess=tuple(_three(row, f"over_{kind.replace(' ', '_')}") for kind in KINDS),
+        kept=_three(row, "kept"),
+        kl=number(row["kl"], 3),
+        perplexity=_from_to(row["perplexity"], row["perplexity_steered"]),
         headline=row["headline"],
+        single=True,
     )
 
 
+def _three(row: Row, column: str) -> str:
+    return interval(row[column], row[f"{column}_low"], row[f"{column}_high"])
+
+
+def _recovered(row: Row) -> str:
+    """The share of the gap; where there is no gap, the difference to the weaker checkpoint unsteered."""
+    if row["recovered"] is not None:
+        return _three(row, "recovered")
+    return f"no gap to recover; difference {_three(row, 'difference')}"
+
+
+def _from_to(before: float | None, after: float | None) -> str:
+    return NOTHING if before is None else f"{number(before)} to {number(after)}"
+
+
 def _together(controls: list[Row]) -> Recovery:
-    name = "1 random direction" if len(controls) == 1 else f"{len(controls)} random directions"
+    kind, oracles = controls[0]["control"], {row["oracle"] for row in controls}
     recovered = [row["recovered"] for row in controls if row["recovered"] is not None]
     return Recovery(
-        name=name,
-        oracle=controls[0]["oracle"],
+        name=f"{kind} ({len(controls)})",
+        oracle=oracles.pop() if len(oracles) == 1 else "as the vectors",
         where="each chosen on dev, as the vectors were",
         accuracy=_spread([row["accuracy"] for row in controls]),
         recovered=_spread(recovered) if recovered else NOTHING,
-        excess=NOTHING,
+        strict=NOTHING,
+        only_format=NOTHING,
+        excess=(NOTHING,) * len(KINDS),
+        kept=NOTHING,
+        kl=NOTHING,
+        perplexity=NOTHING,
         headline=False,
+        single=False,
     )
 
 

@@ -25,9 +25,9 @@ def headline(comparison: Comparison, split: str) -> Row | None:
     return next(iter(rows(comparison, "recovery", split=split, headline=True)), None)
 
 
-def is_random(row: Row) -> bool:
-    """Whether a row of `sweep` or `recovery` is a random direction, there as a control."""
-    return str(row["vector"]).startswith("random ")
+def is_control(row: Row, kind: str | None = None) -> bool:
+    """Whether a row of `sweep` or `recovery` is of a control, or of a control of this kind."""
+    return row["control"] is not None if kind is None else row["control"] == kind
 
 
 def commonest_answer(comparison: Comparison, split: str) -> float | None:

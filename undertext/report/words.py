@@ -96,13 +96,14 @@ _CAPTIONS = {
     "A line no higher than the grey ones says no more than labels without meaning, the text's surface, or "
     "a model never trained.",
     "doses": "Accuracy on dev by dose, the best over layers and positions. A vector is special only where it "
-    "stands above the random directions; a random direction that lifts accuracy is itself a sign of a latent "
-    "capability.",
+    "stands above the controls, which went through the same search; a random direction that lifts "
+    "accuracy is itself a sign of a latent capability.",
 }
 
 _STEERED = (
     " Steered is the weaker checkpoint with the vector, layer, dose and position chosen on dev; "
-    "at random, the same with random directions put through the same search, a circle each, and their mean."
+    "controls, the same with random directions, vectors of shuffled labels and vectors added at random "
+    "positions, put through the same search, a circle each, and their mean."
 )
 
 

@@ -1,0 +1,79 @@
+"""`undertext routes`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from activations.errors import UserError
+from steering import load_vector
+from undertext.commands.parsing import parse, say
+from undertext.config import RoutesConfig
+from undertext.report.numbers import NOTHING, estimate
+from undertext.report.publish import check_writable, publish
+from undertext.report.save import parquet
+from undertext.routes_job import Routes, routes
+from undertext.sources import resolve_checkpoint, resolve_task
+
+
+class RoutesJob(RoutesConfig):
+    """How much of the gap does each way to elicit it recover, on the same problems, within the same tokens?
+
+    Prints one table and the routes' agreement; with --out both are also written, as parquet files.
+    """
+
+    checkpoint: str | None = None
+    """The weaker checkpoint: a Hugging Face folder or hub id, or zoo:NAME for a shipped organism."""
+    stronger: str | None = None
+    """The stronger one, likewise."""
+    task: str | None = None
+    """The task's folder, or zoo:chain for the built-in task."""
+    vectors: tuple[Path, ...] = ()
+    """Files of directions given: of a probe, or a row of an SAE's decoder."""
+    out: Path | None = None
+    """Folder for tables/routes.parquet and tables/agreement.parquet."""
+
+
+def run(args: Sequence[str]) -> int:
+    """Run every route and print the table."""
+    job = parse(RoutesJob, "routes", args)
+    missing = [name for name in ("checkpoint", "stronger", "task") if getattr(job, name) is None]
+    if missing:
+        raise UserError(f"expected --{', --'.join(missing)} (as a flag, or as a key of --config FILE)")
+    if job.out is not None:
+        check_writable(job.out)
+    found = routes(
+        resolve_checkpoint(job.checkpoint or ""),
+        resolve_checkpoint(job.stronger or ""),
+        resolve_task(job.task or ""),
+        vectors=[load_vector(path) for path in job.vectors],
+        config=RoutesConfig(**{name: getattr(job, name) for name in RoutesConfig.model_fields}),
+    )
+    for line in table_lines(found):
+        say(line)
+    if job.out is not None:
+        files = {f"tables/{name}.parquet": parquet(table) for name, table in found.tables.items()}
+        say(f"tables: {publish(files, job.out)}")
+    return 0
+
+
+def table_lines(found: Routes) -> list[str]:
+    """Per split a row a route, then the agreement with the others in the same order."""
+    lines = []
+    for split, each in found.splits.items():
+        lines += [
+            f"## {split}",
+            "",
+            "| | route | accuracy | recovered gap | tokens | knows | kappa with 1, 2, ... |",
+        ]
+        lines += ["|---|---|---|---|---|---|---|"]
+        for place, route in enumerate(each, 1):
+            outcome = route.outcome
+            name = f"{outcome.name} (training)" if outcome.trained else outcome.name
+            gap = NOTHING if route.gap is None else estimate(route.gap)
+            with_others = [found.agreement[split][outcome.name, other.outcome.name] for other in each]
+            kappas = " ".join(f"{value:.2f}" for value in with_others)
+            lines.append(
+                f"| {place} | {name} | {estimate(route.accuracy)} | {gap} | {outcome.tokens:.1f} | "
+                f"{outcome.knows} | {kappas} |"
+            )
+        lines.append("")
+    return [*lines, *(f"note: {note}" for note in found.notes)]

@@ -1,0 +1,78 @@
+"""`undertext steer`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from activations.errors import UserError
+from steering import load_vector
+from undertext.commands.parsing import parse, say
+from undertext.config import SteerConfig
+from undertext.report.numbers import estimate
+from undertext.sources import resolve_checkpoint, resolve_task
+from undertext.steering_job import Steered, steer
+
+
+class SteerJob(SteerConfig):
+    """What can be recovered in a checkpoint with a vector, and no training, beside controls alike?
+
+    Writes steering.json, run.json, figures/ and tables/. `--config FILE` reads any of these options from
+    a YAML file; flags override it. A job that was killed goes on where it was.
+    """
+
+    checkpoint: str | None = None
+    """What is steered: a Hugging Face folder or hub id, or zoo:NAME for a shipped organism."""
+    stronger: str | None = None
+    """A checkpoint that does better, for the gap and for vectors made from it; None has neither."""
+    task: str | None = None
+    """The task's folder, or zoo:chain for the built-in task."""
+    vectors: tuple[Path, ...] = ()
+    """Files of further vectors, as `steering.save_vector` writes them: of a probe, or a row of an SAE's
+    decoder."""
+    out: Path | None = None
+    """Folder that the results are written to."""
+
+
+def run(args: Sequence[str]) -> int:
+    """Steer, write the results, print what was recovered."""
+    job = parse(SteerJob, "steer", args)
+    missing = [name for name in ("checkpoint", "task", "out") if getattr(job, name) is None]
+    if missing:
+        raise UserError(f"expected --{', --'.join(missing)} (as a flag, or as a key of --config FILE)")
+    steered = steer(
+        resolve_checkpoint(job.checkpoint or ""),
+        resolve_task(job.task or ""),
+        stronger=None if job.stronger is None else resolve_checkpoint(job.stronger),
+        vectors=[load_vector(path) for path in job.vectors],
+        config=SteerConfig(**{name: getattr(job, name) for name in SteerConfig.model_fields}),
+        out=job.out,
+    )
+    for line in recovered_lines(steered):
+        say(line)
+    say(f"results: {job.out}/steering.json")
+    return 0
+
+
+def recovered_lines(steered: Steered) -> list[str]:
+    """The headline of each split, in a few lines."""
+    lines = []
+    for split, vectors in steered.splits.items():
+        found, accuracy = vectors[steered.headline], steered.accuracy[split]
+        where, layer = found.setting.where.at, found.setting.layers[0]
+        lines.append(
+            f"{split}: {found.vector!r} (knows: {found.oracle}), layer {layer}, {where}, "
+            f"{found.setting.operator}, dose {found.setting.dose:g}"
+        )
+        lines.append(f"  accuracy {estimate(accuracy['unsteered'])} to {estimate(found.lenient)}")
+        gap = "no gap to recover" if found.gap is None else f"recovered gap {estimate(found.gap)}"
+        lines.append(f"  {gap}; difference {estimate(found.difference)}")
+        for kind, over in found.excess.items():
+            lines.append(f"  accuracy over {kind}: {estimate(over.accuracy)}")
+        if found.kept is not None:
+            lines.append(f"  still right of {found.solved} solved unsteered: {estimate(found.kept)}")
+    effect = steered.side_effects[steered.headline]
+    if effect is not None:
+        lines.append(
+            f"on {effect.source}: divergence {effect.divergence:.3f} nats a token, perplexity "
+            f"{effect.perplexity:.1f} to {effect.perplexity_steered:.1f}"
+        )
+    return [*lines, *(f"note: {note}" for note in steered.notes)]

@@ -1,0 +1,43 @@
+"""Controls: they go through the same search as the vectors that they stand beside."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from activations.checkpoint import Checkpoint
+from steering import Where
+from undertext.tasks.task import Task
+
+ControlKind = Literal["random directions", "shuffled labels", "random positions"]
+KINDS: tuple[ControlKind, ...] = get_args(ControlKind)
+RANDOM, SHUFFLED, ELSEWHERE = "random ", "shuffled: ", "elsewhere: "
+"""Beginnings of the controls' names."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a control is the control of."""
+
+    kind: ControlKind
+    of: str | None = None
+    """The vector that it is made like; None for random directions, which are like all."""
+    where: tuple[Where, ...] | None = None
+    """The tokens it is tried at; None for those at which vectors are."""
+
+
+def random_positions(weaker: Checkpoint, task: Task, count: int, *, seed: int) -> tuple[Where, ...]:
+    """Up to `count` single tokens, drawn from those that all the task's prompts have before their last one.
+
+    They count from the end, so that a token is at the same distance from what is written in every prompt.
+    Empty where some prompt has only one token.
+    """
+    shortest = min(len(ids) for ids in weaker.encode([problem.prompt for problem in task.problems]))
+    there = range(-shortest, -1)
+    drawn = random.Random(seed).sample(there, min(count, len(there)))
+    return tuple(Where((index,)) for index in drawn)
+
+
+def described(at: str | Sequence[int]) -> str:
+    """Where a setting acts, as one word or a few."""
+    return at if isinstance(at, str) else f"prompt token {', '.join(map(str, at))}"

@@ -1,0 +1,29 @@
+"""The files of a steering job: steering.json, run.json, the dose-response figure and the tables."""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from undertext.report.doses import doses_figure
+from undertext.report.publish import RUN, publish
+from undertext.report.save import json_bytes, parquet
+from undertext.report.style import house_style, png, svg
+from undertext.steering_job import Steered
+
+
+def save(steered: Steered, out: Path) -> Path:
+    """Write the files under `out` and return it; see `publish` for what happens to what is there."""
+    drawn = figure(steered)
+    files = {"figures/doses.svg": svg(drawn), "figures/doses.png": png(drawn)}
+    files |= {f"tables/{name}.parquet": parquet(table) for name, table in steered.tables.items()}
+    files["steering.json"] = json_bytes(steered.to_dict())
+    files[RUN] = json_bytes({**steered.run, "files": sorted([*files, RUN])})
+    return publish(files, out)
+
+
+def figure(steered: Steered) -> Figure:
+    """Dose-response on dev, the random directions as a band."""
+    with house_style():
+        drawn = doses_figure(steered.tables["sweep"].to_pylist())
+    assert drawn is not None
+    return drawn
