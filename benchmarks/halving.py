@@ -28,7 +28,9 @@ def main() -> int:
     torch.set_num_threads(1)
     task, config = new_chain(0), CompareConfig()
     pair = load_pair(resolve_checkpoint("zoo:base"), resolve_checkpoint("zoo:elicited"))
-    vectors = offered_vectors(pair.base, pair.tuned, task, config).vectors
+    offered = offered_vectors(pair.base, pair.tuned, task, config)
+    near = {name for name, control in offered.controls.items() if control.of is not None}
+    vectors = [each for each in offered.vectors if each.name not in near]
     where = [Where(at) for at in config.positions]
     settings = grid([each.name for each in vectors], range(pair.base.n_layers), config.doses, where)
     problems = task.split("dev")[:PROBLEMS]

@@ -52,7 +52,23 @@ def on_text(
         UserError: for a text of one token, and as `sweep` for a setting that cannot be.
         RuntimeError: when hooks did not act at exactly the tokens they were to act at.
     """
-    return read_steered(checkpoint, texts, Interventions(vectors, thresholds).of(setting))
+    encoded = checkpoint.encode(texts)
+    make = Interventions(vectors, thresholds)
+    # Texts in which the same interventions act are read together: one group, unless places are drawn.
+    groups: dict[tuple[Intervention, ...], list[int]] = {}
+    for row, ids in enumerate(encoded):
+        groups.setdefault(make.of(setting, ids[: len(ids) // 2]), []).append(row)
+    read = [
+        (rows, read_steered(checkpoint, [encoded[row] for row in rows], those))
+        for those, rows in groups.items()
+    ]
+    owner = torch.cat([torch.tensor(rows)[each.texts] for rows, each in read])
+    order = owner.argsort(stable=True)
+    figures = (
+        torch.cat([getattr(each, name) for _, each in read])[order]
+        for name in ("divergence", "unsteered", "steered")
+    )
+    return OnText(*figures, owner[order], sum(each.touched for _, each in read))
 
 
 def read_steered(

@@ -12,7 +12,7 @@ from tests.roof.sums import blank, learnt, plain_problems, tokenizer_for, write_
 from undertext import compare
 from undertext.config import CompareConfig
 
-SEEDS = range(4)
+SEEDS = range(5)
 
 
 @pytest.fixture(scope="module")

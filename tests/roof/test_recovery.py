@@ -84,7 +84,7 @@ def test_contrasts_and_the_delta_are_differences_of_means_on_train_alone():
     contrast = Contrast(name="thinks", positive="find {prompt} so", negative="{prompt} answer")
     offered = offered_vectors(WEAKER, STRONGER, task_of([contrast]), CONFIG)
     meant = ["thinks", "thinks of the stronger", "checkpoint delta"]
-    made = [f"{how}: {name}" for name in meant for how in ("shuffled", "elsewhere")]
+    made = [f"{how}: {name}" for how in ("shuffled", "elsewhere") for name in meant]
     assert list(by_name(offered)) == [*meant, *made, "random 1", "random 2"]
     assert list(offered.controls) == [*made, "random 1", "random 2"]
     prompts = [problem.prompt for problem in task_of().split("train")[: CONFIG.vector_problems]]
@@ -331,7 +331,7 @@ def made() -> tuple[Task, Recovery, Behaviour, Behaviour]:
     weaker = np.arange(10) < 2
     return (
         task,
-        Recovery(found, texts, strict, lenient, dict.fromkeys(COUNTS, 1.0)),
+        Recovery(found, texts, strict, lenient, dict.fromkeys(COUNTS, 4.0), dict.fromkeys(COUNTS, 1.0)),
         Behaviour([""] * 10, weaker & (np.arange(10) != 1), weaker),
         behaviour(np.ones(10)),
     )
@@ -399,6 +399,7 @@ def test_the_gain_that_is_only_format_and_what_was_right_before(made):
     assert found.only_format == pytest.approx(1 / 6)
     assert found.strict_gap is not None
     assert found.strict_gap.value == pytest.approx(6 / 9)
+    assert found.steered == 0.25
     assert (found.solved, found.kept and found.kept.value) == (2, 1.0)
     harmful = recovered(result, "elsewhere: meant", weaker, stronger, seed=0, level=0.95)
     assert harmful.kept is not None

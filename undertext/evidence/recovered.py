@@ -35,6 +35,8 @@ class Recovered:
     """Which kind of control it is; None for a vector."""
     setting: Setting
     oracle: Oracle
+    steered: float
+    """Tokens steered for each token written: above 1 where more of the prompt is steered than is written."""
     strict: Estimate
     """Accuracy with the vector, strictly graded; `lenient` likewise."""
     lenient: Estimate
@@ -86,6 +88,7 @@ def recovered(
         control=None if control is None else control.kind,
         setting=found.best[name],
         oracle=found.offered.oracles[name],
+        steered=recovery.touched[name] / max(1.0, recovery.tokens[name]),
         strict=proportion(recovery.strict[name], level),
         lenient=proportion(steered, level),
         difference=paired_difference(weaker.lenient, steered, level),

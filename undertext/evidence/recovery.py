@@ -141,7 +141,9 @@ class Recovery:
     strict: dict[str, Bool[ndarray, " problem"]]
     lenient: dict[str, Bool[ndarray, " problem"]]
     tokens: dict[str, float]
-    """Written a problem, mean."""
+    """Written a problem, mean; and"""
+    touched: dict[str, float]
+    """steered a problem, those of the prompt among them."""
 
 
 def recover(
@@ -170,6 +172,7 @@ def recover(
         dict(zip(names, out.strict.numpy(), strict=True)),
         dict(zip(names, out.lenient.numpy(), strict=True)),
         dict(zip(names, out.written.float().mean(1).tolist(), strict=True)),
+        dict(zip(names, out.touched.float().mean(1).tolist(), strict=True)),
     )
 
 
