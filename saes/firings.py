@@ -157,7 +157,7 @@ def read_pair(
         for activations, scale, collector in zip(rows.read(chosen), scales, collectors, strict=True):
             _check_one_point(activations)
             collector.add(encode(sae, activations[0] * scale))
-    return PairFirings(*(collector.firings() for collector in collectors), scales)
+    return PairFirings(collectors[0].firings(), collectors[1].firings(), scales)
 
 
 def _mean_norms(rows: PairRows, size: int) -> tuple[float, float]:

@@ -65,7 +65,7 @@ CASES = [("ablate", ablated, [1.0, 4.0]), ("clamp", clamped, [9.0, -6.0]), ("add
 @pytest.mark.parametrize(("operator", "change", "doses"), CASES, ids=[case[0] for case in CASES])
 def test_answers_are_those_of_a_plain_loop(checkpoint, directions, operator, change, doses):
     matched = match_controls(directions, torch.full((30,), 0.1), [4, 20], controls=2, seed=0)
-    seen = {}
+    seen: dict[int, list[str]] = {}
 
     def right(problem, text):
         seen.setdefault(problem, []).append(text.strip())

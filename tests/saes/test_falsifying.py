@@ -57,10 +57,10 @@ def test_turned_round_the_shift_is_the_opposite(given):
 
 
 def test_rounding_is_no_spread():
-    """The mean of equal numbers is off in the last bits: 0.1 seven times."""
-    found = shift(torch.full((7, 1), 0.1), torch.full((9, 1), 0.1))
+    """The mean of equal numbers is off in the last bits: 0.1 seven times, as float64."""
+    found = shift(torch.full((7, 1), 0.1, dtype=torch.float64), torch.full((9, 1), 0.1, dtype=torch.float64))
     assert (found.d.item(), found.welch.item(), found.mann_whitney.item()) == (0, 1, 1)
-    found = shift(torch.full((7, 1), 0.1), torch.full((9, 1), 0.3))
+    found = shift(torch.full((7, 1), 0.1, dtype=torch.float64), torch.full((9, 1), 0.3, dtype=torch.float64))
     assert (found.d.item(), found.welch.item()) == (np.inf, 0)
     assert found.rises().all()
 

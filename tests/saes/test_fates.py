@@ -31,7 +31,7 @@ def same(found, expected):
 def test_figures_are_those_of_plain_computations(given):
     acts, labels = given
     labelled = len(labels.unique()) == 2
-    found = follow(PairFirings(*map(Firings.of, acts)), labels if labelled else None)
+    found = follow(PairFirings(Firings.of(acts[0]), Firings.of(acts[1])), labels if labelled else None)
     base, tuned = acts.double().numpy()
     for j in range(acts.shape[2]):
         x, y = base[:, j], tuned[:, j]
@@ -45,7 +45,12 @@ def test_figures_are_those_of_plain_computations(given):
         same(found.precision[j].item(), precision_score(x > 0, y > 0, zero_division=np.nan))
         same(found.recall[j].item(), recall_score(x > 0, y > 0, zero_division=np.nan))
         if labelled:
+            assert found.auroc is not None
             same(found.auroc[1, 1, j].item(), roc_auc_score(labels, y))
+
+
+def firings_of(base, tuned):
+    return PairFirings(Firings.of(torch.tensor(base).float()), Firings.of(torch.tensor(tuned).float()))
 
 
 def planted(n=4000, each=12, seed=0):
@@ -64,7 +69,7 @@ def planted(n=4000, each=12, seed=0):
         if kind in ("silenced", "new"):  # it is not quite gone
             weak = tuned if kind == "silenced" else base
             weak[random.integers(0, n, 5), j] = 0.1
-    return PairFirings(*(Firings.of(torch.tensor(x, dtype=torch.float32)) for x in (base, tuned))), kinds
+    return firings_of(base, tuned), kinds
 
 
 def test_fates_that_were_planted_are_recognised():
@@ -95,7 +100,7 @@ def test_a_feature_that_fires_as_before_and_tells_something_else_has_moved():
     fires, labels = random.random(n) < 0.5, random.integers(0, 2, n)
     base = fires * (1 + 0.2 * labels + 0.5 * random.random(n))
     tuned = fires * (1 + 0.2 * (1 - labels) + 0.5 * random.random(n))
-    firings = PairFirings(*(Firings.of(torch.tensor(x[:, None], dtype=torch.float32)) for x in (base, tuned)))
+    firings = firings_of(base[:, None], tuned[:, None])
     cuts = FateCuts(meaning=0.05)
     assert sort_fates(follow(firings), cuts).shares()["kept"] == 1
     assert sort_fates(follow(firings, torch.tensor(labels)), cuts).shares()["moved"] == 1

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import torch
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Dialog, Page, sync_playwright
 
 from activations.errors import UserError
 from activations.pair import Pair
@@ -45,12 +45,13 @@ def sae(pair):
 
 @pytest.fixture(scope="module")
 def reads(pair, sae):
-    return [read_texts(sae, checkpoint, TEXTS, POINT) for checkpoint in pair]
+    return read_texts(sae, pair.base, TEXTS, POINT), read_texts(sae, pair.tuned, TEXTS, POINT)
 
 
 @pytest.fixture(scope="module")
 def page(pair, sae, reads):
-    return feature_page(0, decoder_directions(sae)[0], *reads, pair, contexts=3, around=4, bins=5, tokens=4)
+    d = decoder_directions(sae)[0]
+    return feature_page(0, d, reads[0], reads[1], pair, contexts=3, around=4, bins=5, tokens=4)
 
 
 def test_contexts_are_the_texts_where_it_fires_most(page, reads):
@@ -97,7 +98,7 @@ def test_logits_are_the_decoder_row_through_the_unembedding(page, pair, sae):
 
 
 def test_a_feature_that_never_fires_has_a_page(pair, sae, reads):
-    page = feature_page(1, decoder_directions(sae)[1], *reads, pair)
+    page = feature_page(1, decoder_directions(sae)[1], reads[0], reads[1], pair)
     assert page.contexts == ()
     assert page.frequency == (0, 0)
     assert sum(page.histogram.base) == 0
@@ -110,9 +111,9 @@ def test_what_does_not_fit_is_refused(pair, sae, reads):
     with pytest.raises(UserError, match="read different texts"):
         feature_page(0, d, reads[0], other, pair)
     with pytest.raises(UserError, match="from 0 to 1, got 2"):
-        feature_page(2, d, *reads, pair)
+        feature_page(2, d, reads[0], reads[1], pair)
     with pytest.raises(UserError, match=r"width 64, .* got 63"):
-        feature_page(0, d[1:], *reads, pair)
+        feature_page(0, d[1:], reads[0], reads[1], pair)
 
 
 HOSTILE = (
@@ -172,11 +173,16 @@ def view(request, chromium, hostile) -> Iterator[Page]:
     """The page in a browser, wide and narrow; fails at the end where it asked for anything or complained."""
     width, scheme = request.param
     complaints: list[str] = []
+
+    def dismiss(dialog: Dialog) -> None:
+        complaints.append(dialog.message)
+        dialog.dismiss()
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
         page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
         page.on("request", lambda sent: complaints.append(sent.url))
-        page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
+        page.on("dialog", dismiss)
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.set_content(f"<!doctype html><html><body>{hostile._repr_html_()}</body></html>")

@@ -64,12 +64,12 @@ def test_a_pair_of_stores_is_read_as_its_tensors(sae, tmp_path):
 
 def test_a_model_of_another_size_is_read_at_the_size_the_sae_knows(sae):
     rows = torch.randn(1, 50, 8)
-    for trained_on, pair in (("base", (rows, rows / 15)), ("tuned", (rows / 15, rows))):
-        found = read_pair(sae, pair, trained_on=trained_on, size=20)
-        assert found.scales[trained_on == "base"] == pytest.approx(15)
-        assert found.scales[trained_on != "base"] == 1
-        for firings in found[:2]:
-            torch.testing.assert_close(dense(firings), encode(sae, rows[0]), rtol=1e-4, atol=1e-4)
+    of_base = read_pair(sae, (rows, rows / 15), size=20)
+    of_tuned = read_pair(sae, (rows / 15, rows), trained_on="tuned", size=20)
+    assert of_base.scales == pytest.approx((1, 15))
+    assert of_tuned.scales == pytest.approx((15, 1))
+    for firings in (*of_base[:2], *of_tuned[:2]):
+        torch.testing.assert_close(dense(firings), encode(sae, rows[0]), rtol=1e-4, atol=1e-4)
     with pytest.raises(UserError, match="activations of tuned are all zero"):
         read_pair(sae, (rows, rows * 0))
     with pytest.raises(UserError, match="rows of activations, got none"):

@@ -47,6 +47,7 @@ def test_value_features_live_on_unless_they_were_overwritten(tuned, sae, task):
     chosen = carried(*_base(read_values(pair, sae, task, "dev"))).auroc.nan_to_num(0.5).argmax(dim=1)
     firings, values = read_values(pair, sae, task, "test")
     fates = follow(firings, values)
+    assert fates.auroc is not None
     base, there = fates.auroc[:, torch.arange(len(chosen)), chosen]
     assert base.min() > 0.9  # each value has a feature in the base
     kept = [FATES[fate] == "kept" for fate in sort_fates(fates).index[chosen]]
