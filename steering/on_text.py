@@ -64,11 +64,13 @@ def on_text(
     ]
     owner = torch.cat([torch.tensor(rows)[each.texts] for rows, each in read])
     order = owner.argsort(stable=True)
-    figures = (
-        torch.cat([getattr(each, name) for _, each in read])[order]
-        for name in ("divergence", "unsteered", "steered")
+    return OnText(
+        torch.cat([each.divergence for _, each in read])[order],
+        torch.cat([each.unsteered for _, each in read])[order],
+        torch.cat([each.steered for _, each in read])[order],
+        owner[order],
+        sum(each.touched for _, each in read),
     )
-    return OnText(*figures, owner[order], sum(each.touched for _, each in read))
 
 
 def read_steered(

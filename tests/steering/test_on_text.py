@@ -5,7 +5,9 @@ import torch
 
 from activations import Checkpoint, HookPoint, generate
 from activations.interventions import Intervention, Threshold
-from steering.on_text import read_steered
+from steering.on_text import on_text, read_steered
+from steering.settings import Interventions, Setting, Where
+from steering.steering_vector import SteeringVector
 from tests.toys import tiny_model, word_tokenizer
 
 POINT = HookPoint(1, "resid_post")
@@ -95,3 +97,24 @@ def test_divergence_is_that_of_the_steered_from_the_unsteered(checkpoint):
     wanted = torch.nn.functional.kl_div(plain, steered, log_target=True, reduction="none").sum(-1)
     torch.testing.assert_close(read.divergence, wanted[start - 1 : -1], rtol=1e-3, atol=1e-5)
     assert float(read.divergence.mean()) > 0.01
+
+
+def test_a_place_drawn_for_each_text_is_read_there(checkpoint):
+    """Texts act at places of their own; their figures come back in the order of the texts."""
+    directions = torch.stack([vector(layer) for layer in range(3)])
+    made = SteeringVector("drawn", directions, torch.ones(3), made="drawn", trained=False, sources=())
+    setting = Setting("drawn", (1,), 6.0, Where("random_prompt", seed=4))
+    texts = [*PROMPTS, "c = 1 ; d = c ; e = d ; find e :", PROMPTS[0]]
+    read = on_text(checkpoint, texts, setting, [made])
+    acting = Interventions([made])
+    places = set()
+    for row, ids in enumerate(checkpoint.encode(texts)):
+        those = acting.of(setting, ids[: len(ids) // 2])
+        places.add(those[0].at)
+        alone = read_steered(checkpoint, [ids], those)
+        here = read.texts == row
+        torch.testing.assert_close(read.divergence[here], alone.divergence, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(read.steered[here], alone.steered, rtol=1e-4, atol=1e-5)
+    assert len(places) > 1
+    assert read.touched == len(texts)
+    assert read.texts.tolist() == sorted(read.texts.tolist())
