@@ -5,7 +5,7 @@ import torch
 
 from activations import Checkpoint, UserError
 from steering import Setting, SteeringVector, Where
-from tests.roof.test_recovery import WEAKER, task_of
+from tests.roof.made_up_task import WEAKER, task_of
 from tests.toys import byte_tokenizer, tiny_model
 from undertext.config import CompareConfig
 from undertext.evidence.side_effects import SENTENCES, SideText, side_effects, side_text
