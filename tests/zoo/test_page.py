@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from activations import UserError
+from undertext.commands.zoo import run
 from undertext.organisms.folder import SHIPPED, organisms
 from undertext.organisms.page import SPLITS, zoo_page
 from undertext.sources import resolve_task
@@ -52,3 +54,9 @@ def test_the_page_anew():
     check(page)
     assert len(stages) == 1 + 2 * len(organisms(SHIPPED))
     assert read.heatmap("chain", base="base", tuned="overwritten", value="value").axes
+
+
+def test_a_folder_without_organisms_is_named(tmp_path):
+    with pytest.raises(UserError, match=f"expected organisms in {tmp_path}, got none"):
+        run(["page", "--folder", str(tmp_path), "--out", str(tmp_path / "page")])
+    assert not (tmp_path / "page").exists()

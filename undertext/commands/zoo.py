@@ -114,6 +114,8 @@ def _page(job: PageJob) -> int:
     from undertext.report.style import svg
     from undertext.sources import resolve_task
 
+    if not organisms(job.folder):
+        raise UserError(f"expected organisms in {job.folder}, got none")
     task = resolve_task("zoo:chain")
     assert not isinstance(task, str)
     with tqdm(bar_format="{desc} {elapsed}", disable=None) as bar:
