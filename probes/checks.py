@@ -79,9 +79,9 @@ def codes_of(
         raise UserError(f"labels are whole numbers, got {y.dtype}")
     y = y.long().to(weight.device).reshape(len(y), -1).T.contiguous()
     seen = y if bool((weight > 0).all()) else y[:, weight > 0]
-    alike = (seen == seen[:, :1]).all(-1)
-    if bool(alike.any()):
-        target = int(alike.nonzero()[0])
+    least, most = seen.aminmax(dim=-1)
+    if bool((least == most).any()):
+        target = int((least == most).nonzero()[0])
         what = f"target {target} has" if len(y) > 1 else "there is"
         raise UserError(
             f"a probe needs two classes or more to tell apart: {what} only {int(seen[target, 0])} in "
@@ -94,6 +94,8 @@ def codes_of(
         return classes, torch.where(classes[codes] == y, codes, 0)
     there = torch.zeros(high - low + 1, dtype=torch.bool, device=y.device)
     there[(seen - low).flatten()] = True
+    if bool(there.all()):  # without gaps no table is needed
+        return torch.arange(low, high + 1, device=y.device), y - low
     place = (there.long().cumsum(0) - 1).clamp(min=0) * there
     return there.nonzero()[:, 0] + low, place[y - low]
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from activations.errors import UserError
-from probes import LogisticProbe, LogisticProbeCV, RidgeProbe
+from probes import LogisticProbe, LogisticProbeCV, MeansProbe, RidgeProbe
 from tests.probe_problems import CHOOSING, CLASSIFIERS, close, tensors
 from tests.unchecked import signatures_unchecked
 
@@ -54,7 +54,7 @@ def test_a_constant_feature_changes_nothing(name, dtype):
     X = (X / X.std(0)).to(dtype)
     wide = torch.cat([X, torch.full_like(X[:, :1], 1e3)], 1)
     found, wanted = ALL[name]().fit(wide, y), ALL[name]().fit(X, y)
-    if "lda" not in name and name != "means":  # these two shrink towards the mean variance, over all features
+    if "lda" not in name:  # shrinks towards the mean variance, over all features
         close(found.predict_proba(wide), wanted.predict_proba(X), 1e-3)
     assert found.coef_[:, -1].abs().max() <= 1e-6 * found.coef_.abs().max()
     assert found.score(wide, y) > 0.4
@@ -109,17 +109,18 @@ def test_what_cannot_be_fitted_is_refused(name):
         ALL[name]().fit(X[:0], y[:0])
 
 
-@pytest.mark.parametrize("name", ["means", "lda, fixed", "lda, auto"])
+@pytest.mark.parametrize("name", ["lda, fixed", "lda, auto"])
 def test_one_row_of_each_class_says_nothing_about_spread(name):
     X, _ = tensors(3, 4, 3, 0)
     with pytest.raises(UserError, match="do not vary within classes"):
         ALL[name]().fit(X, torch.arange(3))
 
 
-def test_one_row_of_each_class_is_enough_for_a_logistic_probe():
+@pytest.mark.parametrize("probe", [LogisticProbe(C=10.0), MeansProbe()])
+def test_one_row_of_each_class_is_enough_where_no_spread_is_asked_for(probe):
     X, _ = tensors(4, 6, 4, 0)
     y = torch.tensor([9, -2, 4, 0])
-    assert torch.equal(LogisticProbe(C=10.0).fit(X, y).predict(X), y)
+    assert torch.equal(probe.fit(X, y).predict(X), y)
 
 
 def test_a_class_that_one_fold_has_alone():

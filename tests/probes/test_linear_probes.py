@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import Ridge
+from sklearn.neighbors import NearestCentroid
 from sklearn.preprocessing import StandardScaler
 
 from activations.errors import UserError
@@ -126,18 +127,46 @@ def test_shrinkage_is_a_share(shrinkage):
 
 
 @pytest.mark.parametrize("classes", [2, 4])
-def test_means_are_lda_with_one_width(classes):
-    X, y = tensors(2000, 6, classes, 6)  # more rows than are looked at together
-    X = X / X.std(0) + 1e3
-    wanted = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=1.0).fit(X - 1e3, y)
+@pytest.mark.parametrize("shift", [0.0, 1e3])
+def test_means_send_rows_to_the_nearest_centroid(classes, shift):
+    X, y = tensors(2000, 6, classes, 6)
+    X = X / X.std(0) + shift
     probe = MeansProbe().fit(X, y)
-    close(probe.predict_proba(X), wanted.predict_proba(X - 1e3))
+    peer = NearestCentroid().fit(X - shift, y)
+    assert torch.equal(probe.predict(X), torch.from_numpy(peer.predict(X - shift)))
     means = torch.stack([X[y == c].mean(0) for c in range(classes)])
+    distances = torch.cdist(X, means).square() / 2
+    between = ((means - X.mean(0)).square().sum(-1) * y.bincount() / len(y)).sum()
+    logits = probe.decision_function(X)
+    close(logits - logits[:, :1], (distances[:, :1] - distances) / between)
+    calibrated = LDAProbe(shrinkage=1.0, standardize=False).fit(X, y)
+    close(probe.direction_, calibrated.direction_)
+    close(MeansProbe().fit(X.float(), y).direction_, probe.direction_, 1e-3)
     if classes == 2:
         difference = torch.nn.functional.normalize(means[1] - means[0], dim=0)
         close(probe.direction_, torch.stack([-difference, difference]), 1e-8)
-    low = MeansProbe().fit(X.float(), y)
-    close(low.direction_, probe.direction_, 1e-3)
+
+
+def test_means_of_a_target_that_lacks_a_class():
+    X, y = tensors(60, 5, 3, 2)
+    both = MeansProbe().fit(torch.stack([X, X + 5]), torch.stack([y, y.clamp(max=1)], 1))
+    alone = MeansProbe().fit(X, y.clamp(max=1))
+    close(both.coef_[0, 1, :2], alone.coef_)
+    close(both.decision_function(torch.stack([X, X + 5]))[1, :, 1, :2], alone.decision_function(X))
+    assert (both.coef_[:, 1, 2] == 0).all()
+    assert (both.intercept_[:, 1, 2] == -torch.inf).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_means_that_are_the_same_read_nothing(dtype):
+    X = torch.full((12, 4), 3.3, dtype=dtype)
+    X[::4] += 1  # in each class alike
+    y = torch.arange(12) // 4
+    probe = MeansProbe().fit(torch.stack([X, X + y[:, None]]), y)
+    assert (probe.coef_[0] == 0).all()
+    assert (probe.direction_[0] == 0).all()
+    assert (probe.decision_function(torch.stack([X, X]))[0] == 0).all()
+    assert (probe.coef_[1] != 0).any()
 
 
 def test_low_rank_is_the_full_probe_at_full_rank_and_never_better_below():
