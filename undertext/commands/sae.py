@@ -1,0 +1,89 @@
+"""`undertext sae train`, `undertext sae features` and `undertext sae diff`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from activations.errors import UserError
+from undertext.commands.parsing import parse, say
+from undertext.features.config import TrainConfig
+from undertext.features.training import RESULT, TrainedDictionary, train_dictionary
+from undertext.report.numbers import number
+
+USAGE = "undertext sae train|features|diff [--config FILE] [OPTIONS]   (--help after one of them says more)"
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class TrainJob(TrainConfig):
+    """Train an SAE of a checkpoint, of what tuning added to it, or a crosscoder of both.
+
+    Captures into `out`/activations, trains by sae-lens into `out`/sae in its format, and writes result.json
+    (recovered loss, explained variance, L0, dead share) and run.json. Stopped and called again, it goes on.
+    `--config FILE` reads any of these options from a YAML file; flags override it.
+    """
+
+    checkpoint: str | None = None
+    """A Hugging Face folder or hub id, an adapter's folder, or zoo:NAME; the base, where there is a tuned."""
+    tuned: str | None = None
+    """The tuned checkpoint, for a difference and for a crosscoder."""
+    task: str | None = None
+    """Whose texts are read: a task's folder, or zoo:chain for the built-in task."""
+    texts: Path | None = None
+    """In place of a task: a file, a text a line."""
+    store: Path | None = None
+    """In place of both: a folder that was captured already."""
+    out: Path | None = None
+    """Folder the results are written to."""
+
+
+def run(args: Sequence[str]) -> int:
+    """Dispatch."""
+    commands = {"train": _train}
+    if args[:1] and args[0] in commands:
+        return commands[args[0]](args[1:])
+    if set(args) & {"-h", "--help"}:
+        say(f"usage: {USAGE}")
+        return 0
+    raise UserError(f"expected {USAGE}")
+
+
+def _train(args: Sequence[str]) -> int:
+    job = parse(TrainJob, "sae train", args)
+    out = _asked(job.out, "out")
+    trained = train_dictionary(
+        job.checkpoint, job.tuned, task=job.task, texts=job.texts, store=job.store,
+        config=_only(TrainConfig, job), out=out,
+    )  # fmt: skip
+    for line in fidelity_lines(trained):
+        say(line)
+    say(f"saved: {trained.folder}; results: {out / RESULT}")
+    return 0
+
+
+def fidelity_lines(trained: TrainedDictionary) -> list[str]:
+    """How well it does, in a line or two."""
+    found, loss = trained.fidelity, trained.loss
+    lines = [
+        f"explained variance {found.explained_variance:.3f}, L0 {found.l0:.1f}, "
+        f"dead {100 * found.dead_share:.1f}% ({found.rows} rows held out)"
+    ]
+    if loss is not None:
+        shares = (number(share, 3) for share in (loss.recovered_from_zero, loss.recovered_from_mean))
+        lines.append(
+            f"loss recovered {' from zeros, '.join(shares)} from the mean (clean {loss.clean:.3f}, "
+            f"spliced {loss.spliced:.3f}, zeros {loss.zero:.3f}, mean {loss.mean:.3f}; {loss.tokens} tokens)"
+        )
+    return lines
+
+
+def _asked(value: Path | None, name: str) -> Path:
+    if value is None:
+        raise UserError(f"expected --{name} (as a flag, or as a key of --config FILE)")
+    return value
+
+
+def _only(kind: type[Model], job: BaseModel) -> Model:
+    """The part of a job that is its config."""
+    return kind.model_validate({name: getattr(job, name) for name in kind.model_fields})
