@@ -1,4 +1,4 @@
-"""`train_dictionary`: a checkpoint or a pair captured into a store, and an SAE or crosscoder trained on it."""
+"""`train_dictionary`: a checkpoint or pair captured into a store, an SAE or crosscoder trained on it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
