@@ -21,11 +21,11 @@ _SIDE = "flex:1 1 260px;min-width:0"
 def page_html(page: "FeaturePage") -> str:
     """The page as a `<section>` with its styles in it."""
     roles = _roles(len(page.names))
-    named = "; ".join(f"{role}: {shown(text)}" for role, text in zip(roles, page.names, strict=True))
+    named = "; ".join(_with(role, shown(text)) for role, text in zip(roles, page.names, strict=True))
     top = max(page.histogram.edges[-1], 1e-30)
     contexts = "".join(_context(context, top) for context in page.contexts)
     frequencies = " and ".join(
-        f"{100 * share:.3g}%{f' in {role}' if len(roles) > 1 else ''}"
+        f"{100 * share:.3g}%{f' in {role}' if role else ''}"
         for share, role in zip(page.frequency, roles, strict=True)
     )
     logits = "".join(_logits(role, effects) for role, effects in zip(roles, page.logits, strict=True))
@@ -48,7 +48,12 @@ def page_html(page: "FeaturePage") -> str:
 
 
 def _roles(count: int) -> tuple[str, ...]:
-    return ("base", "tuned") if count > 1 else ("checkpoint",)
+    """What the checkpoints are called; one alone needs no name."""
+    return ("base", "tuned") if count > 1 else ("",)
+
+
+def _with(role: str, what: str, between: str = ": ") -> str:
+    return f"{role}{between}{what}" if role else what
 
 
 def shown(text: str) -> str:
@@ -65,7 +70,7 @@ def _heading(text: str) -> str:
 
 def _context(context: "Context", top: float) -> str:
     sides = "".join(
-        f'<div style="{_SIDE}"><span style="color:{SOFT}">{role}</span><br>'
+        f'<div style="{_SIDE}">{_role_line(role)}'
         f"{_tokens(context.tokens, strengths, context.peak, colour, top)}</div>"
         for role, strengths, colour in zip(
             _roles(len(context.strengths)), context.strengths, COLOURS, strict=False
@@ -76,6 +81,10 @@ def _context(context: "Context", top: float) -> str:
         f'<span style="color:{SOFT}">text {context.text}, from token {context.start}</span>'
         f'<div style="{_SIDES}">{sides}</div></div>'
     )
+
+
+def _role_line(role: str) -> str:
+    return f'<span style="color:{SOFT}">{role}</span><br>' if role else ""
 
 
 def _tokens(tokens: Sequence[str], strengths: Sequence[float], peak: int, colour: str, top: float) -> str:
@@ -109,7 +118,7 @@ def _histogram(histogram: "Histogram") -> str:
         f'<th scope="col" style="{_CELL}"{span}>{name}</th>'
         for name, span in (
             ("strength", ""),
-            *((f"{role}: tokens", ' colspan="2"') for role in _roles(len(histogram.counts))),
+            *((_with(role, "tokens"), ' colspan="2"') for role in _roles(len(histogram.counts))),
         )
     )
     return (
@@ -128,7 +137,7 @@ def _bar(share: float, colour: str, line: str) -> str:
 
 def _logits(name: str, effects: "LogitEffects") -> str:
     columns = "".join(
-        f'<div style="flex:1 1 110px"><span style="color:{SOFT}">{name}, {word}</span>'
+        f'<div style="flex:1 1 110px"><span style="color:{SOFT}">{_with(name, word, ", ")}</span>'
         + "".join(
             f'<div><bdi style="white-space:pre-wrap">{shown(token) or "∅"}</bdi> {value:+.2g}</div>'
             for token, value in listed

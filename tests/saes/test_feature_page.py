@@ -106,7 +106,7 @@ def test_a_page_of_one_checkpoint_is_the_pair_s_without_the_other(page, pair, sa
     assert alone.histogram.counts == (page.histogram.counts[0],)
     html = alone._repr_html_()
     assert "tuned" not in html
-    assert "checkpoint: tokens" in html
+    assert ">tokens</th>" in html
 
 
 def test_a_feature_that_never_fires_has_a_page(pair, sae, reads):

@@ -8,9 +8,10 @@ from pydantic import BaseModel
 
 from activations.errors import UserError
 from undertext.commands.parsing import parse, say
-from undertext.features.config import TrainConfig
+from undertext.features.config import FeaturesConfig, TrainConfig
+from undertext.features.table import feature_table
 from undertext.features.training import RESULT, TrainedDictionary, train_dictionary
-from undertext.report.numbers import number
+from undertext.report.numbers import number, percent
 
 USAGE = "undertext sae train|features|diff [--config FILE] [OPTIONS]   (--help after one of them says more)"
 Model = TypeVar("Model", bound=BaseModel)
@@ -38,9 +39,29 @@ class TrainJob(TrainConfig):
     """Folder the results are written to."""
 
 
+class FeaturesJob(FeaturesConfig):
+    """What every feature of an SAE tells of a task's values and steps, and whether it withstands the trials.
+
+    Writes tables/features.parquet, tables/classes.parquet, features.json, report.html with a page for each of
+    the features that tell the most, and run.json. `--config FILE` reads any of these options from a YAML
+    file; flags override it.
+    """
+
+    sae: str | None = None
+    """A folder that sae-lens saved an SAE in, or a release of its table or of the hub, with its sae_id."""
+    sae_id: str | None = None
+    """Which SAE of the release."""
+    checkpoint: str | None = None
+    """What the SAE reads: a Hugging Face folder or hub id, an adapter's folder, or zoo:NAME."""
+    task: str | None = None
+    """The task's folder, or zoo:chain for the built-in task."""
+    out: Path | None = None
+    """Folder the results are written to."""
+
+
 def run(args: Sequence[str]) -> int:
     """Dispatch."""
-    commands = {"train": _train}
+    commands = {"train": _train, "features": _features}
     if args[:1] and args[0] in commands:
         return commands[args[0]](args[1:])
     if set(args) & {"-h", "--help"}:
@@ -51,7 +72,8 @@ def run(args: Sequence[str]) -> int:
 
 def _train(args: Sequence[str]) -> int:
     job = parse(TrainJob, "sae train", args)
-    out = _asked(job.out, "out")
+    _ask(job, "out")
+    out = job.out or Path()
     trained = train_dictionary(
         job.checkpoint, job.tuned, task=job.task, texts=job.texts, store=job.store,
         config=_only(TrainConfig, job), out=out,
@@ -78,10 +100,28 @@ def fidelity_lines(trained: TrainedDictionary) -> list[str]:
     return lines
 
 
-def _asked(value: Path | None, name: str) -> Path:
-    if value is None:
-        raise UserError(f"expected --{name} (as a flag, or as a key of --config FILE)")
-    return value
+def _features(args: Sequence[str]) -> int:
+    job = parse(FeaturesJob, "sae features", args)
+    _ask(job, "sae", "checkpoint", "task", "out")
+    found = feature_table(
+        job.checkpoint, job.task or "", job.sae or "", sae_id=job.sae_id,
+        config=_only(FeaturesConfig, job), out=job.out,
+    )  # fmt: skip
+    summary = found.summary
+    say(f"{summary['alive']} of {summary['features']} features live; the most is told by {summary['top']}")
+    for name, which in (("tested", "were tested"), ("tell_the_most", "tell the most")):
+        one = summary[name]
+        say(f"of {one['features']} features that {which}, {percent(one['fail'])} fail")
+    for note in summary["notes"]:
+        say(f"note: {note}")
+    say(f"report: {job.out}/report.html")
+    return 0
+
+
+def _ask(job: BaseModel, *names: str) -> None:
+    missing = [name.replace("_", "-") for name in names if getattr(job, name) is None]
+    if missing:
+        raise UserError(f"expected --{', --'.join(missing)} (as a flag, or as a key of --config FILE)")
 
 
 def _only(kind: type[Model], job: BaseModel) -> Model:
