@@ -1,14 +1,15 @@
 """`undertext sae train`, `undertext sae features` and `undertext sae diff`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from activations.errors import UserError
 from undertext.commands.parsing import parse, say
-from undertext.features.config import FeaturesConfig, TrainConfig
+from undertext.features.config import DiffConfig, FeaturesConfig, TrainConfig
+from undertext.features.diff import feature_diff
 from undertext.features.table import feature_table
 from undertext.features.training import RESULT, TrainedDictionary, train_dictionary
 from undertext.report.numbers import number, percent
@@ -59,9 +60,32 @@ class FeaturesJob(FeaturesConfig):
     """Folder the results are written to."""
 
 
+class DiffJob(DiffConfig):
+    """What became in a tuned checkpoint of the features of an SAE; or whose the latents of a crosscoder are.
+
+    Writes tables/, diff.json, report.html (base and tuned side by side) and run.json. A job that was killed
+    goes on where it was. `--config FILE` reads any of these options from a YAML file; flags override it.
+    """
+
+    base: str | None = None
+    """The base checkpoint: a Hugging Face folder or hub id, or zoo:NAME for a shipped organism."""
+    tuned: str | None = None
+    """The tuned checkpoint, likewise; a PEFT adapter's folder will do."""
+    sae: str | None = None
+    """The SAE whose features are followed: a folder that sae-lens saved, or a release with its sae_id."""
+    sae_id: str | None = None
+    """Which SAE of the release."""
+    crosscoder: Path | None = None
+    """In place of an SAE: the folder of a crosscoder that `sae train` made."""
+    task: str | None = None
+    """The task's folder, or zoo:chain for the built-in task."""
+    out: Path | None = None
+    """Folder the results are written to."""
+
+
 def run(args: Sequence[str]) -> int:
     """Dispatch."""
-    commands = {"train": _train, "features": _features}
+    commands = {"train": _train, "features": _features, "diff": _diff}
     if args[:1] and args[0] in commands:
         return commands[args[0]](args[1:])
     if set(args) & {"-h", "--help"}:
@@ -116,6 +140,40 @@ def _features(args: Sequence[str]) -> int:
         say(f"note: {note}")
     say(f"report: {job.out}/report.html")
     return 0
+
+
+def _diff(args: Sequence[str]) -> int:
+    job = parse(DiffJob, "sae diff", args)
+    _ask(job, "base", "tuned", "task", "out")
+    found = feature_diff(
+        job.base, job.tuned, job.task or "", sae=job.sae, sae_id=job.sae_id, crosscoder=job.crosscoder,
+        config=_only(DiffConfig, job), out=job.out,
+    )  # fmt: skip
+    for line in diff_lines(found.summary):
+        say(line)
+    say(f"report: {job.out}/report.html")
+    return 0
+
+
+def diff_lines(summary: Mapping[str, Any]) -> list[str]:
+    """What became of the features, in a few lines."""
+    if "kinds" in summary:
+        return [f"by {sort}: {_said(shares)}" for sort, shares in summary["kinds"].items()]
+    lines = [
+        f"matched in size: {_said(summary['fates'])}",
+        f"at their own size: {_said(summary['fates_at_own_size'])}",
+    ]
+    for each in summary["carriers"]:
+        auroc = each["auroc"]
+        lines.append(
+            f"{each['value']} = {each['class']}: feature {each['feature']} {each['fate']}, "
+            f"AUROC {number(auroc['base'])} to {number(auroc['tuned'])}"
+        )
+    return lines
+
+
+def _said(shares: Mapping[str, float]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {percent(share)}" for name, share in shares.items())
 
 
 def _ask(job: BaseModel, *names: str) -> None:

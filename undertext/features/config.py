@@ -88,6 +88,8 @@ class FeaturesConfig(ReadConfig):
 class DiffConfig(ReadConfig):
     """How `sae diff` measures."""
 
+    trained_on: Literal["base", "tuned"] = "base"
+    """Whose features the SAE has: the other's activations are scaled to the mean norm of this one's."""
     effects: int = Field(default=4, ge=0)
     """Features, of those that tell the most, whose effect on answers is measured in both checkpoints."""
     controls: int = Field(default=4, ge=1)

@@ -90,6 +90,11 @@ def label_texts(
     return LabelledTexts(sites.tokens, found)
 
 
+def tokens_of(checkpoint: Checkpoint, problems: Sequence[Problem]) -> list[list[int]]:
+    """The texts as `label_texts` reads them, as token ids."""
+    return sites_of(checkpoint, problems).tokens
+
+
 def _distinct(sites: Sites, name: str) -> set[str]:
     return {label for each, label in zip(sites.name, sites.label, strict=True) if each == name}
 

@@ -1,6 +1,7 @@
 """The thresholds that features are judged by, and the correction for their number."""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool
@@ -8,7 +9,8 @@ from torch import Tensor
 
 from saes.falsifying import Falsification, Shift, ShiftCuts
 from saes.fates import FateCuts
-from undertext.config import Config, config_file, read_config
+from saes.sorting import Cuts
+from undertext.config import Config, Share, config_file, read_config
 from undertext.statistics import holm
 
 
@@ -19,6 +21,15 @@ class FeatureRule(Config):
     """What became of a feature."""
     shift: ShiftCuts
     """When token injection or a paraphrase makes a difference."""
+    latents: Cuts
+    """When a crosscoder's latent is of one model alone,"""
+    norm: Share
+    """and when by its relative decoder norm."""
+
+    def plain(self) -> dict[str, Any]:
+        """The thresholds by name, for a file."""
+        given = {"fates": self.fates, "shift": self.shift, "latents": self.latents}
+        return {**{name: each._asdict() for name, each in given.items()}, "norm": self.norm}
 
 
 def feature_rule() -> FeatureRule:

@@ -104,7 +104,8 @@ def feature_table(
         summary={
             "checkpoint": described(checkpoint),
             "task": task_described(task),
-            "sae": {"source": str(sae), "sae_id": sae_id, "hook_point": str(opened.point)},
+            "sae": {"source": str(sae), "sae_id": sae_id},
+            "hook_point": str(opened.point),
             "splits": {"chosen": config.choose, "reported": config.split},
             "tokens": read.texts[0].firings.n,
             "features": len(directions),
@@ -120,7 +121,7 @@ def feature_table(
         classes=classes_table(chosen, read, ("",)),
         run={
             "config": config.model_dump(mode="json"),
-            "rule": {name: value._asdict() for name, value in rule},
+            "rule": rule.plain(),
             "versions": versions(),
             "timings_s": {name: round(seconds, 3) for name, seconds in bars.timings.items()},
             "elapsed_s": round(perf_counter() - start, 3),
@@ -160,7 +161,7 @@ def _columns(
     columns: dict[str, Any] = {
         "feature": list(range(n)),
         "frequency": read.frequency[0].tolist(),
-        "strength": _plain(read.strength[0]),
+        "strength": plain(read.strength[0]),
     }
     for kind, found in best.items():
         if found is not None:
@@ -169,16 +170,16 @@ def _columns(
     raw, holm, test = trials.raw, trials.corrected, rule.shift.test
     columns |= {
         "tested": trials.tested.tolist(),
-        "injection_d": _plain(raw.injection.d),
-        "injection_p": _plain(raw.injection.p(test)),
-        "injection_p_holm": _plain(holm.injection.p(test)),
-        "transfer": _plain(raw.transfer),
+        "injection_d": plain(raw.injection.d),
+        "injection_p": plain(raw.injection.p(test)),
+        "injection_p_holm": plain(holm.injection.p(test)),
+        "transfer": plain(raw.transfer),
     }
     for name in ("d", "p", "p_holm"):
         each = holm.paraphrase if name == "p_holm" else raw.paraphrase
         values = None if each is None else each.d if name == "d" else each.p(test)
         columns[f"paraphrase_{name}"] = pa.array(
-            [None] * n if values is None else _plain(values), pa.float64()
+            [None] * n if values is None else plain(values), pa.float64()
         )
     none = None if raw.paraphrase is not None else [None] * n
     columns["word_detector"] = holm.word_detectors(rule.shift).tolist()
@@ -189,19 +190,19 @@ def _columns(
 
 def best_columns(kind: str, best: Best, models: tuple[str, ...]) -> dict[str, Any]:
     """Columns of what features tell best of a kind of labels; `models` end the names, as in `auroc_base`."""
-    columns: dict[str, Any] = {f"{kind}_class": best.cls, f"{kind}_auroc_chosen": _plain(best.chosen)}
+    columns: dict[str, Any] = {f"{kind}_class": best.cls, f"{kind}_auroc_chosen": plain(best.chosen)}
     if kind == "value":
         columns = {"value": best.name, **columns}
     for model, auroc, information in zip(models, best.auroc, best.information, strict=True):
         end = f"_{model}" if model else ""
-        columns |= {f"{kind}_auroc{end}": _plain(auroc), f"{kind}_information{end}": _plain(information)}
+        columns |= {f"{kind}_auroc{end}": plain(auroc), f"{kind}_information{end}": plain(information)}
     return columns
 
 
-def classes_table(chosen: Read, read: Read, models: tuple[str, ...]) -> pa.Table:
-    """The AUROC of every feature for every class."""
+def classes_table(chosen: Read, read: Read, models: tuple[str, ...], own: int = 0) -> pa.Table:
+    """The AUROC of every feature for every class; `own` is the checkpoint in which they are chosen."""
     parts = []
-    for i, told in enumerate(chosen.told[0]):
+    for i, told in enumerate(chosen.told[own]):
         labels = told.labels
         for c, cls in enumerate(labels.classes):
             n = told.auroc.shape[1]
@@ -210,15 +211,15 @@ def classes_table(chosen: Read, read: Read, models: tuple[str, ...]) -> pa.Table
                 "kind": [labels.kind] * n,
                 "name": [labels.name] * n,
                 "class": [cls] * n,
-                "auroc_chosen": pa.array(_plain(told.auroc[c]), pa.float64()),
+                "auroc_chosen": pa.array(plain(told.auroc[c]), pa.float64()),
             }
             for model, reported in zip(models, read.told, strict=True):
                 name = f"auroc_{model}" if model else "auroc"
-                columns[name] = pa.array(_plain(reported[i].auroc[c]), pa.float64())
+                columns[name] = pa.array(plain(reported[i].auroc[c]), pa.float64())
             parts.append(pa.table(columns))
     return pa.concat_tables(parts)
 
 
-def _plain(values: Tensor) -> list[float | None]:
+def plain(values: Tensor) -> list[float | None]:
     """Numbers, with nothing where there is none."""
     return [None if value != value else value for value in values.double().tolist()]

@@ -70,11 +70,13 @@ def page(found: FeatureTable) -> str:
 
 def about(summary: Mapping[str, Any], checkpoints: Mapping[str, Any]) -> dict[str, str]:
     """What a page is about."""
-    sae = summary["sae"]
-    named = sae["source"] if sae["sae_id"] is None else f"{sae['source']}, {sae['sae_id']}"
+    kind = "sae" if "sae" in summary else "crosscoder"
+    given = summary[kind]
+    named = given["source"] if given["sae_id"] is None else f"{given['source']}, {given['sae_id']}"
+    points = summary.get("hook_points") or [summary["hook_point"]]
     return {
         **{name: each["name"] for name, each in checkpoints.items()},
-        "SAE": f"{named}, at {sae['hook_point']}",
+        "SAE" if kind == "sae" else "crosscoder": f"{named}, at {', '.join(points)}",
         "task": f"{summary['task']['name']}: {summary['task']['description']}",
     }
 
