@@ -43,11 +43,12 @@ def train_crosscoder(
     *,
     points: tuple[HookPoint, ...] = (),
     folder: str | Path | None = None,
+    progress: bool = True,
 ) -> TrainedCrosscoder:
     """Train a BatchTopK crosscoder on the same rows of base and tuned, at one hook point or several.
 
-    `points` says which they are where `pair` is tensors; a store knows. Checkpoints and resuming are those of
-    `train_sae`.
+    `points` says which they are where `pair` is tensors; a store knows. Checkpoints, resuming and
+    `progress` are those of `train_sae`.
 
     Raises:
         UserError: when the two differ in shape, rows are too few or do not vary, and as `train_sae` does.
@@ -73,7 +74,7 @@ def train_crosscoder(
                 SparseBatchTopKConfig(d_in=feed.d_in, d_sae=config.d_sae, k=config.k)
             )
         _start_alike(training, normal.means.shape[0])
-        trained = run_trainer(training, config, feed, run)
+        trained = run_trainer(training, config, feed, run, progress)
         with TemporaryDirectory() as scratch:
             trained.save_inference_model(scratch)
             if run is not None:

@@ -56,15 +56,12 @@ def inject(
 class ShiftCuts(NamedTuple):
     """When a feature fires much more in the second texts than in the first."""
 
-    d: float = 0.8
+    d: float
     """Cohen's d is at least this,"""
-    p: float = 0.01
+    p: float
     """and p below this,"""
-    test: Test = "welch"
+    test: Test
     """by this test."""
-
-
-DEFAULT_SHIFT_CUTS = ShiftCuts()
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,10 +78,13 @@ class Shift:
     mann_whitney: Float[Tensor, " d_sae"]
     """p of the Mann-Whitney test, two-sided, by its normal approximation with ties and continuity."""
 
-    def rises(self, cuts: ShiftCuts = DEFAULT_SHIFT_CUTS) -> Bool[Tensor, " d_sae"]:
-        """Which features fire much more in the second texts. No correction for many features is made."""
-        p = self.welch if cuts.test == "welch" else self.mann_whitney
-        return (self.d >= cuts.d) & (p < cuts.p)
+    def rises(self, cuts: ShiftCuts) -> Bool[Tensor, " d_sae"]:
+        """Which features fire much more in the second texts, by the p values as they stand here."""
+        return (self.d >= cuts.d) & (self.p(cuts.test) < cuts.p)
+
+    def p(self, test: Test) -> Float[Tensor, " d_sae"]:
+        """The p values of one test."""
+        return self.welch if test == "welch" else self.mann_whitney
 
 
 def shift(first: Float[Tensor, "text d_sae"], second: Float[Tensor, "other d_sae"]) -> Shift:
@@ -136,11 +136,11 @@ class Falsification:
         rise = reasoned - plain
         return torch.where(rise == 0, torch.nan, (injected - plain) / rise)
 
-    def word_detectors(self, cuts: ShiftCuts = DEFAULT_SHIFT_CUTS) -> Bool[Tensor, " d_sae"]:
+    def word_detectors(self, cuts: ShiftCuts) -> Bool[Tensor, " d_sae"]:
         """Which features the words alone make fire."""
         return self.injection.rises(cuts)
 
-    def wording_bound(self, cuts: ShiftCuts = DEFAULT_SHIFT_CUTS) -> Bool[Tensor, " d_sae"]:
+    def wording_bound(self, cuts: ShiftCuts) -> Bool[Tensor, " d_sae"]:
         """Which features lose much of their strength by paraphrase; none where there was none."""
         return (
             torch.zeros_like(self.injection.d, dtype=torch.bool)
@@ -148,7 +148,7 @@ class Falsification:
             else (self.paraphrase.rises(cuts))
         )
 
-    def fails(self, cuts: ShiftCuts = DEFAULT_SHIFT_CUTS) -> Bool[Tensor, " d_sae"]:
+    def fails(self, cuts: ShiftCuts) -> Bool[Tensor, " d_sae"]:
         """Which features fail one or the other."""
         return self.word_detectors(cuts) | self.wording_bound(cuts)
 

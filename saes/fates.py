@@ -18,21 +18,18 @@ FATES: tuple[Fate, ...] = ("kept", "moved", "silenced", "new", "dead")
 class FateCuts(NamedTuple):
     """What the fates are told apart by."""
 
-    alive: float = 0.0005
+    alive: float
     """A feature lives in a checkpoint when it fires at this share of the rows or more."""
-    gone: float = 0.1
+    gone: float
     """It is silenced, or new, when it fires in the one less than this share as often as in the other."""
-    recall: float = 0.5
+    recall: float
     """Kept features have at least this recall,"""
-    precision: float = 0.5
+    precision: float
     """this precision of firing,"""
-    correlation: float = 0.5
+    correlation: float
     """and this correlation (where it is not defined, the two above decide)."""
-    meaning: float = 0.1
+    meaning: float
     """Where labels were given, no AUROC of a kept feature differs by more than this between checkpoints."""
-
-
-DEFAULT_FATE_CUTS = FateCuts()
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +101,7 @@ class SortedFates:
         return {fate: len(self.features(fate)) / living if living else torch.nan for fate in FATES[:-1]}
 
 
-def sort_fates(fates: Fates, cuts: FateCuts = DEFAULT_FATE_CUTS) -> SortedFates:
+def sort_fates(fates: Fates, cuts: FateCuts) -> SortedFates:
     """Sort features by what became of them.
 
     `kept`: it fires at the same rows in both, and tells the same; `moved`: it fires in both, but not so;

@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from saes.pages import Context, FeaturePage, Histogram, LogitEffects
 
 # After Okabe and Ito: the colour-blind can tell them apart. What they say is said in numbers too.
-BASE, TUNED = "0, 114, 178", "213, 94, 0"
+COLOURS = "0, 114, 178", "213, 94, 0"
+LINES = "solid", "dashed"
 INK, SOFT, RULE = "#1b1f24", "#565d66", "#d5d8dc"
 DARKEST = 0.45
 """Opacity behind the strongest token: dark text stays readable on it."""
@@ -19,17 +20,20 @@ _SIDE = "flex:1 1 260px;min-width:0"
 
 def page_html(page: "FeaturePage") -> str:
     """The page as a `<section>` with its styles in it."""
-    base, tuned = (f"{name}: {shown(text)}" for name, text in zip(("base", "tuned"), page.names, strict=True))
+    roles = _roles(len(page.names))
+    named = "; ".join(_with(role, shown(text)) for role, text in zip(roles, page.names, strict=True))
     top = max(page.histogram.edges[-1], 1e-30)
     contexts = "".join(_context(context, top) for context in page.contexts)
     frequencies = " and ".join(
-        f"{100 * share:.3g}% in {name}" for share, name in zip(page.frequency, ("base", "tuned"), strict=True)
+        f"{100 * share:.3g}%{f' in {role}' if role else ''}"
+        for share, role in zip(page.frequency, roles, strict=True)
     )
+    logits = "".join(_logits(role, effects) for role, effects in zip(roles, page.logits, strict=True))
     return (
         f'<section style="font:14px/1.5 system-ui,sans-serif;color:{INK};background:#fff;padding:12px;'
         f'max-width:100%;box-sizing:border-box;overflow-wrap:anywhere">'
         f'<h3 style="margin:0 0 4px;color:{INK}">Feature {page.feature}</h3>'
-        f"<p>Fires at {frequencies}, of {page.rows} tokens. {base}; {tuned}.</p>"
+        f"<p>Fires at {frequencies}, of {page.rows} tokens. {named}.</p>"
         f"{_heading('Where it fires most')}"
         f'<p style="color:{SOFT}">The small number after a token is the strength there; the strongest '
         "token of a text is in bold.</p>"
@@ -38,9 +42,18 @@ def page_html(page: "FeaturePage") -> str:
         f"{_heading('What it adds to the logits')}"
         f'<p style="color:{SOFT}">A unit of strength, by the unembedding alone: '
         "no later layer, no final norm.</p>"
-        f'<div style="{_SIDES}">{_logits("base", page.logits[0])}{_logits("tuned", page.logits[1])}</div>'
+        f'<div style="{_SIDES}">{logits}</div>'
         "</section>"
     )
+
+
+def _roles(count: int) -> tuple[str, ...]:
+    """What the checkpoints are called; one alone needs no name."""
+    return ("base", "tuned") if count > 1 else ("",)
+
+
+def _with(role: str, what: str, between: str = ": ") -> str:
+    return f"{role}{between}{what}" if role else what
 
 
 def shown(text: str) -> str:
@@ -57,15 +70,21 @@ def _heading(text: str) -> str:
 
 def _context(context: "Context", top: float) -> str:
     sides = "".join(
-        f'<div style="{_SIDE}"><span style="color:{SOFT}">{name}</span><br>'
+        f'<div style="{_SIDE}">{_role_line(role)}'
         f"{_tokens(context.tokens, strengths, context.peak, colour, top)}</div>"
-        for name, strengths, colour in (("base", context.base, BASE), ("tuned", context.tuned, TUNED))
+        for role, strengths, colour in zip(
+            _roles(len(context.strengths)), context.strengths, COLOURS, strict=False
+        )
     )
     return (
         f'<div style="border-top:1px solid {RULE};padding:4px 0">'
         f'<span style="color:{SOFT}">text {context.text}, from token {context.start}</span>'
         f'<div style="{_SIDES}">{sides}</div></div>'
     )
+
+
+def _role_line(role: str) -> str:
+    return f'<span style="color:{SOFT}">{role}</span><br>' if role else ""
 
 
 def _tokens(tokens: Sequence[str], strengths: Sequence[float], peak: int, colour: str, top: float) -> str:
@@ -84,21 +103,22 @@ def _tokens(tokens: Sequence[str], strengths: Sequence[float], peak: int, colour
 
 
 def _histogram(histogram: "Histogram") -> str:
-    most = max(*histogram.base, *histogram.tuned, 1)
+    most = max(1, *(count for counts in histogram.counts for count in counts))
+    looks = tuple(zip(COLOURS, LINES, strict=True))
     rows = "".join(
         f'<tr><td style="{_CELL};white-space:nowrap">{low:.2g}–{high:.2g}</td>'
-        f'<td style="{_CELL}">{base}</td>{_bar(base / most, BASE, "solid")}'
-        f'<td style="{_CELL}">{tuned}</td>{_bar(tuned / most, TUNED, "dashed")}</tr>'
-        for low, high, base, tuned in zip(
-            histogram.edges, histogram.edges[1:], histogram.base, histogram.tuned, strict=False
+        + "".join(
+            f'<td style="{_CELL}">{count}</td>{_bar(count / most, *look)}'
+            for count, look in zip(counts, looks, strict=False)
         )
+        + "</tr>"
+        for low, high, *counts in zip(histogram.edges, histogram.edges[1:], *histogram.counts, strict=False)
     )
     head = "".join(
         f'<th scope="col" style="{_CELL}"{span}>{name}</th>'
         for name, span in (
             ("strength", ""),
-            ("base: tokens", ' colspan="2"'),
-            ("tuned: tokens", ' colspan="2"'),
+            *((_with(role, "tokens"), ' colspan="2"') for role in _roles(len(histogram.counts))),
         )
     )
     return (
@@ -117,7 +137,7 @@ def _bar(share: float, colour: str, line: str) -> str:
 
 def _logits(name: str, effects: "LogitEffects") -> str:
     columns = "".join(
-        f'<div style="flex:1 1 110px"><span style="color:{SOFT}">{name}, {word}</span>'
+        f'<div style="flex:1 1 110px"><span style="color:{SOFT}">{_with(name, word, ", ")}</span>'
         + "".join(
             f'<div><bdi style="white-space:pre-wrap">{shown(token) or "∅"}</bdi> {value:+.2g}</div>'
             for token, value in listed

@@ -1,4 +1,4 @@
-"""What there is to see of a feature: where it fires most in base and tuned, how strongly, what it writes."""
+"""What there is to see of a feature: where it fires most in each checkpoint, how strongly, what it writes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ from torch import Tensor
 
 from activations.checkpoint import Checkpoint
 from activations.errors import UserError
-from activations.pair import Pair
 from saes.page_html import page_html
 from saes.texts import TextFirings
 
@@ -23,20 +22,19 @@ class Context(NamedTuple):
     start: int
     """Which of its tokens that were read is the first shown."""
     peak: int
-    """Which of the tokens shown has the greatest strength, in either checkpoint."""
+    """Which of the tokens shown has the greatest strength, in any checkpoint."""
     tokens: tuple[str, ...]
-    base: tuple[float, ...]
-    """Strength at each token shown."""
-    tuned: tuple[float, ...]
+    strengths: tuple[tuple[float, ...], ...]
+    """By checkpoint, at each token shown."""
 
 
 class Histogram(NamedTuple):
     """How often a feature fires how strongly; rows at which it is silent are not counted."""
 
     edges: tuple[float, ...]
-    """One more than there are bins, from 0 to the greatest strength of both."""
-    base: tuple[int, ...]
-    tuned: tuple[int, ...]
+    """One more than there are bins, from 0 to the greatest strength of all."""
+    counts: tuple[tuple[int, ...], ...]
+    """Tokens, by checkpoint and bin."""
 
 
 class LogitEffects(NamedTuple):
@@ -54,19 +52,19 @@ class LogitEffects(NamedTuple):
 
 @dataclass(frozen=True)
 class FeaturePage:
-    """A feature in base and tuned. In a notebook it shows itself."""
+    """A feature in one checkpoint, or in base and tuned. In a notebook it shows itself."""
 
     feature: int
-    names: tuple[str, str]
-    """Of the checkpoints, base and tuned."""
+    names: tuple[str, ...]
+    """Of the checkpoints: one, or base and tuned."""
     rows: int
-    frequency: tuple[float, float]
-    """Share of the tokens that it fires at."""
+    frequency: tuple[float, ...]
+    """Share of the tokens that it fires at, by checkpoint."""
     contexts: tuple[Context, ...]
-    """One from each text, the greatest strength in either checkpoint first."""
+    """One from each text, the greatest strength in any checkpoint first."""
     histogram: Histogram
-    logits: tuple[LogitEffects, LogitEffects]
-    """By the unembedding of base and of tuned."""
+    logits: tuple[LogitEffects, ...]
+    """By the unembedding of each checkpoint."""
 
     def _repr_html_(self) -> str:
         return page_html(self)
@@ -75,51 +73,50 @@ class FeaturePage:
 def feature_page(
     feature: int,
     direction: Float[Tensor, " d_model"],
-    base: TextFirings,
-    tuned: TextFirings,
-    pair: Pair,
+    reads: Sequence[TextFirings],
+    checkpoints: Sequence[Checkpoint],
     *,
     contexts: int = 8,
     around: int = 12,
     bins: int = 12,
     tokens: int = 8,
 ) -> FeaturePage:
-    """Gather what is on a feature's page from the same texts read in both checkpoints.
+    """Gather what is on a feature's page from the same texts read in one checkpoint, or in base and tuned.
 
     Args:
         feature: its number.
         direction: its decoder row, as `decoder_directions` gives it.
-        base: the texts read in the base.
-        tuned: the same texts read in the tuned checkpoint.
-        pair: the checkpoints.
+        reads: the texts, as each checkpoint reads them.
+        checkpoints: one, or base and tuned (a pair will do).
         contexts: most texts that are shown.
         around: tokens shown on either side of the one at which it fires most.
         bins: of the histogram.
         tokens: how many are listed of those whose logits are raised, and of those lowered.
 
     Raises:
-        UserError: when the texts differ, or there is no such feature.
+        UserError: when the texts differ, there is no such feature, and for other than one checkpoint or two.
     """
-    if not (torch.equal(base.tokens, tuned.tokens) and torch.equal(base.texts, tuned.texts)):
+    if not len(reads) == len(checkpoints) or len(reads) not in (1, 2):
+        raise UserError(
+            f"expected texts as one checkpoint or two read them, got {len(reads)} for {len(checkpoints)}"
+        )
+    first, last = reads[0], reads[-1]
+    if not (torch.equal(first.tokens, last.tokens) and torch.equal(first.texts, last.texts)):
         raise UserError("base and tuned have read different texts: read the same ones in both")
-    columns = torch.stack([read.firings.column(feature) for read in (base, tuned)])
+    columns = torch.stack([read.firings.column(feature) for read in reads])
     return FeaturePage(
         feature=feature,
-        names=(pair.base.name, pair.tuned.name),
+        names=tuple(checkpoint.name for checkpoint in checkpoints),
         rows=columns.shape[1],
-        frequency=_pair((columns > 0).double().mean(dim=1)),
-        contexts=_contexts(columns, base, pair.base, contexts, around),
+        frequency=tuple((columns > 0).double().mean(dim=1).tolist()),
+        contexts=_contexts(columns, first, checkpoints[0], contexts, around),
         histogram=_histogram(columns, bins),
-        logits=(_logits(pair.base, direction, tokens), _logits(pair.tuned, direction, tokens)),
+        logits=tuple(_logits(checkpoint, direction, tokens) for checkpoint in checkpoints),
     )
 
 
-def _pair(values: Float[Tensor, " 2"]) -> tuple[float, float]:
-    return float(values[0]), float(values[1])
-
-
 def _contexts(
-    columns: Float[Tensor, "2 n"], read: TextFirings, checkpoint: Checkpoint, most: int, around: int
+    columns: Float[Tensor, "model n"], read: TextFirings, checkpoint: Checkpoint, most: int, around: int
 ) -> tuple[Context, ...]:
     greatest = columns.amax(dim=0)
     lengths = torch.bincount(read.texts, minlength=read.n_texts)
@@ -132,13 +129,13 @@ def _contexts(
         begin, end = int(starts[text]), int(starts[text + 1])
         peak = begin + int(greatest[begin:end].argmax())
         first, last = max(begin, peak - around), min(end, peak + around + 1)
-        base, tuned = (tuple(column[first:last].tolist()) for column in columns)
+        strengths = tuple(tuple(column[first:last].tolist()) for column in columns)
         shown = _tokens(checkpoint, read.tokens[first:last])
-        found.append(Context(text, first - begin, peak - first, shown, base, tuned))
+        found.append(Context(text, first - begin, peak - first, shown, strengths))
     return tuple(found)
 
 
-def _histogram(columns: Float[Tensor, "2 n"], bins: int) -> Histogram:
+def _histogram(columns: Float[Tensor, "model n"], bins: int) -> Histogram:
     top = float(columns.max())
     edges = torch.linspace(0, top or 1.0, bins + 1, dtype=torch.float64)
     counts = [
@@ -148,7 +145,7 @@ def _histogram(columns: Float[Tensor, "2 n"], bins: int) -> Histogram:
         )
         for column in columns
     ]
-    return Histogram(tuple(edges.tolist()), tuple(counts[0].tolist()), tuple(counts[1].tolist()))
+    return Histogram(tuple(edges.tolist()), tuple(tuple(each.tolist()) for each in counts))
 
 
 @torch.no_grad()

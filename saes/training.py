@@ -2,7 +2,10 @@
 same end."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -42,7 +45,12 @@ class TrainedSae:
 
 
 def train_sae(
-    source: Source, config: SaeConfig, *, folder: str | Path | None = None, point: HookPoint | None = None
+    source: Source,
+    config: SaeConfig,
+    *,
+    folder: str | Path | None = None,
+    point: HookPoint | None = None,
+    progress: bool = True,
 ) -> TrainedSae:
     """Train an SAE on the activations of one hook point.
 
@@ -51,7 +59,8 @@ def train_sae(
     is then saved there and opens with `load_sae(folder)` or plain sae-lens. A folder that holds it already
     is read.
 
-    `point` goes into the SAE's metadata; a store knows its own.
+    `point` goes into the SAE's metadata; a store knows its own. `progress` says whether sae-lens shows its
+    bar.
 
     Raises:
         UserError: when there are too few rows, NaN or infinity among them, sae-lens is not installed, or the
@@ -67,7 +76,7 @@ def train_sae(
             torch.manual_seed(config.seed)
             sae = _training_sae(lens, config, feed.d_in)
         sae.cfg.metadata.hook_name = None if point is None else str(point)
-        trained = run_trainer(sae, config, feed, checkpoints)
+        trained = run_trainer(sae, config, feed, checkpoints, progress)
         with TemporaryDirectory() as scratch:
             trained.save_inference_model(scratch)
             if checkpoints is not None:
@@ -79,7 +88,9 @@ def train_sae(
     return TrainedSae(result, config, fidelity(result, feed.held_out), where)
 
 
-def run_trainer(sae: Any, config: Training, feed: Feed, checkpoints: Checkpoints | None) -> Any:
+def run_trainer(
+    sae: Any, config: Training, feed: Feed, checkpoints: Checkpoints | None, progress: bool
+) -> Any:
     """Train `sae`, a training SAE of sae-lens, by sae-lens's trainer, from its last checkpoint if there is
     one."""
     from sae_lens.config import SAETrainerConfig
@@ -109,7 +120,25 @@ def run_trainer(sae: Any, config: Training, feed: Feed, checkpoints: Checkpoints
                 checkpoints.save(trainer, feed)
 
         feed.before = before_batch
-    return trainer.fit()
+    with _bars(progress):
+        return trainer.fit()
+
+
+@contextmanager
+def _bars(show: bool) -> Iterator[None]:
+    """sae-lens's bars shown or not; it has no setting for it."""
+    from sae_lens.training import activation_scaler, sae_trainer
+
+    modules: tuple[Any, ...] = (activation_scaler, sae_trainer)
+    before = [module.tqdm for module in modules]
+    try:
+        if not show:
+            for module, bar in zip(modules, before, strict=True):
+                module.tqdm = partial(bar, disable=True)
+        yield
+    finally:
+        for module, bar in zip(modules, before, strict=True):
+            module.tqdm = bar
 
 
 def _training_sae(lens: Any, config: SaeConfig, d_in: int) -> Any:

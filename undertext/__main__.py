@@ -12,6 +12,7 @@ COMMANDS = {
     "demo": ("demo", "compare every pair of the shipped zoo"),
     "probe": ("probe", "values read on many checkpoints, layers and positions, with controls"),
     "routes": ("routes", "several ways to elicit a capability, on the same problems"),
+    "sae": ("sae", "SAEs and crosscoders: train, what features carry, what became of them"),
     "steer": ("steer", "what a vector recovers in a checkpoint, beside controls"),
     "task": ("task", "write the built-in task, or check a task's folder"),
     "zoo": ("zoo", "list or train organisms, whose right verdict is known"),

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from activations.errors import UserError
+from undertext.tasks.load import load_task
 from undertext.tasks.new import new_chain
 from undertext.tasks.task import Task
 
@@ -31,3 +32,9 @@ def resolve_task(source: str) -> str | Task:
     if source != f"{ZOO}chain":
         raise UserError(f"no task {source!r}; the built-in one is {ZOO}chain")
     return new_chain(0)
+
+
+def loaded_task(given: str | Path | Task) -> Task:
+    """A task as it is, the built-in one, or the one in a folder."""
+    found = resolve_task(given) if isinstance(given, str) else given
+    return found if isinstance(found, Task) else load_task(found)

@@ -13,6 +13,8 @@ from activations.errors import UserError
 from saes import Falsification, ShiftCuts, falsify, inject, read_texts, shift
 from tests.saes.planted_words import POINT, toy_checkpoint, word_sae
 
+CUTS = ShiftCuts(d=0.8, p=0.01, test="welch")
+
 
 @st.composite
 def sets(draw):
@@ -62,15 +64,15 @@ def test_rounding_is_no_spread():
     assert (found.d.item(), found.welch.item(), found.mann_whitney.item()) == (0, 1, 1)
     found = shift(torch.full((7, 1), 0.1, dtype=torch.float64), torch.full((9, 1), 0.3, dtype=torch.float64))
     assert (found.d.item(), found.welch.item()) == (np.inf, 0)
-    assert found.rises().all()
+    assert found.rises(CUTS).all()
 
 
 def test_each_cut_counts():
     found = shift(torch.arange(10.0)[:, None], torch.arange(10.0)[:, None] + 4)
     d, p = found.d.item(), found.welch.item()
-    assert found.rises(ShiftCuts(d, p * 1.01))
-    assert not found.rises(ShiftCuts(d * 1.01, p * 1.01))
-    assert not found.rises(ShiftCuts(d, p))
+    assert found.rises(ShiftCuts(d, p * 1.01, "welch"))
+    assert not found.rises(ShiftCuts(d * 1.01, p * 1.01, "welch"))
+    assert not found.rises(ShiftCuts(d, p, "welch"))
     between = (found.mann_whitney.item() + p) / 2
     assert (found.mann_whitney.item() < p) == bool(found.rises(ShiftCuts(d, between, "mann_whitney")))
     assert (found.mann_whitney.item() > p) == bool(found.rises(ShiftCuts(d, between, "welch")))
@@ -143,7 +145,7 @@ def verdicts():
 
 
 def test_word_detectors_are_caught_and_values_are_not(verdicts):
-    words = dict(zip(FEATURES, verdicts.word_detectors().tolist(), strict=True))
+    words = dict(zip(FEATURES, verdicts.word_detectors(CUTS).tolist(), strict=True))
     assert words == {
         "so detector": True,
         "all words": True,
@@ -159,13 +161,13 @@ def test_word_detectors_are_caught_and_values_are_not(verdicts):
 
 
 def test_paraphrase_catches_what_hangs_on_a_wording(verdicts):
-    bound = dict(zip(FEATURES, verdicts.wording_bound().tolist(), strict=True))
+    bound = dict(zip(FEATURES, verdicts.wording_bound(CUTS).tolist(), strict=True))
     assert bound["wording"]
     assert bound["so detector"]
     assert not bound["value"]
-    assert verdicts.fails().tolist() == [True, True, False, True, True, False]
+    assert verdicts.fails(CUTS).tolist() == [True, True, False, True, True, False]
     without = Falsification(verdicts.injection, verdicts.reasoning, None)
-    assert without.fails().tolist() == without.word_detectors().tolist()
+    assert without.fails(CUTS).tolist() == without.word_detectors(CUTS).tolist()
 
 
 def test_what_cannot_be_compared_is_refused():

@@ -13,6 +13,8 @@ from sklearn.metrics import precision_score, recall_score, roc_auc_score
 from activations.errors import UserError
 from saes import FATES, FateCuts, Firings, PairFirings, follow, sort_fates
 
+CUTS = FateCuts(alive=0.0005, gone=0.1, recall=0.5, precision=0.5, correlation=0.5, meaning=0.1)
+
 
 @st.composite
 def pairs(draw):
@@ -74,7 +76,7 @@ def planted(n=4000, each=12, seed=0):
 
 def test_fates_that_were_planted_are_recognised():
     firings, kinds = planted()
-    found = sort_fates(follow(firings))
+    found = sort_fates(follow(firings), CUTS)
     assert [FATES[i] for i in found.index] == kinds
     assert found.shares() == {"kept": 0.25, "moved": 0.25, "silenced": 0.25, "new": 0.25}
     assert found.features("new").tolist() == list(range(36, 48))
@@ -86,11 +88,13 @@ def test_every_cut_counts():
     gone = [j for j, kind in enumerate(kinds) if kind in ("silenced", "new")]
     fates = follow(firings)
     for name in ("recall", "precision", "correlation"):
-        assert not len(sort_fates(fates, FateCuts()._replace(**{name: 1.01})).features("kept"))
-    assert [FATES[i] for i in sort_fates(fates, FateCuts(gone=0.001)).index[gone]] == ["moved"] * len(gone)
-    assert set(sort_fates(fates, FateCuts(alive=0.5)).index.tolist()) == {FATES.index("dead")}
-    assert sort_fates(fates, FateCuts(alive=0.5)).shares()["kept"] != 0  # of none: not a number
-    assert [FATES[i] for i in sort_fates(fates).index[kept]] == ["kept"] * len(kept)
+        assert not len(sort_fates(fates, CUTS._replace(**{name: 1.01})).features("kept"))
+    assert [FATES[i] for i in sort_fates(fates, CUTS._replace(gone=0.001)).index[gone]] == ["moved"] * len(
+        gone
+    )
+    assert set(sort_fates(fates, CUTS._replace(alive=0.5)).index.tolist()) == {FATES.index("dead")}
+    assert sort_fates(fates, CUTS._replace(alive=0.5)).shares()["kept"] != 0  # of none: not a number
+    assert [FATES[i] for i in sort_fates(fates, CUTS).index[kept]] == ["kept"] * len(kept)
 
 
 def test_a_feature_that_fires_as_before_and_tells_something_else_has_moved():
@@ -101,7 +105,7 @@ def test_a_feature_that_fires_as_before_and_tells_something_else_has_moved():
     base = fires * (1 + 0.2 * labels + 0.5 * random.random(n))
     tuned = fires * (1 + 0.2 * (1 - labels) + 0.5 * random.random(n))
     firings = firings_of(base[:, None], tuned[:, None])
-    cuts = FateCuts(meaning=0.05)
+    cuts = CUTS._replace(meaning=0.05)
     assert sort_fates(follow(firings), cuts).shares()["kept"] == 1
     assert sort_fates(follow(firings, torch.tensor(labels)), cuts).shares()["moved"] == 1
     unrelated = torch.tensor(random.integers(0, 2, n))
@@ -112,7 +116,7 @@ def test_a_feature_that_always_fires_alike_is_kept():
     ones = Firings.of(torch.full((50, 1), 0.3))
     fates = follow(PairFirings(ones, ones))
     assert math.isnan(fates.correlation.item())
-    assert sort_fates(fates).shares()["kept"] == 1
+    assert sort_fates(fates, CUTS).shares()["kept"] == 1
 
 
 def test_different_rows_are_refused():

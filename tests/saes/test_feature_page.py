@@ -51,7 +51,7 @@ def reads(pair, sae):
 @pytest.fixture(scope="module")
 def page(pair, sae, reads):
     d = decoder_directions(sae)[0]
-    return feature_page(0, d, reads[0], reads[1], pair, contexts=3, around=4, bins=5, tokens=4)
+    return feature_page(0, d, reads, pair, contexts=3, around=4, bins=5, tokens=4)
 
 
 def test_contexts_are_the_texts_where_it_fires_most(page, reads):
@@ -64,11 +64,11 @@ def test_contexts_are_the_texts_where_it_fires_most(page, reads):
         assert context.start == max(0, peak - 4)
         assert list(context.tokens) == words[context.start : peak + 5]
         begin = int((reads[0].texts < context.text).sum()) + context.start
-        for column, strengths in zip(columns, (context.base, context.tuned), strict=True):
+        for column, strengths in zip(columns, context.strengths, strict=True):
             assert list(strengths) == column[begin : begin + len(words[context.start : peak + 5])].tolist()
     second = page.contexts[1]
     assert second.tokens[second.peak - 1 : second.peak + 1] == ("so", "7")
-    assert (second.base[second.peak - 1], second.tuned[second.peak - 1]) == (0.25, 0.75)
+    assert tuple(each[second.peak - 1] for each in second.strengths) == (0.25, 0.75)
 
 
 def test_figures_are_those_of_numpy(page, reads):
@@ -76,12 +76,11 @@ def test_figures_are_those_of_numpy(page, reads):
     assert page.rows == len(columns[0])
     assert page.frequency == tuple((column > 0).mean() for column in columns)
     top = max(map(np.max, columns))
-    for column, counts in zip(columns, (page.histogram.base, page.histogram.tuned), strict=True):
+    for column, counts in zip(columns, page.histogram.counts, strict=True):
         expected, edges = np.histogram(column[column > 0], bins=5, range=(0, top))
         assert list(page.histogram.edges) == pytest.approx(edges)
         assert sum(counts) == expected.sum()
-    assert page.histogram.base == (0, 6, 0, 0, 4)  # 0.25 and 1
-    assert page.histogram.tuned == (0, 0, 0, 6, 4)  # 0.75 and 1
+    assert page.histogram.counts == ((0, 6, 0, 0, 4), (0, 0, 0, 6, 4))  # 0.25 and 1, 0.75 and 1
 
 
 def test_logits_are_the_decoder_row_through_the_unembedding(page, pair, sae):
@@ -97,11 +96,24 @@ def test_logits_are_the_decoder_row_through_the_unembedding(page, pair, sae):
     assert page.logits[0] != page.logits[1]
 
 
+def test_a_page_of_one_checkpoint_is_the_pair_s_without_the_other(page, pair, sae, reads):
+    d = decoder_directions(sae)[0]
+    alone = feature_page(0, d, reads[:1], pair[:1], contexts=3, around=4, bins=5, tokens=4)
+    assert [context.tokens for context in alone.contexts] == [context.tokens for context in page.contexts]
+    for mine, both in zip(alone.contexts, page.contexts, strict=True):
+        assert mine.strengths == both.strengths[:1]
+    assert (alone.frequency, alone.logits) == (page.frequency[:1], page.logits[:1])
+    assert alone.histogram.counts == (page.histogram.counts[0],)
+    html = alone._repr_html_()
+    assert "tuned" not in html
+    assert ">tokens</th>" in html
+
+
 def test_a_feature_that_never_fires_has_a_page(pair, sae, reads):
-    page = feature_page(1, decoder_directions(sae)[1], reads[0], reads[1], pair)
+    page = feature_page(1, decoder_directions(sae)[1], reads, pair)
     assert page.contexts == ()
     assert page.frequency == (0, 0)
-    assert sum(page.histogram.base) == 0
+    assert sum(map(sum, page.histogram.counts)) == 0
     assert "fires at none" in page._repr_html_()
 
 
@@ -109,11 +121,13 @@ def test_what_does_not_fit_is_refused(pair, sae, reads):
     d = decoder_directions(sae)[0]
     other = TextFirings(reads[1].firings, reads[1].tokens + 1, reads[1].texts)
     with pytest.raises(UserError, match="read different texts"):
-        feature_page(0, d, reads[0], other, pair)
+        feature_page(0, d, (reads[0], other), pair)
     with pytest.raises(UserError, match="from 0 to 1, got 2"):
-        feature_page(2, d, reads[0], reads[1], pair)
+        feature_page(2, d, reads, pair)
     with pytest.raises(UserError, match=r"width 64, .* got 63"):
-        feature_page(0, d[1:], reads[0], reads[1], pair)
+        feature_page(0, d[1:], reads, pair)
+    with pytest.raises(UserError, match="got 1 for 2"):
+        feature_page(0, d, reads[:1], pair)
 
 
 HOSTILE = (
@@ -138,8 +152,8 @@ def hostile():
         names=(HOSTILE[0], HOSTILE[4]),
         rows=1000,
         frequency=(0.1, 0.0),
-        contexts=(Context(0, 3, 7, HOSTILE, strengths, strengths[::-1]),) * 2,
-        histogram=Histogram((0.0, 3.5, 7.0), (100, 3), (0, 40)),
+        contexts=(Context(0, 3, 7, HOSTILE, (strengths, strengths[::-1])),) * 2,
+        histogram=Histogram((0.0, 3.5, 7.0), ((100, 3), (0, 40))),
         logits=(effects, effects),
     )
 

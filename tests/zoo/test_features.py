@@ -5,6 +5,7 @@ import torch
 
 from activations import HookPoint, TokenSpan, capture, load_pair
 from saes import FATES, SaeConfig, carried, follow, read_pair, sort_fates, train_sae
+from undertext.features.rule import feature_rule
 from undertext.organisms.folder import SHIPPED
 from undertext.tasks.new import new_chain
 from undertext.tasks.sites import reading_sites, reading_text
@@ -50,7 +51,7 @@ def test_value_features_live_on_unless_they_were_overwritten(tuned, sae, task):
     assert fates.auroc is not None
     base, there = fates.auroc[:, torch.arange(len(chosen)), chosen]
     assert base.min() > 0.9  # each value has a feature in the base
-    kept = [FATES[fate] == "kept" for fate in sort_fates(fates).index[chosen]]
+    kept = [FATES[fate] == "kept" for fate in sort_fates(fates, feature_rule().fates).index[chosen]]
     if tuned == "overwritten":
         assert not any(kept)
         assert (there - 0.5).abs().max() < 0.2

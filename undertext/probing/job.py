@@ -29,8 +29,7 @@ from undertext.probing.rows import table_of
 from undertext.progress import Progress
 from undertext.report.publish import check_writable
 from undertext.runs import check_fits, task_described, threads, versions
-from undertext.sources import resolve_checkpoint, resolve_task
-from undertext.tasks.load import load_task
+from undertext.sources import loaded_task, resolve_checkpoint
 from undertext.tasks.task import Task
 
 
@@ -61,7 +60,7 @@ def probe(
         check_writable(folder)
     _check_names(checkpoints, tasks)
     with threads(config.threads):
-        loaded = {name: _task(each) for name, each in tasks.items()}
+        loaded = {name: loaded_task(each) for name, each in tasks.items()}
         source = _Sources(checkpoints, config)
         outlines, fingerprints = {}, {}
         places: dict[tuple[Name, Name], Places] = {}
@@ -162,11 +161,6 @@ class _Sources:
             self._last = (name, given)
             self.names[name] = given.name
         return self._last[1]
-
-
-def _task(given: str | Path | Task) -> Task:
-    found = resolve_task(given) if isinstance(given, str) else given
-    return found if isinstance(found, Task) else load_task(found)
 
 
 def _check_names(checkpoints: Mapping[Name, Any], tasks: Mapping[Name, Any]) -> None:

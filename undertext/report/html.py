@@ -25,7 +25,7 @@ def page(comparison: Comparison, svgs: Mapping[str, bytes] | None = None) -> str
     """
     if svgs is None:
         svgs = {name: svg(figure) for name, figure in figures(comparison).items()}
-    return _template("page.html.j2").render(
+    return template("page.html.j2").render(
         comparison=comparison,
         pictures={name: _data_uri(data) for name, data in svgs.items()},
         alternative=partial(words.alternative, comparison),
@@ -38,7 +38,7 @@ def page(comparison: Comparison, svgs: Mapping[str, bytes] | None = None) -> str
 
 def summary(comparison: Comparison) -> str:
     """The verdicts as a table, for notebooks: a fragment of HTML."""
-    return _template("summary.html.j2").render(comparison=comparison, headline=partial(headline, comparison))
+    return template("summary.html.j2").render(comparison=comparison, headline=partial(headline, comparison))
 
 
 def _data_uri(picture: bytes) -> str:
@@ -46,7 +46,8 @@ def _data_uri(picture: bytes) -> str:
 
 
 @cache
-def _template(name: str) -> Template:
+def template(name: str) -> Template:
+    """A template of this folder; text put into it is escaped."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,

@@ -31,7 +31,7 @@ def render(comparison: Comparison) -> dict[str, bytes]:
     """The run's files by path. The same comparison gives the same bytes."""
     drawn = figures(comparison)
     svgs = {name: svg(figure) for name, figure in drawn.items()}
-    files = {PAGE: _encoded(page(comparison, svgs))}
+    files = {PAGE: encoded(page(comparison, svgs))}
     files |= {f"figures/{name}.svg": data for name, data in svgs.items()}
     files |= {f"figures/{name}.png": png(figure) for name, figure in drawn.items()}
     files |= {f"tables/{name}.parquet": parquet(table) for name, table in comparison.tables.items()}
@@ -60,10 +60,10 @@ def parquet(table: pa.Table) -> bytes:
 def json_bytes(values: Mapping[str, Any]) -> bytes:
     """`values` as JSON; what is no finite number becomes null, what JSON has no form for its text."""
     text = json.dumps(_plain(values), indent=2, ensure_ascii=False, allow_nan=False, default=str)
-    return _encoded(text + "\n")
+    return encoded(text + "\n")
 
 
-def _encoded(text: str) -> bytes:
+def encoded(text: str) -> bytes:
     """UTF-8; half a surrogate pair, which a path can hold, becomes its escape."""
     return text.encode("utf-8", "backslashreplace")
 

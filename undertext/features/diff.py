@@ -1,0 +1,141 @@
+"""`feature_diff`: what became in a tuned checkpoint of the features of its base."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import pyarrow as pa
+
+from activations.checkpoint import Checkpoint
+from activations.errors import UserError
+from activations.pair import Pair, check_pair
+from saes import FeaturePage, load_crosscoder
+from saes.training import check_sae_lens
+from undertext.config import verdict_rule
+from undertext.features.config import WORK_ONLY, DiffConfig
+from undertext.features.diff_crosscoder import sort_crosscoder
+from undertext.features.diff_sae import follow_features
+from undertext.features.opening import open_sae
+from undertext.features.reading import check_splits
+from undertext.features.rule import feature_rule
+from undertext.job_folder import JobFolder
+from undertext.preparing import described
+from undertext.progress import Progress
+from undertext.report.publish import check_writable
+from undertext.runs import check_fits, task_described, threads, versions
+from undertext.sources import loaded_task, resolve_checkpoint
+from undertext.tasks.task import Task
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureDiff:
+    """The answer of `feature_diff`."""
+
+    summary: Mapping[str, Any]
+    """diff.json: shares of fates, or of latents' kinds; features that tell the most; effects."""
+    pages: tuple[FeaturePage, ...]
+    """Of the features that tell the most, in that order."""
+    tables: Mapping[str, pa.Table] = field(repr=False)
+    """`features` (or `latents`), a row each; `classes`, a row for each and class; `effects`."""
+    run: Mapping[str, Any] = field(repr=False)
+    """Config, rule, versions, times."""
+
+    def save(self, out: str | Path) -> Path:
+        """Write tables/, diff.json, report.html and run.json under `out`."""
+        from undertext.report.feature_diff import save_diff
+
+        return save_diff(self, Path(out))
+
+
+def feature_diff(
+    base: Any,
+    tuned: Any,
+    task: str | Path | Task,
+    *,
+    sae: str | Path | None = None,
+    sae_id: str | None = None,
+    crosscoder: str | Path | None = None,
+    config: DiffConfig | None = None,
+    out: str | Path | None = None,
+    progress: bool | Progress | None = None,
+) -> FeatureDiff:
+    """Follow the features of one `sae` from base to tuned, or sort the latents of a `crosscoder`.
+
+    Features are chosen on one split and reported on another. With `out`, effects on answers are kept there as
+    they are measured: killed and called again with the same arguments, the job goes on.
+
+    Raises UserError, before any long work where it can be told, for what cannot be loaded, checkpoints that
+    are no pair, an SAE of another hook point or width, and an `out` of another job.
+    """
+    config, rule, start = config or DiffConfig(), feature_rule(), perf_counter()
+    bars = progress if isinstance(progress, Progress) else Progress(progress)
+    if (sae is None) == (crosscoder is None):
+        raise UserError(f"expected an SAE or a crosscoder, got {'neither' if sae is None else 'both'}")
+    if out is not None:
+        check_writable(Path(out))
+    task = loaded_task(task)
+    check_splits(task, config)
+    check_sae_lens()
+    with threads(config.threads):
+        with bars.stage("loading"):
+            pair = check_pair(*(_loaded(each, config) for each in (base, tuned)))
+            for checkpoint in pair:
+                for split in (config.choose, config.split):
+                    check_fits(checkpoint, task, split)
+            check_fits(pair.base, task, config.split, room=task.max_new_tokens)
+        source = sae if sae is not None else crosscoder
+        job = {
+            "config": config.model_dump(mode="json", exclude=WORK_ONLY),
+            "rule": rule.plain(),
+            "checkpoints": [each.fingerprint for each in pair],
+            "task": task_described(task)["fingerprint"],
+            "source": [str(source), sae_id],
+        }
+        folder = None if out is None else JobFolder(Path(out))
+        if sae is not None:
+            opened = open_sae(sae, sae_id, pair.base, config)
+            if folder is None or not config.effects:
+                found = _followed(opened, pair, task, config, None, bars)
+            else:
+                folder.check(job)
+                with folder.open(job):
+                    found = _followed(opened, pair, task, config, folder, bars)
+        else:
+            found = sort_crosscoder(load_crosscoder(crosscoder or ""), pair, task, config, rule, bars)
+    result = FeatureDiff(
+        summary={
+            "base": described(pair.base),
+            "tuned": described(pair.tuned),
+            "task": task_described(task),
+            "sae" if sae is not None else "crosscoder": {"source": str(source), "sae_id": sae_id},
+            "splits": {"chosen": config.choose, "reported": config.split},
+            **found.summary,
+        },
+        pages=found.pages,
+        tables=found.tables,
+        run={
+            **job,
+            "versions": versions(),
+            "timings_s": {name: round(seconds, 3) for name, seconds in bars.timings.items()},
+            "elapsed_s": round(perf_counter() - start, 3),
+        },
+    )
+    if out is not None:
+        result.save(out)
+    return result
+
+
+def _followed(
+    opened: Any, pair: Pair, task: Task, config: DiffConfig, folder: JobFolder | None, bars: Progress
+) -> Any:
+    level = verdict_rule().level
+    return follow_features(opened, pair, task, config, feature_rule(), level, folder, bars)
+
+
+def _loaded(source: Any, config: DiffConfig) -> Checkpoint:
+    if isinstance(source, Checkpoint):
+        return source
+    given = resolve_checkpoint(source) if isinstance(source, str) else source
+    return Checkpoint.load(given, device=config.device)
