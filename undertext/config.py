@@ -66,7 +66,7 @@ class SteerConfig(Config):
     random_directions: int = Field(default=4, ge=1)
     """Matched random directions put through the same search."""
     sae: Path | None = None
-    """Folder of an SAE of sae-lens that reads `resid_post` of a layer; its features are steered with as well."""
+    """Folder of an SAE of sae-lens that reads `resid_post`; its features are steered with as well."""
     sae_features: int = Field(default=2, ge=1)
     """Features taken by each way of ranking them."""
     random_features: int = Field(default=4, ge=1)

@@ -96,7 +96,7 @@ def feature_vectors(
 
     vectors, alike = [], {}
     for i, (feature, by) in enumerate(chosen.items()):
-        own, *others = matched.vectors[i]
+        own, others = directions[feature], matched.vectors[i, 1:]
         made = f"decoder row of feature {feature} of an SAE, chosen by {' and '.join(by)}"
         vectors.append(vector(f"feature {feature}", own, made))
         alike[vectors[-1].name] = tuple(
@@ -109,7 +109,7 @@ def feature_vectors(
 def own_texts(
     weaker: Checkpoint, task: Task, problems: Sequence[Problem], batch_size: int = 512
 ) -> list[list[int]]:
-    """Prompts, plain and in each contrast's two wordings, with what the checkpoint itself writes; token ids."""
+    """Prompts, plain and in each contrast's two wordings, and what the checkpoint writes after them; ids."""
     sides = ["{prompt}", *(side for each in task.contrasts for side in (each.positive, each.negative))]
     heads = weaker.encode([fill(side, problem.prompt) for side in sides for problem in problems])
     written = generate(
@@ -138,7 +138,8 @@ def _sources(sae: SAE, weaker: Checkpoint) -> tuple[tuple[str, ...], list[str]]:
     if same:
         return (weaker.name,), []
     of = known.model_name or "a checkpoint it does not name"
-    return (weaker.name, of), [
+    # Not the name alone: two checkpoints may bear the same one.
+    return (weaker.name, f"an SAE of {of}"), [
         f"the SAE is of {of}, and not said to be of {weaker.name}: "
         "its features count as knowing the stronger's activations"
     ]
