@@ -107,6 +107,11 @@ def sort_fates(fates: Fates, cuts: FateCuts) -> SortedFates:
     `kept`: it fires at the same rows in both, and tells the same; `moved`: it fires in both, but not so;
     `silenced`: in the base alone; `new`: in tuned alone; `dead`: in neither. For a feature that fires at a
     share q of the rows, chance alone gives a precision and a recall of q: compare cuts with frequencies.
+
+    With labels, a feature is silenced as well when it told them in the base and tells nothing in tuned,
+    however often it fires there (its AUROCs are further than `meaning` from 0.5 in the base, within it in
+    tuned, and that much nearer), and new in the reverse. How often it fires hangs on the size of the
+    activations, by way of its threshold; what it tells does not.
     """
     base, tuned = fates.frequency
     silenced = (base >= cuts.alive) & (tuned < cuts.gone * base)
@@ -118,6 +123,9 @@ def sort_fates(fates: Fates, cuts: FateCuts) -> SortedFates:
     )
     if fates.auroc is not None:
         kept &= (fates.auroc[0] - fates.auroc[1]).abs().amax(dim=0) <= cuts.meaning
+        told, tells = (fates.auroc - 0.5).abs().nan_to_num(0.0).amax(dim=1)
+        silenced |= ~kept & (told > cuts.meaning) & (tells <= cuts.meaning) & (told - tells > cuts.meaning)
+        new |= ~kept & (tells > cuts.meaning) & (told <= cuts.meaning) & (tells - told > cuts.meaning)
     index = torch.where(kept, FATES.index("kept"), FATES.index("moved"))
     index = torch.where(silenced, FATES.index("silenced"), index)
     index = torch.where(new, FATES.index("new"), index)

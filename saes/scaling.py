@@ -12,17 +12,20 @@ from saes.crosscoder import Crosscoder
 
 LEANS = 0.5
 """A latent leans to a model when its decoder in the other has less than this share of its norm."""
+ECHOES = 0.1
+"""A latent that leans to one model echoes another when what it writes in the other model holds, along what
+the other latent writes there, this share of its norm in its own."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """What the rows say of each latent, by least squares (Minder et al., arXiv 2504.02922, section 2.3).
+    """What the rows say of each latent, by least squares (latent scaling; Minder et al., arXiv 2504.02922).
 
-    A beta is the factor by which f_j d_j, what latent j writes, is best scaled to explain a target. Targets:
-    the `error`, what all other latents leave over of a model's activations; and the `reconstruction`, what
-    all latents together write. Unlike the paper's, the fits have an intercept: latents are never negative,
-    so that without one the mean of a target counts as explained. All in the units of training; NaN where a
-    latent never fires.
+    A beta is the factor by which f_j d_j, what latent j writes, is best scaled to explain a target. Targets
+    are those of the authors' code (science-of-finetuning/sparsity-artifacts-crosscoders): the `error`, what
+    all other latents leave over of a model's activations; and the `reconstruction`, what all latents together
+    write. Unlike there, the fits have an intercept: latents are never negative, so that without one the mean
+    of a target counts as explained. All in the units of training; NaN where a latent never fires.
     """
 
     norms: Float[Tensor, "model d_sae"]
@@ -38,8 +41,12 @@ class Scaling:
     """Beta on the reconstruction, with the same d_j."""
     twin: Float[Tensor, " d_sae"]
     """How much a latent that leans to one model fires along with the one most like it that leans to the
-    other: rows at which both fire, over the geometric mean of those at which each does. 0 for a latent that
-    leans to neither."""
+    other, of those pairs of which one echoes the other: rows at which both fire, over the geometric mean of
+    those at which each does. 0 for a latent that leans to neither, or has no such pair.
+
+    Firing along is not enough: features of either model alone that fire only where one shared feature does
+    meet at many rows too. Of a feature that was split into two latents, each is fitted to what is left of
+    it in the other model at rows at which the other latent stays silent, and so writes a little along it."""
 
     @property
     def held(self) -> Float[Tensor, "model d_sae"]:
@@ -106,7 +113,7 @@ def latent_scaling(
         own=own.float(),
         error=_beta(left_over, direction).float(),
         reconstruction=_beta(fits["reconstruction"], direction).float(),
-        twin=_twins(together, fired, leaning),
+        twin=_twins(together, fired, leaning, decoders),
     )
 
 
@@ -121,10 +128,25 @@ def _twins(
     together: Float[Tensor, "base_leaning tuned_leaning"],
     fired: Float[Tensor, " d_sae"],
     leaning: Sequence[Int[Tensor, " _"]],
+    decoders: Float[Tensor, "model d_sae width"],
 ) -> Float[Tensor, " d_sae"]:
     twin = torch.zeros(len(fired))
     if together.numel():
         counts = [fired[latents].clamp(min=1).sqrt().float() for latents in leaning]
         alike = together / counts[0][:, None] / counts[1]
+        echoes = torch.maximum(_echo(decoders, 0, *leaning), _echo(decoders, 1, *leaning[::-1]).t())
+        alike = alike.where(echoes >= ECHOES, 0.0)
         twin[leaning[0]], twin[leaning[1]] = alike.amax(dim=1), alike.amax(dim=0)
     return twin
+
+
+def _echo(
+    decoders: Float[Tensor, "model d_sae width"],
+    model: int,
+    own: Int[Tensor, " own"],
+    others: Int[Tensor, " others"],
+) -> Float[Tensor, "own others"]:
+    """What latents that lean to `model` write in the other one along what others write there, over their norm
+    in their own."""
+    there = torch.nn.functional.normalize(decoders[1 - model, others], dim=-1)
+    return decoders[1 - model, own] @ there.t() / decoders[model, own].norm(dim=-1, keepdim=True)

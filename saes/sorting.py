@@ -16,17 +16,14 @@ KINDS: tuple[Kind, ...] = ("base_only", "shared", "tuned_only", "dead")
 class Cuts(NamedTuple):
     """Below all of these, the weaker model has no part in a latent."""
 
-    held: float = 0.2
+    held: float
     """What the weaker model holds of it over what the stronger does (`Scaling.held`)."""
-    error: float = 0.2
+    error: float
     """The same of its betas on the errors, along the stronger model's decoder."""
-    reconstruction: float = 0.5
+    reconstruction: float
     """The same of its betas on the reconstructions: other latents tell it there."""
-    twin: float = 0.3
-    """How much it fires along with a latent of the weaker model."""
-
-
-DEFAULT_CUTS = Cuts()
+    twin: float
+    """How much it fires along with a latent of the weaker model (`Scaling.twin`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +42,7 @@ class Sorted:
         return {kind: len(self.latents(kind)) / len(self.index) for kind in KINDS}
 
 
-def sort_latents(scaling: Scaling, cuts: Cuts = DEFAULT_CUTS) -> Sorted:
+def sort_latents(scaling: Scaling, cuts: Cuts) -> Sorted:
     """Sort by decoder norm and latent scaling.
 
     A latent is of one model alone when the other holds nothing of it by any account: its own decoder, checked
@@ -63,7 +60,7 @@ def sort_latents(scaling: Scaling, cuts: Cuts = DEFAULT_CUTS) -> Sorted:
     return _sorted(apart, scaling.stronger, scaling.fired)
 
 
-def sort_by_norm(scaling: Scaling, cut: float = 0.1) -> Sorted:
+def sort_by_norm(scaling: Scaling, cut: float) -> Sorted:
     """Sort by relative decoder norm alone: below `cut` or above 1 - `cut`, a latent is of one model alone."""
     relative = relative_norm(scaling.norms)
     apart = (relative < cut) | (relative > 1 - cut)

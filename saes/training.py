@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from activations.checkpoint import Checkpoint
 from activations.errors import UserError
 from activations.hookpoint import HookPoint
 from activations.store import Store
@@ -50,6 +51,7 @@ def train_sae(
     *,
     folder: str | Path | None = None,
     point: HookPoint | None = None,
+    of: Checkpoint | None = None,
     progress: bool = True,
 ) -> TrainedSae:
     """Train an SAE on the activations of one hook point.
@@ -59,8 +61,9 @@ def train_sae(
     is then saved there and opens with `load_sae(folder)` or plain sae-lens. A folder that holds it already
     is read.
 
-    `point` goes into the SAE's metadata; a store knows its own. `progress` says whether sae-lens shows its
-    bar.
+    `point`, and name and fingerprint of the checkpoint that the activations are `of`, go into the SAE's
+    metadata (`hook_name`, `model_name`, `fingerprint`); a store knows its point, and, filled by
+    `capture_to_store`, the fingerprint. `progress` says whether sae-lens shows its bar.
 
     Raises:
         UserError: when there are too few rows, NaN or infinity among them, sae-lens is not installed, or the
@@ -76,6 +79,10 @@ def train_sae(
             torch.manual_seed(config.seed)
             sae = _training_sae(lens, config, feed.d_in)
         sae.cfg.metadata.hook_name = None if point is None else str(point)
+        if of is not None:
+            sae.cfg.metadata.model_name, sae.cfg.metadata.fingerprint = of.name, of.fingerprint
+        elif isinstance(source, Store) and "checkpoint" in source.meta:
+            sae.cfg.metadata.fingerprint = source.meta["checkpoint"]
         trained = run_trainer(sae, config, feed, checkpoints, progress)
         with TemporaryDirectory() as scratch:
             trained.save_inference_model(scratch)

@@ -65,6 +65,12 @@ class SteerConfig(Config):
     """Where vectors are added."""
     random_directions: int = Field(default=4, ge=1)
     """Matched random directions put through the same search."""
+    sae: Path | None = None
+    """Folder of an SAE of sae-lens that reads `resid_post`; its features are steered with as well."""
+    sae_features: int = Field(default=2, ge=1)
+    """Features taken by each way of ranking them."""
+    random_features: int = Field(default=4, ge=1)
+    """For each of those, random features of like firing frequency put through the same search."""
     operators: tuple[SearchedOperator, ...] = Field(default=("add",), min_length=1)
     """What is done with a vector: add, ablate, clamp, rotate. Doses of ablate and rotate are shares."""
     search: Literal["grid", "halving"] = "grid"

@@ -22,6 +22,7 @@ from undertext.evidence.recovery import (
 from undertext.evidence.self_knowledge import measure_right, names_no_values
 from undertext.evidence.side_effects import SideEffects, side_effects, side_text
 from undertext.evidence.vectors import offered_vectors
+from undertext.preparing import sae_of
 from undertext.progress import Progress
 from undertext.tasks.task import Task
 
@@ -78,7 +79,9 @@ class LatencyOf:
     def found(self) -> Search:
         """The steering search on dev."""
         with self.bars.stage("vectors"):
-            offered = offered_vectors(self.checkpoint, self.stronger, self.task, self.config)
+            offered = offered_vectors(
+                self.checkpoint, self.stronger, self.task, self.config, sae=sae_of(self.config)
+            )
         problems = min(len(self.task.split("dev")), self.config.search_problems)
         settings = len(search_settings(offered, self.layers, self.config))
         with self.bars.stage("steering search", problems * settings) as done:

@@ -1,12 +1,20 @@
 """What a job on a weaker and a stronger checkpoint does before it measures."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
 
 from activations.checkpoint import Checkpoint
 from activations.errors import UserError
+from saes import load_sae
 from undertext.config import SteerConfig
 from undertext.runs import check_fits
 from undertext.tasks.task import Task, fill
+
+if TYPE_CHECKING:
+    from sae_lens import SAE
+else:
+    SAE = nn.Module
 
 VECTORS_FROM = "train"
 FITTING = (VECTORS_FROM, "dev")
@@ -15,6 +23,11 @@ FITTING = (VECTORS_FROM, "dev")
 def loaded(source: Any, config: SteerConfig) -> Checkpoint:
     """A checkpoint as it is, or loaded from whatever `Checkpoint.load` takes."""
     return source if isinstance(source, Checkpoint) else Checkpoint.load(source, device=config.device)
+
+
+def sae_of(config: SteerConfig) -> SAE | None:
+    """The SAE whose features are to be steered with; None where the config names none."""
+    return None if config.sae is None else load_sae(config.sae, device=config.device)
 
 
 def splits_of(task: Task, config: SteerConfig) -> list[str]:

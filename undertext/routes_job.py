@@ -17,7 +17,7 @@ from undertext.evidence.recovered import recovered_gap
 from undertext.evidence.recovery import RUNGS, Recovery, Search, recover, search, search_settings
 from undertext.evidence.routes import Outcome, decoded, fitted, kappa, prompted
 from undertext.evidence.vectors import offered_vectors
-from undertext.preparing import FITTING, check_task_fits, loaded, splits_of
+from undertext.preparing import FITTING, check_task_fits, loaded, sae_of, splits_of
 from undertext.progress import Progress
 from undertext.runs import layers_of, threads
 from undertext.statistics import Estimate, bootstrap, proportion
@@ -78,7 +78,7 @@ def routes(
                 check_task_fits(each, task, split)
         layers = layers_of(weaker, config.layers, config.max_layers)
         with bars.stage("vectors"):
-            offered = offered_vectors(weaker, above, task, config, vectors)
+            offered = offered_vectors(weaker, above, task, config, vectors, sae_of(config))
         notes += offered.notes
         problems = min(len(task.split("dev")), config.search_problems)
         with bars.stage("search", problems * len(search_settings(offered, layers, config))) as done:

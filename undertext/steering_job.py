@@ -17,7 +17,7 @@ from undertext.evidence.recovered import Recovered, recovered
 from undertext.evidence.recovery import recover, search, search_settings
 from undertext.evidence.side_effects import SideEffects, side_effects, side_text
 from undertext.evidence.vectors import offered_vectors
-from undertext.preparing import FITTING, check_task_fits, described, loaded, splits_of
+from undertext.preparing import FITTING, check_task_fits, described, loaded, sae_of, splits_of
 from undertext.progress import Progress
 from undertext.report.publish import check_writable
 from undertext.runs import layers_of, task_described, threads
@@ -120,7 +120,7 @@ def steer(
             if each is not None
         }
         with bars.stage("vectors"):
-            offered = offered_vectors(weaker, above, task, config, vectors)
+            offered = offered_vectors(weaker, above, task, config, vectors, sae_of(config))
         layers = layers_of(weaker, config.layers, config.max_layers)
         problems = min(len(task.split("dev")), config.search_problems)
         with bars.stage("search", problems * len(search_settings(offered, layers, config))) as done:

@@ -13,10 +13,12 @@ from activations.hookpoint import HookPoint
 from saes.config import Training
 from saes.crosscoder_training import train_crosscoder
 from saes.scaling import latent_scaling
-from saes.sorting import KINDS, Sorted, relative_norm, sort_by_norm, sort_latents
+from saes.sorting import KINDS, Cuts, Sorted, relative_norm, sort_by_norm, sort_latents
 from tests.saes.planted import Planted, planted_pair
 
 WANTED = {"shared": "shared", "rotated": "shared", "base_only": "base_only", "tuned_only": "tuned_only"}
+CUTS = Cuts(held=0.2, error=0.2, reconstruction=0.5, twin=0.3)
+NORM_CUT = 0.1
 MATCHED = 0.8
 """A latent stands for a planted feature when its decoder in the stronger model has this cosine with it."""
 RARE = 1e-3
@@ -70,7 +72,7 @@ def recovery(
     trained = train_crosscoder((planted.base, planted.tuned), config, points=(HookPoint(0, "resid_post"),))
     crosscoder = trained.crosscoder
     scaling = latent_scaling(crosscoder, [(planted.base, planted.tuned)])
-    by_scaling, by_norm = sort_latents(scaling), sort_by_norm(scaling)
+    by_scaling, by_norm = sort_latents(scaling, CUTS), sort_by_norm(scaling, NORM_CUT)
     alive = scaling.fired > RARE
     nearest, cosines = _nearest_latents(planted, crosscoder.decoders[:, 0], crosscoder.scales[:, 0], alive)
     stands, feature = _features_of(planted, crosscoder.decoders[:, 0], scaling.stronger, alive)

@@ -16,7 +16,7 @@ from saes.scaling import Scaling, latent_scaling
 from saes.sorting import KINDS, Cuts, relative_norm, sort_by_norm, sort_latents
 from saes.training import train_sae
 from tests.saes.planted import planted_pair
-from tests.saes.recovery import recovery
+from tests.saes.recovery import CUTS, NORM_CUT, recovery
 from tests.unchecked import signatures_unchecked
 
 POINT = HookPoint(1, "resid_post")
@@ -156,30 +156,37 @@ def test_scaling_is_least_squares_on_each_latent(small, trained):
             assert scaling.reconstruction[model, latent].item() == pytest.approx(other, abs=1e-4)
 
 
-def test_a_twin_is_the_latent_of_the_other_model_that_fires_most_alike(small, trained):
+def test_a_twin_fires_alike_and_one_writes_along_the_other(small, trained):
     decoders = trained.crosscoder.decoders.clone()
     decoders[1, :, :8] *= 0.1
     decoders[0, :, 8:16] *= 0.1
+    # Some pairs have nothing to do with each other, some write along each other in one model.
+    decoders[1, :, 0] = 0.2 * decoders[1, :, 8] / decoders[1, :, 8].norm() * decoders[0, :, 0].norm()
     crosscoder = replace(trained.crosscoder, decoders=decoders)
     scaling = latent_scaling(crosscoder, zip(small[0].split(400, 1), small[1].split(400, 1), strict=True))
     fires = crosscoder.encode(*small) > 0
+    flat = (decoders * crosscoder.scales[..., None, None]).permute(0, 2, 1, 3).flatten(2)
     ratio = scaling.norms[0] / scaling.norms[1]
     base, tuned = (ratio > 2).nonzero()[:, 0].tolist(), (ratio < 0.5).nonzero()[:, 0].tolist()
     assert base == list(range(8))
     assert tuned == list(range(8, 16))
-    for latent in range(len(ratio)):
-        others = tuned if latent in base else base if latent in tuned else []
-        alike = [
-            (
-                (fires[:, latent] & fires[:, other]).sum()
-                / (fires[:, latent].sum() * fires[:, other].sum()).sqrt()
-            )
-            for other in others
-            if fires[:, latent].any() and fires[:, other].any()
-        ]
-        assert scaling.twin[latent].item() == pytest.approx(
-            max(alike, default=torch.tensor(0.0)).item(), abs=1e-5
-        )
+
+    def echo(model, own, other):
+        along = flat[1 - model, own] @ flat[1 - model, other] / flat[1 - model, other].norm()
+        return along / flat[model, own].norm()
+
+    expected = torch.zeros(len(ratio))
+    pairs = 0
+    for one in base:
+        for two in tuned:
+            if max(echo(0, one, two), echo(1, two, one)) < 0.1 or not fires[:, [one, two]].any(0).all():
+                continue
+            both = (fires[:, one] & fires[:, two]).sum()
+            alike = both / (fires[:, one].sum() * fires[:, two].sum()).sqrt()
+            expected[one], expected[two] = max(expected[one], alike), max(expected[two], alike)
+            pairs += 1
+    assert 0 < pairs < 64
+    torch.testing.assert_close(scaling.twin, expected, atol=1e-5, rtol=0)
 
 
 def test_sorting_follows_its_cuts():
@@ -188,10 +195,10 @@ def test_sorting_follows_its_cuts():
     told = torch.tensor([[1.0, 0.0, 1.0, 0.1, 1.0, 0.9], [0.0, 1.0, 1.0, 1.0, 0.0, 1.0]])
     twin = torch.tensor([0.0, 0.1, 0.0, 0.8, 0.0, 0.0])
     scaling = Scaling(norms, torch.full((6,), 0.1), own, own * norms, told, twin)
-    found = [KINDS[i] for i in sort_latents(scaling).index]
+    found = [KINDS[i] for i in sort_latents(scaling, CUTS).index]
     # The fourth has a twin, the sixth is told by other latents, the fifth's second decoder nothing bears out.
     assert found == ["base_only", "tuned_only", "shared", "shared", "base_only", "shared"]
-    by_norm = [KINDS[i] for i in sort_by_norm(scaling).index]
+    by_norm = [KINDS[i] for i in sort_by_norm(scaling, NORM_CUT).index]
     assert by_norm == ["base_only", "tuned_only", "shared", "tuned_only", "shared", "tuned_only"]
     lenient = sort_latents(scaling, Cuts(held=1.1, error=1.1, reconstruction=1.1, twin=1.0))
     assert lenient.shares()["shared"] == 0
@@ -204,7 +211,7 @@ def test_a_latent_that_never_fires_is_dead(small, trained):
     try:
         scaling = latent_scaling(crosscoder, [small])
         assert scaling.own[:, 3].isnan().all()
-        for kinds in (sort_latents(scaling), sort_by_norm(scaling)):
+        for kinds in (sort_latents(scaling, CUTS), sort_by_norm(scaling, NORM_CUT)):
             assert 3 in kinds.latents("dead")
             assert sum(kinds.shares().values()) == pytest.approx(1)
     finally:

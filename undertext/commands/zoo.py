@@ -1,4 +1,4 @@
-"""`undertext zoo list`, `undertext zoo check` and `undertext zoo build`."""
+"""`undertext zoo`: list, check, build, and the pages on what organisms carry."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -15,7 +15,8 @@ from undertext.organisms.recipes import RECIPES, Shape
 
 USAGE = (
     "undertext zoo list [--folder DIR] | undertext zoo check [--folder DIR] | "
-    "undertext zoo build NAME --seed S [--shape llama|gpt2] [--out DIR] | undertext zoo page [--out DIR]"
+    "undertext zoo build NAME --seed S [--shape llama|gpt2] [--out DIR] | undertext zoo page [--out DIR] | "
+    "undertext zoo features [--out DIR]"
 )
 
 
@@ -49,6 +50,24 @@ class PageJob(Config):
     """Folder to write the page into."""
 
 
+class FeaturesJob(Config):
+    """Measure what SAE features recover and what became of them: zoo_features.md."""
+
+    seed: int = Field(default=0, ge=0)
+    """Of the task, of SAEs and of random directions."""
+    train: int = Field(default=1500, ge=200)
+    """Problems of `train`, for SAEs to be trained on."""
+    steps: int = Field(default=1500, ge=1)
+    """Steps of training of each SAE."""
+    random: int = Field(default=8, ge=1)
+    """Random directions."""
+
+    folder: Path = SHIPPED
+    """Folder that holds organisms; the shipped zoo by default."""
+    out: Path = Path("zoo-page")
+    """Folder to write the page into."""
+
+
 class BuildJob(Config):
     """Train an organism, and the parents it needs, from nothing; check its ground truth; write it."""
 
@@ -70,6 +89,8 @@ def run(args: Sequence[str]) -> int:
         return _check(parse(CheckJob, "zoo check", args[1:]))
     if args[:1] == ["page"]:
         return _page(parse(PageJob, "zoo page", args[1:]))
+    if args[:1] == ["features"]:
+        return _features(parse(FeaturesJob, "zoo features", args[1:]))
     if args[:1] == ["build"]:
         names = [arg for arg in args[1:2] if not arg.startswith("-")]
         if not names and not {"-h", "--help"} & set(args):
@@ -130,6 +151,28 @@ def _page(job: PageJob) -> int:
     figure = svg(read.heatmap("chain", base="base", tuned="overwritten", value="value"))
     publish({"zoo.md": page.encode(), "figures/probes.svg": figure}, job.out)
     say(f"{job.out / 'zoo.md'}")
+    return 0
+
+
+def _features(job: FeaturesJob) -> int:
+    from undertext.organisms.feature_page import feature_page
+    from undertext.report.publish import publish
+    from undertext.tasks.new import new_chain
+
+    if not organisms(job.folder):
+        raise UserError(f"expected organisms in {job.folder}, got none")
+    task = new_chain(job.seed, train=job.train)
+    with tqdm(bar_format="{desc} {elapsed}", disable=None) as bar:
+        page = feature_page(
+            job.folder,
+            task,
+            seed=job.seed,
+            steps=job.steps,
+            random=job.random,
+            progress=bar.set_description_str,
+        )
+    publish({"zoo_features.md": page.encode()}, job.out)
+    say(f"{job.out / 'zoo_features.md'}")
     return 0
 
 

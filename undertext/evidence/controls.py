@@ -9,9 +9,9 @@ from activations.checkpoint import Checkpoint
 from steering import Where
 from undertext.tasks.task import Task
 
-ControlKind = Literal["random directions", "shuffled labels", "random positions"]
+ControlKind = Literal["random directions", "shuffled labels", "random positions", "random features"]
 KINDS: tuple[ControlKind, ...] = get_args(ControlKind)
-RANDOM, SHUFFLED, ELSEWHERE = "random ", "shuffled: ", "elsewhere: "
+RANDOM, SHUFFLED, ELSEWHERE, ALIKE = "random ", "shuffled: ", "elsewhere: ", "like "
 """Beginnings of the controls' names."""
 
 

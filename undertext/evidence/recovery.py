@@ -70,13 +70,18 @@ def _options(task: Task, config: SteerConfig, keep: Path | None, progress: Progr
 
 
 def search_settings(offered: Offered, layers: Sequence[int], config: SteerConfig) -> list[Setting]:
-    """All that a search tries."""
+    """All that a search tries.
+
+    A vector without a direction at some layers is tried at the others, and where that leaves none, at those
+    where it has one.
+    """
     usual = tuple(Where(at) for at in config.positions)
     settings = []
     for vector in offered.vectors:
         control = offered.controls.get(vector.name)
         where = usual if control is None or control.where is None else control.where
-        settings += grid([vector.name], layers, sorted(config.doses), where, config.operators)
+        own = [layer for layer in layers if layer in vector.layers] or vector.layers
+        settings += grid([vector.name], own, sorted(config.doses), where, config.operators)
     return settings
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from activations.capture import capture
 from activations.checkpoint import Checkpoint
@@ -22,12 +23,18 @@ from steering import (
 )
 from undertext.comparison import Oracle
 from undertext.config import SteerConfig
-from undertext.evidence.controls import ELSEWHERE, RANDOM, SHUFFLED, Control, random_positions
+from undertext.evidence.controls import ALIKE, ELSEWHERE, RANDOM, SHUFFLED, Control, random_positions
+from undertext.evidence.feature_steering import FeatureVectors, feature_vectors
 from undertext.tasks.grade import grade
 from undertext.tasks.task import Problem, Task, fill
 
+if TYPE_CHECKING:
+    from sae_lens import SAE
+else:
+    SAE = nn.Module
+
 DELTA = "checkpoint delta"
-TAKEN = (RANDOM, SHUFFLED, ELSEWHERE, "rollouts, ")
+TAKEN = (RANDOM, SHUFFLED, ELSEWHERE, ALIKE, "rollouts, ")
 """Beginnings of the names of vectors that no task's contrast may take."""
 ROLLOUTS = 4
 """Sampled answers a problem, where vectors come from rollouts."""
@@ -45,6 +52,8 @@ class Offered:
     """What could not be made, and why."""
     controls: dict[str, Control]
     """Which of the vectors, by name, are controls."""
+    features: tuple[str, ...] = ()
+    """Names of those that are features of an SAE."""
 
 
 Sides = tuple[Float[Tensor, "layer n d_model"], Float[Tensor, "layer m d_model"]]
@@ -57,13 +66,15 @@ def offered_vectors(
     task: Task,
     config: SteerConfig,
     given: Sequence[SteeringVector] = (),
+    sae: SAE | None = None,
 ) -> Offered:
     """Every vector of this task: contrasts (without any, rollouts) and checkpoint delta, and their controls.
 
     All are read at `resid_post` of every layer, at the last token of at most `vector_problems` training
     prompts; rollouts at the mean over the generated tokens. For each of them there is one of the same
     activations with labels drawn anew, and itself at random positions; for all, random directions. What
-    needs a stronger checkpoint is left out where there is none. What is `given` gets random positions.
+    needs a stronger checkpoint is left out where there is none. What is `given` gets random positions, and
+    so do the features of an `sae`, each beside random features like it.
     """
     problems = task.split("train")[: config.vector_problems]
     points = [HookPoint(layer, "resid_post") for layer in range(weaker.n_layers)]
@@ -116,7 +127,11 @@ def offered_vectors(
         delta = (at_end(stronger, prompts), plain)
         made = "mean of the stronger less the weaker"
         label(DELTA, "stronger's activations", made, delta, weaker, stronger)
-    for vector in given:
+    features = (
+        FeatureVectors((), {}, ()) if sae is None else feature_vectors(sae, weaker, task, config, norms)
+    )
+    notes += features.notes
+    for vector in [*features.vectors, *given]:
         if vector.name in oracles or vector.name.startswith(TAKEN):
             raise UserError(f"a vector of its own is named {vector.name!r} already; choose another name")
         # What cannot be told counts as knowing more.
@@ -136,14 +151,18 @@ def offered_vectors(
             made=f"{vector.made}, labels shuffled",
         )
         offer(shuffled, oracle, Control("shuffled labels", vector.name))
-    for vector in [*(each for each, _, _ in labelled), *given] if where else []:
+    for vector in [*(each for each, _, _ in labelled), *features.vectors, *given] if where else []:
         elsewhere = replace(vector, name=f"{ELSEWHERE}{vector.name}")
         offer(elsewhere, oracles[vector.name], Control("random positions", vector.name, where))
+    for name, others in features.alike.items():
+        for vector in others:
+            offer(vector, oracles[name], Control("random features", name))
     for k in range(config.random_directions):
         directions = random_directions(len(points), weaker.d_model, seed=config.seed * 1009 + k)
         vector = SteeringVector(f"{RANDOM}{k + 1}", directions, norms, "random directions")
         offer(vector, "none", Control("random directions"))
-    return Offered(tuple(vectors), oracles, notes, controls)
+    names = tuple(vector.name for vector in features.vectors)
+    return Offered(tuple(vectors), oracles, notes, controls, names)
 
 
 def _from_rollouts(

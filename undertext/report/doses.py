@@ -20,10 +20,15 @@ def doses_figure(sweep: Sequence[Row]) -> Figure | None:
         return None
     vectors = _best([row for row in sweep if not is_control(row)])
     ranked = sorted(vectors, key=lambda name: -max(vectors[name].values()))
-    figure, (panel,) = stacked([2.6], legend=0.35 + 0.2 * (min(len(ranked), len(LOOKS) + 1) + 4))
+    dashed = {
+        kind: _best(row for row in sweep if is_control(row, kind))
+        for kind in ("shuffled labels", "random positions", "random features")
+    }
+    lines = min(len(ranked), len(LOOKS) + 1) + 2 + sum(map(bool, dashed.values()))
+    figure, (panel,) = stacked([2.6], legend=0.35 + 0.2 * lines)
     _band(panel, _best(row for row in sweep if is_control(row, "random directions")))
-    for kind, dashes in (("shuffled labels", ":"), ("random positions", "-.")):
-        _best_of(panel, kind, dashes, _best(row for row in sweep if is_control(row, kind)))
+    for (kind, controls), dashes in zip(dashed.items(), (":", "-.", "--"), strict=True):
+        _best_of(panel, kind, dashes, controls)
     for name in ranked[len(LOOKS) :]:
         others = f"{len(ranked) - len(LOOKS)} other vectors, none better" if name == ranked[-1] else None
         panel.plot(*_line(vectors[name]), color=GREY, linewidth=0.8, label=others)

@@ -8,7 +8,6 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from undertext.comparison import Comparison
-from undertext.evidence.controls import KINDS
 from undertext.report import numbers, words
 from undertext.report.figures import figures
 from undertext.report.recoveries import recoveries
@@ -65,7 +64,6 @@ def template(name: str) -> Template:
     }
     environment.globals |= {
         "always": words.ALWAYS,
-        "control_kinds": KINDS,
         "interval": numbers.interval,
         "lines": words.LINES,
         "verdicts": words.VERDICTS,

@@ -1,5 +1,6 @@
 """What steering recovered on a split, as lines of the page."""
 
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
@@ -28,8 +29,8 @@ class Recovery(NamedTuple):
     strict: str
     """The gap recovered in the strict grade."""
     only_format: str
-    excess: tuple[str, ...]
-    """Over the best control of each of `KINDS`."""
+    excess: Mapping[str, str]
+    """Over the best control, by kind, of those kinds that there are."""
     kept: str
     kl: str
     perplexity: str
@@ -43,11 +44,12 @@ def recoveries(comparison: Comparison, split: str) -> list[Recovery]:
     found = rows(comparison, "recovery", split=split)
     vectors = [row for row in found if not is_control(row) or row["headline"]]
     vectors.sort(key=lambda row: (not row["headline"], -row["accuracy"]))
-    kinds = [[row for row in found if is_control(row, kind)] for kind in KINDS]
-    return [*map(_line, vectors), *(_together(controls) for controls in kinds if controls)]
+    by_kind = {kind: [row for row in found if is_control(row, kind)] for kind in KINDS}
+    kinds = [kind for kind, controls in by_kind.items() if controls]
+    return [*(_line(row, kinds) for row in vectors), *(_together(by_kind[kind]) for kind in kinds)]
 
 
-def _line(row: Row) -> Recovery:
+def _line(row: Row, kinds: Sequence[str]) -> Recovery:
     return Recovery(
         name=row["vector"],
         oracle=row["oracle"],
@@ -56,7 +58,7 @@ def _line(row: Row) -> Recovery:
         recovered=_recovered(row),
         strict=_three(row, "recovered_graded_strictly"),
         only_format=percent(row["only_format"]),
-        excess=tuple(_three(row, f"over_{kind.replace(' ', '_')}") for kind in KINDS),
+        excess={kind: _three(row, f"over_{kind.replace(' ', '_')}") for kind in kinds},
         kept=_three(row, "kept"),
         kl=number(row["kl"], 3),
         perplexity=_from_to(row["perplexity"], row["perplexity_steered"]),
@@ -91,7 +93,7 @@ def _together(controls: list[Row]) -> Recovery:
         recovered=_spread(recovered) if recovered else NOTHING,
         strict=NOTHING,
         only_format=NOTHING,
-        excess=(NOTHING,) * len(KINDS),
+        excess={},
         kept=NOTHING,
         kl=NOTHING,
         perplexity=NOTHING,
