@@ -1,6 +1,6 @@
 """What steering does to the reading of given text: how far predictions move, and how well they still fit."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,7 +38,7 @@ def on_text(
     setting: Setting,
     vectors: Sequence[SteeringVector],
     *,
-    thresholds: dict[str, Readout] | None = None,
+    thresholds: Mapping[str, Readout] | None = None,
 ) -> OnText:
     """Read each text with a setting and without.
 

@@ -128,7 +128,7 @@ def steer(
         text = side_text(weaker, task, config)
         with bars.stage("side effects"):
             effects = {
-                name: side_effects(weaker, text, setting, offered.vectors)
+                name: side_effects(weaker, text, setting, offered.vectors, offered.thresholds)
                 for name, setting in found.best.items()
             }
         rows, by_split = [], {}

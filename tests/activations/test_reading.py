@@ -1,5 +1,7 @@
 """Given text under interventions: against one text at a time with plain hooks, and against generation."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ from tests.activations.test_hooks import hooks_on
 from tests.activations.test_operators import intervention, vector
 from tests.toys import SHAPES
 
-GATES = {
+GATES: dict[str, dict[str, Any]] = {
     "last prompt": {"at": "last_prompt"},
     "prompt": {"at": "prompt"},
     "generated": {"at": "generated"},

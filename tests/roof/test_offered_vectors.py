@@ -129,7 +129,7 @@ def test_without_contrasts_vectors_come_from_rollouts():
 def test_rollouts_that_are_empty_give_a_note_and_no_vector(monkeypatch):
     def silent(who: Checkpoint, prompts: list[str], **options: Any) -> Generations:
         nothing = [0] * len(prompts)
-        return Generations([""] * len(prompts), [[]] * len(prompts), *[nothing] * 4)
+        return Generations([""] * len(prompts), [[]] * len(prompts), nothing, nothing, nothing, nothing)
 
     monkeypatch.setattr(vectors, "generate", silent)
     offered = offered_vectors(WEAKER, STRONGER, task_of(), CONFIG)
