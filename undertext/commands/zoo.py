@@ -1,4 +1,4 @@
-"""`undertext zoo list`, `undertext zoo check` and `undertext zoo build`."""
+"""`undertext zoo`: list, check and build organisms, and write pages of what they show."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -15,7 +15,8 @@ from undertext.organisms.recipes import RECIPES, Shape
 
 USAGE = (
     "undertext zoo list [--folder DIR] | undertext zoo check [--folder DIR] | "
-    "undertext zoo build NAME --seed S [--shape llama|gpt2] [--out DIR] | undertext zoo page [--out DIR]"
+    "undertext zoo build NAME --seed S [--shape llama|gpt2] [--out DIR] | undertext zoo page [--out DIR] | "
+    "undertext zoo recovered [--out DIR] [--kept DIR]"
 )
 
 
@@ -49,6 +50,19 @@ class PageJob(Config):
     """Folder to write the page into."""
 
 
+class RecoveredJob(Config):
+    """Measure what steering recovers in every organism that hides or lacks something: recovered_zoo.md."""
+
+    seed: int = Field(default=0, ge=0)
+    """Of all that is drawn."""
+    folder: Path = SHIPPED
+    """Folder that holds organisms; the shipped zoo by default."""
+    out: Path = Path("zoo-page")
+    """Folder to write the page into."""
+    kept: Path | None = None
+    """Folder for the results of each pair; a job that was killed goes on from there. None keeps nothing."""
+
+
 class BuildJob(Config):
     """Train an organism, and the parents it needs, from nothing; check its ground truth; write it."""
 
@@ -70,6 +84,8 @@ def run(args: Sequence[str]) -> int:
         return _check(parse(CheckJob, "zoo check", args[1:]))
     if args[:1] == ["page"]:
         return _page(parse(PageJob, "zoo page", args[1:]))
+    if args[:1] == ["recovered"]:
+        return _recovered(parse(RecoveredJob, "zoo recovered", args[1:]))
     if args[:1] == ["build"]:
         names = [arg for arg in args[1:2] if not arg.startswith("-")]
         if not names and not {"-h", "--help"} & set(args):
@@ -130,6 +146,23 @@ def _page(job: PageJob) -> int:
     figure = svg(read.heatmap("chain", base="base", tuned="overwritten", value="value"))
     publish({"zoo.md": page.encode(), "figures/probes.svg": figure}, job.out)
     say(f"{job.out / 'zoo.md'}")
+    return 0
+
+
+def _recovered(job: RecoveredJob) -> int:
+    from undertext.organisms.recovered_page import PAGE, recovered_page
+    from undertext.progress import Progress
+    from undertext.report.publish import check_writable, publish
+    from undertext.sources import resolve_task
+
+    check_writable(job.out)
+    task = resolve_task("zoo:chain")
+    assert not isinstance(task, str)
+    page = recovered_page(
+        job.folder, task, seed=job.seed, kept=job.kept, bars=lambda name: Progress(prefix=f"{name}: ")
+    )
+    publish({PAGE: page.encode()}, job.out)
+    say(f"{job.out / PAGE}")
     return 0
 
 
