@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from activations.operators import Operator
     from activations.pair import Pair, check_pair, load_pair
     from activations.positions import Place, Positions
+    from activations.reading import Reading, read_batch
     from activations.recording import Record
     from activations.spans import TextSpan, TokenSpan
     from activations.store import (
@@ -56,6 +57,7 @@ _HOMES = {
     "PairBatch": "store",
     "Place": "positions",
     "Positions": "positions",
+    "Reading": "reading",
     "Record": "recording",
     "SITES": "hookpoint",
     "Site": "hookpoint",
@@ -76,6 +78,7 @@ _HOMES = {
     "load_pair": "pair",
     "next_tokens": "next_tokens",
     "open_pair": "store",
+    "read_batch": "reading",
     "score_branches": "branches",
     "tokens_fingerprint": "store",
     "unembed": "unembed",
@@ -99,6 +102,7 @@ __all__ = [
     "PairBatch",
     "Place",
     "Positions",
+    "Reading",
     "Record",
     "Site",
     "Store",
@@ -118,6 +122,7 @@ __all__ = [
     "load_pair",
     "next_tokens",
     "open_pair",
+    "read_batch",
     "score_branches",
     "tokens_fingerprint",
     "unembed",

@@ -14,7 +14,7 @@ from activations.hooks import check_point, hooked
 from activations.interventions import Intervention
 from activations.recording import Kept, Record, Recorder
 from activations.sampling import Sampler
-from activations.steered_rows import check_interventions
+from activations.steered_rows import Touched, check_interventions
 from activations.stopping import Stopping
 from activations.writing import Batch, NotANumber
 
@@ -28,7 +28,14 @@ class Generations:
     tokens: list[list[int]]
     """The whole tokens of that text."""
     touched: list[int]
-    """At how many tokens, prompt and generated, interventions changed the row."""
+    """At how many tokens, prompt and generated, interventions changed the row; and"""
+    touched_prompt: list[int]
+    """at how many of its prompt alone."""
+    steered: list[int]
+    """How many generated tokens were chosen in a pass that interventions changed: a pass reads one token and
+    chooses the next, so the prompt's last token counts here, and those before it do not."""
+    produced: list[int]
+    """Of how many generated tokens: those of `tokens`, and those that ended the row, which stand nowhere."""
     margins: list[list[float]] | None = None
     """For each of those tokens, p(likeliest) - p(second likeliest) where it was chosen, at temperature 1."""
     captured: Captured | None = None
@@ -97,7 +104,8 @@ def generate(
     stopping = Stopping(checkpoint, stop)
     owner = [prompt for prompt in range(len(encoded)) for _ in range(samples)]
     tokens: list[list[int]] = [[] for _ in owner]
-    texts, touched, kept = [""] * len(owner), [0] * len(owner), Kept()
+    texts, count, kept = [""] * len(owner), [0] * len(owner), Kept()
+    touched = [Touched(0, 0, 0)] * len(owner)
     wide: list[list[float]] = [[] for _ in owner]
     reported = _Reported(progress)
     # Rows of one prompt next to each other, so that they meet in a batch and share it.
@@ -123,9 +131,9 @@ def generate(
             doses = ", ".join(f"{each.operator} {each.dose} at {each.point}" for each in acting[row])
             with_doses = f" with {doses}" if doses else ""
             raise UserError(f"{checkpoint.name}: NaN in the logits of prompt {row}{with_doses}") from None
-        for row, produced, count in zip(rows, batch.produced, batch.audit(), strict=True):
+        for row, produced, where in zip(rows, batch.produced, batch.audit(), strict=True):
             tokens[row], texts[row] = stopping.cut(produced)
-            touched[row] = count
+            touched[row], count[row] = where, len(produced)
         for row, widths in zip(rows, batch.margins or [], strict=False):
             wide[row] = widths[: len(tokens[row])]
         if recorder is not None:
@@ -135,7 +143,10 @@ def generate(
     return Generations(
         texts,
         tokens,
-        touched,
+        [each.all for each in touched],
+        [each.before + each.last for each in touched],
+        [each.choosing for each in touched],
+        count,
         wide if margins else None,
         kept.captured(checkpoint, record) if record else None,
     )

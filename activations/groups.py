@@ -14,17 +14,20 @@ from activations.operators import ON_SUBSPACES, OPERATORS, UNIT, Parameters, ort
 
 
 class Part(NamedTuple):
-    """What one forward pass reads of a batch whose prompts are padded on the left to one width."""
+    """What one forward pass reads of the rows' texts, each its prompt and what follows."""
 
     ids: Int[Tensor, "slot position"]
     rows: tuple[int, ...]
     """The row that stands in each slot."""
-    first_column: int
-    """Of the prompts; not below their width where generated tokens are read."""
-    step: int
-    """Which generated token is read, from 0; -1 while prompts are."""
-    active: Bool[Tensor, " slot"]
-    """Not finished."""
+    starts: Int[Tensor, " slot"]
+    """Where in its text each slot's first column stands, below 0 for padding on the left. On the CPU."""
+    ends: Int[Tensor, " slot"]
+    """Where in its text a slot's columns turn into padding; its start for a row that has finished."""
+
+    @property
+    def places(self) -> Int[Tensor, "slot position"]:
+        """Where in its text each column stands."""
+        return self.starts[:, None] + torch.arange(self.ids.shape[1])[None]
 
 
 class Member(NamedTuple):
@@ -49,51 +52,50 @@ class Group:
         self._operate = OPERATORS[members[0].intervention.operator]
         # Projections lose more to rounding in a short format than the activation itself has.
         self._precise = members[0].intervention.operator not in ("add", "replace")
-        self._parameters = parameters(checkpoint, [member.intervention for member in members])
+        self._parameters = _gathered(checkpoint, [member.intervention for member in members])
         self._thresholds = _thresholds(checkpoint, [member.intervention for member in members])
-        width = max(map(len, prompts))
-        self._prompt_gate = torch.zeros(len(members), width, dtype=torch.bool)
-        self._prompt_allowed = torch.ones(len(members), width, dtype=torch.bool)
+        self._lengths = torch.tensor([len(prompts[row]) for row, _ in members])
+        self._on_prompt = torch.zeros(len(members), int(self._lengths.max()), dtype=torch.bool)
         for i, (row, intervention) in enumerate(members):
-            ids = list(prompts[row])
-            before = width - len(ids)
-            for index in intervention.prompt_indices(len(ids)):
-                self._prompt_gate[i, before + index] = True
-                if intervention.tokens is not None or intervention.pattern is not None:
-                    self._prompt_allowed[i, before + index] = allows(
-                        checkpoint, intervention, ids[: index + 1]
-                    )
+            self._on_prompt[i, list(intervention.prompt_indices(len(prompts[row])))] = True
         self._conditional = frozenset(
             i for i, (_, each) in enumerate(members) if each.tokens is not None or each.pattern is not None
         )
-        never = torch.iinfo(torch.long).max
+        # Generated tokens at which each may act; the number stands for any number.
         self._first = torch.tensor(
-            [(never if each.first is None else each.first) * each.on_generated for _, each in members]
+            [(2**40 if each.first is None else each.first) * each.on_generated for _, each in members]
         )
+        self._last = int((self._lengths + self._first).max())
         device = checkpoint.device
         self._dose = torch.tensor([each.dose for _, each in members], dtype=torch.float32, device=device)
-        self._decay = torch.tensor([each.decay for _, each in members], dtype=torch.float32, device=device)
+        decay = [each.decay for _, each in members]
+        self._decay = None if set(decay) == {1.0} else torch.tensor(decay, device=device)
         self._prompts = prompts
         self._standing: tuple[int, ...] = ()
 
     def begin(self, part: Part) -> Int[Tensor, " slot"] | None:
         """Get ready for a pass; at how many tokens of each slot `at` lets a member act, None if at none."""
         self.acting = None
-        if part.step >= 0 and not (self._first > part.step).any():
+        if int(part.starts.min()) >= self._last:
             return None
         if part.rows != self._standing:
             self._stand(part.rows)
-        gate, allowed = self._masks(part)
+        places = part.places[self._slots]
+        written = places - self._lengths[self._here][:, None]
+        gate = self._gate(places, written) & (places < part.ends[self._slots][:, None])
         columns = gate.any(dim=0).nonzero()[:, 0]
         if not len(columns):
             return None
         device = part.ids.device
-        counts = torch.zeros(len(part.rows), dtype=torch.long, device=device)
-        counts.index_add_(0, self.slots, gate.sum(dim=1).to(device))
+        counts = torch.zeros(len(part.rows), dtype=torch.long)
+        counts.index_add_(0, self._slots, gate.sum(dim=1))
         self.start = int(columns[0])
-        self.acting = (gate & allowed)[:, self.start :].to(device)
-        self._now = self._dose[self._here_at] * self._decay[self._here_at] ** max(part.step, 0)
-        return counts
+        self.acting = (gate & self._allowed(gate, places))[:, self.start :].to(device)
+        self._now = self._dose[self._here_there][:, None]
+        if self._decay is not None:
+            times = written[:, self.start :].clamp(min=0).to(device)
+            self._now = self._now * self._decay[self._here_there][:, None] ** times
+        return counts.to(device)
 
     def change(
         self, h: Float[Tensor, "member position d"]
@@ -107,43 +109,48 @@ class Group:
             acting = acting & ((h.float() @ direction[..., None])[..., 0] + bias[:, None] > 0)
         exact = h.float() if self._precise else h
         parameters = Parameters(*(each.to(exact.dtype) for each in with_))
-        changed = self._operate(exact, self._now[:, None, None].to(exact.dtype), parameters).to(h.dtype)
+        changed = self._operate(exact, self._now[..., None].to(exact.dtype), parameters).to(h.dtype)
         return torch.where(acting[..., None], changed, h), acting
 
     def _stand(self, rows: tuple[int, ...]) -> None:
         """Take up the slots in which the members' rows now stand."""
         self._standing = rows
         slot = {row: i for i, row in enumerate(rows)}
-        self._here = [i for i, member in enumerate(self._members) if member.row in slot]
+        here = [i for i, member in enumerate(self._members) if member.row in slot]
+        self._here = torch.tensor(here, dtype=torch.long)
+        self._slots = torch.tensor([slot[self._members[i].row] for i in here], dtype=torch.long)
         device = self._checkpoint.device
-        self.slots = torch.tensor(
-            [slot[self._members[i].row] for i in self._here], dtype=torch.long, device=device
-        )
-        here = torch.tensor(self._here, dtype=torch.long, device=device)
-        self._here_at = here
-        self._taken = Parameters(*(each[here] for each in self._parameters))
+        self.slots, there = self._slots.to(device), self._here.to(device)
+        self._here_there = there
+        self._taken = Parameters(*(each[there] for each in self._parameters))
         self._taken_thresholds = (
-            None if self._thresholds is None else tuple(each[here] for each in self._thresholds)
+            None if self._thresholds is None else tuple(each[there] for each in self._thresholds)
         )
 
-    def _masks(self, part: Part) -> tuple[Bool[Tensor, "member position"], Bool[Tensor, "member position"]]:
-        """Where each member here may act by `at` and `first`, and by `tokens` and `pattern`."""
-        here = torch.tensor(self._here, dtype=torch.long)
-        if part.step < 0:
-            columns = slice(part.first_column, part.first_column + part.ids.shape[1])
-            return self._prompt_gate[here, columns], self._prompt_allowed[here, columns]
-        gate = (self._first[here] > part.step) & part.active.cpu()[self.slots.cpu()]
+    def _gate(
+        self, places: Int[Tensor, "member position"], written: Int[Tensor, "member position"]
+    ) -> Bool[Tensor, "member position"]:
+        """Where `at` and `first` are open, by the place in the text and in what follows the prompt."""
+        on_prompt = self._on_prompt[self._here].gather(1, places.clamp(0, self._on_prompt.shape[1] - 1))
+        generated = (written >= 0) & (written < self._first[self._here][:, None])
+        return (on_prompt & (places >= 0) & (written < 0)) | generated
+
+    def _allowed(
+        self, gate: Bool[Tensor, "member position"], places: Int[Tensor, "member position"]
+    ) -> Bool[Tensor, "member position"]:
+        """Of those, where `tokens` and `pattern` are open too."""
         allowed = torch.ones_like(gate)
-        for place, i in enumerate(self._here):
-            if i in self._conditional and gate[place]:
+        for place, i in enumerate(self._here.tolist()):
+            if i in self._conditional and bool(gate[place].any()):
                 row, intervention = self._members[i]
-                allowed[place] = allows(
-                    self._checkpoint, intervention, [*self._prompts[row], *self._written(row)]
-                )
-        return gate[:, None], allowed[:, None]
+                ids = [*self._prompts[row], *self._written(row)]
+                for column in gate[place].nonzero()[:, 0].tolist():
+                    end = int(places[place, column]) + 1
+                    allowed[place, column] = _allows(self._checkpoint, intervention, ids[:end])
+        return allowed
 
 
-def allows(checkpoint: Checkpoint, intervention: Intervention, ids: Sequence[int]) -> bool:
+def _allows(checkpoint: Checkpoint, intervention: Intervention, ids: Sequence[int]) -> bool:
     """Whether an intervention's `tokens` and `pattern` hold after the last of these tokens."""
     if intervention.tokens is not None and ids[-1] not in intervention.tokens:
         return False
@@ -152,7 +159,7 @@ def allows(checkpoint: Checkpoint, intervention: Intervention, ids: Sequence[int
     return re.search(rf"(?:{intervention.pattern})\Z", checkpoint.decode(ids)) is not None
 
 
-def parameters(checkpoint: Checkpoint, interventions: Sequence[Intervention]) -> Parameters:
+def _gathered(checkpoint: Checkpoint, interventions: Sequence[Intervention]) -> Parameters:
     """The vectors of the members, side by side, in float32 on the checkpoint's device."""
     width = interventions[0].vector.shape[-1]
     operator = interventions[0].operator

@@ -58,8 +58,8 @@ class Recorder:
     """Hooks that keep what passes in one batch, after its interventions."""
 
     def __init__(self, record: Record, lengths: Sequence[int]) -> None:
-        """`lengths` are those of the rows' prompts, which are padded on the left to the longest."""
-        self._record, self._lengths, self._width = record, lengths, max(lengths)
+        """`lengths` are those of the rows' prompts."""
+        self._record, self._lengths = record, lengths
         self.kept = Kept()
 
     @property
@@ -78,12 +78,14 @@ class Recorder:
     def begin(self, part: Part, rows: Sequence[int], slots: Sequence[int]) -> None:
         """Say what the next pass reads: `rows` are those it is read for, each with its slot."""
         self._seen: dict[HookPoint, Tensor] = {}
-        active = part.active.tolist()
+        starts, ends = part.starts.tolist(), part.ends.tolist()
         found = [
-            (slot, column, row, position)
+            (slot, place - starts[slot], row, place)
             for row, slot in zip(rows, slots, strict=True)
-            if active[slot]
-            for column, position in self._columns(part, self._lengths[row])
+            for place in self._wanted(
+                range(max(starts[slot], 0), min(starts[slot] + part.ids.shape[1], ends[slot])),
+                self._lengths[row],
+            )
         ]
         self._places = [(row, position) for _, _, row, position in found]
         device = part.ids.device
@@ -91,16 +93,15 @@ class Recorder:
             torch.tensor([each[i] for each in found], dtype=torch.long, device=device) for i in (0, 1)
         )
 
-    def _columns(self, part: Part, length: int) -> list[tuple[int, int]]:
-        """Columns to keep of a pass, with the positions they are in a text whose prompt has this length."""
-        at = self._record.at
-        if part.step >= 0:
-            return [(0, length + part.step)] if at in ("generated", "all") else []
-        first = part.first_column - (self._width - length)
-        wanted = range(length) if at in ("prompt", "all") else range(length - 1, length)
-        if at == "generated":
-            return []
-        return [(column, first + column) for column in range(part.ids.shape[1]) if first + column in wanted]
+    def _wanted(self, read: range, length: int) -> range:
+        """Of the places that are read of a text, those to keep; its prompt has this length."""
+        low, high = {
+            "last_prompt": (length - 1, length),
+            "prompt": (0, length),
+            "generated": (length, read.stop),
+            "all": (0, read.stop),
+        }[self._record.at]
+        return range(max(read.start, low), min(read.stop, high))
 
     def end(self) -> None:
         """Keep what the pass has shown."""

@@ -1,6 +1,7 @@
 """Applying to each row of a batch its own interventions, and counting what was touched."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Int
@@ -64,8 +65,29 @@ def _check(checkpoint: Checkpoint, each: Intervention) -> None:
         raise UserError(f"the vector at {each.point} is zero: {each.operator} needs a direction")
 
 
+class Touched(NamedTuple):
+    """At how many tokens a row was changed."""
+
+    before: int
+    """Of those of the prompt before its last one."""
+    last: int
+    """1 where the prompt's last one was, which is read to choose the first generated token."""
+    generated: int
+    """Of the generated tokens that were read back in, each to choose the next."""
+
+    @property
+    def all(self) -> int:
+        """Whatever they are of."""
+        return sum(self)
+
+    @property
+    def choosing(self) -> int:
+        """How many generated tokens were chosen in a pass that was changed."""
+        return self.last + self.generated
+
+
 class SteeredRows:
-    """Hooks for one batch that is generated from.
+    """Hooks for one batch of rows, each a prompt and what is written after it.
 
     Around each forward pass the caller says what it reads (`begin`) and that it is over (`end`).
     Finished rows that still stand in the batch are neither changed nor counted.
@@ -84,8 +106,9 @@ class SteeredRows:
         """
         self.read: Int[Tensor, " row"] = torch.zeros(len(rows), dtype=torch.long)
         """At how many tokens `at` let an intervention act, summed over a row's interventions."""
-        self.touched: Int[Tensor, " row"] = torch.zeros(len(rows), dtype=torch.long)
-        """At how many tokens each row was changed."""
+        self._touched: Int[Tensor, "row 3"] = torch.zeros(len(rows), 3, dtype=torch.long)
+        self._rows = rows
+        self._lengths = torch.tensor([len(ids) for ids in prompts], dtype=torch.long)
         gathered: dict[HookPoint, dict[tuple[int, Operator], list[Member]]] = {}
         for row, those in enumerate(rows):
             order: dict[HookPoint, int] = {}
@@ -105,6 +128,7 @@ class SteeredRows:
 
     def begin(self, part: Part) -> None:
         """Say what the next forward pass reads."""
+        self._part = part
         self._read = torch.zeros(len(part.rows), dtype=torch.long, device=part.ids.device)
         self._changed = torch.zeros(part.ids.shape, dtype=torch.bool, device=part.ids.device)
         self._counts: dict[int, Tensor] = {}
@@ -119,7 +143,29 @@ class SteeredRows:
         at = torch.tensor(slots, dtype=torch.long)
         index = torch.tensor(rows, dtype=torch.long)
         self.read[index] += self._read.cpu()[at]
-        self.touched[index] += self._changed.sum(dim=1).cpu()[at]
+        if not self._counts:
+            return
+        part, changed = self._part, self._changed.cpu()
+        after = part.places - (self._lengths[list(part.rows)] - 1)[:, None]  # the prompt's last one is at 0
+        counted = torch.stack(
+            [(changed & where).sum(dim=1) for where in (after < 0, after == 0, after > 0)], 1
+        )
+        self._touched[index] += counted[at]
+
+    def audit(self, generated: Sequence[int]) -> list[Touched]:
+        """Where each row was changed, given how many tokens after its prompt have been read.
+
+        RuntimeError where interventions were not asked at exactly the tokens that they were to be.
+        """
+        for row, (those, length, read) in enumerate(
+            zip(self._rows, self._lengths.tolist(), self.read.tolist(), strict=True)
+        ):
+            expected = sum(each.expected(length, generated[row]) for each in those)
+            if read != expected:
+                raise RuntimeError(
+                    f"row {row} of a batch: expected to act at {expected} tokens, acted at {read}: {those}"
+                )
+        return [Touched(*row) for row in self._touched.tolist()]
 
     def _hook(self, groups: list[Group]) -> HookFunction:
         def change(activation: Tensor) -> Tensor | None:

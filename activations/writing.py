@@ -17,7 +17,7 @@ from activations.hookpoint import HookPoint
 from activations.hooks import HookFunction
 from activations.recording import Recorder
 from activations.sampling import Sampler
-from activations.steered_rows import Row, SteeredRows
+from activations.steered_rows import Row, SteeredRows, Touched
 from activations.stopping import Stopping
 
 
@@ -61,6 +61,7 @@ class Batch:
         self.margins: list[list[float]] | None = [[] for _ in prompts] if margins else None
         """For each token of each row, p(likeliest) - p(second likeliest) where it was chosen."""
         self._openings = openings
+        self._lengths = torch.tensor([len(ids) for ids in prompts])
         self.steered = SteeredRows(checkpoint, interventions, prompts, self.produced.__getitem__)
         self.recorder = recorder
         accepted = inspect.signature(checkpoint.model.forward).parameters
@@ -108,7 +109,8 @@ class Batch:
                 ids, mask, positions, numbers = ids[kept], mask[kept], positions[kept], numbers[kept]
                 cache.take_rows(kept, mask.shape[1])
                 standing, alive = numbers.tolist(), [True] * len(kept)
-            part = Part(ids, tuple(standing), -1, step, torch.tensor(alive, device=device))
+            starts = self._lengths[standing] + step
+            part = Part(ids, tuple(standing), starts, starts + torch.tensor(alive).long())
             end = mask.shape[1] - max_new_tokens + 2 + step
             logits = self._pass(part, mask[:, :end], positions, cache, standing, list(range(len(standing))))
 
@@ -126,8 +128,8 @@ class Batch:
 
         def read(shared: _Shared, start: int, end: int) -> Tensor:
             firsts = torch.tensor(shared.firsts, device=ids.device)
-            alive = torch.ones(len(firsts), dtype=torch.bool, device=ids.device)
-            part = Part(ids[firsts, start:end], tuple(shared.firsts), start, -1, alive)
+            lengths = self._lengths[shared.firsts]
+            part = Part(ids[firsts, start:end], tuple(shared.firsts), lengths - width + start, lengths)
             return self._pass(
                 part,
                 real[firsts, :end].long(),
@@ -186,20 +188,9 @@ class Batch:
             self.recorder.end()
         return output.logits[:, -1].float()
 
-    def audit(self) -> list[int]:
-        """At how many tokens each row was changed.
-
-        RuntimeError where interventions were not asked at exactly the tokens that they were to be.
-        """
-        for row, (those, prompt, produced, read) in enumerate(
-            zip(self.interventions, self.prompts, self.produced, self.steered.read.tolist(), strict=True)
-        ):
-            expected = sum(each.expected(len(prompt), len(produced) - 1) for each in those)
-            if read != expected:
-                raise RuntimeError(
-                    f"row {row} of a batch: expected to act at {expected} tokens, acted at {read}: {those}"
-                )
-        return self.steered.touched.tolist()
+    def audit(self) -> list[Touched]:
+        """Where each row was changed; RuntimeError as `SteeredRows.audit`."""
+        return self.steered.audit([len(produced) - 1 for produced in self.produced])
 
     def _check(
         self, logits: Float[Tensor, "row d_vocab"], standing: Sequence[int], alive: Sequence[bool]

@@ -31,7 +31,7 @@ def main() -> int:
     offered = offered_vectors(pair.base, pair.tuned, task, config)
     near = {name for name, control in offered.controls.items() if control.of is not None}
     vectors = [each for each in offered.vectors if each.name not in near]
-    where = [Where(at) for at in config.positions]
+    where = [Where(each.place) for each in config.positions]
     settings = grid([each.name for each in vectors], range(pair.base.n_layers), config.doses, where)
     problems = task.split("dev")[:PROBLEMS]
     prompts = [problem.prompt for problem in problems]

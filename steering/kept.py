@@ -13,7 +13,7 @@ from activations.store.disk import LOCK, lock_folder, replace_file
 HEAD, PARTS = "sweep.json", "rows-*.jsonl"
 LEFT = (LOCK, f"{HEAD}.tmp")
 """What a kill before the head is whole can leave."""
-FORMAT = {"format": "undertext sweep", "version": 1}
+FORMAT = {"format": "undertext sweep", "version": 2}
 
 
 class Key(NamedTuple):
@@ -31,13 +31,17 @@ class Row(NamedTuple):
     """At how many tokens, prompt and generated, it was steered."""
     written: int
     """Of how many whole tokens the text is."""
+    steered: int
+    """How many generated tokens were chosen in a pass that was steered, and"""
+    produced: int
+    """of how many, those that ended the text among them."""
 
 
 class Kept:
     """The rows in a folder: a head that says of which sweep they are, and parts that are written whole.
 
-    A part is lines of JSON, `{"setting": i, "prompt": j, "text": ..., "touched": ..., "written": ...}`, with
-    `i` an index into the settings of the head.
+    A part is lines of JSON, `{"setting": i, "prompt": j, ...}` with the fields of `Row`; `i` is an index into
+    the settings of the head.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any], settings: Sequence[Any]) -> None:
@@ -96,7 +100,8 @@ class Kept:
                 for line in path.read_text(encoding="utf-8").splitlines():
                     read = json.loads(line)
                     key = Key(int(read["setting"]), int(read["prompt"]))
-                    self.rows[key] = Row(str(read["text"]), int(read["touched"]), int(read["written"]))
+                    counts = (int(read[name]) for name in Row._fields[1:])
+                    self.rows[key] = Row(str(read["text"]), *counts)
                 self._parts = int(path.stem.removeprefix("rows-")) + 1
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise UserError(

@@ -102,13 +102,17 @@ class Runs:
             progress=self._options.progress,
         )
         rows = {
-            key: Row(text, touched, len(tokens))
-            for key, text, touched, tokens in zip(keys, out.texts, out.touched, out.tokens, strict=True)
+            key: Row(out.texts[i], out.touched[i], len(out.tokens[i]), out.steered[i], out.produced[i])
+            for i, key in enumerate(keys)
         }
         if self._kept is None:
             self.rows.update(rows)
         else:
             self._kept.add(rows)
+
+    def passes(self, key: Key) -> int:
+        """How many tokens of a row that is there were read: those of prompt and text but for the last one."""
+        return len(self._encoded[key.prompt]) + self.rows[key].produced - 1
 
     def grade(self, key: Key, grade: Grade) -> tuple[bool, bool]:
         """Strict and lenient grade of a row that is there; asked for once."""

@@ -34,11 +34,29 @@ class Sweep:
     """At how many tokens, of the prompt and generated, a row was steered."""
     written: Int[Tensor, "setting prompt"]
     """Of how many whole tokens the text is; a stop string and the end token do not count."""
+    steered: Int[Tensor, "setting prompt"]
+    """How many generated tokens were chosen in a pass that was steered (`Generations.steered`), and"""
+    produced: Int[Tensor, "setting prompt"]
+    """of how many: a stop string and the end token count."""
+    passes: Int[Tensor, "setting prompt"]
+    """How many tokens of prompt and text were read."""
 
     def accuracy(self, grading: Grading = "lenient") -> Float[Tensor, " setting"]:
         """Share of right texts among those of each setting's prompts that were run; NaN where none was."""
         right = self.strict if grading == "strict" else self.lenient
         return right.sum(1) / self.ran.sum(1)
+
+    def share_steered(self) -> Float[Tensor, " setting"]:
+        """Share of the generated tokens that were chosen in a steered pass; NaN where nothing was run.
+
+        A pass reads one token and chooses the next, so an intervention at the prompt's last token steers the
+        first generated one.
+        """
+        return self.steered.sum(1) / self.produced.sum(1)
+
+    def share_touched(self) -> Float[Tensor, " setting"]:
+        """Share of all tokens read, those of the prompts among them, at which something was changed."""
+        return self.touched.sum(1) / self.passes.sum(1)
 
 
 def sweep(
@@ -86,7 +104,7 @@ def gather(runs: Runs, settings: Sequence[Setting], prompts: int, grade: Grade, 
     """The sweep in which these rows were run."""
     shape = (len(settings), prompts)
     ran, strict, lenient = (torch.zeros(shape, dtype=torch.bool) for _ in range(3))
-    touched, written = (torch.zeros(shape, dtype=torch.long) for _ in range(2))
+    touched, written, steered, produced, passes = (torch.zeros(shape, dtype=torch.long) for _ in range(5))
     texts = [[""] * prompts for _ in settings]
     for key in keys:
         row = runs.rows[key]
@@ -94,4 +112,5 @@ def gather(runs: Runs, settings: Sequence[Setting], prompts: int, grade: Grade, 
         strict[key], lenient[key] = map(bool, runs.grade(key, grade))
         texts[key.setting][key.prompt] = row.text
         touched[key], written[key] = row.touched, row.written
-    return Sweep(list(settings), ran, strict, lenient, texts, touched, written)
+        steered[key], produced[key], passes[key] = row.steered, row.produced, runs.passes(key)
+    return Sweep(list(settings), ran, strict, lenient, texts, touched, written, steered, produced, passes)

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from activations.errors import UserError
-from activations.interventions import Gate
+from undertext.gating import Gating
 
 SearchedOperator = Literal["add", "ablate", "clamp", "rotate"]
 """Operators that need nothing but a vector and a dose."""
@@ -61,8 +61,11 @@ class SteerConfig(Config):
     """Problems of `dev` that steering settings are searched on, at most."""
     doses: tuple[Annotated[float, Field(gt=0)], ...] = Field(default=(0.5, 1.0, 2.0, 4.0), min_length=1)
     """Steering doses, in units of the mean residual norm at the layer."""
-    positions: tuple[Gate, ...] = Field(default=("last_prompt", "generated"), min_length=1)
-    """Where vectors are added."""
+    positions: tuple[Gating, ...] = Field(
+        default=(Gating(at="last_prompt"), Gating(at="generated")), min_length=1
+    )
+    """Where vectors act: last_prompt, prompt, generated, all, or a mapping with any of at, first, decay,
+    tokens, pattern, above and reading, such as '{first: 4}'."""
     random_directions: int = Field(default=4, ge=1)
     """Matched random directions put through the same search."""
     sae: Path | None = None
@@ -84,6 +87,14 @@ class SteerConfig(Config):
     """Where the checkpoints are loaded: cpu, cuda, cuda:1, mps."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads for torch; None leaves torch's setting. On a shared machine, fewer is often faster."""
+
+    @field_validator("positions")
+    @classmethod
+    def _each_once(cls, positions: tuple[Gating, ...]) -> tuple[Gating, ...]:
+        twice = [str(each) for i, each in enumerate(positions) if each in positions[:i]]
+        if twice:
+            raise ValueError(f"expected each position once, {twice[0]} is there again")
+        return positions
 
 
 class RoutesConfig(SteerConfig):
@@ -141,7 +152,8 @@ def problems_of(error: ValidationError, kind: type[BaseModel]) -> str:
         elif each["type"] == "missing":
             found.append(f"missing key {key!r}")
         else:
-            found.append(f"{key}: {each['msg']}, got {each['input']!r}")
+            # What our own validators say needs no word on how they say it.
+            found.append(f"{key}: {each['msg'].removeprefix('Value error, ')}, got {each['input']!r}")
     return "; ".join(found)
 
 

@@ -94,7 +94,9 @@ class LatencyOf:
         with self.bars.stage("side effects", len(self.found.best)) as done:
             effects = {}
             for name, setting in self.found.best.items():
-                effects[name] = side_effects(self.checkpoint, text, setting, self.found.offered.vectors)
+                effects[name] = side_effects(
+                    self.checkpoint, text, setting, self.found.offered.vectors, self.found.offered.thresholds
+                )
                 done(1)
         return effects
 

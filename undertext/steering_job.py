@@ -70,7 +70,7 @@ class Steered:
         return save(self, Path(out))
 
     def figure(self) -> Any:
-        """Dose-response on dev, the random directions as a band, as a matplotlib figure."""
+        """Dose-response on dev, each kind of control as a band, as a matplotlib figure."""
         from undertext.report.steered import figure
 
         return figure(self)
@@ -128,7 +128,7 @@ def steer(
         text = side_text(weaker, task, config)
         with bars.stage("side effects"):
             effects = {
-                name: side_effects(weaker, text, setting, offered.vectors)
+                name: side_effects(weaker, text, setting, offered.vectors, offered.thresholds)
                 for name, setting in found.best.items()
             }
         rows, by_split = [], {}

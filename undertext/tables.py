@@ -144,6 +144,7 @@ def sweep_rows(found: Search) -> list[dict[str, Any]]:
     """The table `sweep`."""
     kinds = {name: control.kind for name, control in found.offered.controls.items()}
     strict, lenient = (found.on_dev.accuracy(by).tolist() for by in ("strict", "lenient"))
+    steered = found.on_dev.share_steered().tolist()
     return [
         {
             "vector": setting.vector,
@@ -152,12 +153,13 @@ def sweep_rows(found: Search) -> list[dict[str, Any]]:
             "layer": setting.layers[0],
             "hook": str(HookPoint(setting.layers[0], "resid_post")),
             "dose": float(setting.dose),
-            "at": described(setting.where.at),
+            "at": described(setting.where),
             "operator": setting.operator,
             "problems": int(found.on_dev.ran[i].sum()),
             "split": "dev",
             "strict": strict[i],
             "lenient": lenient[i],
+            "tokens_steered": steered[i],
             "chosen": found.best[setting.vector] == setting,
         }
         for i, setting in enumerate(found.on_dev.settings)
@@ -191,9 +193,10 @@ def _recovery_row(found: Recovered, split: str, recovery: Recovery) -> dict[str,
         "layer": found.setting.layers[0],
         "hook": str(HookPoint(found.setting.layers[0], "resid_post")),
         "dose": float(found.setting.dose),
-        "at": described(found.setting.where.at),
+        "at": described(found.setting.where),
         "operator": found.setting.operator,
         "tokens_steered": found.steered,
+        "of_all_steered": found.steered_of_all,
         **three("accuracy", found.lenient, bounds=""),
         "accuracy_graded_strictly": found.strict.value,
         **three("difference", found.difference),

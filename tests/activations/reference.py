@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -107,38 +107,64 @@ def operate(intervention: Intervention, dose: float, h: Tensor) -> Tensor:
     return out.to(h.dtype)
 
 
-def write(
-    checkpoint: Checkpoint, prompt: Sequence[int], steps: int, *interventions: Intervention
-) -> tuple[list[int], int]:
-    """The greedy tokens after one prompt, up to an end token; at how many tokens interventions acted."""
-    ids = list(prompt)
+def read(
+    checkpoint: Checkpoint, ids: Sequence[int], prompt: int, *interventions: Intervention
+) -> tuple[Tensor, set[int]]:
+    """Logits [position, d_vocab] of one text whose first tokens are a prompt; where interventions acted."""
     changed: set[int] = set()
 
     def changer(intervention: Intervention) -> Callable[[Tensor], Tensor]:
         def change(activation: Tensor) -> Tensor:
             out = activation.clone()
             for i in range(len(ids)):
-                if not acts_at(checkpoint, intervention, ids, len(prompt), i):
+                if not acts_at(checkpoint, intervention, ids, prompt, i):
                     continue
                 threshold = intervention.threshold
                 if threshold and not activation[0, i] @ threshold.direction + threshold.bias > 0:
                     continue
-                dose = intervention.dose * intervention.decay ** max(0, i - len(prompt))
+                dose = intervention.dose * intervention.decay ** max(0, i - prompt)
                 out[0, i] = operate(intervention, dose, activation[0, i])
                 changed.add(i)
             return out
 
         return change
 
-    end = checkpoint.tokenizer.eos_token_id
+    with torch.no_grad(), ExitStack() as stack:
+        for intervention in interventions:
+            stack.callback(attach(checkpoint, intervention.point, changer(intervention)).remove)
+        logits = checkpoint.model(input_ids=torch.tensor([list(ids)]), use_cache=False).logits[0]
+    return logits, changed
+
+
+class Written(NamedTuple):
+    """What came after one prompt."""
+
+    tokens: list[int]
+    """Up to an end token."""
+    changed: set[int]
+    """Where in prompt and tokens interventions acted, in the pass that chose the last token."""
+    produced: int
+    """How many tokens were chosen, an end token among them."""
+
+
+def write_out(
+    checkpoint: Checkpoint, prompt: Sequence[int], steps: int, *interventions: Intervention
+) -> Written:
+    """Write on greedily from one prompt."""
+    ids, changed, produced = list(prompt), set[int](), 0
     for _ in range(steps):
-        with torch.no_grad(), ExitStack() as stack:
-            for intervention in interventions:
-                stack.callback(attach(checkpoint, intervention.point, changer(intervention)).remove)
-            changed.clear()
-            logits = checkpoint.model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1]
-        ids.append(int(logits.argmax()))
-        if ids[-1] == end:
+        logits, changed = read(checkpoint, ids, len(prompt), *interventions)
+        produced += 1
+        ids.append(int(logits[-1].argmax()))
+        if ids[-1] == checkpoint.tokenizer.eos_token_id:
             ids.pop()
             break
-    return ids[len(prompt) :], len(changed)
+    return Written(ids[len(prompt) :], changed, produced)
+
+
+def write(
+    checkpoint: Checkpoint, prompt: Sequence[int], steps: int, *interventions: Intervention
+) -> tuple[list[int], int]:
+    """The greedy tokens after one prompt, up to an end token; at how many tokens interventions acted."""
+    out = write_out(checkpoint, prompt, steps, *interventions)
+    return out.tokens, len(out.changed)

@@ -84,6 +84,24 @@ def test_doses_are_the_best_over_layers_and_positions(comparison, drawn):
     assert labels(figure)[0] == "8 random directions (least to most)"
 
 
+@pytest.mark.parametrize("kind", ["random directions", "shuffled labels", "random positions"])
+def test_controls_of_each_kind_are_a_band_from_the_least_to_the_most(comparison, drawn, kind):
+    best: dict[str, dict[float, float]] = {}
+    for row in comparison.tables["sweep"].to_pylist():
+        if row["control"] == kind:
+            doses = best.setdefault(row["vector"], {})
+            doses[row["dose"]] = max(row["lenient"], doses.get(row["dose"], 0))
+    band = next(
+        each
+        for each in drawn["doses"].axes[0].collections
+        if each.get_label() == f"{len(best)} {kind} (least to most)"
+    )
+    for dose in sorted({dose for each in best.values() for dose in each}):
+        at = [y for x, y in band.get_paths()[0].vertices if x == dose]
+        there = [each[dose] for each in best.values()]
+        assert (min(at), max(at)) == pytest.approx((min(there), max(there)))
+
+
 def test_many_vectors_share_one_line_in_the_legend(comparison):
     rows = comparison.tables["sweep"].to_pylist()
     rows = [row | {"vector": f"vector {k}"} for k in range(15) for row in rows if row["vector"] == "delta"]

@@ -73,7 +73,10 @@ def test_an_unknown_key_lists_the_valid_ones(written):
         ("doses: [1.0, 0]", ["doses.1", "greater than 0"]),
         ("doses: []", ["doses", "at least 1"]),
         ("positions: []", ["positions", "at least 1"]),
-        ("positions: [last]", ["positions.0", "'last_prompt', 'prompt', 'generated' or 'all'", "'last'"]),
+        (
+            "positions: [last]",
+            ["positions.0: expected last_prompt, prompt, generated, all, or a map", "'last'"],
+        ),
         ("temperature: .nan", ["temperature", "greater than 0"]),
     ],
 )

@@ -34,9 +34,9 @@ def behaviour(
 def recovery() -> Recovery:
     """The least there can be; judging passes it on."""
     setting = Setting("random 1", (0,), 1.0)
-    offered = Offered((), {"random 1": "none"}, [], {})
+    offered = Offered((), {"random 1": "none"}, [], {}, {}, {})
     swept = sweep_of([setting], torch.zeros(1, 0, dtype=torch.bool))
-    return Recovery(Search(offered, swept, {"random 1": setting}, "random 1"), {}, {}, {}, {}, {})
+    return Recovery(Search(offered, swept, {"random 1": setting}, "random 1"), {}, {}, {}, {}, {}, {})
 
 
 def line(name: Any, weaker: Sequence[float] | np.ndarray, problems: Sequence[int] | np.ndarray) -> Measured:

@@ -128,7 +128,8 @@ def test_without_contrasts_vectors_come_from_rollouts():
 
 def test_rollouts_that_are_empty_give_a_note_and_no_vector(monkeypatch):
     def silent(who: Checkpoint, prompts: list[str], **options: Any) -> Generations:
-        return Generations([""] * len(prompts), [[]] * len(prompts), [0] * len(prompts))
+        nothing = [0] * len(prompts)
+        return Generations([""] * len(prompts), [[]] * len(prompts), nothing, nothing, nothing, nothing)
 
     monkeypatch.setattr(vectors, "generate", silent)
     offered = offered_vectors(WEAKER, STRONGER, task_of(), CONFIG)

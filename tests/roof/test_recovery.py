@@ -38,17 +38,19 @@ ORACLES: dict[str, Oracle] = {
     "random 1": "none",
     "random 2": "none",
 }
-PLACES = (Where((-2,)), Where((-4,)))
+PLACES, USUAL = (Where((-2,)), Where((-4,))), (Where(), Where("generated"))
 OFFERED = Offered(
     tuple(SteeringVector(name, torch.zeros(3, 32), torch.ones(3), "made up") for name in ORACLES),
     ORACLES,
     [],
     {
         "shuffled: meant": Control("shuffled labels", "meant"),
-        "elsewhere: meant": Control("random positions", "meant", PLACES),
+        "elsewhere: meant": Control("random positions", "meant"),
         "random 1": Control("random directions"),
         "random 2": Control("random directions"),
     },
+    {name: PLACES if name == "elsewhere: meant" else USUAL for name in ORACLES},
+    {},
 )
 
 
@@ -75,13 +77,12 @@ def test_settings_are_searched_on_dev_and_nothing_else(accuracy_of):
     search(WEAKER, task, OFFERED, [0, 2], CONFIG)
     ((prompts, swept),) = asked
     assert prompts == [problem.prompt for problem in task.split("dev")[:3]]
-    usual = tuple(map(Where, CONFIG.positions))
     assert set(swept) == {
         Setting(name, (layer,), dose, where)
         for name in OFFERED.oracles
         for layer in (0, 2)
         for dose in (0.5, 2.0)
-        for where in (PLACES if name == "elsewhere: meant" else usual)
+        for where in (PLACES if name == "elsewhere: meant" else USUAL)
     }
     budgets = [sum(setting.vector == name for setting in swept) for name in OFFERED.oracles]
     assert len(set(budgets)) == 1
@@ -175,7 +176,7 @@ def made() -> tuple[Task, Recovery, Behaviour, Behaviour]:
     weaker = np.arange(10) < 2
     return (
         task,
-        Recovery(found, texts, strict, lenient, dict.fromkeys(COUNTS, 4.0), dict.fromkeys(COUNTS, 1.0)),
+        Recovery(found, texts, strict, lenient, *(dict.fromkeys(COUNTS, x) for x in (4.0, 0.25, 0.125))),
         Behaviour([""] * 10, weaker & (np.arange(10) != 1), weaker),
         behaviour(np.ones(10)),
     )
@@ -243,7 +244,7 @@ def test_the_gain_that_is_only_format_and_what_was_right_before(made):
     assert found.only_format == pytest.approx(1 / 6)
     assert found.strict_gap is not None
     assert found.strict_gap.value == pytest.approx(6 / 9)
-    assert found.steered == 0.25
+    assert (found.steered, found.steered_of_all) == (0.25, 0.125)
     assert (found.solved, found.kept and found.kept.value) == (2, 1.0)
     harmful = recovered(result, "elsewhere: meant", weaker, stronger, seed=0, level=0.95)
     assert harmful.kept is not None

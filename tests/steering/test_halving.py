@@ -49,7 +49,7 @@ def accuracies(monkeypatch: pytest.MonkeyPatch) -> Any:
             for key in keys:
                 seen[key] += 1
                 text = "right" if is_right(*key) else "wrong"
-                self.rows[key] = Row(text, 1, 2)
+                self.rows[key] = Row(text, 1, 2, 1, 3)
 
         monkeypatch.setattr(runs.Runs, "_run", fake)
         return seen

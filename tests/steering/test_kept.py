@@ -55,7 +55,7 @@ def run(folder: Path | None, who: Checkpoint | None = None, **options: Any) -> S
 
 
 def equal(one: Sweep, other: Sweep) -> bool:
-    tensors = ("ran", "strict", "lenient", "touched", "written")
+    tensors = ("ran", "strict", "lenient", "touched", "written", "steered", "produced", "passes")
     return (one.settings, one.texts) == (other.settings, other.texts) and all(
         torch.equal(getattr(one, name), getattr(other, name)) for name in tensors
     )
@@ -144,11 +144,9 @@ def test_rows_can_be_read_without_this_package(tmp_path):
     assert len(rows) == 40
     for row in rows:
         i, j = row["setting"], row["prompt"]
-        assert (row["text"], row["touched"], row["written"]) == (
-            found.texts[i][j],
-            found.touched[i, j],
-            found.written[i, j],
-        )
+        assert row["text"] == found.texts[i][j]
+        for name in ("touched", "written", "steered", "produced"):
+            assert row[name] == getattr(found, name)[i, j]
 
 
 OTHER = SteeringVector("v", random_directions(3, 32, seed=9), torch.full((3,), 4.0), "random")
@@ -212,8 +210,8 @@ def test_damage_is_named(tmp_path):
     (tmp_path / "sweep.json").write_text("{")
     with pytest.raises(UserError, match="cannot be read as JSON"):
         run(tmp_path)
-    (tmp_path / "sweep.json").write_text('{"format": "undertext sweep", "version": 2}')
-    with pytest.raises(UserError, match="is not of a sweep, version 1"):
+    (tmp_path / "sweep.json").write_text('{"format": "undertext sweep", "version": 1}')
+    with pytest.raises(UserError, match="is not of a sweep, version 2"):
         run(tmp_path)
 
 

@@ -48,7 +48,7 @@ def test_what_is_likeliest_is_what_generation_writes(checkpoint, way):
     heads = checkpoint.encode(PROMPTS)
     texts = [head + tokens for head, tokens in zip(heads, out.tokens, strict=True)]
     assert sum(map(len, out.tokens)) > 4
-    read = read_steered(checkpoint, texts, [acting], heads=[len(head) for head in heads])
+    read = read_steered(checkpoint, texts, [[acting]] * len(texts), heads=[len(head) for head in heads])
     for row, (text, head) in enumerate(zip(texts, heads, strict=True)):
         unsteered = checkpoint.model(torch.tensor([text])).logits[0, len(head) - 1 : -1].log_softmax(-1)
         own = torch.tensor(text[len(head) :])
@@ -67,7 +67,7 @@ def test_what_is_likeliest_is_what_generation_writes(checkpoint, way):
 
 
 def test_a_dose_of_nothing_does_nothing(checkpoint):
-    read = read_steered(checkpoint, PROMPTS, [Intervention(POINT, vector(), 0.0, "all")])
+    read = read_steered(checkpoint, PROMPTS, [[Intervention(POINT, vector(), 0.0, "all")]] * 3)
     assert float(read.divergence.max()) < 1e-6
     torch.testing.assert_close(read.steered, read.unsteered)
     assert read.touched == sum(map(len, checkpoint.encode(PROMPTS)))
@@ -75,7 +75,7 @@ def test_a_dose_of_nothing_does_nothing(checkpoint):
 
 def test_divergence_is_that_of_the_steered_from_the_unsteered(checkpoint):
     acting = WAYS["decay"]
-    read = read_steered(checkpoint, PROMPTS[:1], [acting])
+    read = read_steered(checkpoint, PROMPTS[:1], [[acting]])
     (ids,) = checkpoint.encode(PROMPTS[:1])
     start = len(ids) // 2
     doses = [5.0] * start + [5.0 * 0.5**t for t in range(len(ids) - start)]
@@ -111,7 +111,7 @@ def test_a_place_drawn_for_each_text_is_read_there(checkpoint):
     for row, ids in enumerate(checkpoint.encode(texts)):
         those = acting.of(setting, ids[: len(ids) // 2])
         places.add(those[0].at)
-        alone = read_steered(checkpoint, [ids], those)
+        alone = read_steered(checkpoint, [ids], [those])
         here = read.texts == row
         torch.testing.assert_close(read.divergence[here], alone.divergence, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(read.steered[here], alone.steered, rtol=1e-4, atol=1e-5)

@@ -63,6 +63,9 @@ def check_alone(checkpoint: Checkpoint, found: Sweep, acting: list[list[Interven
             assert found.texts[i][j] == alone.texts[0]
             assert found.touched[i, j] == alone.touched[0]
             assert found.written[i, j] == len(alone.tokens[0])
+            assert found.steered[i, j] == alone.steered[0]
+            assert found.produced[i, j] == alone.produced[0]
+            assert found.passes[i, j] == len(checkpoint.encode([prompt])[0]) + alone.produced[0] - 1
             assert (bool(found.strict[i, j]), bool(found.lenient[i, j])) == said(j, alone.texts[0])
     assert found.ran.all()
 
@@ -114,6 +117,18 @@ def test_every_gate_of_the_ground_can_be_set(checkpoint, vectors):
     check_alone(checkpoint, found, [[Intervention(point, vector, dose, **each)] for each in made.values()])
     touched = dict(zip(where, found.touched.tolist(), strict=True))
     assert touched["last_prompt"] == [1] * 4
+    shares = dict(zip(where, found.share_steered().tolist(), strict=True))
+    assert shares["all"] == shares["decay"] == 1
+    of_all = dict(zip(where, found.share_touched().tolist(), strict=True))
+    assert of_all["all"] == of_all["decay"] == 1
+    read = found.passes.sum(1).tolist()
+    for i, name in enumerate(where):
+        if name in (
+            "last_prompt",
+            "prompt",
+        ):  # of four prompts the last token, and so the first generated one
+            assert shares[name] == pytest.approx(4 / int(found.produced[i].sum()))
+        assert of_all[name] == pytest.approx(sum(touched[name]) / read[i])
     assert 0 < sum(touched["tokens"]) < sum(touched["all"])
     assert 0 < sum(touched["pattern"]) < sum(touched["all"])
     assert 0 < sum(touched["threshold"]) < sum(touched["all"])

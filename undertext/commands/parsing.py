@@ -10,8 +10,26 @@ from pydantic import BaseModel, ValidationError
 
 from activations.errors import UserError
 from undertext.config import problems_of, read_config
+from undertext.gating import Gating, gating
 
 Model = TypeVar("Model", bound=BaseModel)
+_REGISTRY = tyro.constructors.ConstructorRegistry()
+
+
+@_REGISTRY.primitive_rule
+def _position(
+    info: tyro.constructors.PrimitiveTypeInfo,
+) -> tyro.constructors.PrimitiveConstructorSpec[Gating] | None:
+    """A place to steer at is one argument, as it stands in YAML."""
+    if info.type is not Gating:
+        return None
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PLACE",
+        instance_from_str=lambda args: gating(args[0]),
+        is_instance=lambda value: isinstance(value, Gating),
+        str_from_instance=lambda value: [str(value)],
+    )
 
 
 def parse(kind: type[Model], prog: str, args: Sequence[str]) -> Model:
@@ -23,7 +41,12 @@ def parse(kind: type[Model], prog: str, args: Sequence[str]) -> Model:
     default: Any = read_config(kind, file) if file is not None else tyro.MISSING_NONPROP
     try:
         return tyro.cli(
-            kind, prog=f"undertext {prog}", args=rest, default=default, config=(tyro.conf.FlagConversionOff,)
+            kind,
+            prog=f"undertext {prog}",
+            args=rest,
+            default=default,
+            config=(tyro.conf.FlagConversionOff,),
+            registry=_REGISTRY,
         )
     except ValidationError as error:
         raise UserError(problems_of(error, kind)) from error

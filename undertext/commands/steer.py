@@ -7,6 +7,7 @@ from activations.errors import UserError
 from steering import load_vector
 from undertext.commands.parsing import parse, say
 from undertext.config import SteerConfig
+from undertext.evidence.controls import described
 from undertext.report.numbers import estimate, percent
 from undertext.sources import resolve_checkpoint, resolve_task
 from undertext.steering_job import Steered, steer
@@ -57,11 +58,12 @@ def recovered_lines(steered: Steered) -> list[str]:
     lines = []
     for split, vectors in steered.splits.items():
         found, accuracy = vectors[steered.headline], steered.accuracy[split]
-        where, layer = found.setting.where.at, found.setting.layers[0]
+        where, layer = described(found.setting.where), found.setting.layers[0]
         lines.append(
             f"{split}: {found.vector!r} (knows: {found.oracle}), layer {layer}, {where}, "
             f"{found.setting.operator}, dose {found.setting.dose:g}; "
-            f"{percent(found.steered)} as many tokens steered as written"
+            f"{percent(found.steered)} of generated tokens steered, "
+            f"{percent(found.steered_of_all)} of all that were read"
         )
         lines.append(f"  accuracy {estimate(accuracy['unsteered'])} to {estimate(found.lenient)}")
         gap = "no gap to recover" if found.gap is None else f"recovered gap {estimate(found.gap)}"

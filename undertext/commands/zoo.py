@@ -1,4 +1,4 @@
-"""`undertext zoo`: list, check, build, and the pages on what organisms carry."""
+"""`undertext zoo`: list, check and build organisms, and write pages of what they show."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -16,7 +16,7 @@ from undertext.organisms.recipes import RECIPES, Shape
 USAGE = (
     "undertext zoo list [--folder DIR] | undertext zoo check [--folder DIR] | "
     "undertext zoo build NAME --seed S [--shape llama|gpt2] [--out DIR] | undertext zoo page [--out DIR] | "
-    "undertext zoo features [--out DIR]"
+    "undertext zoo features [--out DIR] | undertext zoo recovered [--out DIR] [--kept DIR]"
 )
 
 
@@ -68,6 +68,19 @@ class FeaturesJob(Config):
     """Folder to write the page into."""
 
 
+class RecoveredJob(Config):
+    """Measure what steering recovers in every organism that hides or lacks something: recovered_zoo.md."""
+
+    seed: int = Field(default=0, ge=0)
+    """Of all that is drawn."""
+    folder: Path = SHIPPED
+    """Folder that holds organisms; the shipped zoo by default."""
+    out: Path = Path("zoo-page")
+    """Folder to write the page into."""
+    kept: Path | None = None
+    """Folder for the results of each pair; a job that was killed goes on from there. None keeps nothing."""
+
+
 class BuildJob(Config):
     """Train an organism, and the parents it needs, from nothing; check its ground truth; write it."""
 
@@ -91,6 +104,8 @@ def run(args: Sequence[str]) -> int:
         return _page(parse(PageJob, "zoo page", args[1:]))
     if args[:1] == ["features"]:
         return _features(parse(FeaturesJob, "zoo features", args[1:]))
+    if args[:1] == ["recovered"]:
+        return _recovered(parse(RecoveredJob, "zoo recovered", args[1:]))
     if args[:1] == ["build"]:
         names = [arg for arg in args[1:2] if not arg.startswith("-")]
         if not names and not {"-h", "--help"} & set(args):
@@ -173,6 +188,23 @@ def _features(job: FeaturesJob) -> int:
         )
     publish({"zoo_features.md": page.encode()}, job.out)
     say(f"{job.out / 'zoo_features.md'}")
+    return 0
+
+
+def _recovered(job: RecoveredJob) -> int:
+    from undertext.organisms.recovered_page import PAGE, recovered_page
+    from undertext.progress import Progress
+    from undertext.report.publish import check_writable, publish
+    from undertext.sources import resolve_task
+
+    check_writable(job.out)
+    task = resolve_task("zoo:chain")
+    assert not isinstance(task, str)
+    page = recovered_page(
+        job.folder, task, seed=job.seed, kept=job.kept, bars=lambda name: Progress(prefix=f"{name}: ")
+    )
+    publish({PAGE: page.encode()}, job.out)
+    say(f"{job.out / PAGE}")
     return 0
 
 

@@ -1,7 +1,6 @@
 """Controls: they go through the same search as the vectors that they stand beside."""
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -22,8 +21,6 @@ class Control:
     kind: ControlKind
     of: str | None = None
     """The vector that it is made like; None for random directions, which are like all."""
-    where: tuple[Where, ...] | None = None
-    """The tokens it is tried at; None for those at which vectors are."""
 
 
 def random_positions(weaker: Checkpoint, task: Task, count: int, *, seed: int) -> tuple[Where, ...]:
@@ -38,6 +35,18 @@ def random_positions(weaker: Checkpoint, task: Task, count: int, *, seed: int) -
     return tuple(Where((index,)) for index in drawn)
 
 
-def described(at: str | Sequence[int]) -> str:
+def described(where: Where) -> str:
     """Where a setting acts, as one word or a few."""
-    return at if isinstance(at, str) else f"prompt token {', '.join(map(str, at))}"
+    at = where.at
+    words = [at if isinstance(at, str) else f"prompt token {', '.join(map(str, at))}"]
+    if where.first is not None:
+        words.append(f"first {where.first}")
+    if where.decay != 1:
+        words.append(f"decay {where.decay:g}")
+    if where.tokens is not None:
+        words.append(f"token {' or '.join(map(str, sorted(where.tokens)))}")
+    if where.pattern is not None:
+        words.append(f"after {where.pattern!r}")
+    if where.threshold is not None:
+        words.append(where.threshold)
+    return ", ".join(words)

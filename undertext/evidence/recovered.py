@@ -36,7 +36,10 @@ class Recovered:
     setting: Setting
     oracle: Oracle
     steered: float
-    """Tokens steered for each token written: above 1 where more of the prompt is steered than is written."""
+    """Share of the generated tokens, end tokens among them, that were chosen in a steered pass. A pass reads
+    one token and chooses the next: steering the prompt's last token alone steers the first generated one."""
+    steered_of_all: float
+    """Of all tokens read, those of the prompts among them, the share that was steered."""
     strict: Estimate
     """Accuracy with the vector, strictly graded; `lenient` likewise."""
     lenient: Estimate
@@ -88,7 +91,8 @@ def recovered(
         control=None if control is None else control.kind,
         setting=found.best[name],
         oracle=found.offered.oracles[name],
-        steered=recovery.touched[name] / max(1.0, recovery.tokens[name]),
+        steered=recovery.steered[name],
+        steered_of_all=recovery.touched[name],
         strict=proportion(recovery.strict[name], level),
         lenient=proportion(steered, level),
         difference=paired_difference(weaker.lenient, steered, level),

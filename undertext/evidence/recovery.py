@@ -12,11 +12,11 @@ from numpy import ndarray
 
 from activations.checkpoint import Checkpoint
 from activations.hookpoint import HookPoint
-from steering import Setting, Sweep, Where, grid, halving, sweep
+from steering import Setting, Sweep, grid, halving, sweep
 from undertext.comparison import Oracle
 from undertext.config import SteerConfig
 from undertext.evidence.behaviour import Behaviour, chance_right
-from undertext.evidence.controls import KINDS, ControlKind
+from undertext.evidence.controls import KINDS, ControlKind, described
 from undertext.evidence.measured import Measured
 from undertext.evidence.vectors import Offered
 from undertext.tasks.grade import grade
@@ -59,8 +59,11 @@ def grading(task: Task, problems: Sequence[Problem]) -> Callable[[int, str], tup
     return right
 
 
-def _options(task: Task, config: SteerConfig, keep: Path | None, progress: Progress | None) -> dict[str, Any]:
+def _options(
+    task: Task, offered: Offered, config: SteerConfig, keep: Path | None, progress: Progress | None
+) -> dict[str, Any]:
     return {
+        "thresholds": offered.thresholds,
         "max_new_tokens": task.max_new_tokens,
         "stop": task.stop,
         "batch_size": config.batch_size,
@@ -75,12 +78,10 @@ def search_settings(offered: Offered, layers: Sequence[int], config: SteerConfig
     A vector without a direction at some layers is tried at the others, and where that leaves none, at those
     where it has one.
     """
-    usual = tuple(Where(at) for at in config.positions)
     settings = []
     for vector in offered.vectors:
-        control = offered.controls.get(vector.name)
-        where = usual if control is None or control.where is None else control.where
         own = [layer for layer in layers if layer in vector.layers] or vector.layers
+        where = offered.where[vector.name]
         settings += grid([vector.name], own, sorted(config.doses), where, config.operators)
     return settings
 
@@ -103,7 +104,7 @@ def search(
     names = [vector.name for vector in offered.vectors]
     settings = search_settings(offered, layers, config)
     prompts = [problem.prompt for problem in problems]
-    right, options = grading(task, problems), _options(task, config, keep, progress)
+    right, options = grading(task, problems), _options(task, offered, config, keep, progress)
     if config.search == "halving":
         halved = halving(
             weaker, prompts, settings, offered.vectors, right, each_vector=True, seed=config.seed, **options
@@ -146,9 +147,11 @@ class Recovery:
     strict: dict[str, Bool[ndarray, " problem"]]
     lenient: dict[str, Bool[ndarray, " problem"]]
     tokens: dict[str, float]
-    """Written a problem, mean; and"""
+    """Written a problem, mean."""
+    steered: dict[str, float]
+    """Share of the generated tokens that were chosen in a steered pass (`Sweep.share_steered`), and"""
     touched: dict[str, float]
-    """steered a problem, those of the prompt among them."""
+    """of all tokens read, those of the prompts among them, the share that was steered."""
 
 
 def recover(
@@ -169,7 +172,7 @@ def recover(
         list(found.best.values()),
         found.offered.vectors,
         grading(task, problems),
-        **_options(task, config, keep, progress),
+        **_options(task, found.offered, config, keep, progress),
     )
     return Recovery(
         found,
@@ -177,7 +180,8 @@ def recover(
         dict(zip(names, out.strict.numpy(), strict=True)),
         dict(zip(names, out.lenient.numpy(), strict=True)),
         dict(zip(names, out.written.float().mean(1).tolist(), strict=True)),
-        dict(zip(names, out.touched.float().mean(1).tolist(), strict=True)),
+        dict(zip(names, out.share_steered().tolist(), strict=True)),
+        dict(zip(names, out.share_touched().tolist(), strict=True)),
     )
 
 
@@ -209,7 +213,7 @@ def recovered_line(
         null=null,
         oracle=recovery.search.offered.oracles[name],
         note=f"recovered gap of {name!r} added at {HookPoint(setting.layers[0], 'resid_post')}, "
-        f"{setting.where.at}, dose {setting.dose:g}, chosen on dev among {tried} settings "
+        f"{described(setting.where)}, dose {setting.dose:g}, chosen on dev among {tried} settings "
         f"({log2(tried):.1f} bits); accuracy {', '.join(over)} under the same search; null: the same outputs "
         "graded against other problems' answers where the weaker was wrong",
         kind="gap",

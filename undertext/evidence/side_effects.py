@@ -1,12 +1,12 @@
 """What a vector does to text that has nothing to do with the problems it is to help with."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp
 
 from activations.checkpoint import Checkpoint
 from activations.errors import UserError
-from steering import Setting, SteeringVector, on_text
+from steering import Readout, Setting, SteeringVector, on_text
 from undertext.config import SteerConfig
 from undertext.tasks.task import Task
 
@@ -75,7 +75,11 @@ def side_text(checkpoint: Checkpoint, task: Task, config: SteerConfig) -> SideTe
 
 
 def side_effects(
-    checkpoint: Checkpoint, text: SideText, setting: Setting, vectors: Sequence[SteeringVector]
+    checkpoint: Checkpoint,
+    text: SideText,
+    setting: Setting,
+    vectors: Sequence[SteeringVector],
+    thresholds: Mapping[str, Readout] | None = None,
 ) -> SideEffects | None:
     """Read the texts with a setting and without; None where there is no text.
 
@@ -87,7 +91,7 @@ def side_effects(
     encoded = [ids for ids in checkpoint.encode(text.texts) if len(ids) // 2 >= max(room, 1)]
     if not encoded:
         return None
-    read = on_text(checkpoint, encoded, setting, vectors)
+    read = on_text(checkpoint, encoded, setting, vectors, thresholds=thresholds)
     return SideEffects(
         text.source,
         float(read.divergence.mean()),

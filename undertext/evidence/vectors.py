@@ -14,7 +14,9 @@ from activations.errors import UserError
 from activations.generation import generate
 from activations.hookpoint import HookPoint
 from steering import (
+    Readout,
     SteeringVector,
+    Where,
     difference_of_means,
     mean_norm,
     means_of_written,
@@ -25,6 +27,7 @@ from undertext.comparison import Oracle
 from undertext.config import SteerConfig
 from undertext.evidence.controls import ALIKE, ELSEWHERE, RANDOM, SHUFFLED, Control, random_positions
 from undertext.evidence.feature_steering import FeatureVectors, feature_vectors
+from undertext.evidence.gates import gates_of
 from undertext.tasks.grade import grade
 from undertext.tasks.task import Problem, Task, fill
 
@@ -52,6 +55,10 @@ class Offered:
     """What could not be made, and why."""
     controls: dict[str, Control]
     """Which of the vectors, by name, are controls."""
+    where: dict[str, tuple[Where, ...]]
+    """The tokens at which each vector is tried."""
+    thresholds: dict[str, Readout]
+    """Those that these name."""
     features: tuple[str, ...] = ()
     """Names of those that are features of an SAE."""
 
@@ -136,11 +143,11 @@ def offered_vectors(
             raise UserError(f"a vector of its own is named {vector.name!r} already; choose another name")
         # What cannot be told counts as knowing more.
         offer(vector, "weaker only" if set(vector.sources) == {weaker.name} else "stronger's activations")
-    where = random_positions(weaker, task, len(config.positions), seed=config.seed * 1013 + 7)
-    if len(where) < len(config.positions):
+    elsewhere = random_positions(weaker, task, len(config.positions), seed=config.seed * 1013 + 7)
+    if len(elsewhere) < len(config.positions):
         notes.append(
-            f"random positions: {len(where)} instead of {len(config.positions)}, the shortest prompt has "
-            f"{len(where) + 1} tokens"
+            f"random positions: {len(elsewhere)} instead of {len(config.positions)}, the shortest prompt has "
+            f"{len(elsewhere) + 1} tokens"
         )
     for k, (vector, oracle, sides) in enumerate(labelled):
         directions = shuffled_labels(difference_of_means, *sides, seed=config.seed * 1021 + k, balanced=True)
@@ -151,9 +158,9 @@ def offered_vectors(
             made=f"{vector.made}, labels shuffled",
         )
         offer(shuffled, oracle, Control("shuffled labels", vector.name))
-    for vector in [*(each for each, _, _ in labelled), *features.vectors, *given] if where else []:
-        elsewhere = replace(vector, name=f"{ELSEWHERE}{vector.name}")
-        offer(elsewhere, oracles[vector.name], Control("random positions", vector.name, where))
+    for vector in [*(each for each, _, _ in labelled), *features.vectors, *given] if elsewhere else []:
+        moved = replace(vector, name=f"{ELSEWHERE}{vector.name}")
+        offer(moved, oracles[vector.name], Control("random positions", vector.name))
     for name, others in features.alike.items():
         for vector in others:
             offer(vector, oracles[name], Control("random features", name))
@@ -161,8 +168,13 @@ def offered_vectors(
         directions = random_directions(len(points), weaker.d_model, seed=config.seed * 1009 + k)
         vector = SteeringVector(f"{RANDOM}{k + 1}", directions, norms, "random directions")
         offer(vector, "none", Control("random directions"))
+    placed = [name for name, control in controls.items() if control.kind == "random positions"]
+    usual = [vector for vector in vectors if vector.name not in placed]
+    gates = gates_of(weaker, prompts, usual, config.positions, oracles)
+    where = gates.where | dict.fromkeys(placed, elsewhere)
+    known = {name: gates.oracles.get(name, rung) for name, rung in oracles.items()}
     names = tuple(vector.name for vector in features.vectors)
-    return Offered(tuple(vectors), oracles, notes, controls, names)
+    return Offered(tuple(vectors), known, notes, controls, where, gates.thresholds, names)
 
 
 def _from_rollouts(

@@ -3,12 +3,24 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from statistics import fmean
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from undertext.evidence.controls import KINDS, ControlKind
 from undertext.report.rows import GRADE, Row, is_control
 from undertext.report.style import BAND, GREY, LOOKS, legend_below, literal, stacked
+
+# One filled, the others hatched: they lie over each other, and each must be seen through the others. An edge, since
+# the range of a single control has no height.
+_HATCHED = {"facecolor": "none", "edgecolor": GREY, "linewidth": 0.6}
+_BANDS: dict[ControlKind, tuple[dict[str, Any], str]] = {
+    "random directions": ({"color": BAND, "linewidth": 0}, "-"),
+    "shuffled labels": ({**_HATCHED, "hatch": "///"}, ":"),
+    "random positions": ({**_HATCHED, "hatch": "..."}, "-."),
+    "random features": ({**_HATCHED, "hatch": "\\\\\\"}, "--"),
+}
 
 
 def doses_figure(sweep: Sequence[Row]) -> Figure | None:
@@ -20,15 +32,11 @@ def doses_figure(sweep: Sequence[Row]) -> Figure | None:
         return None
     vectors = _best([row for row in sweep if not is_control(row)])
     ranked = sorted(vectors, key=lambda name: -max(vectors[name].values()))
-    dashed = {
-        kind: _best(row for row in sweep if is_control(row, kind))
-        for kind in ("shuffled labels", "random positions", "random features")
-    }
-    lines = min(len(ranked), len(LOOKS) + 1) + 2 + sum(map(bool, dashed.values()))
+    bands = {kind: _best(row for row in sweep if is_control(row, kind)) for kind in KINDS}
+    lines = min(len(ranked), len(LOOKS) + 1) + 2 * sum(map(bool, bands.values()))
     figure, (panel,) = stacked([2.6], legend=0.35 + 0.2 * lines)
-    _band(panel, _best(row for row in sweep if is_control(row, "random directions")))
-    for (kind, controls), dashes in zip(dashed.items(), (":", "-.", "--"), strict=True):
-        _best_of(panel, kind, dashes, controls)
+    for kind, controls in bands.items():
+        _band(panel, kind, controls)
     for name in ranked[len(LOOKS) :]:
         others = f"{len(ranked) - len(LOOKS)} other vectors, none better" if name == ranked[-1] else None
         panel.plot(*_line(vectors[name]), color=GREY, linewidth=0.8, label=others)
@@ -55,27 +63,18 @@ def _line(doses: dict[float, float]) -> tuple[list[float], list[float]]:
     return sorted(doses), [doses[dose] for dose in sorted(doses)]
 
 
-def _band(panel: Axes, random: dict[str, dict[float, float]]) -> None:
-    """The range of the random directions' lines, and their mean."""
+def _band(panel: Axes, kind: ControlKind, controls: dict[str, dict[float, float]]) -> None:
+    """The range of the lines of all controls of a kind, and their mean."""
     by_dose: dict[float, list[float]] = defaultdict(list)
-    for doses in random.values():
+    for doses in controls.values():
         for dose, accuracy in doses.items():
             by_dose[dose].append(accuracy)
     if by_dose:
-        at = sorted(by_dose)
+        at, (look, dashes) = sorted(by_dose), _BANDS[kind]
         lows, highs = [min(by_dose[dose]) for dose in at], [max(by_dose[dose]) for dose in at]
-        label = f"{len(random)} random directions (least to most)"
-        panel.fill_between(at, lows, highs, color=BAND, linewidth=0, label=label)
-        panel.plot(at, [fmean(by_dose[dose]) for dose in at], color=GREY, linewidth=1.4, label="their mean")
-
-
-def _best_of(panel: Axes, kind: str, dashes: str, controls: dict[str, dict[float, float]]) -> None:
-    """The best control of a kind at each dose."""
-    doses = sorted({dose for each in controls.values() for dose in each})
-    if doses:
-        best = [max(each[dose] for each in controls.values() if dose in each) for dose in doses]
-        label = f"{kind}, best of {len(controls)}"
-        panel.plot(doses, best, color=GREY, linestyle=dashes, linewidth=1.2, label=label)
+        panel.fill_between(at, lows, highs, label=f"{len(controls)} {kind} (least to most)", **look)
+        means = [fmean(by_dose[dose]) for dose in at]
+        panel.plot(at, means, color=GREY, linewidth=1.2, linestyle=dashes, label=f"mean of {kind}")
 
 
 def _dose_axis(panel: Axes, doses: list[float]) -> None:

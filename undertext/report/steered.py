@@ -22,7 +22,7 @@ def save(steered: Steered, out: Path) -> Path:
 
 
 def figure(steered: Steered) -> Figure:
-    """Dose-response on dev, the random directions as a band."""
+    """Dose-response on dev, each kind of control as a band."""
     with house_style():
         drawn = doses_figure(steered.tables["sweep"].to_pylist())
     assert drawn is not None

@@ -1,0 +1,203 @@
+"""Gates in a config: how they are written, and that a search under them is what a plain loop writes."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from activations import HookPoint, Intervention, Threshold, UserError
+from steering import SteeringVector
+from tests.activations.reference import write_out
+from tests.roof.made_up_task import CONFIG, WEAKER, task_of
+from undertext.commands.parsing import parse
+from undertext.commands.steer import SteerJob
+from undertext.config import SteerConfig, read_config
+from undertext.evidence.controls import described
+from undertext.evidence.gates import gates_of
+from undertext.evidence.recovery import search, search_settings
+from undertext.evidence.vectors import offered_vectors
+from undertext.gating import Gating
+
+ENTRIES: list[Any] = [
+    "last_prompt",
+    {"first": 1},
+    {"decay": 0.5},
+    {"at": "all", "decay": 0.25},
+    {"pattern": "[a-f] ?"},
+    {"at": "prompt", "tokens": ["find", "="]},
+    {"above": 0.7},
+    {"above": 0.4, "reading": "checkpoint delta", "at": "generated"},
+]
+DELTA, LAYER, DOSE = "checkpoint delta", 1, 2.0
+STEPS = 3
+
+
+def config(*entries: Any, **options: Any) -> SteerConfig:
+    given = {"positions": entries or ENTRIES, "doses": [DOSE], "search_problems": 6, "vector_problems": 20}
+    return SteerConfig.model_validate(given | {"random_directions": 1, **options})
+
+
+def readings(vector: SteeringVector, prompts: list[str]) -> torch.Tensor:
+    """What a direction reads at every token of the prompts, by plain passes over one prompt at a time."""
+    direction = vector.directions[LAYER] / vector.directions[LAYER].norm()
+    found = []
+    for ids in WEAKER.encode(prompts):
+        states = WEAKER.model(torch.tensor([ids]), output_hidden_states=True).hidden_states[LAYER + 1]
+        found.append(states[0] @ direction)
+    return torch.cat(found).detach()
+
+
+@torch.no_grad()
+def test_a_search_under_every_gate_is_what_a_plain_loop_writes():
+    task = task_of()
+    offered = offered_vectors(WEAKER, WEAKER, task, config())
+    by_name = {vector.name: vector for vector in offered.vectors}
+    # A delta of a checkpoint from itself is nothing; what acts here is made up, and goes where it would.
+    made = torch.randn(3, 32, generator=torch.Generator().manual_seed(5))
+    own = SteeringVector("own", made, by_name["random 1"].norms, "made up", sources=(WEAKER.name,))
+    shuffled = replace(own, name=DELTA, directions=made.flip(0))
+    vectors = [own, shuffled, by_name["random 1"]]
+    prompts = [problem.prompt for problem in task.split("train")[:20]]
+    gates = gates_of(
+        WEAKER, prompts, vectors, config().positions,
+        {"own": "weaker only", DELTA: "weaker only", "random 1": "none"},
+    )  # fmt: skip
+    told = replace(
+        offered, vectors=tuple(vectors), oracles=gates.oracles, controls={},
+        where=gates.where, thresholds=gates.thresholds,
+    )  # fmt: skip
+    found = search(WEAKER, task, told, [LAYER], config()).on_dev
+    assert len(found.settings) == 3 * len(ENTRIES)
+    tokens = {word: WEAKER.tokenizer.convert_tokens_to_ids(word) for word in ("find", "=")}
+    problems = task.split("dev")[:6]
+    steered: list[int] = []
+    for i, setting in enumerate(found.settings):
+        vector = next(each for each in vectors if each.name == setting.vector)
+        reader = shuffled if i % len(ENTRIES) == 7 else vector
+        direction = reader.directions[LAYER] / reader.directions[LAYER].norm()
+        cut = readings(reader, prompts)
+        options: dict[str, Any] = [
+            {"at": "last_prompt"},
+            {"at": "generated", "first": 1},
+            {"at": "generated", "decay": 0.5},
+            {"at": "all", "decay": 0.25},
+            {"at": "all", "pattern": "[a-f] ?"},
+            {"at": "prompt", "tokens": frozenset(tokens.values())},
+            {"at": "all", "threshold": Threshold(direction, -float(cut.quantile(0.7)))},
+            {"at": "generated", "threshold": Threshold(direction, -float(cut.quantile(0.4)))},
+        ][i % len(ENTRIES)]
+        acting = Intervention(
+            HookPoint(LAYER, "resid_post"),
+            vector.directions[LAYER] / vector.directions[LAYER].norm(),
+            DOSE * float(vector.norms[LAYER]),
+            **options,
+        )
+        for j, problem in enumerate(problems):
+            head = WEAKER.encode([problem.prompt])[0]
+            alone = write_out(WEAKER, head, STEPS, acting)
+            assert found.texts[i][j] == WEAKER.decode(alone.tokens).strip(), (setting, problem)
+            assert found.touched[i, j] == len(alone.changed)
+            assert found.steered[i, j] == sum(place + 1 >= len(head) for place in alone.changed)
+        steered.append(int(found.touched[i].sum()))
+    assert min(steered) > 0
+
+
+def test_controls_go_through_the_same_gates():
+    offered = offered_vectors(WEAKER, WEAKER, task_of(), config())
+    usual = {name: where for name, where in offered.where.items() if not name.startswith("elsewhere")}
+    assert set(usual) == {DELTA, f"shuffled: {DELTA}", "random 1"}
+    plain = {name: [replace(each, threshold=None) for each in where] for name, where in usual.items()}
+    assert plain[DELTA] == plain[f"shuffled: {DELTA}"] == plain["random 1"]
+    for name, where in usual.items():
+        assert where[6].threshold == f"{name} above 0.7"
+        assert where[7].threshold == f"{DELTA} above 0.4"
+    assert {len(where) for where in usual.values()} == {len(ENTRIES)}
+    budgets = {len(each) for each in offered.where.values()}
+    assert len(offered.where[f"elsewhere: {DELTA}"]) <= len(ENTRIES) in budgets
+    settings = search_settings(offered, [0, 1], config())
+    assert len(settings) == 2 * sum(map(len, offered.where.values()))
+
+
+def test_what_reads_for_a_vector_counts_among_what_it_was_allowed_to_know():
+    offered = offered_vectors(WEAKER, WEAKER, task_of(), config("last_prompt"))
+    assert offered.oracles["random 1"] == "none"
+    read = offered_vectors(WEAKER, WEAKER, task_of(), config({"above": 0.5, "reading": DELTA}))
+    assert read.oracles["random 1"] == "stronger's activations"
+    assert read.oracles[f"elsewhere: {DELTA}"] == offered.oracles[f"elsewhere: {DELTA}"]
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=str)
+def test_an_entry_is_the_same_in_yaml_and_as_a_flag_and_written_back(entry, tmp_path):
+    made = Gating.model_validate(entry)
+    assert Gating.model_validate(str(made)) == made
+    assert Gating.model_validate(made.model_dump(mode="json")) == made
+    text = str(made)
+    (tmp_path / "job.yaml").write_text(f"positions: [{text}, all]\n")
+    assert read_config(SteerConfig, tmp_path / "job.yaml").positions == (made, Gating(at="all"))
+    flags = parse(SteerJob, "steer", ["--positions", text, "all"])
+    assert flags.positions == (made, Gating(at="all"))
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ("{firsts: 3}", "positions.0: unknown key 'firsts' (valid: at, first, decay, tokens, pattern"),
+        ("{first: 0}", "positions.0.first: Input should be greater than or equal to 1, got 0"),
+        ("{decay: 1.5}", "positions.0.decay: Input should be less than 1"),
+        ("{above: 1}", "positions.0.above: Input should be less than 1"),
+        ("{pattern: '('}", "positions.0: pattern is no regular expression (missing )"),
+        ("{at: nowhere}", "positions.0.at: Input should be 'last_prompt', 'prompt', 'generated' or 'all'"),
+        ("{at: prompt, first: 2}", "first is of generated tokens, of which there are none at prompt"),
+        ("{reading: x}", "reading needs above, the quantile"),
+        ("{tokens: []}", "positions.0.tokens"),
+        ("{}", "expected last_prompt, prompt, generated, all, or a mapping such as {first: 4}"),
+        ("7", "expected last_prompt, prompt, generated, all, or a mapping such as {first: 4}, got 7"),
+        ("generated, {at: generated}", "positions: expected each position once, generated is there again"),
+    ],
+)
+def test_an_entry_that_will_not_do_is_one_line(entry, says, tmp_path):
+    (tmp_path / "job.yaml").write_text(f"positions: [{entry}]\n")
+    with pytest.raises(UserError) as caught:
+        read_config(SteerConfig, tmp_path / "job.yaml")
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ({"tokens": ["find so"]}, "expected tokens of .*, got 'find so', which it reads as 'find', 'so'"),
+        ({"tokens": ["mitochondria"]}, "got 'mitochondria', which it reads as '<unk>'"),
+        ({"above": 0.5, "reading": "nobody"}, "no vector 'nobody' to read with; there are: checkpoint delta"),
+    ],
+)
+def test_what_checkpoint_and_task_do_not_have_is_named(entry, says):
+    with pytest.raises(UserError, match=says):
+        offered_vectors(WEAKER, WEAKER, task_of(), config(entry))
+
+
+def test_a_reading_at_another_site_is_refused():
+    given = SteeringVector("mlp", torch.ones(3, 32), torch.ones(3), "made up", site="mlp_out")
+    with pytest.raises(
+        UserError, match="'mlp' reads at mlp_out, and vector 'checkpoint delta' acts at resid"
+    ):
+        offered_vectors(WEAKER, WEAKER, task_of(), config({"above": 0.5, "reading": "mlp"}), [given])
+    own = offered_vectors(WEAKER, WEAKER, task_of(), config({"above": 0.5}), [given])
+    assert {"mlp above 0.5", f"{DELTA} above 0.5"} <= set(own.thresholds)
+
+
+def test_where_a_setting_acts_in_words():
+    offered = offered_vectors(WEAKER, WEAKER, task_of(), config())
+    ids = sorted(WEAKER.tokenizer.convert_tokens_to_ids(["find", "="]))
+    assert [described(each) for each in offered.where[DELTA]] == [
+        "last_prompt",
+        "generated, first 1",
+        "generated, decay 0.5",
+        "all, decay 0.25",
+        "all, after '[a-f] ?'",
+        f"prompt, token {ids[0]} or {ids[1]}",
+        f"all, {DELTA} above 0.7",
+        f"generated, {DELTA} above 0.4",
+    ]
+    assert CONFIG.positions == (Gating(at="last_prompt"), Gating(at="generated"))
