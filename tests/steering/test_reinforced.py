@@ -11,6 +11,7 @@ from tests.toys import SHAPES, tiny_model, word_tokenizer
 
 PROMPTS = ["a = 3 ; find a :", "so", "b = 4 ; c = b + 1 ; so c ?"]
 NORMS = torch.full((3,), 4.0)
+ENDS = (2, 7)
 DIGITS = tuple(map(str, range(10)))
 
 
@@ -60,14 +61,16 @@ def naive_loss(
         handle.remove()
     told = torch.log_softmax(logits, -1)
     loss = -sum((told[i - 1, ids[i]] for i in range(n, len(ids))), torch.zeros(()))
-    return loss - told[-1, 2] if ended else loss  # 2 is <eos>
+    return loss - told[-1, list(ENDS)].exp().sum().log() if ended else loss
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("what", ["weights", "vectors"])
 def test_the_gradient_is_that_of_a_plain_loop(shape, what, gradients):
-    who, heat, samples = checkpoint(shape), 1.5, 4
-    practice = Practice(6, steps=1, samples=samples, prompts=3, temperature=heat, seed=2, lr=1e-3)
+    who, heat, samples = checkpoint(shape), 1.5, 8
+    settings: Any = who.model.generation_config
+    settings.eos_token_id = list(ENDS)
+    practice = Practice(6, ("=",), steps=1, samples=samples, prompts=3, temperature=heat, seed=2)
     if what == "weights":
         reinforce_weights(who, PROMPTS, uneven, practice)
         shares, learnt = None, list[torch.Tensor](who.model.parameters())
@@ -79,15 +82,21 @@ def test_the_gradient_is_that_of_a_plain_loop(shape, what, gradients):
     out = generate(
         who, [PROMPTS[i] for i in order], max_new_tokens=6, samples=samples, temperature=heat, seed=2_000_006
     )
-    total = torch.zeros(())
-    for row, (text, tokens) in enumerate(zip(out.texts, out.tokens, strict=True)):
+    (equals,) = who.tokenizer.encode("=", add_special_tokens=False)
+    texts = [text.split("=")[0] for text in out.texts]
+    assert texts != out.texts
+    total, endings = torch.zeros(()), 0
+    for row, tokens in enumerate(out.tokens):
+        ended = len(tokens) < 6 and equals not in tokens
+        tokens = tokens[: [*tokens, equals].index(equals) + 1]
+        endings += ended
         group = row // samples
-        rewards = [uneven(order[group], out.texts[group * samples + k]) for k in range(samples)]
+        rewards = [uneven(order[group], texts[group * samples + k]) for k in range(samples)]
         mine = rewards.pop(row % samples)
-        assert mine == uneven(order[group], text)
         head = who.encode([PROMPTS[order[group]]])[0]
-        loss = naive_loss(who, head + tokens, len(head), len(tokens) < 6, heat, shares)
+        loss = naive_loss(who, head + tokens, len(head), ended, heat, shares)
         total = total + (mine - sum(rewards) / len(rewards)) * loss / len(out.texts)
+    assert endings
     wanted = torch.autograd.grad(total, learnt)
     assert any(bool(each.any()) for each in wanted)
     for mine_, theirs in zip(gradients[0], wanted, strict=True):
