@@ -10,6 +10,14 @@ from steering.fitted import fit_vector
 from steering.gguf_files import export_gguf, import_gguf
 from steering.halving import Halving, Round, Schedule, halving
 from steering.on_text import OnText, on_text
+from steering.reinforced import (
+    Course,
+    Practice,
+    ReinforcedVectors,
+    ReinforcedWeights,
+    reinforce_vectors,
+    reinforce_weights,
+)
 from steering.rollouts import means_of_written
 from steering.settings import Readout, Setting, Where, grid
 from steering.steering_vector import SteeringVector
@@ -25,9 +33,13 @@ from steering.vectors import (
 )
 
 __all__ = [
+    "Course",
     "Halving",
     "OnText",
+    "Practice",
     "Readout",
+    "ReinforcedVectors",
+    "ReinforcedWeights",
     "Round",
     "Schedule",
     "Setting",
@@ -50,6 +62,8 @@ __all__ = [
     "principal_difference",
     "random_directions",
     "random_like",
+    "reinforce_vectors",
+    "reinforce_weights",
     "save_vector",
     "shuffled_labels",
     "sweep",

@@ -16,8 +16,8 @@ from activations.hooks import HookFunction, hooked
 from activations.interventions import Gate
 
 
-class _Batch(NamedTuple):
-    """Prompts with their targets."""
+class Targets(NamedTuple):
+    """Prompts with what is to follow each, as one batch."""
 
     ids: Int[Tensor, "row position"]
     acting: Bool[Tensor, "row position 1"]
@@ -80,11 +80,11 @@ def fit_vector(
         unit = (norms[group] / checkpoint.d_model**0.5).to(checkpoint.device)[:, None]
         shares = torch.zeros(len(group), checkpoint.d_model, device=checkpoint.device, requires_grad=True)
         optimiser = torch.optim.Adam([shares], lr)
-        order = _order(len(pairs), batch_size, seed)
-        with _frozen(checkpoint):
+        order = in_turn(len(pairs), batch_size, seed)
+        with frozen(checkpoint):
             for _ in range(steps):
-                batch = _batch(checkpoint, [pairs[i] for i in next(order)], at)
-                loss = _loss(checkpoint, batch, points, shares * unit)
+                batch = targets_of(checkpoint, [pairs[i] for i in next(order)], at)
+                loss = -log_probabilities(checkpoint, batch, points, shares * unit).mean()
                 if not bool(loss.isfinite()):
                     raise UserError(f"fitting at {points[0]}: the loss is {loss.item()}; lower lr ({lr:g})")
                 (shares.grad,) = torch.autograd.grad(loss, [shares])
@@ -115,7 +115,7 @@ def _pairs(
     return list(zip(heads, tails, strict=True))
 
 
-def _order(count: int, size: int, seed: int) -> Iterator[list[int]]:
+def in_turn(count: int, size: int, seed: int) -> Iterator[list[int]]:
     """Indices of one batch after another, without end, each index once before any comes again."""
     generator = torch.Generator().manual_seed(seed)
     while True:
@@ -123,7 +123,8 @@ def _order(count: int, size: int, seed: int) -> Iterator[list[int]]:
             yield some.tolist()
 
 
-def _batch(checkpoint: Checkpoint, pairs: Sequence[tuple[list[int], list[int]]], at: Gate) -> _Batch:
+def targets_of(checkpoint: Checkpoint, pairs: Sequence[tuple[list[int], list[int]]], at: Gate) -> Targets:
+    """The batch of these prompts and what follows them, with what is added acting at the tokens of a gate."""
     ids = pad_right([head + tail for head, tail in pairs], checkpoint.device)
     place = torch.arange(ids.shape[1])[None]
     start = torch.tensor([len(head) for head, _ in pairs])[:, None]
@@ -135,31 +136,43 @@ def _batch(checkpoint: Checkpoint, pairs: Sequence[tuple[list[int], list[int]]],
         "all": place < end,
     }[at]
     predicting = (place >= start - 1) & (place < end - 1)
-    return _Batch(ids, acting[..., None].to(ids.device), predicting.to(ids.device))
+    return Targets(ids, acting[..., None].to(ids.device), predicting.to(ids.device))
 
 
-def _loss(
+def log_probabilities(
     checkpoint: Checkpoint,
-    batch: _Batch,
-    points: Sequence[HookPoint],
-    vectors: Float[Tensor, "point d_model"],
-) -> Float[Tensor, ""]:
-    """Mean cross-entropy of the targets' tokens with the vectors added."""
+    batch: Targets,
+    points: Sequence[HookPoint] = (),
+    vectors: Float[Tensor, "point d_model"] | None = None,
+    *,
+    temperature: float = 1.0,
+    end: frozenset[int] = frozenset(),
+) -> Float[Tensor, " token"]:
+    """Log probability of each target's tokens in turn, row after row, with the vectors added.
+
+    The tokens of `end` count as one: any of them says that the text is over.
+    """
 
     def adder(vector: Tensor) -> HookFunction:
         return lambda activation: activation + batch.acting * vector.to(activation.dtype)
 
-    hooks = {point: adder(vector) for point, vector in zip(points, vectors, strict=True)}
+    added = () if vectors is None else vectors
+    hooks = {point: adder(vector) for point, vector in zip(points, added, strict=True)}
     with hooked(checkpoint, hooks):
         logits = checkpoint.model(
             input_ids=batch.ids, attention_mask=torch.ones_like(batch.ids), use_cache=False
         ).logits
+    predicted = (logits[batch.predicting].float() / temperature).log_softmax(-1)
     following = batch.ids.roll(-1, dims=1)[batch.predicting]
-    return torch.nn.functional.cross_entropy(logits[batch.predicting].float(), following)
+    own = predicted.gather(1, following[:, None])[:, 0]
+    if not end:
+        return own
+    ends = torch.tensor(sorted(end), device=following.device)
+    return own.where(~torch.isin(following, ends), predicted[:, ends].logsumexp(-1))
 
 
 @contextmanager
-def _frozen(checkpoint: Checkpoint) -> Iterator[None]:
+def frozen(checkpoint: Checkpoint) -> Iterator[None]:
     """No weight asks for a gradient inside."""
     asking = [each for each in checkpoint.model.parameters() if each.requires_grad]
     try:

@@ -106,6 +106,15 @@ class RoutesConfig(SteerConfig):
     """Solved examples in a prompt."""
     fit_steps: int = Field(default=60, ge=1)
     """Updates of the fitted vector at each layer."""
+    rlvr_steps: int = Field(default=60, ge=0)
+    """Updates of what is trained by reward: a vector a layer, and the weights of a copy, which need 16 bytes
+    each. 0 leaves both out."""
+    rlvr_prompts: int = Field(default=32, ge=1)
+    """Problems an update, `budget` samples of each; they come from the `vector_problems` of train."""
+    rlvr_lr: float = Field(default=3e-4, gt=0)
+    """Adam's step of the copy's weights, and"""
+    vector_lr: float = Field(default=0.05, gt=0)
+    """of the vectors, a share of the mean residual norm."""
 
 
 class CompareConfig(SteerConfig):

@@ -1,9 +1,11 @@
 """`routes`: ways to elicit what a checkpoint may hold, on the same problems, within the same tokens."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -12,18 +14,22 @@ import pyarrow as pa
 from activations.pair import check_pair
 from steering import SteeringVector
 from undertext.config import RoutesConfig, verdict_rule
-from undertext.evidence.behaviour import answers
 from undertext.evidence.recovered import recovered_gap
-from undertext.evidence.recovery import RUNGS, Recovery, Search, recover, search, search_settings
-from undertext.evidence.routes import Outcome, decoded, fitted, kappa, prompted
-from undertext.evidence.vectors import offered_vectors
-from undertext.preparing import FITTING, check_task_fits, loaded, sae_of, splits_of
+from undertext.evidence.routes import Outcome, kappa
+from undertext.job_folder import JobFolder
+from undertext.preparing import FITTING, check_task_fits, described, loaded, sae_of, splits_of
 from undertext.progress import Progress
-from undertext.runs import layers_of, threads
+from undertext.report.publish import check_writable
+from undertext.routes_kept import Group, KeptGroups, vectors_digest, weights_digest
+from undertext.routes_run import UNAIDED, Ways
+from undertext.runs import layers_of, task_described, threads, versions
 from undertext.statistics import Estimate, bootstrap, proportion
 from undertext.tables import schema_of, three
 from undertext.tasks.load import load_task
 from undertext.tasks.task import Task
+
+WORK_ONLY = {"batch_size"}
+"""Settings that change how the work is done, and no figure: a job goes on under others."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +47,40 @@ class Routes:
     """The answer of `undertext.routes`."""
 
     splits: Mapping[str, Sequence[Route]]
+    unaided: Mapping[str, Mapping[str, Estimate]]
+    """By split: lenient greedy accuracy of `weaker` and `stronger`."""
     agreement: Mapping[str, Mapping[tuple[str, str], float]]
     """By split and two routes: Cohen's kappa of which problems they get right. pass@k counts as right
     where any sample is."""
     notes: Sequence[str]
+    run: Mapping[str, Any]
+    """Which job it was, and timings."""
     tables: Mapping[str, pa.Table] = field(repr=False)
     """`routes`: a row a split and route. `agreement`: a row a split and pair of routes."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """routes.json as plain values."""
+        return {
+            "unaided": self.unaided,
+            "routes": self.tables["routes"].to_pylist(),
+            "agreement": self.tables["agreement"].to_pylist(),
+            "notes": list(self.notes),
+        }
+
+    def save(self, out: str | Path) -> Path:
+        """Write routes.json, run.json, figures/ and tables/ under `out`, whole or not at all.
+
+        Raises UserError when `out` cannot be written.
+        """
+        from undertext.report.routes import save
+
+        return save(self, Path(out))
+
+    def figures(self) -> dict[str, Any]:
+        """`routes`: the gap that each recovers; `agreement`: their kappas. matplotlib figures."""
+        from undertext.report.routes import figures
+
+        return figures(self)
 
 
 def routes(
@@ -56,87 +90,132 @@ def routes(
     *,
     vectors: Sequence[SteeringVector] = (),
     config: RoutesConfig | None = None,
-    progress: bool | None = None,
+    out: str | Path | None = None,
+    progress: bool | Progress | None = None,
 ) -> Routes:
     """How much of the gap each route recovers, and whether they recover the same problems.
 
-    Steering with the best vector that knows the weaker checkpoint only; with the best of the `vectors`
-    given (of a probe, or a row of an SAE's decoder); decoding; a prompt; and, as a reference that is
-    training, a fitted bias. No route writes more than `budget` rows of `max_new_tokens` a problem; how
-    much it does write, `Outcome.tokens` says. Raises UserError as `steer`.
+    Steering with the best vector that knows the weaker checkpoint only, beside the best random direction;
+    with the best of the `vectors` given; with the best feature of an SAE where the config names one, beside
+    the best random feature; decoding; a prompt;
+    and, as references that are training, a fitted bias, vectors trained by the grader's reward, and a copy
+    of all weights so trained. All steering goes through one search. No route writes more than `budget` rows
+    of `max_new_tokens` a problem; how much it does write, `Outcome.tokens` says, and what it was trained
+    on `Outcome.training_tokens`. The checkpoints stay as they are.
+
+    With `out`, results are written there, each group of routes on each split as soon as it is whole: a job
+    that was killed goes on where it was when it is called again. Raises UserError as `steer`.
     """
     config = config or RoutesConfig()
-    bars = Progress(progress)
+    start = perf_counter()
+    bars = progress if isinstance(progress, Progress) else Progress(progress)
+    folder = None if out is None else Path(out)
+    if folder is not None:
+        check_writable(folder)
     task = task if isinstance(task, Task) else load_task(task)
-    splits, level, notes = splits_of(task, config), verdict_rule().level, []
+    splits, level = splits_of(task, config), verdict_rule().level
     with threads(config.threads):
         with bars.stage("loading"):
             pair = check_pair(loaded(checkpoint, config), loaded(stronger, config))
-        weaker, above = pair.base, pair.tuned
         for split in dict.fromkeys([*FITTING, *splits]):
             for each in pair:
                 check_task_fits(each, task, split)
-        layers = layers_of(weaker, config.layers, config.max_layers)
-        with bars.stage("vectors"):
-            offered = offered_vectors(weaker, above, task, config, vectors, sae_of(config))
-        notes += offered.notes
-        problems = min(len(task.split("dev")), config.search_problems)
-        with bars.stage("search", problems * len(search_settings(offered, layers, config))) as done:
-            found = search(weaker, task, offered, layers, config, done)
-        by_split: dict[str, list[Route]] = {}
-        for split in splits:
-            items = task.split(split)
-            low, high = (answers(each, task, items, config) for each in pair)
-            with bars.stage(f"routes on {split}"):
-                outcomes = [
-                    *_steered(found, recover(weaker, task, split, found, config), vectors),
-                    *decoded(weaker, task, items, config),
-                    *prompted(weaker, task, items, config, notes),
-                    fitted(weaker, task, items, layers, config),
-                ]
-            by_split[split] = [
-                Route(
-                    each,
-                    _accuracy(each, config.seed, level),
-                    recovered_gap(each.right, low.lenient, high.lenient, seed=config.seed, level=level),
-                )
-                for each in outcomes
-            ]
+        layers = layers_of(pair.base, config.layers, config.max_layers)
+        sae = sae_of(config)
+        ways = Ways(pair, task, config, layers, vectors, sae, bars, _sweeps(folder))
+        job = {
+            "config": config.model_dump(mode="json", exclude=WORK_ONLY),
+            "checkpoint": pair.base.fingerprint,
+            "stronger": pair.tuned.fingerprint,
+            "task": task_described(task)["fingerprint"],
+            "vectors": vectors_digest(vectors),
+            "sae": None if sae is None else weights_digest(sae.state_dict()),
+        }
+        parts = None if folder is None else JobFolder(folder)
+        with nullcontext() if parts is None else parts.open(job):
+            groups = _all(ways.by_name(), splits, KeptGroups(parts))
+    found = _judged(groups, splits, config.seed, level)
+    run = {
+        **job,
+        "described": {
+            "checkpoint": described(pair.base),
+            "stronger": described(pair.tuned),
+            "task": task_described(task),
+        },
+        "versions": versions(),
+        "timings_s": {name: round(seconds, 3) for name, seconds in bars.timings.items()},
+        "elapsed_s": round(perf_counter() - start, 3),
+    }
+    whole = _gathered(found, groups, splits, level, run)
+    if folder is not None:
+        whole.save(folder)
+    return whole
+
+
+def _sweeps(out: Path | None) -> Callable[[str], Path | None]:
+    """Where the rows of the sweep on a split are kept."""
+    return lambda split: None if out is None else JobFolder(out).path("sweep") / split
+
+
+def _all(
+    ways: Mapping[str, Callable[[str], Group]], splits: Sequence[str], kept: KeptGroups
+) -> dict[tuple[str, str], Group]:
+    """Every group on every split, those that are kept read. What one group has made serves all its splits."""
+    groups = {}
+    for (name, way), split in product(ways.items(), splits):
+        group = kept.read(split, name)
+        if group is None:
+            group = way(split)
+            kept.keep(split, name, group)
+        groups[name, split] = group
+    return groups
+
+
+def _judged(
+    groups: Mapping[tuple[str, str], Group], splits: Sequence[str], seed: int, level: float
+) -> dict[str, list[Route]]:
+    by_split = {}
+    for split in splits:
+        low, high = (each.right for each in groups[UNAIDED, split].outcomes)
+        by_split[split] = [
+            Route(
+                each,
+                _accuracy(each, seed, level),
+                recovered_gap(each.right, low, high, seed=seed, level=level),
+            )
+            for (name, on), group in groups.items()
+            if on == split and name != UNAIDED
+            for each in group.outcomes
+        ]
+    return by_split
+
+
+def _gathered(
+    found: Mapping[str, Sequence[Route]],
+    groups: Mapping[tuple[str, str], Group],
+    splits: Sequence[str],
+    level: float,
+    run: Mapping[str, Any],
+) -> Routes:
     agreement = {
         split: {
             (a.outcome.name, b.outcome.name): kappa(a.outcome.right >= 0.5, b.outcome.right >= 0.5)
-            for a, b in product(found_here, repeat=2)
+            for a, b in product(here, repeat=2)
         }
-        for split, found_here in by_split.items()
+        for split, here in found.items()
     }
-    tables = {"routes": _rows(by_split), "agreement": _agreement_rows(agreement)}
+    tables = {"routes": _rows(found), "agreement": _agreement_rows(agreement)}
     return Routes(
-        by_split,
-        agreement,
-        list(dict.fromkeys(notes)),
-        {name: pa.Table.from_pylist(rows, schema=schema_of(rows)) for name, rows in tables.items()},
+        splits=found,
+        unaided={
+            split: {each.name: proportion(each.right, level) for each in groups[UNAIDED, split].outcomes}
+            for split in splits
+        },
+        agreement=agreement,
+        notes=list(dict.fromkeys(note for group in groups.values() for note in group.notes)),
+        run=run,
+        tables={name: pa.Table.from_pylist(rows, schema=schema_of(rows)) for name, rows in tables.items()},
     )
-
-
-def _steered(found: Search, recovery: Recovery, given: Sequence[SteeringVector]) -> list[Outcome]:
-    """The best vector on dev that knows no more than the weaker checkpoint, and the best of those given."""
-    names = {vector.name for vector in given}
-    own = [
-        name
-        for name in found.best
-        if name not in found.offered.controls
-        and name not in names
-        and found.offered.oracles[name] == RUNGS[0]
-    ]
-    outcomes = []
-    for kind, some in (("vector", own), ("given direction", [*names])):
-        best = max(sorted(some), key=lambda name: found.accuracy(found.best[name]), default=None)
-        if best is not None:
-            right, tokens = recovery.lenient[best].astype(float), recovery.tokens[best]
-            outcomes.append(
-                Outcome(f"{kind}, {best}", kind, right, tokens, found.offered.oracles[best])  # type: ignore[arg-type]
-            )
-    return outcomes
 
 
 def _accuracy(outcome: Outcome, seed: int, level: float) -> Estimate:
@@ -154,6 +233,7 @@ def _rows(by_split: Mapping[str, Sequence[Route]]) -> list[dict[str, Any]]:
             "training": route.outcome.trained,
             "knows": route.outcome.knows,
             "tokens": route.outcome.tokens,
+            "training_tokens": route.outcome.training_tokens,
             **three("accuracy", route.accuracy),
             **three("recovered", route.gap),
         }

@@ -1,12 +1,10 @@
 """Interrupted anywhere, a long command ends in one line and leaves nothing by halves; called again, it goes on."""
 
 import json
-import os
 import signal
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
 import steering.runs

@@ -108,13 +108,13 @@ def test_the_vector_hangs_on_the_seed():
 
 
 def test_every_pair_is_seen_before_any_is_seen_again(monkeypatch):
-    who, seen, whole = checkpoint(), list[Any](), fitted._batch
+    who, seen, whole = checkpoint(), list[Any](), fitted.targets_of
 
     def spy(who: Checkpoint, pairs: Any, at: Gate) -> Any:
         seen.append(pairs)
         return whole(who, pairs, at)
 
-    monkeypatch.setattr(fitted, "_batch", spy)
+    monkeypatch.setattr(fitted, "targets_of", spy)
     fit_vector(who, PROMPTS, TARGETS, NORMS, layers=[1], steps=4, batch_size=2)
     assert [len(pairs) for pairs in seen] == [2, 1, 2, 1]
     for epoch in (seen[:2], seen[2:]):

@@ -8,8 +8,6 @@ from steering import load_vector
 from undertext.commands.parsing import parse, say
 from undertext.config import RoutesConfig
 from undertext.report.numbers import NOTHING, estimate
-from undertext.report.publish import check_writable, publish
-from undertext.report.save import parquet
 from undertext.routes_job import Routes, routes
 from undertext.sources import resolve_checkpoint, resolve_task
 
@@ -17,7 +15,9 @@ from undertext.sources import resolve_checkpoint, resolve_task
 class RoutesJob(RoutesConfig):
     """How much of the gap does each way to elicit it recover, on the same problems, within the same tokens?
 
-    Prints one table and the routes' agreement; with --out both are also written, as parquet files.
+    Prints one table and the routes' agreement; with --out writes routes.json, run.json, figures/ and tables/.
+    `--config FILE` reads any of these options from a YAML file; flags override it. A job that was killed goes
+    on where it was.
     """
 
     checkpoint: str | None = None
@@ -27,31 +27,29 @@ class RoutesJob(RoutesConfig):
     task: str | None = None
     """The task's folder, or zoo:chain for the built-in task."""
     vectors: tuple[Path, ...] = ()
-    """Files of directions given: of a probe, or a row of an SAE's decoder."""
+    """Files of directions given, as `steering.save_vector` writes them: of a probe, or any other."""
     out: Path | None = None
-    """Folder for tables/routes.parquet and tables/agreement.parquet."""
+    """Folder that the results are written to."""
 
 
 def run(args: Sequence[str]) -> int:
-    """Run every route and print the table."""
+    """Run every route, write the results, print the table."""
     job = parse(RoutesJob, "routes", args)
     missing = [name for name in ("checkpoint", "stronger", "task") if getattr(job, name) is None]
     if missing:
         raise UserError(f"expected --{', --'.join(missing)} (as a flag, or as a key of --config FILE)")
-    if job.out is not None:
-        check_writable(job.out)
     found = routes(
         resolve_checkpoint(job.checkpoint or ""),
         resolve_checkpoint(job.stronger or ""),
         resolve_task(job.task or ""),
         vectors=[load_vector(path) for path in job.vectors],
         config=RoutesConfig(**{name: getattr(job, name) for name in RoutesConfig.model_fields}),
+        out=job.out,
     )
     for line in table_lines(found):
         say(line)
     if job.out is not None:
-        files = {f"tables/{name}.parquet": parquet(table) for name, table in found.tables.items()}
-        say(f"tables: {publish(files, job.out)}")
+        say(f"results: {job.out}/routes.json")
     return 0
 
 

@@ -1,8 +1,8 @@
-"""Five ways to get at what a checkpoint may hold already, each with one grade a problem."""
+"""Ways to get at what a checkpoint may hold already, nothing trained, each with one grade a problem."""
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,15 +10,12 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from activations.capture import capture
 from activations.checkpoint import Checkpoint
 from activations.errors import UserError
 from activations.generation import generate
-from activations.hookpoint import HookPoint
-from steering import Setting, SteeringVector, Sweep, fit_vector, mean_norm, sweep
+from activations.interventions import Intervention
 from steering.cot_decoding import cot_decode
 from undertext.config import RoutesConfig
-from undertext.evidence.recovery import grading
 from undertext.statistics import pass_at_k
 from undertext.tasks.grade import grade
 from undertext.tasks.grader import Grader
@@ -26,8 +23,8 @@ from undertext.tasks.sites import reading_text
 from undertext.tasks.spans import join
 from undertext.tasks.task import Problem, Task, fill
 
-Kind = Literal["vector", "given direction", "decoding", "prompt", "training"]
-FITTED = "bias-only vector, fitted"
+Kind = Literal["unaided", "vector", "feature", "given direction", "control", "decoding", "prompt", "training"]
+Progress = Callable[[int], None]
 _NUMBER = r"([-+]?\d[\d.,]*)"
 _WORD = r"(\S+)(?=\s*$)"
 
@@ -44,6 +41,8 @@ class Outcome:
     """Written a problem, mean."""
     knows: str
     """What it was allowed to know."""
+    training_tokens: int = 0
+    """Tokens that were read or sampled to train it, all updates together."""
 
     @property
     def trained(self) -> bool:
@@ -61,64 +60,104 @@ def find_answer(grader: Grader, text: str) -> tuple[int, int] | None:
     return spans[-1] if spans else None
 
 
-def decoded(
-    checkpoint: Checkpoint, task: Task, problems: Sequence[Problem], config: RoutesConfig
+def greedy(
+    checkpoint: Checkpoint,
+    task: Task,
+    problems: Sequence[Problem],
+    config: RoutesConfig,
+    done: Progress | None = None,
+    *,
+    prompts: Sequence[str] | None = None,
+    acting: Sequence[Intervention] = (),
+) -> tuple[Float[ndarray, " problem"], float]:
+    """Grades of one greedy row a problem, and tokens written a problem. `prompts` stand for the problems'."""
+    out = generate(
+        checkpoint,
+        [problem.prompt for problem in problems] if prompts is None else prompts,
+        max_new_tokens=task.max_new_tokens,
+        stop=task.stop,
+        interventions=[acting] * len(problems) if acting else None,
+        batch_size=config.batch_size,
+        progress=done,
+    )
+    return _grades(task, out.texts, problems), sum(map(len, out.tokens)) / len(problems)
+
+
+def cot_decoded(
+    checkpoint: Checkpoint,
+    task: Task,
+    problems: Sequence[Problem],
+    config: RoutesConfig,
+    done: Progress | None = None,
 ) -> list[Outcome]:
-    """CoT-decoding, samples by majority, and pass@k: all with `budget` rows a problem."""
-    k, prompts = config.budget, [problem.prompt for problem in problems]
+    """CoT-decoding with `budget` branches a problem, by its two ways to choose among them."""
+    k = config.budget
     branches = cot_decode(
         checkpoint,
-        prompts,
+        [problem.prompt for problem in problems],
         lambda text: find_answer(task.grader, text),
         max_new_tokens=task.max_new_tokens,
         k=k,
         stop=task.stop,
         batch_size=config.batch_size,
+        progress=done,
     )
+    told = branches.written / len(problems)
+    ways = {f"widest of {k}": branches.by_max(), f"summed over {k}": branches.by_sum()}
+    chosen = {
+        way: [row[i] for row, i in zip(branches.texts, places, strict=True)] for way, places in ways.items()
+    }
+    return [
+        Outcome(f"CoT-decoding, {way}", "decoding", _grades(task, texts, problems), told, "nothing")
+        for way, texts in chosen.items()
+    ]
+
+
+def sampled(
+    checkpoint: Checkpoint,
+    task: Task,
+    problems: Sequence[Problem],
+    config: RoutesConfig,
+    done: Progress | None = None,
+) -> list[Outcome]:
+    """`budget` samples a problem: the majority's answer, and pass@k."""
+    k = config.budget
     out = generate(
         checkpoint,
-        prompts,
+        [problem.prompt for problem in problems],
         max_new_tokens=task.max_new_tokens,
         stop=task.stop,
         samples=k,
         temperature=config.temperature,
         seed=config.seed,
         batch_size=config.batch_size,
+        progress=done,
     )
-    sampled = [out.texts[i : i + k] for i in range(0, len(out.texts), k)]
+    rows = [out.texts[i : i + k] for i in range(0, len(out.texts), k)]
     passed = np.array(
-        [
-            [_right(task, text, problem) for text in row]
-            for row, problem in zip(sampled, problems, strict=True)
-        ]
+        [[_right(task, text, problem) for text in row] for row, problem in zip(rows, problems, strict=True)]
     )
     drawn = sum(map(len, out.tokens)) / len(problems)
-    told = branches.written / len(problems)
-    by_max = [row[i] for row, i in zip(branches.texts, branches.by_max(), strict=True)]
-    by_sum = [row[i] for row, i in zip(branches.texts, branches.by_sum(), strict=True)]
-    voted = [_majority(task.grader, row) for row in sampled]
-    nothing = "nothing"
+    voted = _grades(task, [_majority(task.grader, row) for row in rows], problems)
+    name = f"temperature {config.temperature:g}, majority of {k}"
     return [
-        Outcome(f"CoT-decoding, widest of {k}", "decoding", _grades(task, by_max, problems), told, nothing),
-        Outcome(f"CoT-decoding, summed over {k}", "decoding", _grades(task, by_sum, problems), told, nothing),
-        Outcome(
-            f"temperature {config.temperature:g}, majority of {k}",
-            "decoding",
-            _grades(task, voted, problems),
-            drawn,
-            nothing,
-        ),
+        Outcome(name, "decoding", voted, drawn, "nothing"),
         Outcome(f"pass@{k}", "decoding", pass_at_k(passed, k).astype(float), drawn, "the right answer"),
     ]
 
 
 def prompted(
-    checkpoint: Checkpoint, task: Task, problems: Sequence[Problem], config: RoutesConfig, notes: list[str]
+    checkpoint: Checkpoint,
+    task: Task,
+    problems: Sequence[Problem],
+    config: RoutesConfig,
+    notes: list[str],
+    done: Progress | None = None,
 ) -> list[Outcome]:
     """Solved examples before the problem, and each contrast's positive wording; greedy, one row a problem."""
-    shown = [_solved(problem) for problem in task.split("train")[: config.shots]]
-    solved = f"prompt, {config.shots} solved examples"
-    ways = {solved: ["\n".join([*shown, each.prompt]) for each in problems]}
+    shown = [solved(problem) for problem in task.split("train")[: config.shots]]
+    few_shot = f"prompt, {config.shots} solved examples"
+    ways = {few_shot: ["\n".join([*shown, each.prompt]) for each in problems]}
     ways |= {
         f"prompt, worded {contrast.name!r}": [fill(contrast.positive, each.prompt) for each in problems]
         for contrast in task.contrasts
@@ -126,61 +165,13 @@ def prompted(
     outcomes = []
     for name, prompts in ways.items():
         try:
-            out = generate(
-                checkpoint,
-                prompts,
-                max_new_tokens=task.max_new_tokens,
-                stop=task.stop,
-                batch_size=config.batch_size,
-            )
+            right, tokens = greedy(checkpoint, task, problems, config, done, prompts=prompts)
         except UserError as error:  # examples that do not fit the context
             notes.append(f"{name}: {error}")
             continue
-        tokens = sum(map(len, out.tokens)) / len(problems)
-        knows = "solved examples" if name == solved else "the wording"
-        outcomes.append(Outcome(name, "prompt", _grades(task, out.texts, problems), tokens, knows))
+        knows = "solved examples" if name == few_shot else "the wording"
+        outcomes.append(Outcome(name, "prompt", right, tokens, knows))
     return outcomes
-
-
-def fitted(
-    checkpoint: Checkpoint,
-    task: Task,
-    problems: Sequence[Problem],
-    layers: Sequence[int],
-    config: RoutesConfig,
-) -> Outcome:
-    """A bias fitted to `train`'s solutions with the weights frozen, at the layer that does best on dev."""
-    train = task.split("train")[: config.vector_problems]
-    points = [HookPoint(layer, "resid_post") for layer in range(checkpoint.n_layers)]
-    prompts = [problem.prompt for problem in train]
-    norms = mean_norm(capture(checkpoint, prompts, points, "last").activations)
-    targets = [_solved(problem)[len(problem.prompt) :] for problem in train]
-    directions = fit_vector(
-        checkpoint, prompts, targets, norms, layers=layers, steps=config.fit_steps, seed=config.seed
-    )
-    absent = frozenset(range(checkpoint.n_layers)) - set(layers)
-    vector = SteeringVector(
-        FITTED, directions, norms, "fitted, weights frozen", True, (checkpoint.name,), absent=absent
-    )
-    doses = vector.doses.tolist()
-    settings = [Setting(FITTED, (layer,), doses[layer]) for layer in layers]
-
-    def run(some: Sequence[Problem], those: Sequence[Setting]) -> Sweep:
-        return sweep(
-            checkpoint,
-            [problem.prompt for problem in some],
-            those,
-            [vector],
-            grading(task, some),
-            max_new_tokens=task.max_new_tokens,
-            stop=task.stop,
-            batch_size=config.batch_size,
-        )
-
-    on_dev = run(task.split("dev")[: config.search_problems], settings).accuracy()
-    out = run(problems, [settings[int(on_dev.argmax())]])
-    tokens = float(out.written.sum()) / len(problems)
-    return Outcome(FITTED, "training", out.lenient[0].numpy().astype(float), tokens, "solutions of train")
 
 
 def kappa(a: Bool[ndarray, " problem"], b: Bool[ndarray, " problem"]) -> float:
@@ -190,7 +181,8 @@ def kappa(a: Bool[ndarray, " problem"], b: Bool[ndarray, " problem"]) -> float:
     return float("nan") if chance == 1 else (agree - chance) / (1 - chance)
 
 
-def _solved(problem: Problem) -> str:
+def solved(problem: Problem) -> str:
+    """A problem with its solution: its trace where it has one, otherwise its answer."""
     text = reading_text(problem)
     return text if text != problem.prompt else join(problem.prompt, problem.answer)
 

@@ -14,7 +14,6 @@ from activations.checkpoint import Checkpoint
 from activations.files import read_json
 from activations.hookpoint import HookPoint
 from activations.pair import Pair
-from activations.store.disk import replace_file
 from saes import Matched, feature_effects
 from undertext.features.config import DiffConfig, FeatureOperator
 from undertext.job_folder import JobFolder
@@ -160,12 +159,11 @@ def _one(matched: Matched, f: int) -> Matched:
 
 
 def _kept(folder: JobFolder | None, key: str) -> Answers | None:
-    if folder is None or not (folder.folder / key).exists():
+    if folder is None or not folder.path(key).exists():
         return None
-    return read_json(folder.folder / key)
+    return read_json(folder.path(key))
 
 
 def _keep(folder: JobFolder | None, key: str, answers: Answers) -> None:
     if folder is not None:
-        with folder.writing():
-            replace_file(folder.folder / key, [json.dumps(answers).encode()])
+        folder.write(key, json.dumps(answers).encode())

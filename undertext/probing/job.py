@@ -1,6 +1,7 @@
 """`probe`: every checkpoint on every task, part by part."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from itertools import permutations
 from pathlib import Path
 from time import perf_counter
@@ -13,6 +14,7 @@ from activations.checkpoint import Checkpoint
 from activations.errors import UserError
 from activations.hooks import check_point
 from activations.pair import Outline, check_outlines
+from undertext.job_folder import JobFolder
 from undertext.probing.config import WORK_ONLY, Name, ProbeConfig
 from undertext.probing.measuring import (
     Places,
@@ -83,9 +85,9 @@ def probe(
             "checkpoints": list(map(list, fingerprints.items())),
             "tasks": [[name, each["fingerprint"]] for name, each in described.items()],
         }
-        parts = Parts(folder)
-        parts.check(job)
-        with parts.open(job):
+        kept = None if folder is None else JobFolder(folder)
+        with nullcontext() if kept is None else kept.open(job):
+            parts = Parts(kept)
             table = _measure(source, places, list(tasks), pairs, config, parts, bars)
         run = {
             **job,

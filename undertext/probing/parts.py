@@ -1,8 +1,6 @@
 """The parts of a job as they are finished: each is there whole, or not at all."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +10,6 @@ from safetensors.torch import load_file, save
 
 from activations.errors import UserError
 from activations.files import one_line
-from activations.store.disk import replace_file
 from undertext.job_folder import JobFolder
 from undertext.probing.config import Position
 from undertext.probing.kinds import Fitted
@@ -24,42 +21,27 @@ from undertext.report.save import parquet
 class Parts:
     """Finished parts by key, in a folder, or in memory where there is none."""
 
-    def __init__(self, out: Path | None) -> None:
-        self._job = None if out is None else JobFolder(out)
-        self._folder = None if self._job is None else self._job.folder
+    def __init__(self, folder: JobFolder | None) -> None:
+        self._folder = folder
         self._tables: dict[str, pa.Table] = {}
         self._fitted: dict[str, FittedOf] = {}
 
-    def check(self, job: Mapping[str, Any]) -> None:
-        """UserError when the folder holds parts of another job than `job`, saying where they differ."""
-        if self._job is not None:
-            self._job.check(job)
-
-    @contextmanager
-    def open(self, job: Mapping[str, Any]) -> Iterator[None]:
-        """The body with the folder to itself, and the job written down in it."""
-        with nullcontext() if self._job is None else self._job.open(job):
-            yield
-
     def keep(self, key: str, table: pa.Table, fitted: FittedOf | None = None) -> None:
         """A finished part; its table comes last, and says that it is finished."""
-        if self._job is None or self._folder is None:
+        if self._folder is None:
             self._tables[key] = table
             if fitted is not None:
                 self._fitted[key] = fitted
             return
-        with self._job.writing():
-            path = self._folder / key
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if fitted is not None:
-                replace_file(path.with_suffix(".safetensors"), [_packed(fitted)])
-            replace_file(path.with_suffix(".parquet"), [parquet(table)])
+        if fitted is not None:
+            self._folder.write(f"{key}.safetensors", _packed(fitted))
+        self._folder.write(f"{key}.parquet", parquet(table))
 
     def table(self, key: str) -> pa.Table | None:
         """The rows of a part; None while it is not finished. UserError where its file was damaged."""
         if self._folder is None:
             return self._tables.get(key)
-        path = (self._folder / key).with_suffix(".parquet")
+        path = self._folder.path(f"{key}.parquet")
         if not path.exists():
             return None
         try:
@@ -76,7 +58,7 @@ class Parts:
         """The probes of a finished part."""
         if self._folder is None:
             return self._fitted[key]
-        path = (self._folder / key).with_suffix(".safetensors")
+        path = self._folder.path(f"{key}.safetensors")
         try:
             return _unpacked(load_file(path))
         except Exception as error:  # safetensors raises types of its own beside OSError

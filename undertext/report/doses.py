@@ -12,8 +12,8 @@ from undertext.evidence.controls import KINDS, ControlKind
 from undertext.report.rows import GRADE, Row, is_control
 from undertext.report.style import BAND, GREY, LOOKS, legend_below, literal, stacked
 
-# One filled, the others hatched: they lie over each other, and each must be seen through the others. An edge, since
-# the range of a single control has no height.
+# One filled, the others hatched: they lie over each other, and each must be seen through the others. An edge,
+# since the range of a single control has no height.
 _HATCHED = {"facecolor": "none", "edgecolor": GREY, "linewidth": 0.6}
 _BANDS: dict[ControlKind, tuple[dict[str, Any], str]] = {
     "random directions": ({"color": BAND, "linewidth": 0}, "-"),
