@@ -1,7 +1,8 @@
 """Linear probes over many layers at once, controls that make their figures mean something, interchange."""
 
-from probes.alignment import Alignment, procrustes
+from probes.alignment import Alignment, mispaired_rows, procrustes
 from probes.controls import Surface, control_labels
+from probes.draws import control_draws, shuffled_draws
 from probes.folds import folds_of
 from probes.interchange import Changed, Subspaces, hold, interchange
 from probes.labelled import Labelled, Probe, Recipe
@@ -66,6 +67,7 @@ __all__ = [
     "against_control_task",
     "against_features",
     "against_shuffled",
+    "control_draws",
     "control_labels",
     "folds_of",
     "hold",
@@ -82,6 +84,7 @@ __all__ = [
     "load_lens",
     "logistic_path",
     "mean_ablated",
+    "mispaired_rows",
     "online_code",
     "orthonormal_rows",
     "principal_angles",
@@ -92,6 +95,7 @@ __all__ = [
     "read",
     "read_traces",
     "save_lens",
+    "shuffled_draws",
     "span_of",
     "train_tuned_lens",
     "transfer",

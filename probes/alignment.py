@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from activations.errors import UserError
@@ -41,3 +41,16 @@ def procrustes(X: Float[Tensor, "*slice n d"], Y: Float[Tensor, "*slice n d"]) -
     mean_from, mean_to = X.mean(-2), Y.mean(-2)
     U, _, Vh = torch.linalg.svd((X - mean_from[..., None, :]).mT @ (Y - mean_to[..., None, :]))
     return Alignment(U @ Vh, mean_from, mean_to)
+
+
+def mispaired_rows(problem: Int[Tensor, " n"], generator: torch.Generator) -> Int[Tensor, " n"]:
+    """Rows to pair with instead, to see what fitting an alignment gives by itself.
+
+    A random order that gives every row one of another problem, where no problem has over half the rows.
+    """
+    _, place, counts = torch.unique(problem, return_inverse=True, return_counts=True)
+    rank = torch.randperm(len(counts), generator=generator)
+    order = rank[place].argsort(stable=True)
+    out = torch.empty_like(order)
+    out[order] = order.roll(-int(counts.max()))
+    return out

@@ -11,12 +11,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from activations.errors import UserError
-from probes.controls import control_labels
+from probes.draws import SEEDS, control_draws, shuffled_draws
 from probes.labelled import Labelled, Recipe, fitted, hits, shares_right
 from probes.logistic_cv import LogisticProbeCV
-
-SEEDS = (0, 1, 2)
-"""Draws of a control."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,29 +65,12 @@ def against_control_task(
     Raises UserError where keys and rows differ in number, a draw gives all fitted rows one label, or the
     recipe's probe refuses the rows.
     """
-    for rows, keys in ((fit, fit_keys), (read, read_keys)):
-        if len(rows) != len(keys):
-            raise UserError(f"expected a key for each of {len(rows)} rows, got {len(keys)}")
-    y, keys = _columns(fit.y), [*fit_keys, *read_keys]
-    draws = torch.stack(
-        [
-            torch.stack(
-                [control_labels(keys, each.cpu(), seed=seed * y.shape[1] + i) for i, each in enumerate(y.T)],
-                -1,
-            )
-            for seed in seeds
-        ],
-        -1,
-    )
-    drawn = draws[: len(fit)]
-    if bool((drawn == drawn[:1]).all(0).any()):
-        raise UserError(
-            f"control labels show one class alone: the fitted rows have {len(set(fit_keys))} distinct keys, "
-            "take longer keys or other seeds"
-        )
+    if len(read_keys) != len(read):
+        raise UserError(f"expected a key for each of {len(read)} rows, got {len(read_keys)}")
+    drawn, wanted = control_draws(fit.y, fit_keys, read_keys, seeds=seeds)
     known = set(fit_keys)
     seen = torch.tensor([key in known for key in read_keys])
-    return _beside(fit, read, drawn, draws[len(fit) :], recipe, seen)
+    return _beside(fit, read, drawn, wanted, recipe, seen)
 
 
 def against_shuffled(
@@ -98,27 +78,10 @@ def against_shuffled(
 ) -> Controlled:
     """Beside the same recipe fitted to shuffled labels and read against the true ones.
 
-    Where all rows of a problem have the same labels, problems trade them, else rows do: rows of one problem
-    alike are fewer than they seem. Raises UserError as `against_control_task`, but for keys.
+    Shuffled as `shuffled_draws` says. Raises UserError as `against_control_task`, but for keys.
     """
-    problem = torch.unique(fit.problems, return_inverse=True)[1]
-    y, problems = _columns(fit.y).cpu(), int(problem.max()) + 1
-    label = y.new_zeros(problems, y.shape[1])
-    label[problem] = y  # one row of each, whichever
-    by_problem = bool((label[problem] == y).all())
-    drawn = []
-    for seed in seeds:
-        order = torch.randperm(
-            problems if by_problem else len(y), generator=torch.Generator().manual_seed(seed)
-        )
-        drawn.append(label[order][problem] if by_problem else y[order])
-    return _beside(
-        fit,
-        read,
-        torch.stack(drawn, -1),
-        _columns(read.y).cpu()[..., None].expand(-1, -1, len(seeds)),
-        recipe,
-    )
+    wanted = _columns(read.y).cpu()[..., None].expand(-1, -1, len(seeds))
+    return _beside(fit, read, shuffled_draws(fit, seeds=seeds), wanted, recipe)
 
 
 def against_features(

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from activations.errors import UserError
-from probes.alignment import procrustes
+from probes.alignment import mispaired_rows, procrustes
 from probes.labelled import Labelled, Recipe, fitted, hits, shared_folds
 from probes.logistic_cv import LogisticProbeCV
 
@@ -64,7 +64,7 @@ def transport(
         train, own = source.take(~held), other.take(~held)
         probe = fitted(recipe, train)
         alignment = procrustes(own.X, train.X)
-        mispaired = procrustes(own.X, train.take(_elsewhere(train.problems, generator)).X)
+        mispaired = procrustes(own.X, train.take(mispaired_rows(train.problems, generator)).X)
         read, y = other.take(held).X, source.y[held.to(source.y.device)]
         found = {
             "source": hits(probe, source.take(held).X, y),
@@ -78,13 +78,3 @@ def transport(
             whole = out.setdefault(name, right.new_zeros(*right.shape[:-1], len(fold)))
             whole[..., held.to(right.device)] = right
     return Transported(**out)
-
-
-def _elsewhere(problem: Int[Tensor, " n"], generator: torch.Generator) -> Int[Tensor, " n"]:
-    """A random order that gives every row one of another problem, where no problem has over half the rows."""
-    _, place, counts = torch.unique(problem, return_inverse=True, return_counts=True)
-    rank = torch.randperm(len(counts), generator=generator)
-    order = rank[place].argsort(stable=True)
-    out = torch.empty_like(order)
-    out[order] = order.roll(-int(counts.max()))
-    return out

@@ -11,17 +11,14 @@ from torch import Tensor
 from activations.checkpoint import Checkpoint
 from activations.hookpoint import HookPoint
 from activations.random_init import random_init
-from probes import Reading, Surface, control_labels, read
+from probes import Reading, Surface, read
 from undertext.config import CompareConfig
+from undertext.evidence.control_keys import control_targets
 from undertext.evidence.measured import Measured
-from undertext.evidence.sites import Sites, readable_names, sites_of
+from undertext.evidence.sites import CHOOSE, FIT, Sites, readable_names, sites_of
 from undertext.tasks.task import Task
 
 NULLS = ("control", "surface", "random_init")
-FIT, CHOOSE = "train", "dev"
-KEYS_PER_CLASS = 5
-"""Fewest distinct surfaces a class that control labels are drawn for; with few, a probe that knows nothing of
-the task reads them without a mistake (all, where every text ends alike), and no reading could beat that."""
 
 
 @dataclass
@@ -135,7 +132,7 @@ def read_value(
     windows = {split: [out.sites[split].window(int(row)) for row in rows[split]] for split in splits}
     surface = Surface(windows[FIT])
     _keep(out, name, "surface", {split: surface.features(windows[split])[None] for split in splits}, y)
-    drawn = control_targets(windows, y[FIT], len(out.classes[name]), seed=config.seed + 12)
+    (drawn,) = control_targets(windows, y[FIT], len(out.classes[name]), seeds=[config.seed + 12])
     _keep(out, name, "control", X["weaker"], drawn)
 
 
@@ -158,26 +155,6 @@ def labels_of(sites: Sites, rows: Int[Tensor, " n"], classes: Sequence[str]) -> 
     """Class of each row; -1, which no probe answers, where train never showed the value."""
     index = {label: i for i, label in enumerate(classes)}
     return torch.tensor([index.get(sites.label[int(row)], -1) for row in rows], dtype=torch.long)
-
-
-def control_targets(
-    windows: Mapping[str, Sequence[Sequence[int]]], y_fit: Int[Tensor, " n"], classes: int, *, seed: int
-) -> dict[str, Tensor]:
-    """Control labels of every split's rows, by the last tokens of the text each is read from.
-
-    As many tokens as `Surface` looks at, or more where those take few distinct values. One draw for all
-    splits together, so that a key has the same label wherever it stands.
-    """
-    fitting = windows[FIT]
-    least, distinct = Surface(fitting).window, KEYS_PER_CLASS * classes
-    longest = max(len(window) for window in fitting)
-    shown = next(
-        (n for n in range(least, longest) if len({tuple(window[-n:]) for window in fitting}) >= distinct),
-        max(least, longest),
-    )
-    keys = [tuple(window[-shown:]) for split in windows for window in windows[split]]
-    drawn = control_labels(keys, y_fit, seed=seed).split([len(windows[split]) for split in windows])
-    return dict(zip(windows, drawn, strict=True))
 
 
 def carried(readings: Readings, margin: float) -> list[str]:

@@ -12,8 +12,8 @@ from activations.checkpoint import Checkpoint
 from activations.hookpoint import HookPoint
 from undertext.config import CompareConfig
 from undertext.evidence.behaviour import answers
-from undertext.evidence.readings import CHOOSE, FIT, Readings, read_value, stacks_of
-from undertext.evidence.sites import Sites
+from undertext.evidence.readings import Readings, read_value, stacks_of
+from undertext.evidence.sites import CHOOSE, FIT, Sites
 from undertext.tasks.task import Task
 
 NAME = "right"

@@ -15,6 +15,8 @@ from activations.spans import tokens_before
 from undertext.tasks.sites import ReadingSite, reading_sites, reading_text
 from undertext.tasks.task import Problem
 
+FIT, CHOOSE = "train", "dev"
+"""Splits that probes are fitted on, and that layer and strength are chosen on."""
 MIN_ROWS = 40
 """Fewest rows of `train` a value needs to be read."""
 

@@ -10,8 +10,9 @@ from undertext.config import Config
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 """Of a checkpoint or a task: it names files."""
 Position = Literal["prompt_end"] | int
-ProbeKind = Literal["logistic", "means", "lda"]
+ProbeKind = Literal["logistic", "logistic_cv", "ridge", "ridge_cv", "low_rank", "means", "lda"]
 Control = Literal["control", "shuffled", "random_init", "surface"]
+Across = Literal["checkpoint", "layer", "position", "length", "type"]
 
 
 class ProbeConfig(Config):
@@ -31,12 +32,20 @@ class ProbeConfig(Config):
     probes: tuple[ProbeKind, ...] = Field(default=("logistic",), min_length=1)
     """Kinds of probe."""
     strengths: tuple[Annotated[float, Field(gt=0)], ...] = Field(default=(0.003, 0.03, 0.3), min_length=1)
-    """Inverse penalties of logistic probes; each layer's is chosen on dev."""
+    """Inverse penalties of logistic, low-rank and ridge probes; each layer's is chosen on dev, or by
+    cross-validation in train (logistic_cv, ridge_cv)."""
+    rank: int = Field(default=2, ge=1)
+    """How many directions a low_rank probe reads through."""
     controls: tuple[Control, ...] = ("control", "shuffled", "random_init", "surface")
     """What the same probes are fitted to for comparison. Selectivity needs `control`."""
+    draws: int = Field(default=3, ge=1)
+    """How often control labels and shuffled labels are drawn; the mean is reported."""
     transport: tuple[tuple[Name, Name], ...] | None = None
     """Pairs of checkpoints: the first one's probes are read, unchanged, on the second. None takes every two
     that are checkpoints of one model, both ways."""
+    transfer: tuple[Across, ...] = ()
+    """What else probes are carried across, each a matrix in a second table: checkpoint (the pairs of
+    `transport`, aligned too), layer, position, length (steps of the problem), type (of the problem)."""
     max_classes: int = Field(default=20, ge=2)
     """A value with more distinct values than this is not read."""
     seed: int = Field(default=0, ge=0)

@@ -16,18 +16,11 @@ from activations.hooks import check_point
 from activations.pair import Outline, check_outlines
 from undertext.job_folder import JobFolder
 from undertext.probing.config import WORK_ONLY, Name, ProbeConfig
-from undertext.probing.measuring import (
-    Places,
-    places_at,
-    points_of,
-    read_own,
-    read_transported,
-    splits_of,
-    values_at,
-)
+from undertext.probing.measuring import read_own, read_transported
 from undertext.probing.parts import Parts
 from undertext.probing.result import ProbeResult
 from undertext.probing.rows import table_of
+from undertext.probing.values import Places, places_at, points_of, splits_of, values_at
 from undertext.progress import Progress
 from undertext.report.publish import check_writable
 from undertext.runs import check_fits, task_described, threads, versions

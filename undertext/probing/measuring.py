@@ -4,41 +4,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float
 from torch import Tensor
 
 from activations.checkpoint import Checkpoint
-from activations.errors import UserError
 from activations.hookpoint import HookPoint
 from activations.random_init import random_init
-from probes import Surface
-from undertext.evidence.readings import CHOOSE, FIT, control_targets, labels_of
-from undertext.evidence.sites import MIN_ROWS, Sites, readable_names
+from undertext.evidence.sites import CHOOSE, FIT
 from undertext.probing.config import Position, ProbeConfig, ProbeKind
+from undertext.probing.controls import RANDOM_SEED, Arm, arms_of
 from undertext.probing.kinds import KINDS, Fitted
-from undertext.probing.places import Gathered, places_of
+from undertext.probing.places import Gathered
 from undertext.probing.rows import Row
-from undertext.runs import layers_of
-from undertext.tasks.task import Task
-
-CONTROL_SEED, SHUFFLE_SEED, RANDOM_SEED = 12, 13, 11
-"""Added to the job's seed, so that its draws do not hang on one another."""
+from undertext.probing.values import Places, Value, points_of, values_at
 
 FittedOf = dict[tuple[Position, str, ProbeKind], Fitted]
 """A checkpoint's own probes, by position, value and kind."""
-
-
-Places = Mapping[str, Mapping[Position, Sites]]
-"""By split."""
-
-
-class Value(NamedTuple):
-    """A value at a position, as it stands in every split."""
-
-    position: Position
-    name: str
-    classes: list[str]
-    y: dict[str, Int[Tensor, " n"]]
 
 
 def read_own(
@@ -50,31 +31,30 @@ def read_own(
     no value can be read.
     """
     points = points_of(checkpoint, config)
-    gathered = {s: Gathered.capture(checkpoint, each, points) for s, each in places.items()}
+    gathered = Gathered.of_splits(checkpoint, places, points)
     untrained = None
     if "random_init" in config.controls:
         blank = random_init(checkpoint, seed=config.seed + RANDOM_SEED)
-        untrained = {s: Gathered.capture(blank, each, points) for s, each in places.items()}
+        untrained = Gathered.of_splits(blank, places, points)
     rows: list[Row] = []
     fitted: FittedOf = {}
     for value in values_at(places, config, names[1]):
         made = _Table(names[0], names[0], names[1], config, value, points)
         X = {split: each.rows(value.position, value.name) for split, each in gathered.items()}
-        controls = _controls(gathered, untrained, X, value, config)
+        arms: dict[str, list[Arm]] = {"none": [Arm(X, value.y, value.y)]} | arms_of(
+            value, X, untrained, config
+        )
         for kind in config.probes:
-            own = _fit(kind, X, value.y, config)
-            fitted[value.position, value.name, kind] = own
-            read_by = {c: _fit(kind, X_c, y_c, config) for c, (X_c, y_c, _) in controls.items()}
+            found = {}
+            for control, draws in arms.items():
+                fits = [_fit(kind, value, arm, config) for arm in draws]
+                if control == "none":
+                    fitted[value.position, value.name, kind] = fits[0]
+                found[control] = _read(fits, draws)
             for split in (s for s in places if s != FIT):
-                share = {
-                    control: read_by[control].right(X_c[split], target[split]).double().mean(1)
-                    for control, (X_c, _, target) in controls.items()
-                }
-                accuracy = own.right(X[split], value.y[split]).double().mean(1)
-                selectivity = accuracy - share["control"] if "control" in share else None
-                rows += made.rows(kind, "none", split, own, accuracy, selectivity)
-                for control, of in share.items():
-                    rows += made.rows(kind, control, split, read_by[control], of, None)
+                for control, each in found.items():
+                    less = found.get("control") if control == "none" else None
+                    rows += made.rows(kind, control, split, each, less)
     return rows, fitted
 
 
@@ -87,98 +67,46 @@ def read_transported(
 ) -> list[Row]:
     """Read one checkpoint by the probes fitted on another; `names`: read on, fitted on, and the task's."""
     points = points_of(checkpoint, config)
-    gathered = {s: Gathered.capture(checkpoint, each, points) for s, each in places.items()}
+    gathered = Gathered.of_splits(checkpoint, places, points)
     rows: list[Row] = []
     for value in values_at(places, config, names[2]):
         made = _Table(*names, config, value, points)
+        X = {split: each.rows(value.position, value.name) for split, each in gathered.items()}
         for kind in config.probes:
             own = fitted[value.position, value.name, kind]
+            found = _read([own], [Arm(X, value.y, value.y)])._replace(layer=own.layer)
             for split in (s for s in places if s != FIT):
-                X = gathered[split].rows(value.position, value.name)
-                accuracy = own.right(X, value.y[split]).double().mean(1)
-                rows += made.rows(kind, "none", split, own, accuracy, None)
+                rows += made.rows(kind, "none", split, found, None)
     return rows
 
 
-def points_of(checkpoint: Checkpoint, config: ProbeConfig) -> list[HookPoint]:
-    """Where a checkpoint is read."""
-    return [
-        HookPoint(layer, config.site) for layer in layers_of(checkpoint, config.layers, config.max_layers)
-    ]
+def _fit(kind: ProbeKind, value: Value, arm: Arm, config: ProbeConfig) -> Fitted:
+    rows, choose = (value.labelled(split, arm.X[split], arm.y[split]) for split in (FIT, CHOOSE))
+    return KINDS[kind](rows, choose, config)
 
 
-def splits_of(task: Task, config: ProbeConfig) -> list[str]:
-    """Train, dev and the splits to report; UserError for one the task lacks."""
-    wanted = task.splits if config.splits is None else config.splits
-    for split in wanted:
-        task.split(split)
-    return list(dict.fromkeys([FIT, CHOOSE, *wanted]))
+class _Read(NamedTuple):
+    """A reading, or the mean over a control's draws."""
+
+    accuracy: Mapping[str, Float[Tensor, " layer"]]
+    """By split."""
+    strength: Float[Tensor, " layer"]
+    """NaN where there is none, or draws have one each."""
+    layer: int
+    """Index of the layer that reads dev best."""
 
 
-def places_at(checkpoint: Checkpoint, task: Task, config: ProbeConfig) -> Places:
-    """Every site of a job in one task; UserError for a split the task lacks."""
-    positions = list(dict.fromkeys(config.positions))
-    return {split: places_of(checkpoint, task.split(split), positions) for split in splits_of(task, config)}
+def _read(fits: Sequence[Fitted], draws: Sequence[Arm]) -> _Read:
+    def mean(split: str, held: str) -> Float[Tensor, " layer"]:
+        each = [
+            fit.right(arm.X[split], getattr(arm, held)[split]).double().mean(1)
+            for fit, arm in zip(fits, draws, strict=True)
+        ]
+        return torch.stack(each).mean(0)
 
-
-def values_at(places: Places, config: ProbeConfig, task: str) -> list[Value]:
-    """What can be fitted on train and chosen on dev; splits that do not hold a value go without it.
-
-    `task` is its name. Raises UserError when nothing can be read.
-    """
-    found = []
-    for position, fitting in places[FIT].items():
-        on_dev = set(places[CHOOSE][position].name)
-        for name, classes in readable_names(fitting, config.max_classes).items():
-            if name in on_dev:
-                sites = {split: each[position] for split, each in places.items()}
-                y = {split: labels_of(each, each.rows(name), classes) for split, each in sites.items()}
-                found.append(Value(position, name, classes, y))
-    if not found:
-        raise UserError(
-            f"task {task}: no value can be read at {', '.join(map(str, config.positions))}: each needs 2 to "
-            f"{config.max_classes} classes, {MIN_ROWS} problems of train that hold it, and some of dev"
-        )
-    return found
-
-
-Targets = tuple[Mapping[str, Tensor], Mapping[str, Tensor], Mapping[str, Tensor]]
-"""By split: what a control is read from, what it is fitted to, and what it is held against."""
-
-
-def _controls(
-    gathered: Mapping[str, Gathered],
-    untrained: Mapping[str, Gathered] | None,
-    X: Mapping[str, Tensor],
-    value: Value,
-    config: ProbeConfig,
-) -> dict[str, Targets]:
-    windows = {}
-    for split, each in gathered.items():
-        sites = each.places[value.position]
-        windows[split] = [sites.window(int(row)) for row in sites.rows(value.name)]
-    found: dict[str, Targets] = {}
-    for control in dict.fromkeys(config.controls):
-        if control == "control":
-            seed = config.seed + CONTROL_SEED
-            drawn = control_targets(windows, value.y[FIT], len(value.classes), seed=seed)
-            found[control] = (X, drawn, drawn)
-        elif control == "shuffled":
-            draw = torch.Generator().manual_seed(config.seed + SHUFFLE_SEED)
-            mixed = {s: value.y[s][torch.randperm(len(value.y[s]), generator=draw)] for s in (FIT, CHOOSE)}
-            found[control] = (X, mixed, value.y)
-        elif control == "surface":
-            surface = Surface(windows[FIT])
-            shown = {split: surface.features(each)[None] for split, each in windows.items()}
-            found[control] = (shown, value.y, value.y)
-        elif untrained is not None:
-            blank = {split: each.rows(value.position, value.name) for split, each in untrained.items()}
-            found[control] = (blank, value.y, value.y)
-    return found
-
-
-def _fit(kind: ProbeKind, X: Mapping[str, Tensor], y: Mapping[str, Tensor], config: ProbeConfig) -> Fitted:
-    return KINDS[kind](X[FIT], y[FIT], X[CHOOSE], y[CHOOSE], config.strengths)
+    strength = fits[0].strength if len(fits) == 1 else torch.full_like(fits[0].strength, torch.nan)
+    accuracy = {split: mean(split, "wanted") for split in draws[0].X if split != FIT}
+    return _Read(accuracy, strength, int(mean(CHOOSE, "y").argmax()))
 
 
 class _Table(NamedTuple):
@@ -191,16 +119,9 @@ class _Table(NamedTuple):
     value: Value
     points: Sequence[HookPoint]
 
-    def rows(
-        self,
-        kind: ProbeKind,
-        control: str,
-        split: str,
-        fitted: Fitted,
-        accuracy: Tensor,
-        selectivity: Tensor | None,
-    ) -> list[Row]:
-        """A row a layer; none where the split does not hold the value."""
+    def rows(self, kind: ProbeKind, control: str, split: str, found: _Read, less: _Read | None) -> list[Row]:
+        """A row a layer; none where the split does not hold the value. `less` is the control's reading,
+        which selectivity is over."""
         y = self.value.y[split]
         if not len(y):
             return []
@@ -219,19 +140,19 @@ class _Table(NamedTuple):
             "baseline": float((y == commonest).double().mean()),
             "seed": self.config.seed,
         }
-        found: list[Row] = []
-        for i, share in enumerate(accuracy.tolist()):
+        rows: list[Row] = []
+        for i, share in enumerate(found.accuracy[split].tolist()):
             point = None if control == "surface" else self.points[i]
-            strength = float(fitted.strength[i])
-            found.append(
+            strength = float(found.strength[i])
+            rows.append(
                 shared
                 | {
                     "layer": None if point is None else point.layer,
                     "hook": None if point is None else str(point),
                     "accuracy": share,
-                    "selectivity": None if selectivity is None else float(selectivity[i]),
+                    "selectivity": None if less is None else share - float(less.accuracy[split][i]),
                     "strength": None if strength != strength else strength,
-                    "chosen": i == fitted.layer,
+                    "chosen": i == found.layer,
                 }
             )
-        return found
+        return rows

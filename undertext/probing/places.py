@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from activations.capture import capture
@@ -84,9 +84,26 @@ class Gathered:
         at = {pair: i for i, pair in enumerate((p, t) for p, each in enumerate(chosen) for t in each)}
         return cls(capture(checkpoint, tokens, points, chosen).activations, places, at)
 
+    @classmethod
+    def of_splits(
+        cls,
+        checkpoint: Checkpoint,
+        places: Mapping[str, Mapping[Position, Sites]],
+        points: Sequence[HookPoint],
+    ) -> "dict[str, Gathered]":
+        """The same for each split."""
+        return {split: cls.capture(checkpoint, each, points) for split, each in places.items()}
+
     def rows(self, position: Position, name: str) -> Float[Tensor, "layer n d"]:
         """At the rows of one value, in the order of `Sites.rows`."""
         sites = self.places[position]
         found = sites.rows(name).tolist()
         index = [self._at[int(sites.problem[row]), sites.position[row]] for row in found]
         return self.stack[:, index]
+
+    def tokens(self, position: Position) -> tuple[Float[Tensor, "layer m d"], Int[Tensor, " m"]]:
+        """At every token of a position, each once whatever values are read there, and its problem."""
+        sites = self.places[position]
+        pairs = sorted(set(zip(sites.problem.tolist(), sites.position, strict=True)))
+        index = [self._at[pair] for pair in pairs]
+        return self.stack[:, index], torch.tensor([problem for problem, _ in pairs])
