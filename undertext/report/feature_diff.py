@@ -47,7 +47,8 @@ def _of_sae(found: FeatureDiff) -> list[Section]:
     fates = Section(
         "Fates",
         [
-            f"Shares of the features that live in either checkpoint on {where}, {summary['tokens']:,} tokens.",
+            f"Shares of the features that live in either checkpoint on {where} "
+            f"({summary['tokens']:,} tokens).",
             f"Activations of {larger} are {number(ratio, 1)} times as large as the other's; those of "
             f"{scaled} were multiplied by {number(scales[scaled])} to match. At their own size the fates "
             "are by firing alone.",
