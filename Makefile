@@ -23,7 +23,7 @@ help:
 	@echo "make check     format, lint, types, layers, documentation, notebooks"
 	@echo "make docs      documentation into build/site"
 	@echo "make bench     benchmarks into build/bench.json and docs/performance.md"
-	@echo "make figures   the README's figure, from the demo; docs/zoo.md and its figure"
+	@echo "make figures   the README's figure, from the demo; docs/zoo.md and its figure; tables of docs/saes.md"
 	@echo "make clean     removes build/ and caches; .venv stays"
 
 # A stamp is written only after the install has ended, so that an interrupted one is done again.
@@ -74,10 +74,11 @@ bench: $(FULL)
 	$(ONE_THREAD) $(BIN)/python benchmarks/run_all.py
 
 # The figure in the README comes out of the demo; docs/zoo.md measures every organism.
-figures: demo
+figures: demo $(FULL)
 	mkdir -p docs/figures
 	cp build/demo/elicited/figures/doses.svg docs/figures/doses.svg
 	$(BIN)/undertext zoo page --out docs
+	$(BIN)/undertext sae zoo --into docs/saes.md
 
 browser: $(FULL)
 	@$(BIN)/python tests/browser.py

@@ -133,7 +133,7 @@ def test_what_is_left_out_or_wrong(mistake, cli, untrained, small_task, monkeypa
     for args in ([], ["learn"]):
         code, _, stderr = cli("sae", *args)
         assert (code, stderr.count("\n")) == (2, 1)
-        assert "expected undertext sae train|features|diff" in stderr
+        assert "expected undertext sae train|features|diff|zoo" in stderr
     monkeypatch.setitem(sys.modules, "sae_lens", None)
     args = ["--checkpoint", untrained / "a", "--task", small_task]
     assert "pip install undertext[saes]" in mistake("train", *args)

@@ -68,8 +68,9 @@ def undergo(
     words: Mapping[str, list[list[int]]],
     config: FeaturesConfig,
 ) -> Trials:
-    """Put every feature on trial; `read` is the problems' texts, prompt and trace, as they were read, `words` those of
-    `words_for`.
+    """Put every feature on trial.
+
+    `read` is the problems' texts, prompt and trace, as they were read, `words` are those of `words_for`.
 
     Texts without reasoning that hold the words already are not refused; the rise is then smaller.
     """
