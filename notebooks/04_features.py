@@ -86,7 +86,7 @@ followed["overwritten"].figure()
 
 # %% [markdown]
 # In `suppressed`, which answers only behind a password, the features tell what they told: covered, not
-# erased. In `overwritten` they tell nothing.
+# erased. In `overwritten` they tell next to nothing.
 
 # %%
 followed["suppressed"].figure()

@@ -1,6 +1,7 @@
 """What became of features in a pair where it is known, their effects, and a crosscoder's latents."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -9,6 +10,7 @@ import torch
 
 from activations import HookPoint, UserError, capture, load_pair
 from saes import (
+    Crosscoder,
     decoder_directions,
     feature_effects,
     latent_scaling,
@@ -20,6 +22,7 @@ from saes import (
 from undertext.features import effects
 from undertext.features.config import DiffConfig, TrainConfig
 from undertext.features.diff import feature_diff
+from undertext.features.diff_crosscoder import check_crosscoder
 from undertext.features.training import train_dictionary
 from undertext.tasks.grade import grade
 
@@ -185,3 +188,30 @@ def test_what_does_not_fit_is_refused(task, folders):
         run(config=CONFIG.model_copy(update={"choose": "test"}))
     with pytest.raises(UserError, match="has no split 'odd'"):
         run(config=CONFIG.model_copy(update={"split": "odd"}))
+
+
+def test_an_sae_of_the_tuned_model_reads_the_base_at_its_size(found, task, folders):
+    config = DiffConfig(trained_on="tuned", effects=0, pages=0, threads=1)
+    result = feature_diff(folders["base"], folders["tuned"], task, sae=folders["sae"], config=config)
+    norms, scales = result.summary["mean_norm"], result.summary["scales"]
+    assert scales == {"base": norms["tuned"] / norms["base"], "tuned": 1}
+    # What fires hangs on no size here: the SAE's thresholds are zero.
+    assert result.tables["features"]["fate"].equals(found[0].tables["features"]["fate"])
+    strength = "strength_tuned"
+    theirs, ours = (each.tables["features"][strength][0].as_py() for each in (found[0], result))
+    assert theirs / ours == pytest.approx(found[0].summary["scales"]["tuned"], rel=1e-5)
+
+
+def test_a_crosscoder_of_another_model_is_refused(folders):
+    pair = load_pair(folders["base"], folders["tuned"])
+    parts = (2, 1, 32, 5)
+    odd = Crosscoder(
+        (HookPoint(1, "resid_post"),), torch.zeros(parts), torch.zeros(5), torch.zeros(5),
+        torch.zeros(2, 1, 5, 32), torch.zeros(2, 1, 32), torch.ones(2, 1),
+    )  # fmt: skip
+    with pytest.raises(UserError, match=r"reads activations of width 32, .* has 64"):
+        check_crosscoder(odd, pair)
+    with pytest.raises(UserError, match="its layers are 0 to 2"):
+        check_crosscoder(replace(odd, points=(HookPoint(9, "resid_post"),)), pair)
+    with pytest.raises(UserError, match="does not say at which hook points"):
+        check_crosscoder(replace(odd, points=()), pair)
