@@ -23,7 +23,7 @@ help:
 	@echo "make check     format, lint, types, layers, documentation, notebooks"
 	@echo "make docs      documentation into build/site"
 	@echo "make bench     benchmarks into build/bench.json and docs/performance.md"
-	@echo "make figures   the README's figure, from the demo; the pages on the organisms (docs/zoo*.md)"
+	@echo "make figures   the README's figure, from the demo; pages and tables on the organisms in docs/"
 	@echo "make clean     removes build/ and caches; .venv stays"
 
 # A stamp is written only after the install has ended, so that an interrupted one is done again.
@@ -73,13 +73,14 @@ docs: $(FULL)
 bench: $(FULL)
 	$(ONE_THREAD) $(BIN)/python benchmarks/run_all.py
 
-# The figure in the README comes out of the demo; docs/zoo.md and docs/recovered_zoo.md measure every organism.
-figures: demo
+# The figure in the README comes out of the demo; the pages measure every organism.
+figures: demo $(FULL)
 	mkdir -p docs/figures
 	cp build/demo/elicited/figures/doses.svg docs/figures/doses.svg
 	$(BIN)/undertext zoo page --out docs
-	$(ONE_THREAD) $(BIN)/undertext zoo features --out docs
 	$(BIN)/undertext zoo recovered --out docs --kept build/recovered_zoo
+	$(ONE_THREAD) $(BIN)/undertext zoo features --out docs
+	$(ONE_THREAD) $(BIN)/undertext sae zoo --into docs/saes.md
 
 browser: $(FULL)
 	@$(BIN)/python tests/browser.py

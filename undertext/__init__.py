@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from undertext.comparing import compare
     from undertext.comparison import Comparison
     from undertext.config import CompareConfig, RoutesConfig, SteerConfig
+    from undertext.features.config import DiffConfig, FeaturesConfig, TrainConfig
+    from undertext.features.diff import FeatureDiff, feature_diff
+    from undertext.features.table import FeatureTable, feature_table
+    from undertext.features.training import TrainedDictionary, train_dictionary
     from undertext.probing.config import ProbeConfig
     from undertext.probing.job import probe
     from undertext.probing.result import ProbeResult
@@ -31,20 +35,29 @@ __all__ = [
     "Checkpoint",
     "CompareConfig",
     "Comparison",
+    "DiffConfig",
+    "FeatureDiff",
+    "FeatureTable",
+    "FeaturesConfig",
     "ProbeConfig",
     "ProbeResult",
     "Routes",
     "RoutesConfig",
     "SteerConfig",
     "Steered",
+    "TrainConfig",
+    "TrainedDictionary",
     "UserError",
     "compare",
+    "feature_diff",
+    "feature_table",
     "load_pair",
     "load_task",
     "new_chain",
     "probe",
     "routes",
     "steer",
+    "train_dictionary",
     "zoo",
 ]
 
@@ -53,20 +66,29 @@ _LAZY = {
     "Checkpoint": "activations.checkpoint",
     "CompareConfig": "undertext.config",
     "Comparison": "undertext.comparison",
+    "DiffConfig": "undertext.features.config",
+    "FeatureDiff": "undertext.features.diff",
+    "FeatureTable": "undertext.features.table",
+    "FeaturesConfig": "undertext.features.config",
     "ProbeConfig": "undertext.probing.config",
     "ProbeResult": "undertext.probing.result",
     "Routes": "undertext.routes_job",
     "RoutesConfig": "undertext.config",
     "SteerConfig": "undertext.config",
     "Steered": "undertext.steering_job",
+    "TrainConfig": "undertext.features.config",
+    "TrainedDictionary": "undertext.features.training",
     "UserError": "activations.errors",
     "compare": "undertext.comparing",
+    "feature_diff": "undertext.features.diff",
+    "feature_table": "undertext.features.table",
     "load_pair": "activations.pair",
     "load_task": "undertext.tasks.load",
     "new_chain": "undertext.tasks.new",
     "probe": "undertext.probing.job",
     "routes": "undertext.routes_job",
     "steer": "undertext.steering_job",
+    "train_dictionary": "undertext.features.training",
     "zoo": "undertext.sources",
 }
 

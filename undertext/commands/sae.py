@@ -1,20 +1,26 @@
-"""`undertext sae train`, `undertext sae features` and `undertext sae diff`."""
+"""`undertext sae train`, `features`, `diff` and `zoo`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
+from tqdm.auto import tqdm
 
 from activations.errors import UserError
 from undertext.commands.parsing import parse, say
+from undertext.config import Config, config_file, read_config
 from undertext.features.config import DiffConfig, FeaturesConfig, TrainConfig
 from undertext.features.diff import feature_diff
 from undertext.features.table import feature_table
 from undertext.features.training import RESULT, TrainedDictionary, train_dictionary
+from undertext.features.zoo_table import fates_table, put_between_markers
+from undertext.organisms.folder import SHIPPED
 from undertext.report.numbers import number, percent
+from undertext.report.publish import publish
+from undertext.sources import resolve_task
 
-USAGE = "undertext sae train|features|diff [--config FILE] [OPTIONS]   (--help after one of them says more)"
+USAGE = "undertext sae train|features|diff|zoo [--config FILE] [OPTIONS]   (--help after one says more)"
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -83,9 +89,21 @@ class DiffJob(DiffConfig):
     """Folder the results are written to."""
 
 
+class ZooJob(Config):
+    """What became of the base's features in every organism: a table, put between two lines of a file.
+
+    By the shipped configs sae_chain.yaml and diff_chain.yaml.
+    """
+
+    into: Path | None = None
+    """A file with the two lines between which the table goes; None prints it."""
+    folder: Path = SHIPPED
+    """Folder that holds organisms; the shipped zoo by default."""
+
+
 def run(args: Sequence[str]) -> int:
     """Dispatch."""
-    commands = {"train": _train, "features": _features, "diff": _diff}
+    commands = {"train": _train, "features": _features, "diff": _diff, "zoo": _zoo}
     if args[:1] and args[0] in commands:
         return commands[args[0]](args[1:])
     if set(args) & {"-h", "--help"}:
@@ -152,6 +170,24 @@ def _diff(args: Sequence[str]) -> int:
     for line in diff_lines(found.summary):
         say(line)
     say(f"report: {job.out}/report.html")
+    return 0
+
+
+def _zoo(args: Sequence[str]) -> int:
+    job = parse(ZooJob, "sae zoo", args)
+    task = resolve_task("zoo:chain")
+    assert not isinstance(task, str)
+    if job.into is not None:
+        put_between_markers(job.into, "")
+    training = _only(TrainConfig, read_config(TrainJob, config_file("sae_chain.yaml")))
+    config = _only(DiffConfig, read_config(DiffJob, config_file("diff_chain.yaml")))
+    with tqdm(bar_format="{desc} {elapsed}", disable=None) as bar:
+        table = fates_table(job.folder, task, training, config, bar.set_description_str)
+    if job.into is None:
+        say(table)
+        return 0
+    publish({job.into.name: put_between_markers(job.into, table).encode()}, job.into.parent)
+    say(f"{job.into}")
     return 0
 
 

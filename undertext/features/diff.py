@@ -42,8 +42,15 @@ class FeatureDiff:
     run: Mapping[str, Any] = field(repr=False)
     """Config, rule, versions, times."""
 
+    def figure(self) -> Any:
+        """AUROC in base and tuned of the features that tell a value best, as a matplotlib figure; None where
+        the task has no values, and of a crosscoder, whose latents have one firing for both."""
+        from undertext.report.carriers import carriers_figure
+
+        return carriers_figure(self.summary)
+
     def save(self, out: str | Path) -> Path:
-        """Write tables/, diff.json, report.html and run.json under `out`."""
+        """Write tables/, figures/, diff.json, report.html and run.json under `out`."""
         from undertext.report.feature_diff import save_diff
 
         return save_diff(self, Path(out))

@@ -28,8 +28,12 @@ class FeatureRule(Config):
 
     def plain(self) -> dict[str, Any]:
         """The thresholds by name, for a file."""
-        given = {"fates": self.fates, "shift": self.shift, "latents": self.latents}
-        return {**{name: each._asdict() for name, each in given.items()}, "norm": self.norm}
+        return {
+            "fates": self.fates._asdict(),
+            "shift": self.shift._asdict(),
+            "latents": self.latents._asdict(),
+            "norm": self.norm,
+        }
 
 
 def feature_rule() -> FeatureRule:

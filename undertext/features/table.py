@@ -18,7 +18,7 @@ from undertext.features.labels import LabelKind
 from undertext.features.opening import open_sae
 from undertext.features.reading import Read, check_splits, labels_of, read_split
 from undertext.features.rule import FeatureRule, feature_rule
-from undertext.features.trials import Trials, undergo
+from undertext.features.trials import Trials, undergo, words_for
 from undertext.preparing import described
 from undertext.progress import Progress
 from undertext.report.publish import check_writable
@@ -83,6 +83,7 @@ def feature_table(
                 checkpoint = Checkpoint.load(given, device=config.device)
             for split in (config.choose, config.split):
                 check_fits(checkpoint, task, split)
+            words = words_for(checkpoint, task.split(config.split), config)
             opened = open_sae(sae, sae_id, checkpoint, config)
         with bars.stage("reading", 2) as done:
             chosen = read_split(opened, [checkpoint], [1.0], task, config.choose, config)
@@ -90,7 +91,7 @@ def feature_table(
             read = read_split(opened, [checkpoint], [1.0], task, config.split, config, labels_of(chosen))
             done(1)
         with bars.stage("trials"):
-            trials = undergo(opened, checkpoint, task.split(config.split), read.texts[0], config)
+            trials = undergo(opened, checkpoint, task.split(config.split), read.texts[0], words, config)
         alive = chosen.frequency[0] >= rule.fates.alive
         top = ranked(chosen.told[0], alive, config.pages) if config.pages else []
         directions = decoder_directions(opened.sae)

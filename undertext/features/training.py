@@ -170,6 +170,12 @@ def _checked(sources: Sequence[str], read: Task | Path, config: TrainConfig) -> 
     texts, outline, fingerprints = texts_of(first, read, config), Outline.of(first), [first.fingerprint]
     for point in points:
         check_point(first, point)
+    rows = sum(len(ids) - config.skip for ids in texts.train.values())
+    if rows < config.batch_size + config.held_out:  # training would say so, but after the capture
+        raise UserError(
+            f"expected at least {config.batch_size} tokens to train on and {config.held_out} held out, "
+            f"got {rows}: lower batch_size or held_out, or give more texts"
+        )
     if len(sources) == 1:
         return _Seen(first, texts, points, fingerprints)
     del first

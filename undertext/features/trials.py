@@ -1,6 +1,6 @@
 """What candidates go through: words put where there is no reasoning, other words, ReasonScore."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +46,7 @@ INJECT_SEED = 21
 class Trials:
     """How every feature came through."""
 
-    words: dict[str, list[list[int]]]
+    words: Mapping[str, list[list[int]]]
     """The words that were put in, with their spellings as token ids."""
     plain: str
     """What the texts without reasoning were."""
@@ -65,18 +65,15 @@ def undergo(
     checkpoint: Checkpoint,
     problems: Sequence[Problem],
     read: TextFirings,
+    words: Mapping[str, list[list[int]]],
     config: FeaturesConfig,
 ) -> Trials:
-    """Put every feature on trial; `read` is the problems' texts, prompt and trace, as they were read.
+    """Put every feature on trial.
 
-    Texts without reasoning that hold the words already are not refused; the rise is then smaller. UserError
-    when the tokenizer lacks the words, and when the task has no traces to compare its prompts with.
+    `read` is the problems' texts, prompt and trace, as they were read, `words` are those of `words_for`.
+
+    Texts without reasoning that hold the words already are not refused; the rise is then smaller.
     """
-    if config.plain_texts is None and not any(problem.trace or problem.steps for problem in problems):
-        raise UserError(
-            "the task has no traces: its prompts cannot serve as texts without reasoning, give plain_texts"
-        )
-    words = spellings(checkpoint, config.words)
     own = config.plain_texts is not None
     texts = list(config.plain_texts or [problem.prompt for problem in problems])
     plain = checkpoint.encode(texts)
@@ -113,6 +110,17 @@ def undergo(
         f"{len(texts)} texts of the config" if own else f"{len(texts)} prompts of the task, without traces"
     )
     return Trials(words, source, tested, raw, corrected(raw, tested), score, notes)
+
+
+def words_for(
+    checkpoint: Checkpoint, problems: Sequence[Problem], config: FeaturesConfig
+) -> dict[str, list[list[int]]]:
+    """The words of `spellings`; UserError as it, and when there are no texts without reasoning."""
+    if config.plain_texts is None and not any(problem.trace or problem.steps for problem in problems):
+        raise UserError(
+            "the task has no traces: its prompts cannot serve as texts without reasoning, give plain_texts"
+        )
+    return spellings(checkpoint, config.words)
 
 
 def spellings(checkpoint: Checkpoint, wanted: Sequence[str] | None) -> dict[str, list[list[int]]]:

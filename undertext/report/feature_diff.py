@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from undertext.features.diff import FeatureDiff
+from undertext.report.carriers import carriers_figure
 from undertext.report.document import Section, document
 from undertext.report.features import about
 from undertext.report.numbers import estimate, number, percent
 from undertext.report.publish import PAGE, RUN, publish
 from undertext.report.save import encoded, json_bytes, parquet
+from undertext.report.style import png, svg
 from undertext.statistics import Estimate
 
 SUMMARY = "diff.json"
@@ -18,6 +20,8 @@ SUMMARY = "diff.json"
 def save_diff(found: FeatureDiff, out: Path) -> Path:
     """Write the files under `out` and return it; see `publish` for what happens to what is there."""
     files = {f"tables/{name}.parquet": parquet(table) for name, table in found.tables.items()}
+    if (figure := carriers_figure(found.summary)) is not None:
+        files |= {"figures/carriers.svg": svg(figure), "figures/carriers.png": png(figure)}
     files |= {SUMMARY: json_bytes(found.summary), PAGE: encoded(page(found))}
     files[RUN] = json_bytes({**found.run, "files": sorted([*files, RUN])})
     return publish(files, out)
@@ -47,7 +51,8 @@ def _of_sae(found: FeatureDiff) -> list[Section]:
     fates = Section(
         "Fates",
         [
-            f"Shares of the features that live in either checkpoint on {where}, {summary['tokens']:,} tokens.",
+            f"Shares of the features that live in either checkpoint on {where} "
+            f"({summary['tokens']:,} tokens).",
             f"Activations of {larger} are {number(ratio, 1)} times as large as the other's; those of "
             f"{scaled} were multiplied by {number(scales[scaled])} to match. At their own size the fates "
             "are by firing alone.",

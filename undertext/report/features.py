@@ -76,7 +76,7 @@ def about(summary: Mapping[str, Any], checkpoints: Mapping[str, Any]) -> dict[st
     points = summary.get("hook_points") or [summary["hook_point"]]
     return {
         **{name: each["name"] for name, each in checkpoints.items()},
-        "SAE" if kind == "sae" else "crosscoder": f"{named}, at {', '.join(points)}",
+        "SAE" if kind == "sae" else "latents": f"{named}, at {', '.join(points)}",
         "task": f"{summary['task']['name']}: {summary['task']['description']}",
     }
 

@@ -1,0 +1,104 @@
+"""What features tell and withstand: against scikit-learn, and on features whose words are known."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from activations import Checkpoint, UserError
+from saes import encode, load_sae
+from tests.features.conftest import FEATURES, WORDS
+from tests.toys import embedding
+from undertext.features.config import FeaturesConfig
+from undertext.features.table import feature_table
+from undertext.features.trials import spellings
+
+CONFIG = FeaturesConfig(words=WORDS, pages=4, threads=1)
+
+
+@pytest.fixture(scope="module")
+def found(task, folders, tmp_path_factory):
+    out = tmp_path_factory.mktemp("table") / "out"
+    return feature_table(str(folders["base"]), task, folders["sae"], config=CONFIG, out=out), out
+
+
+def test_auroc_is_scikit_learns_at_the_tokens_read(found, task, folders):
+    """Activations at the point are the embeddings, so that the tokens alone say what fires."""
+    result, _ = found
+    base, sae = Checkpoint.load(folders["base"]), load_sae(folders["sae"])
+    weights = embedding(base.model).detach()
+    problems = task.split("test")
+    at_end = encode(sae, torch.stack([weights[base.encode([p.prompt])[0][-1]] for p in problems]))
+    classes = result.classes.to_pandas()
+    for value in "345":
+        labels = [p.answer == value for p in problems]
+        rows = classes[(classes.kind == "value") & (classes["class"] == value)].set_index("feature")
+        for feature in range(len(FEATURES)):
+            expected = roc_auc_score(labels, at_end[:, feature])
+            assert rows.auroc[feature] == pytest.approx(expected), (value, feature)
+    told = result.table.to_pandas()
+    assert told.value_class[:2].tolist() == ["3", "4"]
+    assert told.value_auroc[:2].tolist() == [1.0, 1.0]
+    assert told.part_class[2] == "rest"
+    assert told.part_class[5] == "step"
+    assert told.part_auroc[5] > 0.6
+    tokens = base.encode([f"{p.prompt} {p.trace}" for p in problems])
+    so = base.tokenizer.convert_tokens_to_ids("so")
+    answer = base.tokenizer.convert_tokens_to_ids("answer")
+    fires = sum(token in (so, answer) for ids in tokens for token in ids) / sum(map(len, tokens))
+    assert told.frequency[2] == pytest.approx(fires)
+    assert "valid_auroc" in told
+
+
+def test_word_detectors_and_what_hangs_on_a_wording_fail(found):
+    table = found[0].table.to_pandas()
+    assert table.word_detector.tolist() == [i == 2 for i in range(len(FEATURES))]
+    assert table.wording_bound.tolist() == [i == 3 for i in range(len(FEATURES))]
+    assert table.fails.tolist() == [i in (2, 3) for i in range(len(FEATURES))]
+    assert not table.tested[4]
+    assert (table.injection_p_holm >= table.injection_p).all()
+    assert table.reason_score.argmax() == 2
+    summary = found[0].summary
+    assert summary["tested"] == {
+        "features": 9,
+        "fail": 2 / 9,
+        "word_detectors": 1 / 9,
+        "wording_bound": 1 / 9,
+        "fail_uncorrected": 2 / 9,
+    }
+    assert summary["top"][:2] == [0, 1]
+
+
+def test_the_files_hold_what_was_found(found):
+    result, out = found
+    assert pq.read_table(out / "tables" / "features.parquet").equals(result.table)
+    assert json.loads((out / "features.json").read_text())["top"] == result.summary["top"]
+    run = json.loads((out / "run.json").read_text())
+    assert run["rule"]["shift"]["test"] == "welch"
+    assert set(run["files"]) == {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()}
+    html = (out / "report.html").read_text()
+    assert "For &lt;a test&gt;." in html
+    assert html.count("<h3") == len(result.pages) == 4
+
+
+def test_without_paraphrases_and_words_in_the_texts_it_says_so(task, folders):
+    bare = task.model_copy(
+        update={"problems": [p.model_copy(update={"paraphrases": []}) for p in task.problems]}
+    )
+    config = CONFIG.model_copy(update={"words": ("k",), "pages": 0})
+    result = feature_table(str(folders["base"]), bare, folders["sae"], config=config)
+    assert len(result.summary["notes"]) == 2
+    assert result.table["reason_score"].null_count == len(FEATURES)
+    assert result.table["paraphrase_d"].null_count == len(FEATURES)
+    assert result.summary["tested"]["wording_bound"] is None
+
+
+def test_spellings_are_those_that_the_tokenizer_has(folders):
+    base = Checkpoint.load(folders["base"])
+    ids = base.tokenizer.convert_tokens_to_ids
+    assert spellings(base, ("so",)) == {"so": [[ids("so")]]}
+    assert list(spellings(base, None)) == ["so"]
+    with pytest.raises(UserError, match="no tokens for the word 'wait'"):
+        spellings(base, ("so", "wait"))
