@@ -255,3 +255,11 @@ def test_planted_features_at_full_size(seed, own_strength):
     assert found.by_scaling >= 0.95
     if own_strength:
         assert found.by_norm < found.by_scaling - 0.03
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_planted_features_that_fire_together(seed):
+    found = recovery(seed=seed, together=True)
+    assert found.by_scaling >= 0.75
+    assert found.by_scaling > found.by_norm
