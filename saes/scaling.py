@@ -16,6 +16,11 @@ ECHOES = 0.1
 """A latent that leans to one model echoes another when what it writes in the other model holds, along what
 the other latent writes there, this share of its norm in its own."""
 
+SAME = 0.9
+"""Two latents write the same in a model when their decoders there have this cosine, either way round."""
+CHUNK = 1024
+"""Latents whose decoders are compared with all others at a time."""
+
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
@@ -39,6 +44,12 @@ class Scaling:
     """Beta on the error of each model with d_j of the model that holds more of the latent."""
     reconstruction: Float[Tensor, "model d_sae"]
     """Beta on the reconstruction, with the same d_j."""
+    beyond: Float[Tensor, "model d_sae"]
+    """How much of a latent each model holds beyond what another latent writes: `held`, but where it writes
+    the same as another in the model that holds less, times the share of its decoder's norm that is left when
+    the other's direction is taken out. A latent in which training merged a feature of one model alone with
+    part of a shared one that it fires along with writes that part in the other model. Where less than half is
+    left in the stronger model, the two are of one feature, and nothing is taken out."""
     twin: Float[Tensor, " d_sae"]
     """How much a latent that leans to one model fires along with the one most like it that leans to the
     other, of those pairs of which one echoes the other: rows at which both fire, over the geometric mean of
@@ -105,7 +116,8 @@ def latent_scaling(
     fits = {name: (products[name] - total[:, None] * sums[name] / rows) / spread for name in products}
     left_over = fits["error"] + decoders
     own = _beta(left_over, decoders)
-    stronger = (own * norms).nan_to_num(0.0).clamp(min=0.0).argmax(dim=0)
+    held = (own * norms).nan_to_num(0.0).clamp(min=0.0)
+    stronger = held.argmax(dim=0)
     direction = decoders[stronger, torch.arange(d_sae)]
     return Scaling(
         norms=norms.float(),
@@ -113,6 +125,7 @@ def latent_scaling(
         own=own.float(),
         error=_beta(left_over, direction).float(),
         reconstruction=_beta(fits["reconstruction"], direction).float(),
+        beyond=_beyond(decoders, held).float(),
         twin=_twins(together, fired, leaning, decoders),
     )
 
@@ -122,6 +135,25 @@ def _beta(
 ) -> Float[Tensor, "model d_sae"]:
     """The fitted vectors along the directions, in units of these."""
     return (fit * direction).sum(dim=-1) / direction.pow(2).sum(dim=-1)
+
+
+def _beyond(
+    decoders: Float[Tensor, "model d_sae width"], held: Float[Tensor, "model d_sae"]
+) -> Float[Tensor, "model d_sae"]:
+    stronger, latents = held.argmax(dim=0), torch.arange(decoders.shape[1])
+    directions = torch.nn.functional.normalize(decoders, dim=-1)
+    nearest, cosine = latents.clone(), torch.zeros(len(latents), dtype=decoders.dtype)
+    for model in range(2):
+        weak = (stronger != model).nonzero()[:, 0]
+        for some in weak.split(CHUNK):
+            cosines = (directions[model, some] @ directions[model].t()).abs()
+            cosines[torch.arange(len(some)), some] = 0.0
+            cosine[some], nearest[some] = cosines.max(dim=1)
+    other = directions[:, nearest]
+    rest = decoders - (decoders * other).sum(dim=-1, keepdim=True) * other
+    left = rest.norm(dim=-1) / decoders.norm(dim=-1).clamp(min=torch.finfo(decoders.dtype).tiny)
+    merged = (cosine >= SAME) & (left[stronger, latents] >= 0.5)
+    return torch.where(merged, held * left, held)
 
 
 def _twins(

@@ -17,7 +17,7 @@ class Cuts(NamedTuple):
     """Below all of these, the weaker model has no part in a latent."""
 
     held: float
-    """What the weaker model holds of it over what the stronger does (`Scaling.held`)."""
+    """What the weaker model holds of it over what the stronger does (`Scaling.beyond`)."""
     error: float
     """The same of its betas on the errors, along the stronger model's decoder."""
     reconstruction: float
@@ -45,14 +45,14 @@ class Sorted:
 def sort_latents(scaling: Scaling, cuts: Cuts) -> Sorted:
     """Sort by decoder norm and latent scaling.
 
-    A latent is of one model alone when the other holds nothing of it by any account: its own decoder, checked
-    against its activations; what its reconstruction leaves over; what its reconstruction tells along the same
-    direction; and whether a latent of that model alone fires at the same rows. The last two find a shared
-    feature that was split into one latent for each model, whose norms alone say that it is two features; the
-    very last finds it when it was rotated as well.
+    A latent is of one model alone when the other holds nothing of it by any account: its own decoder, beyond
+    what another latent writes and checked against the activations; what its reconstruction leaves over; what
+    its reconstruction tells along the same direction; and whether a twin fires at the same rows. The last two
+    find a shared feature that was split into one latent for each model, whose norms alone say that it is two
+    features; the very last finds it when it was rotated as well.
     """
     apart = (
-        (scaling.ratio(scaling.held) < cuts.held)
+        (scaling.ratio(scaling.beyond) < cuts.held)
         & (scaling.ratio(scaling.error) < cuts.error)
         & (scaling.ratio(scaling.reconstruction) < cuts.reconstruction)
         & (scaling.twin < cuts.twin)

@@ -11,7 +11,7 @@ from sae_lens import StandardSAE, StandardSAEConfig
 
 from activations import Checkpoint, UserError
 from saes import encode
-from tests.roof.made_up_task import CONFIG, STRONGER, WEAKER, task_of
+from tests.roof.made_up_task import CONFIG, STRONGER, WEAKER, checkpoint, task_of
 from tests.roof.sums import blank, learnt, plain_problems, tokenizer_for, write_by_hand
 from undertext import SteerConfig, steer
 from undertext.evidence.feature_steering import WORDS, feature_vectors, own_texts
@@ -92,6 +92,18 @@ def test_features_are_ranked_by_what_the_weaker_checkpoint_tells():
     assert by(found, "ReasonScore")
     known = {word for word in WORDS if word in WEAKER.tokenizer.get_vocab()}
     assert known == {"so"}  # of the words of reasoning, this tokenizer has one
+
+
+@torch.no_grad()
+def test_what_raises_all_logits_alike_raises_none():
+    """The same for every token added to the unembedding changes nothing that is written, and no ranking."""
+    shifted = checkpoint(0)
+    unembedding = shifted.model.get_output_embeddings().weight
+    assert unembedding is not shifted.model.get_input_embeddings().weight
+    unembedding += 5 * torch.randn(unembedding.shape[1], generator=torch.Generator().manual_seed(7))
+    plain, other = (feature_vectors(sae_of(each), each, traced(), FEW, NORMS) for each in (WEAKER, shifted))
+    assert by(plain, "the first token") == by(other, "the first token")
+    assert by(plain, "the first token")
 
 
 def test_the_stronger_checkpoint_has_no_part_in_it():

@@ -108,7 +108,8 @@ def test_each_vector_gets_its_best_setting_and_of_equals_the_smallest_dose(accur
     assert plain(found.best["delta"]) == ("delta", 0, 0.5, "last_prompt")
     assert found.best["random 1"].dose == 0.5
     assert plain(found.best["elsewhere: meant"]) == ("elsewhere: meant", 2, 0.5, (-4,))
-    assert [found.best_control(kind) for kind in KINDS] == ["random 2", "shuffled: meant", "elsewhere: meant"]
+    controls = ["random 2", "shuffled: meant", "elsewhere: meant", None]  # no feature is steered with
+    assert [found.best_control(kind) for kind in KINDS] == controls
     assert found.headline == "delta"
     assert found.accuracy(found.best["meant"]) == pytest.approx(2 / 3)
     rows = sweep_rows(found)

@@ -189,12 +189,34 @@ def test_a_twin_fires_alike_and_one_writes_along_the_other(small, trained):
     torch.testing.assert_close(scaling.twin, expected, atol=1e-5, rtol=0)
 
 
+def test_what_a_latent_holds_beyond_another(small, trained):
+    """One latent writes in tuned a part of what another does; one is another again; the rest stand alone."""
+    decoders = trained.crosscoder.decoders.clone()
+    decoders[1, :, 3] = 0.5 * decoders[1, :, 5]
+    decoders[:, :, 8] = torch.tensor([1.0, 0.5])[:, None, None] * decoders[:, :, 9]
+    crosscoder = replace(trained.crosscoder, decoders=decoders)
+    scaling = latent_scaling(crosscoder, [small])
+    assert scaling.stronger[[3, 8]].tolist() == [0, 0]
+    flat = (decoders * crosscoder.scales[..., None, None]).permute(0, 2, 1, 3).flatten(2).double()
+    for model in range(2):
+        across = flat[model, 5] / flat[model, 5].norm()
+        rest = flat[model, 3] - (flat[model, 3] @ across) * across
+        share = (rest.norm() / flat[model, 3].norm()).item()
+        assert (share < 1e-4) == (model == 1)
+        assert scaling.beyond[model, 3].item() == pytest.approx(
+            scaling.held[model, 3].item() * share, abs=1e-5
+        )
+    assert scaling.beyond[0, 3] > 0
+    alone = [j for j in range(flat.shape[1]) if j != 3]
+    torch.testing.assert_close(scaling.beyond[:, alone], scaling.held[:, alone])
+
+
 def test_sorting_follows_its_cuts():
     norms = torch.tensor([[1.0, 0.0, 0.7, 0.05, 1.0, 0.05], [0.0, 1.0, 0.7, 1.0, 0.5, 1.0]])
     own = torch.tensor([[1.0, 1.0, 1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0, 0.0, 1.0]])
     told = torch.tensor([[1.0, 0.0, 1.0, 0.1, 1.0, 0.9], [0.0, 1.0, 1.0, 1.0, 0.0, 1.0]])
     twin = torch.tensor([0.0, 0.1, 0.0, 0.8, 0.0, 0.0])
-    scaling = Scaling(norms, torch.full((6,), 0.1), own, own * norms, told, twin)
+    scaling = Scaling(norms, torch.full((6,), 0.1), own, own * norms, told, own * norms, twin)
     found = [KINDS[i] for i in sort_latents(scaling, CUTS).index]
     # The fourth has a twin, the sixth is told by other latents, the fifth's second decoder nothing bears out.
     assert found == ["base_only", "tuned_only", "shared", "shared", "base_only", "shared"]
@@ -233,3 +255,11 @@ def test_planted_features_at_full_size(seed, own_strength):
     assert found.by_scaling >= 0.95
     if own_strength:
         assert found.by_norm < found.by_scaling - 0.03
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_planted_features_that_fire_together(seed):
+    found = recovery(seed=seed, together=True)
+    assert found.by_scaling >= 0.75
+    assert found.by_scaling > found.by_norm

@@ -22,7 +22,7 @@ def test_firing_without_meaning_is_silence(size):
     elsewhere = (labels == 2) * (1 + random.random(n)) * size
     base = np.stack([told, told, told, told, told, chance, always], 1)
     tuned = np.stack([told * size, chance, always, half, elsewhere, told * size, told * size], 1)
-    firings = PairFirings(*(Firings.of(torch.tensor(each).float()) for each in (base, tuned)))
+    firings = PairFirings(Firings.of(torch.tensor(base).float()), Firings.of(torch.tensor(tuned).float()))
     found = [FATES[i] for i in sort_fates(follow(firings, torch.tensor(labels)), CUTS).index]
     assert found == ["kept", "silenced", "silenced", "moved", "moved", "new", "new"]
     unlabelled = [FATES[i] for i in sort_fates(follow(firings), CUTS).index]
@@ -35,7 +35,8 @@ def test_a_feature_that_told_little_is_not_silenced_by_telling_less():
     labels = random.integers(0, 2, n)
     little = (random.random(n) < 0.5 + 0.12 * (labels - 0.5) * 2) * 1.0
     less = (random.random(n) < 0.5 + 0.08 * (labels - 0.5) * 2) * 1.0
-    firings = PairFirings(*(Firings.of(torch.tensor(each[:, None]).float()) for each in (little, less)))
+    columns = [Firings.of(torch.tensor(each[:, None]).float()) for each in (little, less)]
+    firings = PairFirings(columns[0], columns[1])
     fates = follow(firings, torch.tensor(labels))
     assert fates.auroc is not None
     assert fates.auroc[0, 1, 0] > 0.6 > fates.auroc[1, 1, 0]

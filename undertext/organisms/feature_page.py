@@ -178,9 +178,9 @@ At the prompt's last token, at this layer: accuracy on `dev` by dose, mean and, 
 {by_dose}
 
 What is latent is opened by features, with nothing known but the weaker checkpoint. It is opened by random
-features and random directions as well: a push at the last token is enough, and the choice of features shows
-neither over the best control nor, at equal dose, over the mean of random directions. What is absent, nothing
-opens.
+features and random directions as well: a push at the last token is enough. At equal dose the chosen features
+do better on average than random features, and no better than random directions; the best control of either
+kind does as well as the best feature. What is absent, nothing opens.
 
 ## What became of value features
 

@@ -102,8 +102,9 @@ _CAPTIONS = {
 
 _STEERED = (
     " Steered is the weaker checkpoint with the vector, layer, dose and position chosen on dev; "
-    "controls, the same with random directions, vectors of shuffled labels and vectors added at random "
-    "positions, put through the same search, a circle each, and their mean."
+    "controls, the same with random directions, vectors of shuffled labels, vectors added at random "
+    "positions and, beside features of an SAE, random features, put through the same search, a circle each, "
+    "and their mean."
 )
 
 
