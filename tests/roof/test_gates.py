@@ -77,7 +77,7 @@ def test_a_search_under_every_gate_is_what_a_plain_loop_writes():
         reader = shuffled if i % len(ENTRIES) == 7 else vector
         direction = reader.directions[LAYER] / reader.directions[LAYER].norm()
         cut = readings(reader, prompts)
-        options: dict[str, Any] = [
+        ways: list[dict[str, Any]] = [
             {"at": "last_prompt"},
             {"at": "generated", "first": 1},
             {"at": "generated", "decay": 0.5},
@@ -86,12 +86,12 @@ def test_a_search_under_every_gate_is_what_a_plain_loop_writes():
             {"at": "prompt", "tokens": frozenset(tokens.values())},
             {"at": "all", "threshold": Threshold(direction, -float(cut.quantile(0.7)))},
             {"at": "generated", "threshold": Threshold(direction, -float(cut.quantile(0.4)))},
-        ][i % len(ENTRIES)]
+        ]
         acting = Intervention(
             HookPoint(LAYER, "resid_post"),
             vector.directions[LAYER] / vector.directions[LAYER].norm(),
             DOSE * float(vector.norms[LAYER]),
-            **options,
+            **ways[i % len(ENTRIES)],
         )
         for j, problem in enumerate(problems):
             head = WEAKER.encode([problem.prompt])[0]
@@ -189,7 +189,7 @@ def test_a_reading_at_another_site_is_refused():
 
 def test_where_a_setting_acts_in_words():
     offered = offered_vectors(WEAKER, WEAKER, task_of(), config())
-    ids = sorted(WEAKER.tokenizer.convert_tokens_to_ids(["find", "="]))
+    ids = sorted(WEAKER.tokenizer.get_vocab()[word] for word in ("find", "="))
     assert [described(each) for each in offered.where[DELTA]] == [
         "last_prompt",
         "generated, first 1",
