@@ -1,5 +1,6 @@
 """Gates in a config: how they are written, and that a search under them is what a plain loop writes."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -161,6 +162,20 @@ def test_an_entry_that_will_not_do_is_one_line(entry, says, tmp_path):
     with pytest.raises(UserError) as caught:
         read_config(SteerConfig, tmp_path / "job.yaml")
     assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("flag", "says"),
+    [
+        ("{first: 0}", "--positions: first: Input should be greater than or equal to 1, got '{first: 0}'"),
+        ("lst", "--positions: expected last_prompt, prompt, generated, all, or a mapping"),
+        ("{pattern: '('}", "--positions: pattern is no regular expression"),
+    ],
+)
+def test_a_flag_that_will_not_do_is_one_line(flag, says):
+    with pytest.raises(UserError, match=re.escape(says)) as caught:
+        parse(SteerJob, "steer", ["--positions", "last_prompt", flag])
     assert "\n" not in str(caught.value)
 
 
