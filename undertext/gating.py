@@ -105,4 +105,4 @@ def gating(text: str) -> Gating:
     except ValidationError as error:
         found = error.errors()[0]
         where = "".join(f"{part}: " for part in found["loc"])
-        raise ValueError(f"{where}{found['msg']}, got {text!r}") from error
+        raise ValueError(f"{where}{found['msg'].removeprefix('Value error, ')}, got {text!r}") from error

@@ -26,7 +26,12 @@ def test_the_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert len(seen["first"].rows) == 5
     assert len(seen["names"].rows) == 2
     assert len(seen["drawn"].texts) == 8
-    assert seen["steered"].touched == [1] * 5
+    assert seen["steered"].touched == seen["steered"].steered == [1] * 5
+    assert all(isinstance(each, int) for each in seen["steered"].produced)
+    lengths = [len(ids) for ids in seen["texts"]]
+    assert seen["reading"].logits.shape[:2] == (2, max(lengths))
+    touched = [each.all for each in seen["reading"].touched]
+    assert touched == [length - head for length, head in zip(lengths, (6, 2), strict=True)]
     assert seen["steered"].texts[2] == seen["plain"].texts[0]
     assert len(set(seen["steered"].texts)) > 1
     assert len(seen["scores"].of(0)) == 3

@@ -1,4 +1,4 @@
-"""Interrupted anywhere, a long command ends in one line and leaves nothing by halves; called again, it goes on."""
+"""Interrupted anywhere, a long command ends in one line and leaves nothing by halves; again, it goes on."""
 
 import json
 import signal
@@ -8,9 +8,14 @@ from typing import Any
 import pytest
 
 import steering.runs
-import undertext.report.publish
+import undertext.organisms.page
+import undertext.organisms.recovered_page
 import undertext.steering_job
 from activations.store import disk
+from undertext.tasks.new import new_chain
+from undertext.tasks.write import write_task
+
+BATCH = 16
 
 
 @pytest.fixture(autouse=True)
@@ -23,17 +28,18 @@ def handlers():
 
 
 @pytest.fixture
-def job(untrained, small_task, tmp_path) -> list[str]:
+def job(untrained, tmp_path) -> list[str]:
+    write_task(new_chain(3, train=8, dev=4, test=6, ood=0), tmp_path / "task")
     options = {
-        "checkpoint": untrained / "a", "stronger": untrained / "b", "task": small_task, "splits": "test",
+        "checkpoint": untrained / "a", "stronger": untrained / "b", "task": tmp_path / "task",
         "search-problems": 4, "vector-problems": 4, "doses": 1, "random-directions": 1, "layers": 1,
-        "threads": 1, "batch-size": 16, "out": tmp_path / "out",
+        "threads": 1, "batch-size": BATCH, "out": tmp_path / "out",
     }  # fmt: skip
     return ["steer", *(str(part) for name, value in options.items() for part in (f"--{name}", value))]
 
 
-def interrupting(module: Any, name: str, call: int, number: signal.Signals, monkeypatch) -> list[int]:
-    """Raise a signal at this call of a function, from 0; the list grows by 1 with every call."""
+def interrupting(module: Any, name: str, call: int, number: signal.Signals, monkeypatch) -> None:
+    """Raise a signal at this call of a function, from 0."""
     whole, calls = getattr(module, name), list[int]()
 
     def spied(*args: Any, **options: Any) -> Any:
@@ -43,7 +49,19 @@ def interrupting(module: Any, name: str, call: int, number: signal.Signals, monk
         return whole(*args, **options)
 
     monkeypatch.setattr(module, name, spied)
-    return calls
+
+
+def counted(monkeypatch) -> list[int]:
+    """How many rows every call that came to its end has written."""
+    written, rows = vars(steering.runs)["generate"], list[int]()
+
+    def spied(checkpoint: Any, prompts: Any, **options: Any) -> Any:
+        out = written(checkpoint, prompts, **options)
+        rows.append(len(prompts))
+        return out
+
+    monkeypatch.setattr(steering.runs, "generate", spied)
+    return rows
 
 
 def whole(folder: Path) -> None:
@@ -56,32 +74,50 @@ def whole(folder: Path) -> None:
                 json.loads(line)
 
 
+# One after another, each in a later part of the job: while it loads, before anything is kept, between batches
+# of the search, while a part of rows is written, and on the split.
 MOMENTS: list[tuple[Any, str, int, signal.Signals]] = [
     (undertext.steering_job, "loaded", 1, signal.SIGINT),
-    (undertext.steering_job, "offered_vectors", 0, signal.SIGTERM),
     (steering.runs, "generate", 0, signal.SIGINT),
-    (steering.runs, "generate", 3, signal.SIGTERM),
-    (disk, "fsync_folder", 1, signal.SIGINT),
-    (undertext.steering_job, "side_effects", 1, signal.SIGINT),
+    (steering.runs, "generate", 2, signal.SIGTERM),
+    (disk, "_write_synced", 1, signal.SIGINT),
     (undertext.steering_job, "recover", 0, signal.SIGINT),
+    (undertext.steering_job, "recovery_rows", 0, signal.SIGTERM),
 ]
 
 
 def test_steer_interrupted_at_one_moment_after_another_ends_as_if_it_had_not_been(
     cli, job, tmp_path, monkeypatch
 ):
-    out = tmp_path / "out"
-    rows = 0
+    plain = [*job[:-1], str(tmp_path / "plain")]
+    with monkeypatch.context() as patch:
+        rows = counted(patch)
+        assert cli(*plain)[0] == 0
+    again = list[list[int]]()
     for module, name, call, number in MOMENTS:
-        if not hasattr(module, name):
-            continue
         with monkeypatch.context() as patch:
-            generated = interrupting(steering.runs, "generate", -1, number, patch)
+            again.append(counted(patch))
             interrupting(module, name, call, number, patch)
-            code, said, errors = cli(*job)
-            rows += len(generated)
-        assert code == 2, (name, said, errors)
+            code, _, errors = cli(*job)
+        assert code == 2, (name, errors)
+        assert errors.splitlines() == ["undertext: interrupted; what was not finished was not written"], name
+        whole(tmp_path / "out")
+        assert not (tmp_path / "out" / "steering.json").exists()
+    with monkeypatch.context() as patch:
+        again.append(counted(patch))
+        assert cli(*job)[0] == 0
+    # The batch that was being written is run again, and no other.
+    assert sum(rows) <= sum(map(sum, again)) <= sum(rows) + BATCH
+    assert sum(map(bool, map(sum, again))) > 2, "hardly any part had rows to do"
+    for name in ("steering.json", "tables/sweep.parquet", "tables/recovery.parquet"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
+
+
+def test_pages_of_the_zoo_are_written_whole_or_not_at_all(cli, tmp_path, monkeypatch):
+    interrupting(undertext.organisms.page, "probe", 0, signal.SIGTERM, monkeypatch)
+    interrupting(undertext.organisms.recovered_page, "steer", 0, signal.SIGINT, monkeypatch)
+    for page in ("page", "recovered"):
+        code, _, errors = cli("zoo", page, "--out", tmp_path / "docs")
+        assert code == 2
         assert errors.splitlines() == ["undertext: interrupted; what was not finished was not written"]
-        assert not (out / "steering.json").exists()
-        whole(tmp_path)
-    assert (out / "kept" / "dev" / "sweep.json").is_file()
+        assert list(tmp_path.iterdir()) == []

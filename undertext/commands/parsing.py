@@ -16,6 +16,17 @@ Model = TypeVar("Model", bound=BaseModel)
 _REGISTRY = tyro.constructors.ConstructorRegistry()
 
 
+class _Misread(Exception):
+    """What is wrong with an argument. No ValueError: of those tyro says only that it cannot parse them."""
+
+
+def _gating(args: list[str]) -> Gating:
+    try:
+        return gating(args[0])
+    except ValueError as error:
+        raise _Misread(f"--positions: {error}") from error
+
+
 @_REGISTRY.primitive_rule
 def _position(
     info: tyro.constructors.PrimitiveTypeInfo,
@@ -26,7 +37,7 @@ def _position(
     return tyro.constructors.PrimitiveConstructorSpec(
         nargs=1,
         metavar="PLACE",
-        instance_from_str=lambda args: gating(args[0]),
+        instance_from_str=_gating,
         is_instance=lambda value: isinstance(value, Gating),
         str_from_instance=lambda value: [str(value)],
     )
@@ -48,6 +59,8 @@ def parse(kind: type[Model], prog: str, args: Sequence[str]) -> Model:
             config=(tyro.conf.FlagConversionOff,),
             registry=_REGISTRY,
         )
+    except _Misread as error:
+        raise UserError(str(error)) from error
     except ValidationError as error:
         raise UserError(problems_of(error, kind)) from error
 

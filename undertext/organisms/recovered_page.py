@@ -133,9 +133,9 @@ def _page(
     most = max(len(steered.splits[SPLITS[0]]) for _, steered in points)
     return f"""# What steering recovers in the organisms
 
-Written by `undertext zoo recovered` (`make figures`), seed {seed}, on the chain task. Settings are searched on
-`dev` by halving, over layers, doses and positions, and reported on the splits; accuracy is leniently graded,
-intervals are over problems. [Recovery](recovery.md) says what the columns mean.
+Written by `undertext zoo recovered` (`make figures`), seed {seed}, on the chain task. Settings are searched
+on `dev` by halving, over layers, doses and positions, and reported on the splits. Accuracy is leniently
+graded, intervals are over problems. [Recovery](recovery.md) says what the columns mean.
 
 ## Recovered gap
 
