@@ -78,7 +78,7 @@ figures: demo $(FULL)
 	mkdir -p docs/figures
 	cp build/demo/elicited/figures/doses.svg docs/figures/doses.svg
 	$(BIN)/undertext zoo page --out docs
-	$(BIN)/undertext zoo recovered --out docs --kept build/recovered_zoo
+	$(BIN)/undertext zoo recovered --out docs --kept build/zoo_recovered
 	$(ONE_THREAD) $(BIN)/undertext zoo features --out docs
 	$(ONE_THREAD) $(BIN)/undertext sae zoo --into docs/saes.md
 

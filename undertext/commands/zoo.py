@@ -69,7 +69,7 @@ class FeaturesJob(Config):
 
 
 class RecoveredJob(Config):
-    """Measure what steering recovers in every organism that hides or lacks something: recovered_zoo.md."""
+    """Measure what steering recovers in every organism that hides or lacks something: zoo_recovered.md."""
 
     seed: int = Field(default=0, ge=0)
     """Of all that is drawn."""

@@ -22,7 +22,7 @@ from undertext.steering_job import Steered, steer
 from undertext.tasks.task import Contrast, Task
 
 SPLITS = ("test", "ood")
-PAGE = "recovered_zoo.md"
+PAGE = "zoo_recovered.md"
 LOCKED = "suppressed"
 PASSWORDS = (
     Contrast(name="the password", positive=f"{PASSWORD} {{prompt}}", negative="{prompt}"),
