@@ -56,7 +56,8 @@ class Routes:
     run: Mapping[str, Any]
     """Which job it was, and timings."""
     tables: Mapping[str, pa.Table] = field(repr=False)
-    """`routes`: a row a split and route. `agreement`: a row a split and pair of routes."""
+    """`routes`: a row a split and route. `agreement`: a row a split and pair of routes, with `kappa` and
+    with `alike`, the share of problems that both get right or both wrong."""
 
     def to_dict(self) -> dict[str, Any]:
         """routes.json as plain values."""
@@ -206,7 +207,7 @@ def _gathered(
         }
         for split, here in found.items()
     }
-    tables = {"routes": _rows(found), "agreement": _agreement_rows(agreement)}
+    tables = {"routes": _rows(found), "agreement": _agreement_rows(found, agreement)}
     return Routes(
         splits=found,
         unaided={
@@ -244,9 +245,13 @@ def _rows(by_split: Mapping[str, Sequence[Route]]) -> list[dict[str, Any]]:
     ]
 
 
-def _agreement_rows(agreement: Mapping[str, Mapping[tuple[str, str], float]]) -> list[dict[str, Any]]:
-    return [
-        {"split": split, "route": one, "other": other, "kappa": value}
-        for split, found in agreement.items()
-        for (one, other), value in found.items()
-    ]
+def _agreement_rows(
+    by_split: Mapping[str, Sequence[Route]], agreement: Mapping[str, Mapping[tuple[str, str], float]]
+) -> list[dict[str, Any]]:
+    rows = []
+    for split, found in by_split.items():
+        right = {route.outcome.name: route.outcome.right >= 0.5 for route in found}
+        for (one, other), value in agreement[split].items():
+            alike = float((right[one] == right[other]).mean())
+            rows.append({"split": split, "route": one, "other": other, "kappa": value, "alike": alike})
+    return rows

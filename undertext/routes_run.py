@@ -141,7 +141,7 @@ def best_of_kinds(recovery: Recovery, given: dict[Kind, Sequence[SteeringVector]
         ("control", random, "random direction, "),
         ("given direction", names["given direction"], "given direction, "),
         ("feature", names["feature"], "SAE feature, "),
-        ("control", names["control"], "random feature, "),
+        ("control", names["control"], "control of features, "),
     ]
     outcomes = []
     for kind, some, title in kinds:

@@ -11,6 +11,7 @@ from jaxtyping import Bool
 from numpy import ndarray
 
 from activations.checkpoint import Checkpoint
+from activations.errors import UserError
 from activations.hookpoint import HookPoint
 from steering import Setting, Sweep, Where, grid, halving, sweep
 from undertext.comparison import Oracle
@@ -70,13 +71,22 @@ def _options(task: Task, config: SteerConfig, keep: Path | None, progress: Progr
 
 
 def search_settings(offered: Offered, layers: Sequence[int], config: SteerConfig) -> list[Setting]:
-    """All that a search tries."""
+    """All that a search tries: each vector at those of the layers at which it has a direction.
+
+    UserError for one that has none at any of them.
+    """
     usual = tuple(Where(at) for at in config.positions)
     settings = []
     for vector in offered.vectors:
         control = offered.controls.get(vector.name)
         where = usual if control is None or control.where is None else control.where
-        settings += grid([vector.name], layers, sorted(config.doses), where, config.operators)
+        there = [layer for layer in layers if layer not in vector.absent]
+        if not there:
+            raise UserError(
+                f"vector {vector.name!r} has a direction at layers {', '.join(map(str, vector.layers))}, and "
+                f"the search is at {', '.join(map(str, layers))}: set layers to one of its own"
+            )
+        settings += grid([vector.name], there, sorted(config.doses), where, config.operators)
     return settings
 
 
