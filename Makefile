@@ -23,7 +23,7 @@ help:
 	@echo "make check     format, lint, types, layers, documentation, notebooks"
 	@echo "make docs      documentation into build/site"
 	@echo "make bench     benchmarks into build/bench.json and docs/performance.md"
-	@echo "make figures   the README's figure, from the demo; docs/zoo.md and its figure"
+	@echo "make figures   the README's figure, from the demo; docs/zoo.md, docs/routes.md and their figures"
 	@echo "make clean     removes build/ and caches; .venv stays"
 
 # A stamp is written only after the install has ended, so that an interrupted one is done again.
@@ -73,11 +73,12 @@ docs: $(FULL)
 bench: $(FULL)
 	$(ONE_THREAD) $(BIN)/python benchmarks/run_all.py
 
-# The figure in the README comes out of the demo; docs/zoo.md measures every organism.
+# The figure in the README comes out of the demo; docs/zoo.md and docs/routes.md measure the organisms.
 figures: demo
 	mkdir -p docs/figures
 	cp build/demo/elicited/figures/doses.svg docs/figures/doses.svg
 	$(BIN)/undertext zoo page --out docs
+	$(BIN)/undertext zoo routes --out docs
 
 browser: $(FULL)
 	@$(BIN)/python tests/browser.py

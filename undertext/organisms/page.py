@@ -56,7 +56,7 @@ def _page(
         if row["value"] == "value" and row["position"] == "0" and row["split"] in SPLITS
     ]
     names = list(dict.fromkeys(name for name, _ in used))
-    read_table = _table(
+    read_table = table(
         [
             "organism",
             "split",
@@ -70,7 +70,7 @@ def _page(
         ],
         [_read_row(rows, name, split) for name in names for split in SPLITS],
     )
-    used_table = _table(
+    used_table = table(
         ["organism", "split", "where", "size", "nothing", "subspace", "best random", "whole activation"],
         [_used_row(name, split, each) for (name, split), each in used.items()],
     )
@@ -122,6 +122,7 @@ def _used_row(name: str, split: str, found: Interchange) -> list[str]:
     return [name, split, where, str(found.size), *(f"{share:.2f}" for share in shares)]
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
     lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
     return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]])
