@@ -54,7 +54,7 @@ for kind, over in best.excess.items():
 # %%
 quick = RoutesConfig(
     splits=("test",), search="halving", search_problems=16, doses=(2.0,), positions=("last_prompt",),
-    budget=4, fit_steps=20, rlvr_steps=40, threads=1,
+    budget=4, layers=(1, 3), fit_steps=40, rlvr_steps=40, threads=1,
 )  # fmt: skip
 found = routes(zoo("base"), zoo("elicited"), task, config=quick)
 found.figures()["routes"]
