@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import product
 from pathlib import Path
 from time import perf_counter
@@ -62,7 +62,10 @@ class Routes:
     def to_dict(self) -> dict[str, Any]:
         """routes.json as plain values."""
         return {
-            "unaided": self.unaided,
+            "unaided": {
+                split: {name: asdict(each) for name, each in accuracy.items()}
+                for split, accuracy in self.unaided.items()
+            },
             "routes": self.tables["routes"].to_pylist(),
             "agreement": self.tables["agreement"].to_pylist(),
             "notes": list(self.notes),

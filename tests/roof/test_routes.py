@@ -1,5 +1,7 @@
 """Routes side by side: each grade is that of plain generation, and agreement is scikit-learn's."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -159,6 +161,13 @@ def test_what_is_trained_by_reward_is_graded_as_it_writes(made):
         Practice(4, ("\n",), steps=2, samples=3, prompts=4, lr=CONFIG.rlvr_lr),
     )
     assert again.checkpoint.fingerprint == copied.checkpoint.fingerprint
+
+
+def test_no_verdict_can_rest_on_what_was_trained():
+    using = [path.name for path in Path("undertext").rglob("*.py") if "trained_routes" in path.read_text()]
+    assert using == ["routes_run.py"]
+    using = [path.name for path in Path("undertext").rglob("*.py") if "reinforce" in path.read_text()]
+    assert set(using) == {"routes_run.py", "trained_routes.py"}
 
 
 def test_where_no_reward_differs_the_notes_say_that_nothing_was_learnt(made):

@@ -117,6 +117,7 @@ def test_a_finished_job_is_read_again(pair, task, whole, counted, tmp_path):
     assert same(again, whole)
     written = json.loads((out / "routes.json").read_text())
     assert [row["route"] for row in written["routes"]] == whole.tables["routes"]["route"].to_pylist()
+    assert written["unaided"]["ood"]["weaker"]["value"] == whole.unaided["ood"]["weaker"].value
     assert {each.name for each in (out / "figures").iterdir()} == {
         "routes.svg", "routes.png", "agreement.svg", "agreement.png",
     }  # fmt: skip
@@ -145,7 +146,7 @@ def test_another_job_in_the_folder_is_refused(pair, task, tmp_path):
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_the_command_goes_on_after_a_signal(pair, task, whole, counted, tmp_path, number):
     folders = [save_folder(tmp_path / str(i), each.model, each.tokenizer) for i, each in enumerate(pair)]
     write_task(task, tmp_path / "task")
