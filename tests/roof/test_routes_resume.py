@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,13 +43,19 @@ def task() -> Task:
     return short_task(0)
 
 
-@pytest.fixture(scope="module")
-def whole(pair, task) -> Routes:
-    return run(pair, task, None)
-
-
 def run(pair: Pair, task: Task, out: Path | None, config: RoutesConfig = QUICK) -> Routes:
     return routes(pair.base, pair.tuned, task, config=config, out=out, progress=False)
+
+
+@pytest.fixture(scope="module")
+def finished(pair, task, tmp_path_factory) -> tuple[Routes, Path]:
+    out = tmp_path_factory.mktemp("finished") / "out"
+    return run(pair, task, out), out
+
+
+@pytest.fixture(scope="module")
+def whole(finished) -> Routes:
+    return finished[0]
 
 
 def same(one: Routes, other: Routes) -> bool:
@@ -101,20 +108,15 @@ def test_stopped_in_any_write_it_goes_on(pair, task, whole, counted, tmp_path, m
     parts = {str(each.relative_to(out / "parts")) for each in (out / "parts").glob("*/*.json")}
     assert len(parts) == 16  # eight groups on two splits
     assert calls >= 16
-    # CoT-decoding, sampling, prompts: each on two splits, and once more for the write it was stopped in.
-    assert all(2 <= count <= 4 for count in counted.values())
+    for name, count in counted.items():  # what is trained serves both splits, but for a stop in between
+        splits = 2 if name in RUNS[:3] else 1
+        assert splits <= count <= splits + 2, name
     assert same(found, whole)
     assert pq.read_table(out / "tables" / "routes.parquet").equals(whole.tables["routes"])
 
 
-def test_a_finished_job_is_read_again(pair, task, whole, counted, tmp_path):
-    out = tmp_path / "out"
-    run(pair, task, out)
-    before = dict(counted)
-    assert before == {"cot_decoded": 2, "sampled": 2, "prompted": 2} | dict.fromkeys(RUNS[3:], 1)
-    again = run(pair, task, out, QUICK.model_copy(update={"batch_size": 16}))
-    assert counted == before
-    assert same(again, whole)
+def test_a_finished_job_is_read_again(pair, task, finished, counted, tmp_path):
+    whole, out = finished[0], shutil.copytree(finished[1], tmp_path / "out")
     written = json.loads((out / "routes.json").read_text())
     assert [row["route"] for row in written["routes"]] == whole.tables["routes"]["route"].to_pylist()
     assert written["unaided"]["ood"]["weaker"]["value"] == whole.unaided["ood"]["weaker"].value
@@ -126,13 +128,13 @@ def test_a_finished_job_is_read_again(pair, task, whole, counted, tmp_path):
     with pytest.raises(UserError, match=r"rlvr\.json is damaged.*remove it"):
         run(pair, task, out)
     damaged.unlink()
-    assert same(run(pair, task, out), whole)
-    assert counted == before | {"train_weights": 2}
+    again = run(pair, task, out, QUICK.model_copy(update={"batch_size": 16}))
+    assert same(again, whole)
+    assert counted == dict.fromkeys(RUNS, 0) | {"train_weights": 1}
 
 
-def test_another_job_in_the_folder_is_refused(pair, task, tmp_path):
-    out = tmp_path / "out"
-    run(pair, task, out)
+def test_another_job_in_the_folder_is_refused(pair, task, finished):
+    _, out = finished
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     others = {
         "config": (pair, task, QUICK.model_copy(update={"seed": 3})),
