@@ -153,7 +153,7 @@ def test_what_is_trained_by_reward_is_graded_as_it_writes(made):
         ]
         assert named[trained.name].right.tolist() == [float(each) for each in right]
         assert named[trained.name].training_tokens == trained.tokens > 0
-    train = task.split("train")[: CONFIG.vector_problems]
+    train = task.split("train")
     again = reinforce_weights(
         weaker,
         [each.prompt for each in train],

@@ -45,10 +45,16 @@ def _page(found: dict[tuple[str, str], Routes], config: RoutesConfig) -> str:
 
 Written by `undertext zoo routes` (`make figures`), seed {config.seed}, on the chain task's `{SPLIT}` split.
 [Recovery without a verdict](recovery.md) says what the routes are. All are on the same problems, with at
-most {config.budget} rows a problem; whatever is chosen is chosen on `dev`. Routes marked *training* moved
-weights, or a vector by gradient descent: they are reference points, and no evidence that anything was there
-before. `alike` is the share of problems that a route and the first one both get right or both wrong, with
-Cohen's kappa; where both get (nearly) everything right, kappa says little or is not defined.
+most {config.budget} rows a problem; whatever is chosen is chosen on `dev`.
+
+- Routes marked *training* moved weights, or a vector by gradient descent: they are reference points, and no
+  evidence that anything was there before.
+- pass@k is told which sample is right. Guesses alone, one in seven of them right, pass 0.71 at k = 8, so it
+  recovers as much where nothing is there.
+- A recovered gap above 1 is more than the stronger checkpoint shows: `base` holds the capability too, and
+  uses it for some problems alone.
+- `alike` is the share of problems that a route and the first one both get right or both wrong, with Cohen's
+  kappa; where both get (nearly) everything right, kappa says little or is not defined.
 
 ## The weaker checkpoint holds the capability
 
