@@ -8,7 +8,8 @@ from undertext.config import RoutesConfig
 from undertext.organisms.folder import organisms
 from undertext.organisms.page import table
 from undertext.report.numbers import NOTHING, estimate
-from undertext.routes_job import Route, Routes, routes
+from undertext.routes_job import routes
+from undertext.routes_result import Route, Routes
 from undertext.tasks.task import Task
 
 LATENT = (("base", "elicited"), ("suppressed", "base"))

@@ -26,7 +26,7 @@ from undertext.report.style import (
     png,
     svg,
 )
-from undertext.routes_job import Route, Routes
+from undertext.routes_result import Route, Routes
 
 WIDTH = 6.4
 """Inches: names of routes stand beside what they recover."""
