@@ -81,6 +81,7 @@ figures: demo $(FULL)
 	$(BIN)/undertext zoo recovered --out docs --kept build/zoo_recovered
 	$(ONE_THREAD) $(BIN)/undertext zoo features --out docs
 	$(ONE_THREAD) $(BIN)/undertext sae zoo --into docs/saes.md
+	$(BIN)/undertext zoo routes --out docs
 
 browser: $(FULL)
 	@$(BIN)/python tests/browser.py

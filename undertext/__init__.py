@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from undertext.probing.config import ProbeConfig
     from undertext.probing.job import probe
     from undertext.probing.result import ProbeResult
-    from undertext.routes_job import Routes, routes
+    from undertext.routes_job import routes
+    from undertext.routes_result import Routes
     from undertext.sources import zoo
     from undertext.steering_job import Steered, steer
     from undertext.tasks.load import load_task
@@ -72,7 +73,7 @@ _LAZY = {
     "FeaturesConfig": "undertext.features.config",
     "ProbeConfig": "undertext.probing.config",
     "ProbeResult": "undertext.probing.result",
-    "Routes": "undertext.routes_job",
+    "Routes": "undertext.routes_result",
     "RoutesConfig": "undertext.config",
     "SteerConfig": "undertext.config",
     "Steered": "undertext.steering_job",

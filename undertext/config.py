@@ -110,7 +110,7 @@ class RoutesConfig(SteerConfig):
     """Updates of what is trained by reward: a vector a layer, and the weights of a copy, which need 16 bytes
     each. 0 leaves both out."""
     rlvr_prompts: int = Field(default=32, ge=1)
-    """Problems an update, `budget` samples of each; they come from the `vector_problems` of train."""
+    """Problems an update, `budget` samples of each, from all of train: few problems would be memorised."""
     rlvr_lr: float = Field(default=3e-4, gt=0)
     """Adam's step of the copy's weights, and"""
     vector_lr: float = Field(default=0.05, gt=0)

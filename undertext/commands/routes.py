@@ -8,7 +8,8 @@ from steering import load_vector
 from undertext.commands.parsing import parse, say
 from undertext.config import RoutesConfig
 from undertext.report.numbers import NOTHING, estimate
-from undertext.routes_job import Routes, routes
+from undertext.routes_job import routes
+from undertext.routes_result import Routes
 from undertext.sources import resolve_checkpoint, resolve_task
 
 

@@ -3,20 +3,22 @@
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from tqdm.auto import tqdm
 
 from activations.errors import UserError
 from undertext.commands.parsing import parse, say
-from undertext.config import Config
+from undertext.config import Config, RoutesConfig
 from undertext.organisms.folder import SHIPPED, organisms, read_card
 from undertext.organisms.recipes import RECIPES, Shape
 
 USAGE = (
     "undertext zoo list [--folder DIR] | undertext zoo check [--folder DIR] | "
     "undertext zoo build NAME --seed S [--shape llama|gpt2] [--out DIR] | undertext zoo page [--out DIR] | "
-    "undertext zoo features [--out DIR] | undertext zoo recovered [--out DIR] [--kept DIR]"
+    "undertext zoo features [--out DIR] | undertext zoo recovered [--out DIR] [--kept DIR] | "
+    "undertext zoo routes [--out DIR]"
 )
 
 
@@ -81,6 +83,19 @@ class RecoveredJob(Config):
     """Folder for the results of each pair; a job that was killed goes on from there. None keeps nothing."""
 
 
+class RoutesPageJob(RoutesConfig):
+    """Run every route on pairs that hold a capability and pairs that lack it: routes.md, its figures/."""
+
+    search: Literal["grid", "halving"] = "halving"
+    """Every setting on every problem of the search, or ever fewer settings on ever more of them."""
+    threads: int | None = 1
+    """CPU threads for torch; for models this small one is best."""
+    folder: Path = SHIPPED
+    """Folder that holds organisms; the shipped zoo by default."""
+    out: Path = Path("routes-page")
+    """Folder to write the page into."""
+
+
 class BuildJob(Config):
     """Train an organism, and the parents it needs, from nothing; check its ground truth; write it."""
 
@@ -106,6 +121,8 @@ def run(args: Sequence[str]) -> int:
         return _features(parse(FeaturesJob, "zoo features", args[1:]))
     if args[:1] == ["recovered"]:
         return _recovered(parse(RecoveredJob, "zoo recovered", args[1:]))
+    if args[:1] == ["routes"]:
+        return _routes(parse(RoutesPageJob, "zoo routes", args[1:]))
     if args[:1] == ["build"]:
         names = [arg for arg in args[1:2] if not arg.startswith("-")]
         if not names and not {"-h", "--help"} & set(args):
@@ -205,6 +222,26 @@ def _recovered(job: RecoveredJob) -> int:
     )
     publish({PAGE: page.encode()}, job.out)
     say(f"{job.out / PAGE}")
+    return 0
+
+
+def _routes(job: RoutesPageJob) -> int:
+    from undertext.organisms.routes_page import routes_page
+    from undertext.report.publish import check_writable, publish
+    from undertext.report.style import svg
+    from undertext.sources import resolve_task
+
+    if not organisms(job.folder):
+        raise UserError(f"expected organisms in {job.folder}, got none")
+    check_writable(job.out)
+    task = resolve_task("zoo:chain")
+    assert not isinstance(task, str)
+    config = RoutesConfig(**{name: getattr(job, name) for name in RoutesConfig.model_fields})
+    with tqdm(bar_format="{desc} {elapsed}", disable=None) as bar:
+        page, found = routes_page(job.folder, task, config=config, progress=bar.set_description_str)
+    drawn = {f"figures/{name}.svg": svg(figure) for name, figure in found.figures().items()}
+    publish({"routes.md": page.encode(), **drawn}, job.out)
+    say(f"{job.out / 'routes.md'}")
     return 0
 
 

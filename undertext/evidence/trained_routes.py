@@ -53,7 +53,7 @@ def fit_bias(
     done: Progress | None = None,
 ) -> Trained:
     """A bias fitted to `train`'s solutions with the weights frozen, at the layer that does best on dev."""
-    train = _training_problems(task, config)
+    train = task.split("train")[: config.vector_problems]
     targets = [solved(problem)[len(problem.prompt) :] for problem in train]
     directions = fit_vector(
         checkpoint,
@@ -85,12 +85,12 @@ def train_vectors(
     done: Progress | None = None,
 ) -> Trained:
     """A vector at each of the layers, all added to every token, trained by the grader on `train`."""
-    train = _training_problems(task, config)
+    train = task.split("train")
     made = reinforce_vectors(
         checkpoint,
         [problem.prompt for problem in train],
         lambda row, text: float(grade(task.grader, text, train[row].answer).lenient),
-        _norms(checkpoint, train),
+        _norms(checkpoint, train[: config.vector_problems]),
         _practice(task, config, config.vector_lr, done),
         layers=layers,
     )
@@ -102,7 +102,7 @@ def train_weights(
     checkpoint: Checkpoint, task: Task, config: RoutesConfig, done: Progress | None = None
 ) -> Trained:
     """A copy of the checkpoint whose weights were trained by the grader on `train`."""
-    train = _training_problems(task, config)
+    train = task.split("train")
     made = reinforce_weights(
         checkpoint,
         [problem.prompt for problem in train],
@@ -139,10 +139,6 @@ def _practice(task: Task, config: RoutesConfig, lr: float, done: Progress | None
         batch_size=config.batch_size,
         progress=done,
     )
-
-
-def _training_problems(task: Task, config: RoutesConfig) -> Sequence[Problem]:
-    return task.split("train")[: config.vector_problems]
 
 
 def _norms(checkpoint: Checkpoint, problems: Sequence[Problem]) -> Float[Tensor, " layer"]:

@@ -26,7 +26,7 @@ from undertext.report.style import (
     png,
     svg,
 )
-from undertext.routes_job import Route, Routes
+from undertext.routes_result import Route, Routes
 
 WIDTH = 6.4
 """Inches: names of routes stand beside what they recover."""
@@ -83,13 +83,17 @@ def _draw(axis: Axes, found: Sequence[Route], handles: dict[str, Any]) -> None:
         (handles[label],) = axis.plot(
             shown.value, at, look.marker, color=look.color, markerfacecolor=fill, markersize=7
         )
-        axis.text(1.02, at, f"{shown.value:.2f}", transform=axis.get_yaxis_transform(), va="center_baseline")
+        axis.text(1.02, at, _written(shown.value), transform=axis.get_yaxis_transform(), va="center_baseline")
     axis.set_yticks(range(len(found)), [literal(route.outcome.name, 40) for route in found])
     axis.set_ylim(len(found) - 0.5, -0.5)
     axis.grid(axis="y", visible=False)
     for end in (0, 1):
         axis.axvline(end, color=GREY, linewidth=1, zorder=0)
     axis.set_xlabel("recovered gap: 0 the weaker checkpoint, 1 the stronger" if gaps else "accuracy")
+
+
+def _written(value: float) -> str:
+    return f"{round(float(value), 2) + 0.0:.2f}".replace("-", "−")  # no minus before zero
 
 
 def _agreement(routes: Routes) -> Figure:
@@ -109,6 +113,5 @@ def _agreement(routes: Routes) -> Figure:
         for (i, j), cell in np.ndenumerate(cells):
             if np.isfinite(cell):
                 dark = "white" if abs(cell) > 0.6 else "black"
-                text = f"{round(float(cell), 2) + 0.0:.2f}".replace("-", "−")
-                axis.text(j, i, text, ha="center", va="center", fontsize=7, color=dark)
+                axis.text(j, i, _written(cell), ha="center", va="center", fontsize=7, color=dark)
     return figure
