@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from undertext.steering_job import Steered, steer
     from undertext.tasks.load import load_task
     from undertext.tasks.new import new_chain
+    from undertext.tracing import Traced, read_trace
 
 __version__ = "0.1.0"
 
@@ -37,12 +38,14 @@ __all__ = [
     "RoutesConfig",
     "SteerConfig",
     "Steered",
+    "Traced",
     "UserError",
     "compare",
     "load_pair",
     "load_task",
     "new_chain",
     "probe",
+    "read_trace",
     "routes",
     "steer",
     "zoo",
@@ -59,12 +62,14 @@ _LAZY = {
     "RoutesConfig": "undertext.config",
     "SteerConfig": "undertext.config",
     "Steered": "undertext.steering_job",
+    "Traced": "undertext.tracing",
     "UserError": "activations.errors",
     "compare": "undertext.comparing",
     "load_pair": "activations.pair",
     "load_task": "undertext.tasks.load",
     "new_chain": "undertext.tasks.new",
     "probe": "undertext.probing.job",
+    "read_trace": "undertext.tracing",
     "routes": "undertext.routes_job",
     "steer": "undertext.steering_job",
     "zoo": "undertext.sources",

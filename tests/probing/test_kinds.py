@@ -1,4 +1,4 @@
-"""Each kind of probe against scikit-learn, or the probe it is; strength and layer chosen where they should be."""
+"""Each kind of probe against scikit-learn, or the probe it is, its strength chosen where it should be."""
 
 import pytest
 import torch

@@ -17,6 +17,7 @@ from undertext.probing.across import read_across
 from undertext.probing.config import Across, ProbeConfig
 from undertext.probing.job import probe
 from undertext.probing.kinds import Fitted
+from undertext.probing.measuring import FittedOf
 from undertext.probing.places import Gathered
 from undertext.probing.result import ProbeResult
 from undertext.probing.rows import TRANSFER
@@ -174,7 +175,9 @@ def test_a_rotated_copy_fails_as_it_is_and_passes_aligned_and_one_that_is_gone_f
     }
     source = gathered(X, y)
     made = LDAProbe().fit(X["train"][None], y["train"])
-    fitted = {(0, "v", "lda"): Fitted(made.coef_, made.intercept_, made.classes_, torch.zeros(1), 0)}
+    fitted: FittedOf = {
+        (0, "v", "lda"): Fitted(made.coef_, made.intercept_, made.classes_, torch.zeros(1), 0)
+    }
     config = ProbeConfig(positions=(0,), probes=("lda",), transfer=("checkpoint",))
     places = {split: each.places for split, each in source.items()}
     found = {}
@@ -202,7 +205,9 @@ def test_alignment_sees_no_row_that_the_probe_was_fitted_to():
     noise = {split: torch.randn(len(each), d, generator=generator) for split, each in y.items()}
     clean = {split: code[each] + torch.randn(len(each), d, generator=generator) for split, each in y.items()}
     made = LDAProbe().fit(noise["train"][None], y["train"])
-    fitted = {(0, "v", "lda"): Fitted(made.coef_, made.intercept_, made.classes_, torch.zeros(1), 0)}
+    fitted: FittedOf = {
+        (0, "v", "lda"): Fitted(made.coef_, made.intercept_, made.classes_, torch.zeros(1), 0)
+    }
     config = ProbeConfig(positions=(0,), probes=("lda",), transfer=("checkpoint",))
     source = gathered(noise, y)
     places = {split: each.places for split, each in source.items()}

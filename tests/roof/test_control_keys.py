@@ -67,7 +67,7 @@ def test_a_key_has_one_label_in_every_split_and_another_draw_another():
     y = torch.arange(300) % 4
     one, other = control_targets(texts, y, 4, seeds=(3, 4))
     keys = control_keys(texts, 4)
-    label = {}
+    label: dict[tuple[int, ...], int] = {}
     for split, each in one.items():
         assert len(each) == len(texts[split])
         for key, drawn in zip(keys[split], each.tolist(), strict=True):

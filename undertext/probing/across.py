@@ -31,10 +31,11 @@ def read_across(
     layers: list[int],
     names: tuple[str, str, str],
 ) -> list[Row]:
-    """Rows of the transfer table from one checkpoint (`source`, its probes `fitted`) to another (`target`, its
-    probes `own`); `names`: read on, fitted on, and the task's.
+    """Rows of the transfer table from one checkpoint (`source`, its probes `fitted`) to another (`target`,
+    its probes `own`); `names`: read on, fitted on, and the task's.
 
-    Alignments are fitted, without labels, to what both have at all the tokens of a position in train.
+    Alignments are fitted, without labels, to what both have at all the tokens of a position in dev: at those
+    that the probe was fitted to, one that learnt noise by heart would read the target's code through them.
     """
     read_on, fitted_on, task = names
     splits = [split for split in places if split != FIT]

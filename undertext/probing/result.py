@@ -44,9 +44,9 @@ class ProbeResult:
         """Layer by position: base, tuned, the tuned one's probes on the base, and the base's selectivity.
 
         By default of the first task, the first two checkpoints, the first kind of probe, and the mean over
-        the values read at a position. With one checkpoint, it and its selectivity. `aligned` adds a panel, the
-        tuned one's probes on the base after Procrustes alignment; it needs `transfer: [checkpoint]` in the
-        config. Raises UserError, naming what there is, for what the tables do not hold.
+        the values read at a position. With one checkpoint, it and its selectivity. `aligned` adds a panel:
+        the tuned one's probes on the base after Procrustes alignment; it needs `transfer: [checkpoint]` in
+        the config. Raises UserError, naming what there is, for what the tables do not hold.
         """
         return heatmap_figure(
             self.table,
