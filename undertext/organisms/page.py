@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from activations.checkpoint import Checkpoint
 from undertext.evidence.interchange import Interchange, measure_interchange
@@ -128,7 +129,7 @@ def _read_row(rows: Sequence[dict[str, object]], name: str, split: str) -> list[
     controls = [by[c]["accuracy"] for c in ("control", "shuffled", "random_init", "surface")]
     own = by["none"]
     figures = [own["accuracy"], own["selectivity"], *controls]
-    return [name, split, str(own["layer"]), *(f"{figure:.2f}" for figure in figures)]
+    return [name, split, str(own["layer"]), *map(_shown, figures)]
 
 
 def _carried_row(read: ProbeResult, rows: Sequence[dict[str, object]], name: str, split: str) -> list[str]:
@@ -155,7 +156,11 @@ def _carried_row(read: ProbeResult, rows: Sequence[dict[str, object]], name: str
         if all(row[column] == value for column, value in wanted.items())
     }
     figures = [own["accuracy"], *(moved[measure] for measure in ("accuracy", "aligned", "mispaired"))]
-    return [name, split, str(own["layer"]), *(f"{figure:.2f}" for figure in figures)]
+    return [name, split, str(own["layer"]), *map(_shown, figures)]
+
+
+def _shown(figure: Any) -> str:
+    return f"{round(figure, 2) + 0.0:.2f}"  # no minus before zero
 
 
 def _used_row(name: str, split: str, found: Interchange) -> list[str]:
