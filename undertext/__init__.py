@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from undertext.steering_job import Steered, steer
     from undertext.tasks.load import load_task
     from undertext.tasks.new import new_chain
+    from undertext.tracing import Traced, read_trace
 
 __version__ = "0.1.0"
 
@@ -46,6 +47,7 @@ __all__ = [
     "RoutesConfig",
     "SteerConfig",
     "Steered",
+    "Traced",
     "TrainConfig",
     "TrainedDictionary",
     "UserError",
@@ -56,6 +58,7 @@ __all__ = [
     "load_task",
     "new_chain",
     "probe",
+    "read_trace",
     "routes",
     "steer",
     "train_dictionary",
@@ -77,6 +80,7 @@ _LAZY = {
     "RoutesConfig": "undertext.config",
     "SteerConfig": "undertext.config",
     "Steered": "undertext.steering_job",
+    "Traced": "undertext.tracing",
     "TrainConfig": "undertext.features.config",
     "TrainedDictionary": "undertext.features.training",
     "UserError": "activations.errors",
@@ -87,6 +91,7 @@ _LAZY = {
     "load_task": "undertext.tasks.load",
     "new_chain": "undertext.tasks.new",
     "probe": "undertext.probing.job",
+    "read_trace": "undertext.tracing",
     "routes": "undertext.routes_job",
     "steer": "undertext.steering_job",
     "train_dictionary": "undertext.features.training",

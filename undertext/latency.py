@@ -9,7 +9,8 @@ from activations.hookpoint import HookPoint
 from undertext.config import CompareConfig, Rule
 from undertext.evidence.behaviour import Behaviour, sampled_line
 from undertext.evidence.measured import Measured
-from undertext.evidence.readings import Readings, carried, measure_readings, reading_lines
+from undertext.evidence.reading_lines import carried, reading_lines
+from undertext.evidence.readings import Readings, measure_readings
 from undertext.evidence.recovered import recovered
 from undertext.evidence.recovery import (
     Recovery,

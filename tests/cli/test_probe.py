@@ -1,13 +1,14 @@
 """`undertext probe`: what it writes, and each mistake a user can make: one line, code 2, nothing left."""
 
 import json
+from typing import get_args
 
 import pyarrow.parquet as pq
 import pytest
 
 from undertext.commands.probe import ProbeJob
 from undertext.config import config_file, read_config
-from undertext.probing.config import ProbeConfig
+from undertext.probing.config import Across, ProbeConfig, ProbeKind
 from undertext.probing.rows import SCHEMA
 
 
@@ -61,14 +62,17 @@ def test_it_writes_the_table_and_goes_on(cli, job, tmp_path):
 
 def test_the_shipped_config_is_the_defaults():
     shipped = read_config(ProbeJob, config_file("probe_chain.yaml"))
-    for name, value in ProbeConfig(threads=1).model_dump().items():
+    everywhere = get_args(Across)
+    for name, value in ProbeConfig(threads=1, transfer=everywhere).model_dump().items():
         assert getattr(shipped, name) == value, name
     assert set(shipped.checkpoints.values()) == {"zoo:base", "zoo:elicited", "zoo:novice"}
 
 
 def test_unknown_keys_and_values(mistake):
     assert "unknown key 'layer' (valid: layers" in mistake(layer=[1])
-    assert "probes.0" in mistake(probes=["magic"])
+    said = mistake(probes=["magic"])
+    assert all(name in said for name in ("probes.0", "'magic'", *get_args(ProbeKind)))
+    assert "transfer.0" in mistake(transfer=["width"])
     assert "controls.0" in mistake(controls=["none"])
     assert "positions" in mistake(positions=["middle"])
     assert "positions" in mistake(positions=[])

@@ -11,7 +11,7 @@ import pytest
 
 from activations import UserError
 from tests.probing.conftest import CONFIG, made_task
-from undertext.probing import job
+from undertext.probing import stages
 from undertext.probing.job import probe
 
 QUICK = CONFIG.model_copy(update={"positions": (0,), "controls": ("control",), "strengths": (0.05,)})
@@ -54,13 +54,13 @@ def counted(monkeypatch):
     """How many parts were measured, by kind."""
     count = {"own": 0, "transported": 0}
     for kind in count:
-        measure = getattr(job, f"read_{kind}")
+        measure = getattr(stages, f"read_{kind}")
 
         def counting(*args, kind=kind, measure=measure):
             count[kind] += 1
             return measure(*args)
 
-        monkeypatch.setattr(job, f"read_{kind}", counting)
+        monkeypatch.setattr(stages, f"read_{kind}", counting)
     return count
 
 

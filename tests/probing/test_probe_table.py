@@ -10,9 +10,10 @@ import torch
 
 from activations import Checkpoint, HookPoint, UserError, capture
 from activations.random_init import random_init
-from probes import LDAProbe, MeansProbe, read
+from probes import Labelled, LDAProbe, MeansProbe, read, shuffled_draws
 from tests.probing.conftest import CONFIG, made_task
 from tests.toys import tiny_model, word_tokenizer
+from undertext.evidence.control_keys import control_targets
 from undertext.probing.config import ProbeConfig
 from undertext.probing.job import probe
 from undertext.probing.result import ProbeResult
@@ -197,3 +198,27 @@ def test_every_column_and_control_is_documented():
     text = text.split("## The table")[1].split("\n## ")[0]
     documented = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
     assert documented == [*SCHEMA.names, *ProbeConfig().controls]
+
+
+def test_control_and_shuffled_labels_are_the_mean_over_draws(pair, task):
+    config = CONFIG.model_copy(update={"positions": (0,), "layers": (2,), "probes": ("lda",), "draws": 4})
+    config = config.model_copy(update={"controls": ("control", "shuffled")})
+    table = probe({"base": pair["base"]}, {"made": task}, config=config).table
+    X, y = {}, {}
+    for split in ("train", "dev", "test"):
+        both, y[split] = by_hand(pair["base"], task, split, 0)
+        X[split] = both[1:]
+    texts = {
+        split: [ids[:14] for ids in pair["base"].encode([reading_text(p) for p in task.split(split)])]
+        for split in X
+    }
+    seeds = range(12_000, 12_004)
+    drawn = control_targets(texts, y["train"], 3, seeds=seeds)
+    right = [LDAProbe().fit(X["train"], d["train"]).score(X["test"], d["test"]) for d in drawn]
+    (row,) = rows_of(table, control="control", value="a", split="test")
+    assert row["accuracy"] == pytest.approx(float(torch.stack(right).mean()), abs=0.007)
+    assert row["strength"] is None
+    mixed = shuffled_draws(Labelled(X["train"], y["train"]), seeds=range(13_000, 13_004))[:, 0]
+    right = [LDAProbe().fit(X["train"], d).score(X["test"], y["test"]) for d in mixed.T]
+    (row,) = rows_of(table, control="shuffled", value="a", split="test")
+    assert row["accuracy"] == pytest.approx(float(torch.stack(right).mean()), abs=0.007)

@@ -13,13 +13,8 @@ from probes import read
 from tests.roof.sums import blank, tokenizer_for, worked_problems
 from tests.toys import tiny_model, word_tokenizer
 from undertext.config import CompareConfig
-from undertext.evidence.readings import (
-    NULLS,
-    Readings,
-    carried,
-    measure_readings,
-    reading_lines,
-)
+from undertext.evidence.reading_lines import carried, reading_lines
+from undertext.evidence.readings import NULLS, Readings, measure_readings
 from undertext.evidence.sites import MIN_ROWS, Sites, readable_names, sites_of
 from undertext.tables import probe_rows
 from undertext.tasks import Grader, Problem, Task

@@ -25,16 +25,22 @@ def tables(page: str) -> list[dict[tuple[str, str], dict[str, str]]]:
 
 
 def check(page: str) -> None:
-    read, used = tables(page)
+    read, carried, used = tables(page)
     everyone = {(name, split) for name in organisms(SHIPPED) for split in SPLITS}
     assert read.keys() == used.keys() == everyone
+    assert carried.keys() == everyone - {("base", split) for split in SPLITS}
     for split in SPLITS:
+        # One code in what was tuned from the base; the taught one, of other weights, has a rotated one.
+        assert float(carried["elicited", split]["on the base"]) > 0.9
+        assert float(carried["taught", split]["on the base"]) < 0.4
+        assert float(carried["taught", split]["aligned"]) > 0.9
+        assert all(float(row["mispaired"]) < 0.4 for row in carried.values())
         for name in ("base", "elicited", "preserved", "suppressed", "taught"):
             assert float(read[name, split]["selectivity"]) > 0.5
             assert float(used[name, split]["subspace"]) > 0.8
             assert float(used[name, split]["best random"]) < 0.1
         for name in ("novice", "overwritten"):
-            assert float(read[name, split]["selectivity"]) < 0.1
+            assert abs(float(read[name, split]["selectivity"])) <= 0.05
             assert float(used[name, split]["subspace"]) < float(used[name, split]["best random"]) + 0.15
 
 

@@ -1,4 +1,4 @@
-"""What can be read off the two checkpoints: `decodable` and `transported`, with their nulls."""
+"""What can be read off the two checkpoints, and off what knows nothing: probes of every value and null."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,6 @@ from activations.random_init import random_init
 from probes import Reading, Surface, read
 from undertext.config import CompareConfig
 from undertext.evidence.control_keys import control_targets
-from undertext.evidence.measured import Measured
 from undertext.evidence.sites import CHOOSE, FIT, Sites, readable_names, sites_of
 from undertext.tasks.task import Task
 
@@ -155,48 +154,3 @@ def labels_of(sites: Sites, rows: Int[Tensor, " n"], classes: Sequence[str]) -> 
     """Class of each row; -1, which no probe answers, where train never showed the value."""
     index = {label: i for i, label in enumerate(classes)}
     return torch.tensor([index.get(sites.label[int(row)], -1) for row in rows], dtype=torch.long)
-
-
-def carried(readings: Readings, margin: float) -> list[str]:
-    """Values that the stronger checkpoint itself carries on dev, by `margin` over every null."""
-    return [
-        name
-        for name in readings.classes
-        if readings.accuracy(name, CHOOSE, "stronger")
-        >= margin + max(readings.accuracy(name, CHOOSE, null) for null in NULLS)
-    ]
-
-
-def reading_lines(readings: Readings, split: str, names: Sequence[str], gap: Sequence[int]) -> list[Measured]:
-    """The lines `decodable` and `transported` over the problems in the gap."""
-    null_of = {name: max(NULLS, key=lambda null: readings.accuracy(name, CHOOSE, null)) for name in names}
-    null = readings.per_problem(names, split, lambda name: null_of[name])
-    stronger = readings.per_problem(names, split, lambda _: "stronger")
-    shown = ", ".join(f"{name}: {null_of[name].replace('_', ' ')}" for name in names)
-    lines = []
-    for line, source, oracle, what in (
-        ("decodable", "weaker", "none", "probes fitted on the weaker checkpoint"),
-        (
-            "transported",
-            "transported",
-            "stronger's activations",
-            "the stronger checkpoint's probes, unchanged",
-        ),
-    ):
-        figures = readings.per_problem(names, split, lambda _, source=source: source)  # type: ignore[misc]
-        problems = [i for i in gap if i in figures]
-        if not problems:
-            continue
-        lines.append(
-            Measured(
-                name=line,  # type: ignore[arg-type]
-                problems=np.array(problems),
-                weaker=np.array([figures[i] for i in problems]),
-                stronger=np.array([stronger[i] for i in problems]),
-                null=np.array([null[i] for i in problems]),
-                oracle=oracle,  # type: ignore[arg-type]
-                note=f"{what}, read on the weaker where each value is about to be said, on {len(problems)} "
-                f"problems; null: the best of control labels, surface and random init on dev ({shown})",
-            )
-        )
-    return lines

@@ -1,7 +1,5 @@
 """Features that carry a problem's values in the base, followed into what was made of it."""
 
-import contextlib
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,6 @@ from activations.hookpoint import HookPoint
 from activations.pair import check_pair
 from saes import (
     FATES,
-    FateCuts,
     Fates,
     Matched,
     SaeConfig,
@@ -29,11 +26,11 @@ from saes import (
     sort_fates,
     train_sae,
 )
+from undertext.features.rule import feature_rule
 from undertext.tasks.sites import reading_sites, reading_text
 from undertext.tasks.task import Task
 
 FOLLOWED = ("base", "elicited", "preserved", "suppressed", "overwritten")
-CUTS = FateCuts(alive=0.0005, gone=0.1, recall=0.5, precision=0.5, correlation=0.5, meaning=0.1)
 CONTROLS = 8
 """Random features of like frequency for each value feature."""
 MOST = 200
@@ -77,9 +74,8 @@ def follow_values(
     point = HookPoint(layer, "resid_post")
     texts = [reading_text(problem) for problem in task.split("train")]
     config = SaeConfig(d_sae=512, k=8, steps=steps, batch_size=512, held_out=2000, lr=1e-3, seed=seed)
-    with contextlib.redirect_stderr(io.StringIO()):  # sae-lens's progress bar
-        rows = capture(base, texts, [point], "all")[point]
-        sae = train_sae(rows, config, point=point, of=base).sae
+    rows = capture(base, texts, [point], "all")[point]
+    sae = train_sae(rows, config, point=point, of=base, progress=False).sae
     dev, test = _before_values(base, task, "dev"), _before_values(base, task, "test")
     at_dev = capture(base, dev[0], [point]).activations
     on_dev = read_pair(sae, (at_dev, at_dev)).base
@@ -94,7 +90,7 @@ def follow_values(
         pair = check_pair(base, Checkpoint.load(folder / name))
         read = [capture(each, test[0], [point]).activations for each in pair]
         fates = follow(read_pair(sae, (read[0], read[1])), test[1])
-        kinds = tuple(FATES[i] for i in sort_fates(fates, CUTS).index[chosen])
+        kinds = tuple(FATES[i] for i in sort_fates(fates, feature_rule().fates).index[chosen])
         yield name, Followed(chosen, fates, kinds, *_written(pair.tuned, test, matched, chosen, point))
 
 

@@ -1,7 +1,5 @@
 """What features of SAEs say on the organisms, as a page: what they recover, and what became of them."""
 
-import contextlib
-import io
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
@@ -72,9 +70,8 @@ def steer_with_own(
     settings = SaeConfig(d_sae=128, k=8, steps=steps, batch_size=512, held_out=2000, lr=2e-3, seed=seed)
     with TemporaryDirectory() as scratch:
         where = Path(scratch) / "sae"
-        with contextlib.redirect_stderr(io.StringIO()):  # sae-lens's progress bar
-            rows = capture(checkpoint, texts, [point], "all")[point]
-            trained = train_sae(rows, settings, folder=where, point=point, of=checkpoint)
+        rows = capture(checkpoint, texts, [point], "all")[point]
+        trained = train_sae(rows, settings, folder=where, point=point, of=checkpoint, progress=False)
         config = SteerConfig(sae=where, splits=("test",), random_directions=random, seed=seed, threads=1)
         found = steer(checkpoint, task, stronger=folder / stronger, config=config, progress=False)
     return trained, found

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from activations.checkpoint import Checkpoint
 from undertext.evidence.interchange import Interchange, measure_interchange
@@ -12,6 +13,8 @@ from undertext.probing.result import ProbeResult
 from undertext.tasks.task import Task
 
 SPLITS = ("test", "ood")
+BASE = "base"
+"""The organism that the others' probes are read on."""
 
 
 def zoo_page(
@@ -34,7 +37,12 @@ def zoo_page(
     read = probe(
         {name: str(path) for name, path in found.items()},
         {"chain": task},
-        config=ProbeConfig(seed=seed, threads=1, transport=(("overwritten", "base"),)),
+        config=ProbeConfig(
+            seed=seed,
+            threads=1,
+            transport=tuple((name, BASE) for name in found if name != BASE),
+            transfer=("checkpoint",),
+        ),
     )
     used: dict[tuple[str, str], Interchange] = {}
     for name, path in found.items():
@@ -70,6 +78,10 @@ def _page(
         ],
         [_read_row(rows, name, split) for name in names for split in SPLITS],
     )
+    carried_table = table(
+        ["organism", "split", "layer", "on itself", "on the base", "aligned", "mispaired"],
+        [_carried_row(read, rows, name, split) for name in names if name != BASE for split in SPLITS],
+    )
     used_table = table(
         ["organism", "split", "where", "size", "nothing", "subspace", "best random", "whole activation"],
         [_used_row(name, split, each) for (name, split), each in used.items()],
@@ -82,12 +94,21 @@ the last token before the model says it. [Probes](probes.md) says what the colum
 ## Read
 
 Linear probes (logistic, fitted on `train`, layer and strength chosen on `dev`). Each control is at its own
-best layer on `dev` too. A selectivity below zero means that random labels were easier to memorise than the
-value was to read.
+best layer on `dev` too. Selectivity is over control labels that hang on as much of the text as recurs: where
+nothing but the last tokens is to be read, it is near zero.
 
 {read_table}
 
 ![Layer by position: the base, the overwritten model, its probes on the base, selectivity](figures/probes.svg)
+
+## Carried to the base
+
+Each organism's probe, at the layer chosen for it, on the base's activations: as they are, and after a
+rotation fitted without labels on `dev` (`mispaired`: the rotation fitted to rows of other problems). As much
+as it reads on itself: one code. Only after the rotation: the same content, encoded otherwise. Where it reads
+nothing on itself there is nothing to carry.
+
+{carried_table}
 
 ## Used
 
@@ -108,7 +129,38 @@ def _read_row(rows: Sequence[dict[str, object]], name: str, split: str) -> list[
     controls = [by[c]["accuracy"] for c in ("control", "shuffled", "random_init", "surface")]
     own = by["none"]
     figures = [own["accuracy"], own["selectivity"], *controls]
-    return [name, split, str(own["layer"]), *(f"{figure:.2f}" for figure in figures)]
+    return [name, split, str(own["layer"]), *map(_shown, figures)]
+
+
+def _carried_row(read: ProbeResult, rows: Sequence[dict[str, object]], name: str, split: str) -> list[str]:
+    (own,) = (
+        r
+        for r in rows
+        if r["checkpoint"] == r["fitted_on"] == name
+        and r["split"] == split
+        and r["chosen"]
+        and r["control"] == "none"
+    )
+    wanted = {
+        "across": "checkpoint",
+        "fitted": name,
+        "read": BASE,
+        "split": split,
+        "value": own["value"],
+        "position": own["position"],
+        "layer": own["layer"],
+    }
+    moved = {
+        row["measure"]: row["figure"]
+        for row in read.transfer.to_pylist()
+        if all(row[column] == value for column, value in wanted.items())
+    }
+    figures = [own["accuracy"], *(moved[measure] for measure in ("accuracy", "aligned", "mispaired"))]
+    return [name, split, str(own["layer"]), *map(_shown, figures)]
+
+
+def _shown(figure: Any) -> str:
+    return f"{round(figure, 2) + 0.0:.2f}"  # no minus before zero
 
 
 def _used_row(name: str, split: str, found: Interchange) -> list[str]:

@@ -1,30 +1,25 @@
-"""`probe`: every checkpoint on every task, part by part."""
+"""`probe`: what is asked is checked, then made part by part."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
-from itertools import permutations
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import pyarrow as pa
-from pydantic import TypeAdapter, ValidationError
-
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
 from activations.hooks import check_point
-from activations.pair import Outline, check_outlines
+from activations.pair import Outline
 from undertext.job_folder import JobFolder
 from undertext.probing.config import WORK_ONLY, Name, ProbeConfig
-from undertext.probing.measuring import read_own, read_transported
+from undertext.probing.groups import groups_of
 from undertext.probing.parts import Parts
 from undertext.probing.result import ProbeResult
-from undertext.probing.rows import table_of
+from undertext.probing.sources import Sources, check_names, pairs_of
+from undertext.probing.stages import Stages
 from undertext.probing.values import Places, places_at, points_of, splits_of, values_at
 from undertext.progress import Progress
 from undertext.report.publish import check_writable
 from undertext.runs import check_fits, task_described, threads, versions
-from undertext.sources import loaded_task, resolve_checkpoint
+from undertext.sources import loaded_task
 from undertext.tasks.task import Task
 
 
@@ -53,10 +48,10 @@ def probe(
     folder = None if out is None else Path(out)
     if folder is not None:
         check_writable(folder)
-    _check_names(checkpoints, tasks)
+    check_names(checkpoints, tasks)
     with threads(config.threads):
         loaded = {name: loaded_task(each) for name, each in tasks.items()}
-        source = _Sources(checkpoints, config)
+        source = Sources(checkpoints, config)
         outlines, fingerprints = {}, {}
         places: dict[tuple[Name, Name], Places] = {}
         with bars.stage("loading", len(checkpoints)) as done:
@@ -71,7 +66,8 @@ def probe(
                     places[name, task_name] = places_at(checkpoint, task, config)
                     values_at(places[name, task_name], config, task_name)
                 done(1)
-        pairs = _pairs(outlines, config)
+        pairs = pairs_of(outlines, config)
+        groups = {name: groups_of(task, splits_of(task, config)) for name, task in loaded.items()}
         described = {name: task_described(task) for name, task in loaded.items()}
         job = {
             "config": config.model_dump(mode="json", exclude=WORK_ONLY),
@@ -80,8 +76,8 @@ def probe(
         }
         kept = None if folder is None else JobFolder(folder)
         with nullcontext() if kept is None else kept.open(job):
-            parts = Parts(kept)
-            table = _measure(source, places, list(tasks), pairs, config, parts, bars)
+            stages = Stages(source, places, groups, pairs, config, Parts(kept))
+            table, transfer = stages.run(list(tasks), bars)
         run = {
             **job,
             "threads": config.threads,
@@ -92,102 +88,7 @@ def probe(
             "timings_s": {name: round(seconds, 3) for name, seconds in bars.timings.items()},
             "elapsed_s": round(perf_counter() - start, 3),
         }
-    result = ProbeResult(table, run)
+    result = ProbeResult(table, run, transfer)
     if folder is not None:
         result.save(folder)
     return result
-
-
-def _measure(
-    source: "_Sources",
-    places: Mapping[tuple[Name, Name], Places],
-    tasks: Sequence[Name],
-    pairs: list[tuple[Name, Name]],
-    config: ProbeConfig,
-    parts: Parts,
-    bars: Progress,
-) -> pa.Table:
-    """Make what parts are missing; all of them as one table, in the order of the job."""
-    keys = []
-    with bars.stage("probing", len(source.given) * len(tasks)) as done:
-        for name in source.given:
-            for task_name in tasks:
-                key = f"{task_name}/{name}"
-                keys.append(key)
-                if parts.table(key) is None:
-                    rows, fitted = read_own(
-                        source.load(name), places[name, task_name], config, (name, task_name)
-                    )
-                    parts.keep(key, table_of(rows), fitted)
-                done(1)
-    with bars.stage("transporting", len(pairs) * len(tasks)) as done:
-        for read_on in source.given:
-            for fitted_on in (a for a, b in pairs if b == read_on):
-                for task_name in tasks:
-                    key = f"{task_name}/{fitted_on}/{read_on}"
-                    keys.append(key)
-                    if parts.table(key) is None:
-                        fitted = parts.fitted(f"{task_name}/{fitted_on}")
-                        names = (read_on, fitted_on, task_name)
-                        rows = read_transported(
-                            source.load(read_on), fitted, places[read_on, task_name], config, names
-                        )
-                        parts.keep(key, table_of(rows))
-                    done(1)
-    return pa.concat_tables([parts.table(key) for key in keys])
-
-
-class _Sources:
-    """Loads checkpoints by name, and holds on to the last one."""
-
-    def __init__(self, given: Mapping[Name, Any], config: ProbeConfig) -> None:
-        self.given, self._device = given, config.device
-        self.names: dict[str, str] = {}
-        """What each was loaded from, by name."""
-        self._last: tuple[str, Checkpoint] | None = None
-
-    def load(self, name: str) -> Checkpoint:
-        if self._last is None or self._last[0] != name:
-            given = self.given[name]
-            self._last = None  # before the next is loaded, so that two never share the memory
-            if not isinstance(given, Checkpoint):
-                given = resolve_checkpoint(given) if isinstance(given, str) else given
-                given = Checkpoint.load(given, device=self._device)
-            self._last = (name, given)
-            self.names[name] = given.name
-        return self._last[1]
-
-
-def _check_names(checkpoints: Mapping[Name, Any], tasks: Mapping[Name, Any]) -> None:
-    for what, given in (("checkpoint", checkpoints), ("task", tasks)):
-        if not given:
-            raise UserError(f"expected a {what} or more, by name, got none")
-        for name in given:
-            try:
-                TypeAdapter(Name).validate_python(name)
-            except ValidationError:
-                raise UserError(
-                    f"a {what}'s name is 1 to 64 letters, digits, - and _, got {name!r}"
-                ) from None
-
-
-def _pairs(outlines: Mapping[Name, Outline], config: ProbeConfig) -> list[tuple[Name, Name]]:
-    """Pairs (fitted on, read on)."""
-    if config.transport is None:
-        return [pair for pair in permutations(outlines, 2) if _alike(*(outlines[name] for name in pair))]
-    for pair in config.transport:
-        for name in pair:
-            if name not in outlines:
-                raise UserError(f"transport names checkpoint {name!r}; there are: {', '.join(outlines)}")
-        if pair[0] == pair[1]:
-            raise UserError(f"transport is from one checkpoint to another, got {pair[0]!r} twice")
-        check_outlines(*(outlines[name] for name in pair))
-    return list(dict.fromkeys(config.transport))
-
-
-def _alike(one: Outline, other: Outline) -> bool:
-    try:
-        check_outlines(one, other)
-    except UserError:
-        return False
-    return True

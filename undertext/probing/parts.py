@@ -37,7 +37,7 @@ class Parts:
             self._folder.write(f"{key}.safetensors", _packed(fitted))
         self._folder.write(f"{key}.parquet", parquet(table))
 
-    def table(self, key: str) -> pa.Table | None:
+    def table(self, key: str, schema: pa.Schema = SCHEMA) -> pa.Table | None:
         """The rows of a part; None while it is not finished. UserError where its file was damaged."""
         if self._folder is None:
             return self._tables.get(key)
@@ -50,7 +50,7 @@ class Parts:
             raise UserError(
                 f"{path} is damaged: {one_line(error)}; remove it, and it is made anew"
             ) from error
-        if table.schema != SCHEMA:
+        if table.schema != schema:
             raise UserError(f"{path} has other columns than this version writes: give another folder")
         return table
 

@@ -1,7 +1,7 @@
 """What a probing job found."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,13 @@ import pyarrow.compute as pc
 from matplotlib.figure import Figure
 
 from undertext.probing.config import ProbeKind
+from undertext.probing.rows import TRANSFER, table_of
 from undertext.report.heatmap import heatmap_figure
 from undertext.report.publish import RUN, publish
 from undertext.report.save import json_bytes, parquet
 from undertext.report.style import png, svg
 
-TABLE = "probes.parquet"
+TABLE, TRANSFERS = "probes.parquet", "transfer.parquet"
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +27,8 @@ class ProbeResult:
     """A row for each checkpoint, task, split, value, position, layer, kind of probe and control."""
     run: dict[str, Any]
     """Config, fingerprints, versions, times."""
+    transfer: pa.Table = field(default_factory=lambda: table_of([], TRANSFER))
+    """A row for each figure of what was carried across checkpoints, layers, positions, lengths and types."""
 
     def heatmap(
         self,
@@ -36,20 +39,32 @@ class ProbeResult:
         split: str = "test",
         value: str | None = None,
         probe: ProbeKind | None = None,
+        aligned: bool = False,
     ) -> Figure:
         """Layer by position: base, tuned, the tuned one's probes on the base, and the base's selectivity.
 
         By default of the first task, the first two checkpoints, the first kind of probe, and the mean over
-        the values read at a position. With one checkpoint, it and its selectivity. Raises UserError, naming
-        what there is, for what the table does not hold.
+        the values read at a position. With one checkpoint, it and its selectivity. `aligned` adds a panel:
+        the tuned one's probes on the base after Procrustes alignment; it needs `transfer: [checkpoint]` in
+        the config. Raises UserError, naming what there is, for what the tables do not hold.
         """
         return heatmap_figure(
-            self.table, task=task, base=base, tuned=tuned, split=split, value=value, probe=probe
+            self.table,
+            self.transfer if aligned else None,
+            task=task,
+            base=base,
+            tuned=tuned,
+            split=split,
+            value=value,
+            probe=probe,
         )
 
     def save(self, out: str | Path) -> Path:
-        """Write probes.parquet, a heatmap for each task in figures/, and run.json; `out`."""
+        """Write probes.parquet, transfer.parquet where anything was carried, a heatmap for each task in
+        figures/, and run.json; `out`."""
         files = {TABLE: parquet(self.table)}
+        if len(self.transfer):
+            files[TRANSFERS] = parquet(self.transfer)
         for task in dict.fromkeys(self.table["task"].to_pylist()):
             rows = self.table.filter(pc.equal(self.table["task"], task))
             splits = list(dict.fromkeys(rows["split"].to_pylist()))

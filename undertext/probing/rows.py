@@ -1,5 +1,6 @@
-"""The one table of a probing job."""
+"""The two tables of a probing job; docs/probes.md says what each column holds."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -28,9 +29,28 @@ SCHEMA = pa.schema(
         ("seed", pa.int64()),
     ]
 )
-"""docs/probes.md says what each column holds."""
+"""Of readings: a row each."""
+TRANSFER = pa.schema(
+    [
+        ("across", pa.string()),
+        ("fitted", pa.string()),
+        ("read", pa.string()),
+        ("measure", pa.string()),
+        ("figure", pa.float64()),
+        ("n", pa.int64()),
+        ("checkpoint", pa.string()),
+        ("task", pa.string()),
+        ("split", pa.string()),
+        ("value", pa.string()),
+        ("layer", pa.int64()),
+        ("position", pa.string()),
+        ("probe", pa.string()),
+        ("seed", pa.int64()),
+    ]
+)
+"""Of what is carried from one place to another: a row for each figure."""
 
 
-def table_of(rows: list[Row]) -> pa.Table:
+def table_of(rows: Sequence[Row], schema: pa.Schema = SCHEMA) -> pa.Table:
     """The rows as a table; a KeyError for a row that lacks a column."""
-    return pa.table({name: [row[name] for row in rows] for name in SCHEMA.names}, schema=SCHEMA)
+    return pa.table({name: [row[name] for row in rows] for name in schema.names}, schema=schema)

@@ -21,7 +21,9 @@ MOST_WRITTEN = 64
 _MINUS = "−"
 
 
-class _Panel(NamedTuple):
+class Panel(NamedTuple):
+    """One of a figure's heatmaps."""
+
     title: str
     cells: Float[ndarray, "layer position"]
     signed: bool
@@ -30,6 +32,7 @@ class _Panel(NamedTuple):
 
 def heatmap_figure(
     table: pa.Table,
+    transfer: pa.Table | None = None,
     *,
     task: str | None = None,
     base: str | None = None,
@@ -38,7 +41,8 @@ def heatmap_figure(
     value: str | None = None,
     probe: str | None = None,
 ) -> Figure:
-    """The panels of `ProbeResult.heatmap`, which says what is drawn by default."""
+    """The panels of `ProbeResult.heatmap`, which says what is drawn by default; with `transfer`, its table of
+    what was carried, the aligned one too."""
     rows = [row for row in table.to_pylist() if row["layer"] is not None]
     task = _one(rows, "task", task)
     rows = [row for row in rows if row["task"] == task and row["control"] == "none"]
@@ -58,32 +62,52 @@ def heatmap_figure(
         own = [row for row in rows if (row["checkpoint"], row["fitted_on"]) == (checkpoint, fitted_on)]
         return _cells(own, layers, positions, column)
 
-    panels = [_Panel(base, cells(base, base, "accuracy"), False)]
+    panels = [Panel(base, cells(base, base, "accuracy"), False)]
     if tuned is not None:
-        panels.append(_Panel(tuned, cells(tuned, tuned, "accuracy"), False))
-        panels.append(_Panel(f"{tuned}'s probes on {base}", cells(base, tuned, "accuracy"), False))
-    panels.append(_Panel(f"selectivity, {base}", cells(base, base, "selectivity"), True))
+        panels.append(Panel(tuned, cells(tuned, tuned, "accuracy"), False))
+        panels.append(Panel(f"{tuned}'s probes on {base}", cells(base, tuned, "accuracy"), False))
+        if transfer is not None:
+            moved = _aligned(transfer, base, tuned, {"task": task, "probe": probe, "split": split})
+            moved = [row for row in moved if value is None or row["value"] == value]
+            panel = _cells(moved, layers, positions, "figure")
+            panels.append(Panel("the same, aligned", panel, False))
+    elif transfer is not None:
+        raise UserError(f"probes are aligned between two checkpoints; there is one in the table: {base}")
+    panels.append(Panel(f"selectivity, {base}", cells(base, base, "selectivity"), True))
     names = _distinct(rows, "value")
     read = names[0] if len(names) == 1 else "mean of the values read there"
     with house_style():
-        return _drawn(panels, layers, positions, f"{task}, {split}: {read} ({probe})")
+        return drawn(panels, layers, positions, f"{task}, {split}: {read} ({probe})")
 
 
-def _drawn(panels: Sequence[_Panel], layers: Sequence[int], positions: Sequence[str], title: str) -> Figure:
+def drawn(
+    panels: Sequence[Panel],
+    layers: Sequence[int],
+    positions: Sequence[str],
+    title: str,
+    along: str = "tokens after the last one before the value is said",
+) -> Figure:
+    """Panels two abreast, on the same axes; `along` says what positions are."""
     down = -(-len(panels) // 2)
     height = 0.9 + down * (0.9 + 0.26 * min(len(layers), 16))
     figure = ReportFigure(figsize=(WIDTH, height), layout="constrained")
     axes = figure.subplots(down, 2, squeeze=False, sharex=True, sharey=True)
-    for panel, axis in zip(panels, axes.flat, strict=True):
+    for axis in axes.flat[len(panels) :]:
+        axis.set_visible(False)
+    shown = axes.flat[: len(panels)]
+    for panel, axis in zip(panels, shown, strict=True):
         _draw(axis, panel)
         axis.set_xticks(range(len(positions)), [_named(position) for position in positions])
         axis.set_yticks(*_ticks(layers))
         axis.label_outer()
+    if len(panels) % 2 and len(panels) > 1:
+        axes[-2, 1].tick_params(labelbottom=True)  # below it is nothing
     for signed, label, beside in ((False, "accuracy", axes[0]), (True, "selectivity", axes[-1])):
-        some = [axis for panel, axis in zip(panels, axes.flat, strict=True) if panel.signed == signed]
-        figure.colorbar(some[0].images[0], ax=list(beside), label=label, fraction=0.06, aspect=12)
+        some = [axis for panel, axis in zip(panels, shown, strict=True) if panel.signed == signed]
+        if some:
+            figure.colorbar(some[0].images[0], ax=list(beside), label=label, fraction=0.06, aspect=12)
     figure.suptitle(literal(title, 70))
-    figure.supxlabel("tokens after the last one before the value is said", fontsize=10)
+    figure.supxlabel(along, fontsize=10)
     figure.supylabel("layer", fontsize=10)
     # The layout of panels that share a colour bar moves a little with every drawing: once is enough.
     figure.draw_without_rendering()
@@ -91,7 +115,7 @@ def _drawn(panels: Sequence[_Panel], layers: Sequence[int], positions: Sequence[
     return figure
 
 
-def _draw(axis: Axes, panel: _Panel) -> None:
+def _draw(axis: Axes, panel: Panel) -> None:
     look: Any = {"cmap": "RdBu", "vmin": -1, "vmax": 1} if panel.signed else {"cmap": "cividis", "vmin": 0}
     axis.imshow(panel.cells, aspect="auto", origin="lower", **{"vmax": 1, **look})
     axis.set_facecolor(BAND)  # shows where there is no figure
@@ -105,6 +129,17 @@ def _draw(axis: Axes, panel: _Panel) -> None:
         dark = abs(cell) > 0.6 if panel.signed else cell < 0.55
         text = f"{round(float(cell), 2) + 0.0:.2f}".replace("-", _MINUS)  # no minus before zero
         axis.text(j, i, text, ha="center", va="center", color="white" if dark else "black", fontsize=8)
+
+
+def _aligned(transfer: pa.Table, base: str, tuned: str, wanted: dict[str, str]) -> list[Any]:
+    ends = {"across": "checkpoint", "measure": "aligned", "fitted": tuned, "read": base}
+    rows = [row for row in transfer.to_pylist() if all(row[k] == v for k, v in (ends | wanted).items())]
+    if not rows:
+        raise UserError(
+            f"no probes of {tuned} aligned to {base} in the table: that takes `transfer: [checkpoint]` in "
+            "the config, and the pair among those of `transport`"
+        )
+    return rows
 
 
 def _cells(

@@ -56,6 +56,18 @@ def reading_sites(problem: Problem) -> list[ReadingSite]:
     ]
 
 
+def answer_said(problem: Problem) -> int | None:
+    """Character of the trace (with the space before it) where it says the answer; None where it never does.
+
+    The value that the last step says, where that is the answer; else the answer's last place as a whole word.
+    """
+    trace = reading_text(problem)[len(problem.prompt) :]
+    last = [site for site in reading_sites(problem) if site.said_after is not None][-1:]
+    if last and str(last[0].value) == problem.answer:
+        return last[0].char_offset - len(problem.prompt)
+    return last_whole_word(trace, problem.answer)
+
+
 def said_sites(problem: Problem) -> list[ReadingSite]:
     """Where each value stands once its step has said it, for those that are said: the site is at its end."""
     return [
