@@ -284,23 +284,19 @@ def test_a_type_is_read_by_probes_that_never_saw_it():
     generator = torch.Generator().manual_seed(0)
     problem = {split: torch.arange(n) for split, n in (("train", 200), ("dev", 60), ("test", 100))}
     y = {split: torch.randint(2, (len(p),), generator=generator) for split, p in problem.items()}
-    groups: Groups = {
-        "type": {s: ["plus" if i % 2 else "minus" for i in p.tolist()] for s, p in problem.items()}
-    }
+    types = {split: ["plus" if i % 2 else "minus" for i in p.tolist()] for split, p in problem.items()}
+    groups: Groups = {"type": {split: [*each] for split, each in types.items()}}
     X = {}
     for split, p in problem.items():
         sign = (2.0 * y[split] - 1) * torch.where(p % 2 == 1, 1.0, -1.0)
         X[split] = (4 * sign[:, None] + torch.randn(len(p), 3, generator=generator))[None]
-    value = Value(0, "v", ["0", "1"], y, problem, {s: [[1, 2]] * len(p) for s, p in problem.items()})
+    texts = {split: [[i % 3, 2] for i in p.tolist()] for split, p in problem.items()}
+    value = Value(0, "v", ["0", "1"], y, problem, texts)
     made = LDAProbe().fit(X["train"], y["train"])
     own = Fitted(made.coef_, made.intercept_, made.classes_, torch.zeros(1), 0)
-    entries = Entries("type", "t", 0)
-    config = ProbeConfig(probes=("means",))
-    rows = read_groups("type", value, X, "means", own, groups, [0], entries, config)
-    unseen = {
-        r["read"]: r["figure"]
-        for r in rows
-        if (r["fitted"], r["measure"], r["split"]) == ("others", "accuracy", "test")
-    }
+    entries, config = Entries("type", "t", 0), ProbeConfig(probes=("ridge",))
+    rows = read_groups("type", value, X, "ridge", own, groups, [0], entries, config)
+    wanted = ("others", "accuracy", "test")
+    unseen = {r["read"]: r["figure"] for r in rows if (r["fitted"], r["measure"], r["split"]) == wanted}
     assert unseen.keys() == {"plus", "minus"}
     assert max(unseen.values()) < 0.1
