@@ -15,12 +15,15 @@ from tests.probing.test_probe_table import by_hand
 from undertext.evidence.sites import Sites
 from undertext.probing.across import read_across
 from undertext.probing.config import Across, ProbeConfig
+from undertext.probing.entries import Entries
+from undertext.probing.groups import Groups, read_groups
 from undertext.probing.job import probe
 from undertext.probing.kinds import Fitted
 from undertext.probing.measuring import FittedOf
 from undertext.probing.places import Gathered
 from undertext.probing.result import ProbeResult
 from undertext.probing.rows import TRANSFER
+from undertext.probing.values import Value
 
 EVERYWHERE = get_args(Across)
 LDA = CONFIG.model_copy(
@@ -274,3 +277,26 @@ def test_every_column_and_measure_is_documented(result):
     measures = ["accuracy", "shifted", "aligned", "mispaired", "surface", "angle", "angle_random", "cka"]
     assert documented == [*EVERYWHERE, *TRANSFER.names, *measures]
     assert set(result.transfer["measure"].to_pylist()) == set(measures)
+
+
+def test_a_type_is_read_by_probes_that_never_saw_it():
+    """The two types hold their value in opposite codes: what one teaches is wrong of the other."""
+    generator = torch.Generator().manual_seed(0)
+    problem = {split: torch.arange(n) for split, n in (("train", 200), ("dev", 60), ("test", 100))}
+    y = {split: torch.randint(2, (len(p),), generator=generator) for split, p in problem.items()}
+    types = {split: ["plus" if i % 2 else "minus" for i in p.tolist()] for split, p in problem.items()}
+    groups: Groups = {"type": {split: [*each] for split, each in types.items()}}
+    X = {}
+    for split, p in problem.items():
+        sign = (2.0 * y[split] - 1) * torch.where(p % 2 == 1, 1.0, -1.0)
+        X[split] = (4 * sign[:, None] + torch.randn(len(p), 3, generator=generator))[None]
+    texts = {split: [[i % 3, 2] for i in p.tolist()] for split, p in problem.items()}
+    value = Value(0, "v", ["0", "1"], y, problem, texts)
+    made = LDAProbe().fit(X["train"], y["train"])
+    own = Fitted(made.coef_, made.intercept_, made.classes_, torch.zeros(1), 0)
+    entries, config = Entries("type", "t", 0), ProbeConfig(probes=("ridge",))
+    rows = read_groups("type", value, X, "ridge", own, groups, [0], entries, config)
+    wanted = ("others", "accuracy", "test")
+    unseen = {r["read"]: r["figure"] for r in rows if (r["fitted"], r["measure"], r["split"]) == wanted}
+    assert unseen.keys() == {"plus", "minus"}
+    assert max(unseen.values()) < 0.1

@@ -95,3 +95,11 @@ def test_a_probe_that_knows_nothing_reads_control_labels_at_chance_once_keys_are
         right.append(float(probe.score(X[600:], read[:, 0, draw])))
     mean = sum(right) / 6
     assert (mean > 0.6) == (keys == 3), right
+
+
+def test_nine_in_ten_of_dev_is_enough_and_eight_is_not():
+    train = [[k % 5, k % 11] for k in range(55)]
+    for unseen, size in ((1, 2), (2, 1)):
+        dev = [[9, 0]] * unseen + [[0, 0]] * (10 - unseen)
+        found = control_keys({"train": train, "dev": dev}, classes=2)
+        assert {len(key) for key in found["train"]} == {size}
