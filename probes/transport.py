@@ -47,9 +47,14 @@ def transport(
 ) -> Transported:
     """Transport a probe from the source's activations to the target's of the same rows (`source.y`).
 
-    For each fold of problems, probes and alignments are fitted without it (alignments see no labels) and read
-    on it. UserError where shapes differ, and where a probe refuses its rows.
+    For each fold of problems, probes are fitted to one half of the others and alignments, which see no
+    labels, to the other half; both are read on it. Fitted to the same rows, a probe that learnt noise by
+    heart would tell the target what its labels were, by way of the alignment.
+
+    UserError where shapes differ, for fewer than 3 folds, and where a probe refuses its rows.
     """
+    if folds < 3:
+        raise UserError(f"transport takes 3 folds or more: to fit, to align and to read, got {folds}")
     if target.shape != source.X.shape:
         raise UserError(
             f"expected the target's activations of the same rows, {list(source.X.shape)}, got "
@@ -60,11 +65,13 @@ def transport(
     generator = torch.Generator().manual_seed(seed)
     out: dict[str, Tensor] = {}
     for each in range(folds):
-        held = fold == each
-        train, own = source.take(~held), other.take(~held)
-        probe = fitted(recipe, train)
-        alignment = procrustes(own.X, train.X)
-        mispaired = procrustes(own.X, train.take(mispaired_rows(train.problems, generator)).X)
+        held, order = fold == each, (fold - each) % folds
+        to_fit, to_align = (~held & (order % 2 == part) for part in (1, 0))
+        own = other.take(to_fit)
+        probe = fitted(recipe, source.take(to_fit))
+        here, there = other.take(to_align), source.take(to_align)
+        alignment = procrustes(here.X, there.X)
+        mispaired = procrustes(here.X, there.take(mispaired_rows(there.problems, generator)).X)
         read, y = other.take(held).X, source.y[held.to(source.y.device)]
         found = {
             "source": hits(probe, source.take(held).X, y),

@@ -60,6 +60,24 @@ def test_what_is_gone_is_read_by_none(planted):
     assert all(found[name][1] < 0.42 for name in ("unchanged", "shifted", "aligned", "mispaired", "fresh"))
 
 
+def test_a_probe_that_learnt_noise_by_heart_tells_the_target_nothing():
+    """More features than rows: the probe knows its own rows' labels, and the target really holds them."""
+    generator = torch.Generator().manual_seed(3)
+    y = torch.arange(240) % 2
+    noise = Labelled(torch.randn(240, 300, generator=generator), y)
+    target = torch.randn(240, 300, generator=generator)
+    target[:, :20] += 2.0 * y[:, None]
+    found = transport(noise, target, recipe=weak).accuracy
+    assert found["fresh"] > 0.95
+    assert abs(found["source"] - 0.5) < 0.15
+    assert abs(found["aligned"] - 0.5) < 0.15
+
+
+def test_too_few_folds_to_fit_align_and_read_are_refused(planted):
+    with pytest.raises(UserError, match="3 folds or more: to fit, to align and to read, got 2"):
+        transport(planted, planted.X, recipe=weak, folds=2)
+
+
 def test_a_moved_mean_is_told_from_a_rotation(planted):
     moved = planted.X + 20 * torch.randn(2, 1, WIDTH, generator=torch.Generator().manual_seed(7))
     found = transport(planted, moved, recipe=weak).accuracy

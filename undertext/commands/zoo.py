@@ -1,16 +1,16 @@
-"""`undertext zoo`: list, check and build organisms, and write pages of what they show."""
+"""`undertext zoo`: list, check and build organisms; the pages on them are in zoo_pages."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 from tqdm.auto import tqdm
 
 from activations.errors import UserError
 from undertext.commands.parsing import parse, say
-from undertext.config import Config, RoutesConfig
+from undertext.commands.zoo_pages import PAGES
+from undertext.config import Config
 from undertext.organisms.folder import SHIPPED, organisms, read_card
 from undertext.organisms.recipes import RECIPES, Shape
 
@@ -36,66 +36,6 @@ class CheckJob(Config):
     """Folder that holds organisms; the shipped zoo by default."""
 
 
-class PageJob(Config):
-    """Measure what every organism carries and uses: zoo.md, with its figure in figures/."""
-
-    seed: int = Field(default=0, ge=0)
-    """Of probes, swaps and random subspaces."""
-    problems: int = Field(default=120, ge=1)
-    """Most problems of a split in which values are exchanged."""
-    draws: int = Field(default=5, ge=1)
-    """Random subspaces."""
-
-    folder: Path = SHIPPED
-    """Folder that holds organisms; the shipped zoo by default."""
-    out: Path = Path("zoo-page")
-    """Folder to write the page into."""
-
-
-class FeaturesJob(Config):
-    """Measure what SAE features recover and what became of them: zoo_features.md."""
-
-    seed: int = Field(default=0, ge=0)
-    """Of the task, of SAEs and of random directions."""
-    train: int = Field(default=1500, ge=200)
-    """Problems of `train`, for SAEs to be trained on."""
-    steps: int = Field(default=1500, ge=1)
-    """Steps of training of each SAE."""
-    random: int = Field(default=8, ge=1)
-    """Random directions."""
-
-    folder: Path = SHIPPED
-    """Folder that holds organisms; the shipped zoo by default."""
-    out: Path = Path("zoo-page")
-    """Folder to write the page into."""
-
-
-class RecoveredJob(Config):
-    """Measure what steering recovers in every organism that hides or lacks something: zoo_recovered.md."""
-
-    seed: int = Field(default=0, ge=0)
-    """Of all that is drawn."""
-    folder: Path = SHIPPED
-    """Folder that holds organisms; the shipped zoo by default."""
-    out: Path = Path("zoo-page")
-    """Folder to write the page into."""
-    kept: Path | None = None
-    """Folder for the results of each pair; a job that was killed goes on from there. None keeps nothing."""
-
-
-class RoutesPageJob(RoutesConfig):
-    """Run every route on pairs that hold a capability and pairs that lack it: routes.md, its figures/."""
-
-    search: Literal["grid", "halving"] = "halving"
-    """Every setting on every problem of the search, or ever fewer settings on ever more of them."""
-    threads: int | None = 1
-    """CPU threads for torch; for models this small one is best."""
-    folder: Path = SHIPPED
-    """Folder that holds organisms; the shipped zoo by default."""
-    out: Path = Path("routes-page")
-    """Folder to write the page into."""
-
-
 class BuildJob(Config):
     """Train an organism, and the parents it needs, from nothing; check its ground truth; write it."""
 
@@ -115,14 +55,9 @@ def run(args: Sequence[str]) -> int:
         return _list(parse(ListJob, "zoo list", args[1:]))
     if args[:1] == ["check"]:
         return _check(parse(CheckJob, "zoo check", args[1:]))
-    if args[:1] == ["page"]:
-        return _page(parse(PageJob, "zoo page", args[1:]))
-    if args[:1] == ["features"]:
-        return _features(parse(FeaturesJob, "zoo features", args[1:]))
-    if args[:1] == ["recovered"]:
-        return _recovered(parse(RecoveredJob, "zoo recovered", args[1:]))
-    if args[:1] == ["routes"]:
-        return _routes(parse(RoutesPageJob, "zoo routes", args[1:]))
+    if args and args[0] in PAGES:
+        kind, write = PAGES[args[0]]
+        return write(parse(kind, f"zoo {args[0]}", args[1:]))
     if args[:1] == ["build"]:
         names = [arg for arg in args[1:2] if not arg.startswith("-")]
         if not names and not {"-h", "--help"} & set(args):
@@ -158,90 +93,6 @@ def _check(job: CheckJob) -> int:
     for name in found:
         checks = check(name, job.folder)
         say(f"{name:<12} {checks['accuracy']} relearning {checks.get('relearning', 'not asked')}")
-    return 0
-
-
-def _page(job: PageJob) -> int:
-    from undertext.organisms.page import zoo_page
-    from undertext.report.publish import publish
-    from undertext.report.style import svg
-    from undertext.sources import resolve_task
-
-    if not organisms(job.folder):
-        raise UserError(f"expected organisms in {job.folder}, got none")
-    task = resolve_task("zoo:chain")
-    assert not isinstance(task, str)
-    with tqdm(bar_format="{desc} {elapsed}", disable=None) as bar:
-        page, read = zoo_page(
-            job.folder,
-            task,
-            seed=job.seed,
-            problems=job.problems,
-            draws=job.draws,
-            progress=bar.set_description_str,
-        )
-    figure = svg(read.heatmap("chain", base="base", tuned="overwritten", value="value"))
-    publish({"zoo.md": page.encode(), "figures/probes.svg": figure}, job.out)
-    say(f"{job.out / 'zoo.md'}")
-    return 0
-
-
-def _features(job: FeaturesJob) -> int:
-    from undertext.organisms.feature_page import feature_page
-    from undertext.report.publish import publish
-    from undertext.tasks.new import new_chain
-
-    if not organisms(job.folder):
-        raise UserError(f"expected organisms in {job.folder}, got none")
-    task = new_chain(job.seed, train=job.train)
-    with tqdm(bar_format="{desc} {elapsed}", disable=None) as bar:
-        page = feature_page(
-            job.folder,
-            task,
-            seed=job.seed,
-            steps=job.steps,
-            random=job.random,
-            progress=bar.set_description_str,
-        )
-    publish({"zoo_features.md": page.encode()}, job.out)
-    say(f"{job.out / 'zoo_features.md'}")
-    return 0
-
-
-def _recovered(job: RecoveredJob) -> int:
-    from undertext.organisms.recovered_page import PAGE, recovered_page
-    from undertext.progress import Progress
-    from undertext.report.publish import check_writable, publish
-    from undertext.sources import resolve_task
-
-    check_writable(job.out)
-    task = resolve_task("zoo:chain")
-    assert not isinstance(task, str)
-    page = recovered_page(
-        job.folder, task, seed=job.seed, kept=job.kept, bars=lambda name: Progress(prefix=f"{name}: ")
-    )
-    publish({PAGE: page.encode()}, job.out)
-    say(f"{job.out / PAGE}")
-    return 0
-
-
-def _routes(job: RoutesPageJob) -> int:
-    from undertext.organisms.routes_page import routes_page
-    from undertext.report.publish import check_writable, publish
-    from undertext.report.style import svg
-    from undertext.sources import resolve_task
-
-    if not organisms(job.folder):
-        raise UserError(f"expected organisms in {job.folder}, got none")
-    check_writable(job.out)
-    task = resolve_task("zoo:chain")
-    assert not isinstance(task, str)
-    config = RoutesConfig(**{name: getattr(job, name) for name in RoutesConfig.model_fields})
-    with tqdm(bar_format="{desc} {elapsed}", disable=None) as bar:
-        page, found = routes_page(job.folder, task, config=config, progress=bar.set_description_str)
-    drawn = {f"figures/{name}.svg": svg(figure) for name, figure in found.figures().items()}
-    publish({"routes.md": page.encode(), **drawn}, job.out)
-    say(f"{job.out / 'routes.md'}")
     return 0
 
 
