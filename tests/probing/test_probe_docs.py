@@ -16,7 +16,7 @@ SHORT = ("ProbeConfig(threads=1)", 'ProbeConfig(threads=1, positions=(0,), contr
 
 
 def test_the_examples(monkeypatch: pytest.MonkeyPatch):
-    from undertext.probing import sources
+    from undertext import sources
 
     small = new_chain(0, train=60, dev=30, test=30, ood=5)
     monkeypatch.setattr(sources, "resolve_task", lambda _: small)

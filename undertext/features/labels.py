@@ -12,13 +12,12 @@ from activations.checkpoint import Checkpoint
 from activations.errors import UserError
 from activations.spans import TextSpan, locate, tokens_holding
 from undertext.evidence.sites import Sites, sites_of
-from undertext.tasks.sites import reading_text
+from undertext.tasks.sites import VALID, VALIDITY, reading_text
 from undertext.tasks.spans import join, starts_in_order
 from undertext.tasks.task import Problem
 
 LabelKind = Literal["value", "part", "valid"]
 PARTS = ("prompt", "step", "rest")
-VALID = ("invalid", "valid")
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +67,7 @@ def label_texts(
         wanted: list[tuple[LabelKind, str, tuple[str, ...]]] = [
             ("value", name, classes) for name, classes in names.items() if 2 <= len(classes) <= max_classes
         ]
-        wanted += [("part", "part", PARTS), ("valid", "valid", VALID)]
+        wanted += [("part", "part", PARTS), ("valid", VALID, VALIDITY)]
     else:
         wanted = [(each.kind, each.name, each.classes) for each in like]
     part, valid = _of_steps(checkpoint, problems, sites.tokens, skip)

@@ -13,15 +13,22 @@ from activations.hookpoint import HookPoint
 from activations.spans import tokens_before
 from undertext.evidence.sites import Sites, sites_of
 from undertext.probing.config import Position
-from undertext.tasks.sites import reading_text
+from undertext.tasks.sites import ReadingSite, reading_sites, reading_text, step_sites
 from undertext.tasks.task import Problem
 
 
 def places_of(
-    checkpoint: Checkpoint, problems: Sequence[Problem], positions: Sequence[Position]
+    checkpoint: Checkpoint,
+    problems: Sequence[Problem],
+    positions: Sequence[Position],
+    *,
+    judged: bool = False,
 ) -> dict[Position, Sites]:
-    """The sites at each position. A value too near its text's edge to be read there is left out."""
-    said = sites_of(checkpoint, problems)
+    """The sites at each position. A value too near its text's edge to be read there is left out.
+
+    With `judged`, whether a step is valid is a value too, said at the step's end.
+    """
+    said = sites_of(checkpoint, problems, _with_steps if judged else reading_sites)
     at_end = None
     found: dict[Position, Sites] = {}
     for position in positions:
@@ -31,6 +38,10 @@ def places_of(
         else:
             found[position] = _moved(said, position)
     return found
+
+
+def _with_steps(problem: Problem) -> list[ReadingSite]:
+    return [*reading_sites(problem), *step_sites(problem)]
 
 
 def _moved(said: Sites, offset: int) -> Sites:

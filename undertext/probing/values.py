@@ -15,6 +15,7 @@ from undertext.evidence.sites import CHOOSE, FIT, MIN_ROWS, Sites, readable_name
 from undertext.probing.config import Position, ProbeConfig
 from undertext.probing.places import places_of
 from undertext.runs import layers_of
+from undertext.tasks.sites import VALID
 from undertext.tasks.task import Task
 
 Places = Mapping[str, Mapping[Position, Sites]]
@@ -55,9 +56,17 @@ def splits_of(task: Task, config: ProbeConfig) -> list[str]:
 
 
 def places_at(checkpoint: Checkpoint, task: Task, config: ProbeConfig) -> Places:
-    """Every site of a job in one task; UserError for a split the task lacks."""
+    """Every site of a job in one task; UserError for a split the task lacks.
+
+    Whether a step is valid is read where some step is not, and no value of the task has that name.
+    """
     positions = list(dict.fromkeys(config.positions))
-    return {split: places_of(checkpoint, task.split(split), positions) for split in splits_of(task, config)}
+    steps = [step for problem in task.problems for step in problem.steps]
+    judged = not all(step.valid for step in steps) and not any(VALID in step.values for step in steps)
+    return {
+        split: places_of(checkpoint, task.split(split), positions, judged=judged)
+        for split in splits_of(task, config)
+    }
 
 
 def values_at(places: Places, config: ProbeConfig, task: str) -> list[Value]:

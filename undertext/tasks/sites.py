@@ -6,6 +6,10 @@ from typing import NamedTuple
 from undertext.tasks.spans import join, last_whole_word, starts_in_order
 from undertext.tasks.task import Problem
 
+VALID = "valid"
+VALIDITY = ("invalid", "valid")
+"""What a step is by its own `valid`, as a value to be read."""
+
 
 class ReadingSite(NamedTuple):
     """Where a value is to be read: from the last token that ends at or before `char_offset`.
@@ -53,6 +57,17 @@ def reading_sites(problem: Problem) -> list[ReadingSite]:
     return [
         ReadingSite(name, value, len(problem.prompt), problem.counterfactuals.get(name, {}))
         for name, value in values.items()
+    ]
+
+
+def step_sites(problem: Problem) -> list[ReadingSite]:
+    """At the end of each step, whether it is a valid one, under the name `VALID`: one of `VALIDITY`."""
+    trace = _trace(problem)
+    before_trace = len(join(problem.prompt, trace)) - len(trace)
+    starts = starts_in_order(trace, [step.text for step in problem.steps])
+    return [
+        ReadingSite(VALID, VALIDITY[step.valid], before_trace + start + len(step.text))
+        for start, step in zip(starts, problem.steps, strict=True)
     ]
 
 
