@@ -1,20 +1,14 @@
 """Loading an SAE, and the two tensors that the rest of the project needs of it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import Tensor
 
 from activations.errors import UserError
-
-if TYPE_CHECKING:
-    from sae_lens import SAE
-else:
-    # What every SAE is, named without importing sae-lens (five seconds, and an extra).
-    SAE = nn.Module
+from saes.sae_type import SAE
 
 # The two files of an SAE that sae-lens saved (`sae.save_model`, `sae.save_inference_model`).
 FILES = ("cfg.json", "sae_weights.safetensors")

@@ -1,17 +1,9 @@
 """Whether an SAE fits where it is to read."""
 
-from typing import TYPE_CHECKING
-
-from torch import nn
-
 from activations.checkpoint import Checkpoint
 from activations.errors import UserError
 from activations.hookpoint import HookPoint
-
-if TYPE_CHECKING:
-    from sae_lens import SAE
-else:
-    SAE = nn.Module
+from saes.sae_type import SAE
 
 
 def check_reads(sae: SAE, checkpoint: Checkpoint, point: HookPoint) -> None:

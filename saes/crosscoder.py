@@ -1,19 +1,14 @@
 """A crosscoder: one dictionary for two checkpoints, one encoder that reads both and a decoder for each."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from activations.errors import UserError
 from activations.hookpoint import HookPoint
-
-if TYPE_CHECKING:
-    from sae_lens import SAE
-else:
-    SAE = nn.Module
+from saes.sae_type import SAE
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Where features fire: the few strengths above zero of many rows, and nothing of the rest."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -11,11 +11,7 @@ from activations.errors import UserError
 from saes.autoencoder import encode
 from saes.feed import Rows, Source, rows_of
 from saes.pairs import PairRows, PairSource, pair_rows
-
-if TYPE_CHECKING:
-    from sae_lens import SAE
-else:
-    SAE = nn.Module
+from saes.sae_type import SAE
 
 ROWS = 2048
 """Rows encoded at a time, unless it is said otherwise."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
@@ -14,11 +13,7 @@ from activations.errors import UserError
 from activations.hookpoint import HookPoint
 from activations.hooks import HookFunction, hooked
 from saes.checks import check_reads
-
-if TYPE_CHECKING:
-    from sae_lens import SAE
-else:
-    SAE = nn.Module
+from saes.sae_type import SAE
 
 
 @dataclass(frozen=True)

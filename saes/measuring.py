@@ -1,18 +1,13 @@
 """How true an SAE is to the activations it reads."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from activations.errors import UserError
-
-if TYPE_CHECKING:
-    from sae_lens import SAE
-else:
-    SAE = nn.Module
+from saes.sae_type import SAE
 
 ROWS = 2048
 """Rows measured at a time."""

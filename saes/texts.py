@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from activations.capture import capture
 from activations.checkpoint import Checkpoint
@@ -15,11 +14,7 @@ from activations.hookpoint import HookPoint
 from saes.autoencoder import encode
 from saes.checks import check_reads
 from saes.firings import Collector, Firings
-
-if TYPE_CHECKING:
-    from sae_lens import SAE
-else:
-    SAE = nn.Module
+from saes.sae_type import SAE
 
 TOKENS = 8192
 """Tokens captured and encoded at a time, about."""

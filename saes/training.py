@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import nn
 
 from activations.checkpoint import Checkpoint
 from activations.errors import UserError
@@ -22,11 +21,7 @@ from saes.checkpoints import Checkpoints, publish
 from saes.config import SaeConfig, Training
 from saes.feed import Feed, Source, rows_of
 from saes.measuring import Fidelity, fidelity
-
-if TYPE_CHECKING:
-    from sae_lens import SAE
-else:
-    SAE = nn.Module
+from saes.sae_type import SAE
 
 NORM_BATCHES = 16
 """Batches that the scale of the inputs is estimated on, before training and apart from it."""

@@ -1,20 +1,14 @@
 """What a job on a weaker and a stronger checkpoint does before it measures."""
 
-from typing import TYPE_CHECKING, Any
-
-from torch import nn
+from typing import Any
 
 from activations.checkpoint import Checkpoint
 from activations.errors import UserError
 from saes import load_sae
+from saes.sae_type import SAE
 from undertext.config import SteerConfig
 from undertext.runs import check_fits
 from undertext.tasks.task import Task, fill
-
-if TYPE_CHECKING:
-    from sae_lens import SAE
-else:
-    SAE = nn.Module
 
 VECTORS_FROM = "train"
 FITTING = (VECTORS_FROM, "dev")

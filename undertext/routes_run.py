@@ -3,12 +3,10 @@
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from torch import nn
 
 from activations.errors import UserError
 from activations.pair import Pair
+from saes.sae_type import SAE
 from steering import SteeringVector
 from undertext.config import RoutesConfig
 from undertext.evidence.recovery import RUNGS, Recovery, Search, recover, search, search_settings
@@ -18,11 +16,6 @@ from undertext.evidence.vectors import offered_vectors
 from undertext.progress import Progress as Bars
 from undertext.routes_kept import Group
 from undertext.tasks.task import Task
-
-if TYPE_CHECKING:
-    from sae_lens import SAE
-else:
-    SAE = nn.Module
 
 UNAIDED = "unaided"
 """The group of both checkpoints as they are: the gap's ends, and no route."""

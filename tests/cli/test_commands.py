@@ -38,11 +38,16 @@ def test_flags_override_the_config(cli, untrained, small_task, tmp_path):
 
 def test_the_same_command_writes_the_same_verdict(cli, tmp_path):
     """On a shipped pair, through every line of evidence."""
-    written = []
+    written, task = [], tmp_path / "task"
+    few = ["--train", 200, "--dev", 60, "--test", 60, "--ood", 1]
+    assert cli("task", "new", "chain", "--out", task, *few)[0] == 0
     for name in ("one", "two"):
         out = tmp_path / name
-        args = ["--base", "zoo:base", "--tuned", "zoo:elicited", "--task", "zoo:chain", "--splits", "test"]
-        assert cli("compare", *args, "--out", out, "--threads", 1, "--search-problems", 16)[0] == 0
+        args = ["--base", "zoo:base", "--tuned", "zoo:elicited", "--task", task, "--splits", "test"]
+        assert (
+            cli("compare", *args, "--out", out, "--threads", 1, "--search", "halving", "--max-layers", 2)[0]
+            == 0
+        )
         text = (out / "verdict.json").read_text()
         assert len(json.loads(text)["splits"]["test"]["evidence"]) == 4
         written.append(re.sub(r'"elapsed_s": [\d.]+', "", text))

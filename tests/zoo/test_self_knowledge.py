@@ -37,7 +37,9 @@ def test_a_checkpoint_that_is_always_right_has_nothing_to_tell():
 
 
 def test_a_bare_task_still_gets_the_true_verdict_and_the_reading_is_in_the_table():
-    comparison = compare(zoo("base"), zoo("suppressed"), bare_chain(), config=CompareConfig(threads=1))
+    comparison = compare(
+        zoo("base"), zoo("suppressed"), bare_chain(), config=CompareConfig(threads=1, search="halving")
+    )
     assert comparison.splits["test"].verdict == "suppressed"
     names = set(comparison.tables["probes"].column("name").to_pylist())
     assert names == {"answer", "right"}

@@ -39,26 +39,26 @@ def test_a_card_s_accuracies_are_the_model_s(name):
         assert found[split] == pytest.approx(value, abs=0.02)  # other machines round otherwise
 
 
-def judged(tuned: str, seed: int, task_seed: int = 0) -> dict[str, str]:
+def judged(tuned: str, seed: int, task_seed: int = 0, search: str = "grid") -> dict[str, str]:
     parent = RECIPES[tuned].parent
     comparison = compare(
         SHIPPED / str(parent),
         SHIPPED / tuned,
         new_chain(task_seed),
-        config=CompareConfig(seed=seed, threads=1),
+        config=CompareConfig(seed=seed, threads=1, search=search),
     )
     return {split: result.verdict for split, result in comparison.splits.items()}
 
 
 @pytest.mark.parametrize("tuned", TUNED)
 def test_every_pair_gets_its_true_verdict(tuned):
-    assert judged(tuned, seed=0) == RECIPES[tuned].truth
+    assert judged(tuned, seed=0, search="halving") == RECIPES[tuned].truth
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seed", "task_seed"), [(1, 0), (2, 0), (0, 1), (1, 2)])
+@pytest.mark.parametrize(("seed", "task_seed"), [(0, 0), (1, 0), (2, 0), (0, 1), (1, 2)])
 @pytest.mark.parametrize("tuned", TUNED)
-def test_every_pair_gets_its_true_verdict_at_other_seeds(tuned, seed, task_seed):
+def test_every_pair_gets_its_true_verdict_by_the_whole_grid_at_other_seeds_too(tuned, seed, task_seed):
     assert judged(tuned, seed, task_seed) == RECIPES[tuned].truth
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -16,16 +16,12 @@ from activations.generation import generate
 from activations.hookpoint import HookPoint
 from saes import TextFirings, decoder_directions, encode, match_controls, read_texts, score_reasoning
 from saes.checks import check_reads
+from saes.sae_type import SAE
 from steering import SteeringVector
 from undertext.config import SteerConfig
 from undertext.evidence.controls import ALIKE
 from undertext.tasks.sites import reading_text
 from undertext.tasks.task import Problem, Task, fill
-
-if TYPE_CHECKING:
-    from sae_lens import SAE
-else:
-    SAE = nn.Module
 
 WORDS = (
     *("wait", "hmm", "maybe", "perhaps", "actually", "alternatively", "however", "but"),

@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from activations.capture import capture
 from activations.checkpoint import Checkpoint
 from activations.errors import UserError
 from activations.generation import generate
 from activations.hookpoint import HookPoint
+from saes.sae_type import SAE
 from steering import (
     Readout,
     SteeringVector,
@@ -30,11 +30,6 @@ from undertext.evidence.feature_steering import FeatureVectors, feature_vectors
 from undertext.evidence.gates import gates_of
 from undertext.tasks.grade import grade
 from undertext.tasks.task import Problem, Task, fill
-
-if TYPE_CHECKING:
-    from sae_lens import SAE
-else:
-    SAE = nn.Module
 
 DELTA = "checkpoint delta"
 TAKEN = (RANDOM, SHUFFLED, ELSEWHERE, ALIKE, "rollouts, ")
