@@ -38,7 +38,9 @@ RECOVERED = (
     *PAIR, "vector", "knows", *SETTING, "unsteered", "stronger", "steered", "recovered gap",
     "generated tokens steered", "of all read",
 )  # fmt: skip
-BESIDE = (*PAIR, *(f"over {kind}" for kind in KINDS), "still solved", "most of any")
+OVER = tuple(kind for kind in KINDS if kind != "random features")
+"""Controls of vectors: nothing here is a feature of an SAE."""
+BESIDE = (*PAIR, *(f"over {kind}" for kind in OVER), "still solved", "most of any")
 VECTORS = ("vector", "split", *SETTING, "steered", "recovered gap", "generated tokens steered")
 
 
@@ -194,7 +196,7 @@ def _beside_row(point: Point, split: str, steered: Steered) -> list[str]:
         point.recipe.truth[split],
         point.pair[0],
         split,
-        *(estimate(each.excess[kind].accuracy) for kind in KINDS),
+        *(estimate(each.excess[kind].accuracy) for kind in OVER),
         "none solved" if each.kept is None else estimate(each.kept),
         _gap(max(gaps, key=lambda gap: gap.value, default=None)),
     ]
