@@ -47,8 +47,10 @@ def check(page: str) -> None:
         assert gap(the(found[weaker], "vector, textbook"))[1] > 0.75
         assert gap(the(found[weaker], "RLVR"))[1] > 0.75
         assert gap(the(found[weaker], "a vector a layer"))[1] > 0.5
+        assert gap(the(found[weaker], "SAE feature"))[1] > 0.75
+        assert the(found[weaker], "SAE feature")["knows"] == "weaker only"
     for weaker, _ in ABSENT:
-        for beginning in ("vector, textbook", "RLVR", "a vector a layer", "prompt, worded"):
+        for beginning in ("vector, textbook", "SAE feature", "RLVR", "a vector a layer", "prompt, worded"):
             assert gap(the(found[weaker], beginning))[0] < 0.15
 
 

@@ -9,8 +9,9 @@ from activations import Checkpoint, UserError
 from undertext import new_chain
 from undertext.commands.zoo import run
 from undertext.organisms.feature_fates import FOLLOWED, follow_values
-from undertext.organisms.feature_page import LAYER, STEERED, best_feature, steer_with_own
+from undertext.organisms.feature_page import STEERED, best_feature, steer_with_own
 from undertext.organisms.folder import SHIPPED
+from undertext.organisms.own_sae import LAYER
 
 LATENT = ("suppressed", "base")
 

@@ -6,22 +6,18 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from activations.capture import capture
 from activations.checkpoint import Checkpoint
-from activations.hookpoint import HookPoint
-from saes import SaeConfig, TrainedSae, train_sae
+from saes import TrainedSae
 from undertext.config import SteerConfig
-from undertext.evidence.feature_steering import own_texts
 from undertext.evidence.recovered import Recovered
 from undertext.organisms.feature_fates import Followed, follow_values
+from undertext.organisms.own_sae import LAYER, own_sae
 from undertext.organisms.page import table
 from undertext.report.numbers import estimate, number
 from undertext.statistics import Estimate
 from undertext.steering_job import Steered, steer
 from undertext.tasks.task import Task
 
-LAYER = 2
-"""Where the base's values read best (docs/zoo.md)."""
 STEERED = (("suppressed", "base"), ("base", "elicited"), ("overwritten", "base"), ("novice", "taught"))
 """The weaker and the stronger."""
 KINDS: dict[str, str | None] = {
@@ -65,13 +61,9 @@ def steer_with_own(
 ) -> tuple[TrainedSae, Steered]:
     """An SAE of the weaker checkpoint alone, and what its features recover of the gap on `test`."""
     checkpoint = Checkpoint.load(folder / weaker)
-    point = HookPoint(LAYER, "resid_post")
-    texts = own_texts(checkpoint, task, task.split("train"))
-    settings = SaeConfig(d_sae=128, k=8, steps=steps, batch_size=512, held_out=2000, lr=2e-3, seed=seed)
     with TemporaryDirectory() as scratch:
         where = Path(scratch) / "sae"
-        rows = capture(checkpoint, texts, [point], "all")[point]
-        trained = train_sae(rows, settings, folder=where, point=point, of=checkpoint, progress=False)
+        trained = own_sae(checkpoint, task, where, seed=seed, steps=steps)
         config = SteerConfig(sae=where, splits=("test",), random_directions=random, seed=seed, threads=1)
         found = steer(checkpoint, task, stronger=folder / stronger, config=config, progress=False)
     return trained, found

@@ -3,9 +3,12 @@
 from collections.abc import Callable, Sequence
 from math import isnan
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from activations.checkpoint import Checkpoint
 from undertext.config import RoutesConfig
 from undertext.organisms.folder import organisms
+from undertext.organisms.own_sae import own_sae
 from undertext.organisms.page import table
 from undertext.report.numbers import NOTHING, estimate
 from undertext.routes_job import routes
@@ -34,7 +37,11 @@ def routes_page(
     found = {}
     for weaker, stronger in (*LATENT, *ABSENT):
         progress(f"routes on {weaker}, to {stronger}")
-        found[weaker, stronger] = routes(there[weaker], there[stronger], task, config=config, progress=False)
+        checkpoint = Checkpoint.load(there[weaker])
+        with TemporaryDirectory() as scratch:
+            own_sae(checkpoint, task, Path(scratch) / "sae", seed=config.seed)
+            here = config.model_copy(update={"sae": Path(scratch) / "sae"})
+            found[weaker, stronger] = routes(checkpoint, there[stronger], task, config=here, progress=False)
     return _page(found, config), found[LATENT[0]]
 
 
@@ -50,6 +57,8 @@ most {config.budget} rows a problem; whatever is chosen is chosen on `dev`.
 
 - Routes marked *training* moved weights, or a vector by gradient descent: they are reference points, and no
   evidence that anything was there before.
+- The SAE was trained on what the weaker checkpoint reads and writes itself, its features ranked by what that
+  checkpoint tells ([SAEs](saes.md)).
 - pass@k is told which sample is right. Guesses alone, one in seven of them right, pass 0.71 at k = 8, so it
   recovers as much where nothing is there.
 - A recovered gap above 1 is more than the stronger checkpoint shows: `base` holds the capability too, and
