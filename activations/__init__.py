@@ -9,25 +9,25 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from activations.branch_text import branches_at
-    from activations.branch_tree import Branch
-    from activations.branches import BranchScores, score_branches
-    from activations.capture import capture
-    from activations.captured import Captured
-    from activations.checkpoint import Checkpoint
-    from activations.errors import UserError
-    from activations.generation import Generations, generate
-    from activations.hookpoint import SITES, HookPoint, Site
-    from activations.hooks import HookFunction, hooked
-    from activations.interventions import Gate, Intervention, Threshold
-    from activations.next_tokens import NextTokens, next_tokens
-    from activations.operators import Operator
-    from activations.pair import Pair, check_pair, load_pair
-    from activations.positions import Place, Positions
-    from activations.reading import Reading, read_batch
-    from activations.recording import Record
-    from activations.spans import TextSpan, TokenSpan
-    from activations.store import (
+    from undertext.activations.activation_recording import RecordSpec
+    from undertext.activations.branch_text import branches_at
+    from undertext.activations.branch_tree import Branch
+    from undertext.activations.branches import BranchScores, score_branches
+    from undertext.activations.capture import capture
+    from undertext.activations.captured import Captured
+    from undertext.activations.checkpoint import Checkpoint
+    from undertext.activations.errors import UserError
+    from undertext.activations.forward_texts import ForwardTexts, forward_texts
+    from undertext.activations.generation import Generations, generate
+    from undertext.activations.hookpoint import SITES, HookPoint, Site
+    from undertext.activations.hooks import HookFunction, hooked
+    from undertext.activations.interventions import GateAt, Intervention, Threshold
+    from undertext.activations.next_tokens import NextTokens, next_tokens
+    from undertext.activations.operators import Operator
+    from undertext.activations.pair import Pair, check_pair, load_pair
+    from undertext.activations.positions import Positions, TokenSelector
+    from undertext.activations.spans import TextSpan, TokenSpan
+    from undertext.activations.store import (
         Batch,
         PairBatch,
         Store,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         open_pair,
         tokens_fingerprint,
     )
-    from activations.unembed import unembed
+    from undertext.activations.unembed import unembed
 
 _HOMES = {
     "Batch": "store",
@@ -46,7 +46,7 @@ _HOMES = {
     "BranchScores": "branches",
     "Captured": "captured",
     "Checkpoint": "checkpoint",
-    "Gate": "interventions",
+    "GateAt": "interventions",
     "Generations": "generation",
     "HookFunction": "hooks",
     "HookPoint": "hookpoint",
@@ -55,10 +55,10 @@ _HOMES = {
     "Operator": "operators",
     "Pair": "pair",
     "PairBatch": "store",
-    "Place": "positions",
+    "TokenSelector": "positions",
     "Positions": "positions",
-    "Reading": "reading",
-    "Record": "recording",
+    "ForwardTexts": "forward_texts",
+    "RecordSpec": "activation_recording",
     "SITES": "hookpoint",
     "Site": "hookpoint",
     "Store": "store",
@@ -78,7 +78,7 @@ _HOMES = {
     "load_pair": "pair",
     "next_tokens": "next_tokens",
     "open_pair": "store",
-    "read_batch": "reading",
+    "forward_texts": "forward_texts",
     "score_branches": "branches",
     "tokens_fingerprint": "store",
     "unembed": "unembed",
@@ -91,7 +91,7 @@ __all__ = [
     "BranchScores",
     "Captured",
     "Checkpoint",
-    "Gate",
+    "GateAt",
     "Generations",
     "HookFunction",
     "HookPoint",
@@ -100,10 +100,10 @@ __all__ = [
     "Operator",
     "Pair",
     "PairBatch",
-    "Place",
+    "TokenSelector",
     "Positions",
-    "Reading",
-    "Record",
+    "ForwardTexts",
+    "RecordSpec",
     "Site",
     "Store",
     "StorePair",
@@ -122,7 +122,7 @@ __all__ = [
     "load_pair",
     "next_tokens",
     "open_pair",
-    "read_batch",
+    "forward_texts",
     "score_branches",
     "tokens_fingerprint",
     "unembed",
@@ -132,8 +132,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Load a public name from the module it lives in."""
     if name not in _HOMES:
-        raise AttributeError(f"module 'activations' has no attribute {name!r}")
-    value = getattr(import_module(f"activations.{_HOMES[name]}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"undertext.activations.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
 

@@ -7,7 +7,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 from transformers import PreTrainedModel
 
-from activations.errors import UserError
+from undertext.activations.errors import UserError
 
 
 def inner_model(wrapped: PeftModel, name: str) -> PreTrainedModel:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from activations.errors import UserError
+from undertext.activations.errors import UserError
 
 Batch = TypeVar("Batch")
 

@@ -10,11 +10,11 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers.cache_utils import get_layer_types_and_kwargs
 
-from activations.batching import out_of_memory
-from activations.branch_passes import Windows, cached, naive, packed
-from activations.branch_tree import Branch, BranchTree, build_tree
-from activations.checkpoint import Checkpoint
-from activations.quiet import quiet
+from undertext.activations.batching import out_of_memory
+from undertext.activations.branch_passes import Windows, cached, naive, packed
+from undertext.activations.branch_tree import Branch, BranchTree, build_tree
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.quiet import quiet
 
 Method = Literal["packed", "cached", "naive"]
 """`packed`: one pass over trunk and branches, told apart by a mask. `cached`: the trunk, then all branches

@@ -9,10 +9,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers import DynamicCache
 
-from activations.batching import pad_right
-from activations.branch_tree import BranchTree
-from activations.checkpoint import Checkpoint
-from activations.hooks import logits_only_at
+from undertext.activations.batching import pad_right
+from undertext.activations.branch_tree import BranchTree
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.hooks import logits_only_at
 
 Windows = dict[str, int | None]
 """The kinds of attention layer a model has, by transformers' names, each with its sliding window or None."""

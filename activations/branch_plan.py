@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from activations.branch_methods import Method, choose, holds, long_rope_from, windows_of
-from activations.branch_passes import Windows
-from activations.branch_tree import Branch, BranchTree, build_tree
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
+from undertext.activations.branch_methods import Method, choose, holds, long_rope_from, windows_of
+from undertext.activations.branch_passes import Windows
+from undertext.activations.branch_tree import Branch, BranchTree, build_tree
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
 
 _LOGITS_AT_ONCE = 1 << 26
 """How many logits one pass may give: 256 MiB in float32."""

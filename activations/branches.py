@@ -7,13 +7,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from activations.batching import batch_tokens_on, fits
-from activations.branch_methods import SHARED, Method
-from activations.branch_passes import Windows, naive
-from activations.branch_plan import Job, plan
-from activations.branch_tree import Branch
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
+from undertext.activations.batching import batch_tokens_on, fits
+from undertext.activations.branch_methods import SHARED, Method
+from undertext.activations.branch_passes import Windows, naive
+from undertext.activations.branch_plan import Job, plan
+from undertext.activations.branch_tree import Branch
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from torch import Tensor
 from transformers import PreTrainedConfig
 from transformers.cache_utils import Cache, DynamicLayer, get_layer_types_and_kwargs
 
-from activations.errors import UserError
+from undertext.activations.errors import UserError
 
 
 class _BufferedLayer(DynamicLayer):

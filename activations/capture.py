@@ -6,13 +6,13 @@ from contextlib import suppress
 import torch
 from torch import Tensor
 
-from activations.batching import batch_tokens_on, pad_right, run_batches
-from activations.captured import Captured, check_finite, empty
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from activations.hookpoint import HookPoint
-from activations.hooks import ForwardStopped, HookFunction, check_point, hooked
-from activations.positions import Positions, resolve
+from undertext.activations.batching import batch_tokens_on, pad_right, run_batches
+from undertext.activations.captured import Captured, check_finite, empty
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.hooks import ForwardStopped, HookFunction, check_point, hooked
+from undertext.activations.positions import Positions, resolve
 
 
 def capture(

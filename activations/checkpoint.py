@@ -14,14 +14,14 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.sources import build_bridge_from_module, detect_tokenizer_bos_eos
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from activations.adapted import adapter_settings, inner_model
-from activations.errors import UserError
-from activations.files import one_line
-from activations.hookpoint import HookPoint
-from activations.layout import Layout, build_layout, select_adapter
-from activations.quiet import quiet
-from activations.sources import Options, load_model, parse_device, tokenizer_for
-from activations.vocabulary import check_tokenizer
+from undertext.activations.adapted import adapter_settings, inner_model
+from undertext.activations.errors import UserError
+from undertext.activations.files import one_line
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.layout import Layout, build_layout, select_adapter
+from undertext.activations.quiet import quiet
+from undertext.activations.sources import Options, load_model, parse_device, tokenizer_for
+from undertext.activations.vocabulary import check_tokenizer
 
 CheckpointSource = str | Path | PreTrainedModel | PeftModel | TransformerBridge
 """What a checkpoint is loaded from: a folder or hub id, or a model that is already there."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from activations.errors import UserError
+from undertext.activations.errors import UserError
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 

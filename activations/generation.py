@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 import torch
 
-from activations.batching import run_batches
-from activations.captured import Captured
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from activations.hooks import check_point, hooked
-from activations.interventions import Intervention
-from activations.recording import Kept, Record, Recorder
-from activations.sampling import Sampler
-from activations.steered_rows import Touched, check_interventions
-from activations.stopping import Stopping
-from activations.writing import Batch, NotANumber
+from undertext.activations.activation_recording import Recorded, Recorder, RecordSpec
+from undertext.activations.batching import run_batches
+from undertext.activations.captured import Captured
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.hooks import check_point, hooked
+from undertext.activations.interventions import Intervention
+from undertext.activations.sampling import Sampler
+from undertext.activations.steered_rows import Touched, check_interventions
+from undertext.activations.stopping import Stopping
+from undertext.activations.writing import Batch, NotANumber
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def generate(
     top_p: float = 1.0,
     seed: int | Sequence[int] = 0,
     interventions: Sequence[Intervention | Sequence[Intervention] | None] | None = None,
-    record: Record | None = None,
+    record: RecordSpec | None = None,
     openings: Sequence[int] | None = None,
     margins: bool = False,
     batch_size: int = 256,
@@ -104,7 +104,7 @@ def generate(
     stopping = Stopping(checkpoint, stop)
     owner = [prompt for prompt in range(len(encoded)) for _ in range(samples)]
     tokens: list[list[int]] = [[] for _ in owner]
-    texts, count, kept = [""] * len(owner), [0] * len(owner), Kept()
+    texts, count, kept = [""] * len(owner), [0] * len(owner), Recorded()
     touched = [Touched(0, 0, 0)] * len(owner)
     wide: list[list[float]] = [[] for _ in owner]
     reported = _Reported(progress)

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from activations.checkpoint import Checkpoint
-from activations.interventions import Intervention
-from activations.operators import ON_SUBSPACES, OPERATORS, UNIT, Parameters, orthonormal
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.interventions import Intervention
+from undertext.activations.operators import ON_SUBSPACES, OPERATORS, UNIT, Parameters, orthonormal
 
 
 class Part(NamedTuple):
@@ -37,7 +37,7 @@ class Member(NamedTuple):
     intervention: Intervention
 
 
-class Group:
+class InterventionGroup:
     """The members act, each in its row, wherever their gates are open."""
 
     def __init__(

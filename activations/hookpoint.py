@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from activations.errors import UserError
+from undertext.activations.errors import UserError
 
 Site = Literal["resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "z"]
 """Places in a transformer block; activations are [row, position, d_model], but for `z`.

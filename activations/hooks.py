@@ -10,11 +10,11 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from activations.hookpoint import SITES, HookPoint, Site
-from activations.layout import Place
-from activations.quiet import quiet
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.hookpoint import SITES, HookPoint, Site
+from undertext.activations.layout import HookPlace
+from undertext.activations.quiet import quiet
 
 HookFunction = Callable[[Tensor], Tensor | None]
 """Takes an activation [row, position, width], `Checkpoint.width` of its point; a tensor that it returns
@@ -94,7 +94,7 @@ def check_point(checkpoint: Checkpoint, point: HookPoint) -> None:
         )
 
 
-def _attach(place: Place, site: Site, function: HookFunction) -> RemovableHandle:
+def _attach(place: HookPlace, site: Site, function: HookFunction) -> RemovableHandle:
     if place.side == "out":
 
         def after(module: Any, args: Any, output: Any) -> Any:
@@ -168,7 +168,7 @@ def _try_sites(checkpoint: Checkpoint) -> list[tuple[Site, ...]]:
 
 
 def _read_few_tokens(
-    checkpoint: Checkpoint, places: Mapping[HookPoint, Place]
+    checkpoint: Checkpoint, places: Mapping[HookPoint, HookPlace]
 ) -> dict[tuple[int, str], Tensor]:
     """What passes at each layer's sites, and as "written" what a hook at `resid_mid` put there instead."""
     seen: dict[tuple[int, str], Tensor] = {}

@@ -7,11 +7,11 @@ from typing import Literal, get_args
 from jaxtyping import Float
 from torch import Tensor
 
-from activations.errors import UserError
-from activations.hookpoint import HookPoint
-from activations.operators import ON_SUBSPACES, OPERATORS, WITH_CENTRE, Operator
+from undertext.activations.errors import UserError
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.operators import ON_SUBSPACES, OPERATORS, WITH_CENTRE, Operator
 
-Gate = Literal["last_prompt", "prompt", "generated", "all"]
+GateAt = Literal["last_prompt", "prompt", "generated", "all"]
 """The tokens at which an intervention acts: the prompt's last one, all of the prompt, every
 generated token once it is read back in, or prompt and generated alike."""
 
@@ -37,7 +37,7 @@ class Intervention:
     """The direction. `ablate` and `affine` also take several, `[k, d_model]`, and act on their span."""
     dose: float
     """What it means is the operator's: see `activations.operators`."""
-    at: Gate | tuple[int, ...] = "last_prompt"
+    at: GateAt | tuple[int, ...] = "last_prompt"
     """A gate, or indices of tokens of the prompt (negative ones count from its end)."""
     operator: Operator = "add"
     centre: Float[Tensor, " d_model"] | None = None
@@ -54,7 +54,7 @@ class Intervention:
 
     def __post_init__(self) -> None:
         """Refuse what is not of the forms above (UserError)."""
-        if isinstance(self.at, str) and self.at not in get_args(Gate):
+        if isinstance(self.at, str) and self.at not in get_args(GateAt):
             raise UserError(
                 f"unknown gate {self.at!r}: valid are {', '.join(get_args(Gate))} or prompt indices"
             )

@@ -12,15 +12,15 @@ from transformer_lens.model_bridge.sources import build_bridge_config_from_hf
 from transformer_lens.model_bridge.sources.transformers import determine_architecture_from_hf_config
 from transformers import PreTrainedModel
 
-from activations.errors import UserError
-from activations.hookpoint import HookPoint, Site
+from undertext.activations.errors import UserError
+from undertext.activations.hookpoint import HookPoint, Site
 
 _ALIASED: tuple[Site, ...] = ("resid_mid", "attn_out", "mlp_out")
 _ALIAS = re.compile(r"(.+)\.hook_(in|out)")
 
 
 @dataclass(frozen=True)
-class Place:
+class HookPlace:
     """The side of a module at which a hook point's activation passes."""
 
     module: nn.Module
@@ -37,7 +37,7 @@ class Layout:
     n_heads: int
     d_vocab: int
     n_ctx: int
-    places: dict[HookPoint, Place]
+    places: dict[HookPoint, HookPlace]
 
     def width(self, point: HookPoint) -> int:
         """How many numbers pass at a point for each token; UserError where the model has no heads for `z`."""
@@ -79,23 +79,23 @@ def build_layout(model: PreTrainedModel, adapter: ArchitectureAdapter, name: str
             f"{name}: {architecture} has no decoder blocks to hook; a decoder-only model was expected"
         )
     block_bridge = adapter.component_mapping["blocks"]
-    places: dict[HookPoint, Place] = {}
+    places: dict[HookPoint, HookPlace] = {}
     for layer in range(n_layers):
         block = _component(adapter, model, f"blocks.{layer}")
         if block is None:
             raise UserError(
                 f"{name}: its config says {n_layers} layers, but block {layer} is not in the model"
             )
-        places[HookPoint(layer, "resid_pre")] = Place(block, "in")
-        places[HookPoint(layer, "resid_post")] = Place(block, "out")
+        places[HookPoint(layer, "resid_pre")] = HookPlace(block, "in")
+        places[HookPoint(layer, "resid_post")] = HookPlace(block, "out")
         projection = _component(adapter, model, f"blocks.{layer}.attn.o")
         if projection is not None and (hasattr(projection, "in_features") or hasattr(projection, "nx")):
-            places[HookPoint(layer, "z")] = Place(projection, "in")
+            places[HookPoint(layer, "z")] = HookPlace(projection, "in")
         for site in _ALIASED:
             alias = _ALIAS.fullmatch(str(block_bridge.hook_aliases.get(f"hook_{site}")))
             module = _component(adapter, model, f"blocks.{layer}.{alias[1]}") if alias else None
             if alias and module is not None:
-                places[HookPoint(layer, site)] = Place(module, "in" if alias[2] == "in" else "out")
+                places[HookPoint(layer, site)] = HookPlace(module, "in" if alias[2] == "in" else "out")
     if _component(adapter, model, f"blocks.{n_layers}") is not None:
         raise UserError(f"{name}: its config says {n_layers} layers, but the model has more blocks")
     embeddings: Any = model.get_input_embeddings()

@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from activations.batching import batch_tokens_on, pad_right, run_batches
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from activations.hooks import logits_only_at
+from undertext.activations.batching import batch_tokens_on, pad_right, run_batches
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.hooks import logits_only_at
 
 
 @dataclass(frozen=True)

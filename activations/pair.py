@@ -4,10 +4,10 @@ from typing import Any, NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
-from activations.adapted import adapter_settings
-from activations.checkpoint import Checkpoint, CheckpointSource
-from activations.errors import UserError
-from activations.vocabulary import PROBES, sample_text, try_encode
+from undertext.activations.adapted import adapter_settings
+from undertext.activations.checkpoint import Checkpoint, CheckpointSource
+from undertext.activations.errors import UserError
+from undertext.activations.vocabulary import PROBES, sample_text, try_encode
 
 
 class Pair(NamedTuple):

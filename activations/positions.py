@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from activations.spans import Located, TextSpan, TokenSpan, locate, tokens_holding
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.spans import Located, TextSpan, TokenSpan, locate, tokens_holding
 
-Place = int | TokenSpan | TextSpan
+TokenSelector = int | TokenSpan | TextSpan
 """A token of a prompt by its index (negative ones count from the end), a run of tokens, or those of text."""
-Positions = Literal["last", "all"] | Sequence[Place | Sequence[Place]]
+Positions = Literal["last", "all"] | Sequence[TokenSelector | Sequence[TokenSelector]]
 """Which tokens of each prompt: its last one, all of them, or for each prompt a span or a list of places,
 in the order wanted (the lists may differ in length)."""
 
@@ -50,7 +50,7 @@ def resolve(
     return found
 
 
-def _indices(place: Place, row: int, length: int, located: Located | None) -> list[int]:
+def _indices(place: TokenSelector, row: int, length: int, located: Located | None) -> list[int]:
     if isinstance(place, TextSpan):
         assert located is not None
         held = tokens_holding(located, place)

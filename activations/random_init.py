@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from activations.checkpoint import Checkpoint
+from undertext.activations.checkpoint import Checkpoint
 
 
 def random_init(checkpoint: Checkpoint, *, seed: int) -> Checkpoint:

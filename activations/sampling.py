@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from activations.errors import UserError
+from undertext.activations.errors import UserError
 
 
 class Sampler:

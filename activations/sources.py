@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
-from activations.errors import UserError
-from activations.files import check_safetensors, check_weights, one_line, read_json
-from activations.quiet import quiet
-from activations.vocabulary import has_tokenizer, load_tokenizer
+from undertext.activations.errors import UserError
+from undertext.activations.files import check_safetensors, check_weights, one_line, read_json
+from undertext.activations.quiet import quiet
+from undertext.activations.vocabulary import has_tokenizer, load_tokenizer
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
 
 
 @dataclass(frozen=True)

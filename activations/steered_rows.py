@@ -7,13 +7,13 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from activations.groups import Group, Member, Part
-from activations.hookpoint import HookPoint
-from activations.hooks import HookFunction, check_point
-from activations.interventions import Intervention
-from activations.operators import ON_SUBSPACES, UNIT, Operator
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.groups import InterventionGroup, Member, Part
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.hooks import HookFunction, check_point
+from undertext.activations.interventions import Intervention
+from undertext.activations.operators import ON_SUBSPACES, UNIT, Operator
 
 Row = tuple[Intervention, ...]
 """What acts in one row; at one hook point, in this order."""
@@ -117,7 +117,7 @@ class SteeredRows:
                 order[each.point] = key[0] + 1
                 gathered.setdefault(each.point, {}).setdefault(key, []).append(Member(row, each))
         self._groups = {
-            point: [Group(checkpoint, groups[key], prompts, written) for key in sorted(groups)]
+            point: [InterventionGroup(checkpoint, groups[key], prompts, written) for key in sorted(groups)]
             for point, groups in gathered.items()
         }
 
@@ -167,7 +167,7 @@ class SteeredRows:
                 )
         return [Touched(*row) for row in self._touched.tolist()]
 
-    def _hook(self, groups: list[Group]) -> HookFunction:
+    def _hook(self, groups: list[InterventionGroup]) -> HookFunction:
         def change(activation: Tensor) -> Tensor | None:
             changed = None
             for group in groups:

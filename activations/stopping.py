@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
 
 
 class Stopping:

@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from activations.hookpoint import HookPoint
-from activations.hooks import hooked
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.hooks import hooked
 
 
 def unembed(checkpoint: Checkpoint, h: Float[Tensor, "*row d_model"]) -> Float[Tensor, "*row d_vocab"]:

@@ -6,9 +6,9 @@ from typing import Any
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from activations.errors import UserError
-from activations.files import one_line
-from activations.quiet import quiet
+from undertext.activations.errors import UserError
+from undertext.activations.files import one_line
+from undertext.activations.quiet import quiet
 
 PROBES = (
     "The answer is 42: 3 + 4 = 7, so x1 = -5.",

@@ -8,17 +8,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from activations.batching import pad_left
-from activations.cache import BufferedCache
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from activations.groups import Part
-from activations.hookpoint import HookPoint
-from activations.hooks import HookFunction
-from activations.recording import Recorder
-from activations.sampling import Sampler
-from activations.steered_rows import Row, SteeredRows, Touched
-from activations.stopping import Stopping
+from undertext.activations.activation_recording import Recorder
+from undertext.activations.batching import pad_left
+from undertext.activations.cache import BufferedCache
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.groups import Part
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.hooks import HookFunction
+from undertext.activations.sampling import Sampler
+from undertext.activations.steered_rows import Row, SteeredRows, Touched
+from undertext.activations.stopping import Stopping
 
 
 class _Shared(NamedTuple):

@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen2Config
 
-from activations import HookPoint, capture_pair_to_store
+from undertext.activations import HookPoint, capture_pair_to_store
 
 GIB = 2**30
 CONFIG = Qwen2Config(

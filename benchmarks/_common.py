@@ -11,7 +11,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from activations.checkpoint import Checkpoint
+from undertext.activations.checkpoint import Checkpoint
 
 WORDS = 1000
 

@@ -16,11 +16,11 @@ from typing import Any
 import torch
 from scipy.stats import beta
 
-from activations import Checkpoint
 from tests.roof.sums import blank, learnt, plain_problems, tokenizer_for, write_by_hand
 from undertext import compare
-from undertext.config import CompareConfig
-from undertext.report.publish import publish
+from undertext.activations import Checkpoint
+from undertext.core.output import publish
+from undertext.jobs.compare.config import CompareConfig
 
 PAGE = Path(__file__).parent.parent / "docs" / "false_positives.md"
 LINES = ("recovered", "behaviour", "decodable", "transported")

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from activations import HookPoint
-from activations.store import Store, StoreWriter
-from probes import logistic_path
+from undertext.activations import HookPoint
+from undertext.activations.store import Store, StoreWriter
+from undertext.probes import logistic_path
 
 LAYERS, POSITIONS, TARGETS, STRENGTHS = 12, 8, 32, 10
 

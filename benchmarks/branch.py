@@ -21,8 +21,8 @@ from _common import ids, llama  # this folder is where Python looks first when a
 from torch import Tensor
 from transformers import DynamicCache
 
-from activations.branches import Branch, score_branches
-from activations.checkpoint import Checkpoint
+from undertext.activations.branches import Branch, score_branches
+from undertext.activations.checkpoint import Checkpoint
 
 ROUNDS, PROMPT, STEPS, STEP, ANSWER = 7, 100, 15, 20, 3
 AFTER = [PROMPT + STEP * (step + 1) for step in range(STEPS)]

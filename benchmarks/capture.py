@@ -18,9 +18,9 @@ from pathlib import Path
 import torch
 from _common import HEAD, ids, llama, ratio
 
-from activations.capture import capture
-from activations.checkpoint import Checkpoint
-from activations.hookpoint import HookPoint
+from undertext.activations.capture import capture
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.hookpoint import HookPoint
 
 
 def stream(checkpoint: Checkpoint) -> list[HookPoint]:

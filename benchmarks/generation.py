@@ -13,10 +13,10 @@ import torch
 from _common import HEAD, ids, llama, ratio
 from torch import Tensor
 
-from activations.checkpoint import Checkpoint
-from activations.generation import generate
-from activations.hookpoint import HookPoint
-from activations.interventions import Intervention
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.generation import generate
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.interventions import Intervention
 
 LAYERS, DOSES = (1, 2, 3, 4), tuple(0.5 * step for step in range(-5, 6))
 

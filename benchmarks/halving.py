@@ -13,13 +13,13 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from activations.pair import load_pair
-from steering import Schedule, Where, grid, halving, sweep
-from undertext.config import CompareConfig
-from undertext.evidence.vectors import offered_vectors
-from undertext.sources import resolve_checkpoint
+from undertext.activations.pair import load_pair
+from undertext.core.setup import open_checkpoint
+from undertext.jobs.compare.config import CompareConfig
+from undertext.measures.recovery.candidates import candidate_vectors
+from undertext.steering import Gate, Schedule, grid, halving, sweep
+from undertext.tasks.builtin.chain import new_chain
 from undertext.tasks.grade import grade
-from undertext.tasks.new import new_chain
 
 PROBLEMS, SEEDS, WITHIN = 120, 20, 0.02
 
@@ -27,11 +27,11 @@ PROBLEMS, SEEDS, WITHIN = 120, 20, 0.02
 def main() -> int:
     torch.set_num_threads(1)
     task, config = new_chain(0), CompareConfig()
-    pair = load_pair(resolve_checkpoint("zoo:base"), resolve_checkpoint("zoo:elicited"))
-    offered = offered_vectors(pair.base, pair.tuned, task, config)
+    pair = load_pair(open_checkpoint("zoo:base"), open_checkpoint("zoo:elicited"))
+    offered = candidate_vectors(pair.base, pair.tuned, task, config)
     near = {name for name, control in offered.controls.items() if control.of is not None}
     vectors = [each for each in offered.vectors if each.name not in near]
-    where = [Where(each.place) for each in config.positions]
+    where = [Gate(each.place) for each in config.positions]
     settings = grid([each.name for each in vectors], range(pair.base.n_layers), config.doses, where)
     problems = task.split("dev")[:PROBLEMS]
     prompts = [problem.prompt for problem in problems]

@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from probes import LogisticProbe, MeansProbe, RidgeProbe
+from undertext.probes import LogisticProbe, MeansProbe, RidgeProbe
 
 N, D, TARGETS, SHOWN, CLASSES, ROUNDS = 4000, 768, 32, 8, 10, 5
 

@@ -26,7 +26,7 @@ from sae_lens import (
 from sae_lens.config import SAETrainerConfig
 from torch import Tensor
 
-from saes.sparse_training import (
+from undertext.saes.sparse_training import (
     SparseBatchTopKConfig,
     SparseBatchTopKTrainingSAE,
     SparseTopKConfig,

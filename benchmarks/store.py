@@ -23,9 +23,9 @@ import numpy as np
 import torch
 from _common import HEAD, llama, ratio
 
-from activations.capture import capture
-from activations.hookpoint import HookPoint
-from activations.store import Store, StoreWriter, capture_to_store
+from undertext.activations.capture import capture
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.store import Store, StoreWriter, capture_to_store
 
 ROUNDS = 5
 POINT = HookPoint(1, "resid_post")

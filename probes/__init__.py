@@ -1,28 +1,33 @@
 """Linear probes over many layers at once, controls that make their figures mean something, interchange."""
 
-from probes.alignment import Alignment, mispaired_rows, procrustes
-from probes.controls import Surface, control_labels
-from probes.draws import control_draws, shuffled_draws
-from probes.folds import folds_of
-from probes.interchange import Changed, Subspaces, hold, interchange
-from probes.labelled import Labelled, Probe, Recipe
-from probes.lda import LDAProbe
-from probes.leace import Eraser, leace
-from probes.lens import lens_log_probs, lens_logits
-from probes.lens_files import load_lens, save_lens
-from probes.lens_training import lens_kl, train_tuned_lens
-from probes.logistic import LogisticProbe, logistic_path
-from probes.logistic_cv import LogisticProbeCV
-from probes.low_rank import LowRankProbe
-from probes.means import MeansProbe
-from probes.nullspace import Nullspace, iterated_nullspace
-from probes.online_code import OnlineCode, online_code
-from probes.readings import STRENGTHS, Reading, read
-from probes.ridge import RidgeProbe, RidgeProbeCV
-from probes.selectivity import Controlled, against_control_task, against_features, against_shuffled
-from probes.similarity import linear_cka
-from probes.stored import Stored
-from probes.subspace import (
+from undertext.probes.alignment import Alignment, mispaired_rows, procrustes
+from undertext.probes.controls import Surface, control_labels
+from undertext.probes.draws import control_draws, shuffled_draws
+from undertext.probes.fit_select import STRENGTHS, SelectedProbe, fit_select
+from undertext.probes.folds import folds_of
+from undertext.probes.interchange import Changed, Subspaces, interchange, patch_subspace
+from undertext.probes.labelled import Labelled, Probe, Recipe
+from undertext.probes.lda import LDAProbe
+from undertext.probes.leace import Eraser, leace
+from undertext.probes.lens import lens_log_probs, lens_logits
+from undertext.probes.lens_files import load_lens, save_lens
+from undertext.probes.lens_training import lens_kl, train_tuned_lens
+from undertext.probes.logistic import LogisticProbe, logistic_path
+from undertext.probes.logistic_cv import LogisticProbeCV
+from undertext.probes.low_rank import LowRankProbe
+from undertext.probes.means import MeansProbe
+from undertext.probes.nullspace import Nullspace, iterated_nullspace
+from undertext.probes.online_code import OnlineCode, online_code
+from undertext.probes.ridge import RidgeProbe, RidgeProbeCV
+from undertext.probes.selectivity import (
+    Controlled,
+    against_control_task,
+    against_features,
+    against_shuffled,
+)
+from undertext.probes.similarity import linear_cka
+from undertext.probes.stored import Stored
+from undertext.probes.subspace import (
     mean_ablated,
     orthonormal_rows,
     principal_angles,
@@ -30,11 +35,11 @@ from probes.subspace import (
     random_subspaces,
     span_of,
 )
-from probes.trace import Leads, TraceReading, lens_reader, probe_reader, read_traces
-from probes.transfer import Transfer, leave_one_out, transfer
-from probes.transport import Transported, transport
-from probes.tuned_lens import TunedLens
-from probes.types_left_out import TypesLeftOut, leave_types_out
+from undertext.probes.trace import Leads, TraceReading, lens_reader, probe_reader, read_traces
+from undertext.probes.transfer import Transfer, leave_one_out, transfer
+from undertext.probes.transport import Transported, transport
+from undertext.probes.tuned_lens import TunedLens
+from undertext.probes.types_left_out import TypesLeftOut, leave_types_out
 
 __all__ = [
     "STRENGTHS",
@@ -52,7 +57,7 @@ __all__ = [
     "Nullspace",
     "OnlineCode",
     "Probe",
-    "Reading",
+    "SelectedProbe",
     "Recipe",
     "RidgeProbe",
     "RidgeProbeCV",

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from activations.errors import UserError
-from probes.rows import in_working_dtype
+from undertext.activations.errors import UserError
+from undertext.probes.rows import in_working_dtype
 
 
 @dataclass(frozen=True, eq=False)

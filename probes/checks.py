@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from activations.errors import UserError
-from probes.rows import Held, Rows, Stream, Streamed, in_working_dtype
+from undertext.activations.errors import UserError
+from undertext.probes.rows import Held, Rows, Stream, Streamed, in_working_dtype
 
 ClassWeight = Mapping[int, float] | Literal["balanced"] | None
 """A factor for each class (1 for those not named), or `balanced`: each class weighs the same in total."""

@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from probes.checks import ClassWeight, class_factors
-from probes.lbfgs import Fit
-from probes.losses import Loss, ManyClasses, TwoClasses
-from probes.rows import Rows
+from undertext.probes.checks import ClassWeight, class_factors
+from undertext.probes.lbfgs import Fit
+from undertext.probes.losses import Loss, ManyClasses, TwoClasses
+from undertext.probes.rows import Rows
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from activations.errors import UserError
-from probes.controls import control_labels
-from probes.labelled import Labelled
+from undertext.activations.errors import UserError
+from undertext.probes.controls import control_labels
+from undertext.probes.labelled import Labelled
 
 SEEDS = (0, 1, 2)
 """Draws of a control."""

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from activations.errors import UserError
+from undertext.activations.errors import UserError
 
 
 def folds_of(n: int, cv: int, *, groups: Int[Tensor, "*n"] | None = None, seed: int = 0) -> Int[Tensor, " n"]:

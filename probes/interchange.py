@@ -10,12 +10,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, tensor
 
-from activations.capture import capture
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from activations.generation import generate
-from activations.hookpoint import HookPoint
-from activations.interventions import Gate, Intervention, Threshold
+from undertext.activations.capture import capture
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.generation import generate
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.interventions import GateAt, Intervention, Threshold
 
 Subspaces = Mapping[HookPoint, Float[Tensor, "_ _"] | None]
 """The hook points at which something is put in, all at once, and the rows [k, width] that span the subspace
@@ -100,14 +100,14 @@ def interchange(
     )  # fmt: skip
 
 
-def hold(
+def patch_subspace(
     checkpoint: Checkpoint,
     prompts: Sequence[Sequence[int]],
     centres: Mapping[HookPoint, Float[Tensor, "prompt _"]],
     settings: Sequence[Subspaces],
     grade: Grade,
     *,
-    at: Gate = "generated",
+    at: GateAt = "generated",
     patterns: Sequence[str | None] | None = None,
     threshold: Threshold | None = None,
     max_new_tokens: int,
@@ -166,7 +166,7 @@ def _put(
     point: HookPoint,
     basis: Tensor | None,
     activation: Tensor,
-    at: Gate | tuple[int, ...],
+    at: GateAt | tuple[int, ...],
     pattern: str | None = None,
     threshold: Threshold | None = None,
 ) -> Intervention:

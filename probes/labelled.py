@@ -7,15 +7,15 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from activations.errors import UserError
-from probes.checks import check_lengths
-from probes.estimator import Classifier
-from probes.folds import folds_of
-from probes.lda import LDAProbe
-from probes.logistic import LogisticProbe
-from probes.logistic_cv import LogisticProbeCV
-from probes.low_rank import LowRankProbe
-from probes.means import MeansProbe
+from undertext.activations.errors import UserError
+from undertext.probes.checks import check_lengths
+from undertext.probes.estimator import Classifier
+from undertext.probes.folds import folds_of
+from undertext.probes.lda import LDAProbe
+from undertext.probes.logistic import LogisticProbe
+from undertext.probes.logistic_cv import LogisticProbeCV
+from undertext.probes.low_rank import LowRankProbe
+from undertext.probes.means import MeansProbe
 
 Probe = LogisticProbe | LogisticProbeCV | LDAProbe | LowRankProbe | MeansProbe
 Recipe = Callable[[], Probe]

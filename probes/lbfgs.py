@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from probes.losses import Loss
-from probes.rows import Rows
+from undertext.probes.losses import Loss
+from undertext.probes.rows import Rows
 
 MEMORY = 8
 """Steps remembered."""

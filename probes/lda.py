@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from activations.errors import UserError
-from probes.checks import check_lengths, codes_of, first_of, rows_of, weights_of
-from probes.estimator import Classifier
-from probes.rows import Rows, Stream
+from undertext.activations.errors import UserError
+from undertext.probes.checks import check_lengths, codes_of, first_of, rows_of, weights_of
+from undertext.probes.estimator import Classifier
+from undertext.probes.rows import Rows, Stream
 
 
 class LDAProbe(Classifier):

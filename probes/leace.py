@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from activations.errors import UserError
-from probes.checks import check_lengths
-from probes.rows import in_working_dtype
+from undertext.activations.errors import UserError
+from undertext.probes.checks import check_lengths
+from undertext.probes.rows import in_working_dtype
 
 
 @dataclass(frozen=True, eq=False)

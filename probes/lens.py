@@ -6,12 +6,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from activations.captured import Captured
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from activations.hookpoint import HookPoint
-from activations.unembed import unembed
-from probes.tuned_lens import TunedLens, lens_index
+from undertext.activations.captured import Captured
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.unembed import unembed
+from undertext.probes.tuned_lens import TunedLens, lens_index
 
 LOGITS = 2**26
 """Logits held at once: 256 MiB in float32."""

@@ -9,11 +9,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from activations.files import check_safetensors, one_line, read_json
-from activations.store.disk import replace_file
-from probes.tuned_lens import TunedLens
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.files import check_safetensors, one_line, read_json
+from undertext.activations.store.disk import replace_file
+from undertext.probes.tuned_lens import TunedLens
 
 CONFIG, PARAMS = "config.json", "params.pt"
 LENS_TYPE = "linear_tuned_lens"

@@ -6,14 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from activations.batching import batch_tokens_on
-from activations.capture import capture
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from activations.hookpoint import HookPoint
-from activations.unembed import unembed
-from probes.lens import LOGITS
-from probes.tuned_lens import TunedLens
+from undertext.activations.batching import batch_tokens_on
+from undertext.activations.capture import capture
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.unembed import unembed
+from undertext.probes.lens import LOGITS
+from undertext.probes.tuned_lens import TunedLens
 
 
 def train_tuned_lens(

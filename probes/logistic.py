@@ -6,12 +6,20 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from activations.errors import UserError
-from probes.checks import ClassWeight, check_lengths, codes_of, first_of, positive, rows_of, weights_of
-from probes.columns import Columns
-from probes.estimator import Classifier
-from probes.path import path
-from probes.rows import Stream
+from undertext.activations.errors import UserError
+from undertext.probes.checks import (
+    ClassWeight,
+    check_lengths,
+    codes_of,
+    first_of,
+    positive,
+    rows_of,
+    weights_of,
+)
+from undertext.probes.columns import Columns
+from undertext.probes.estimator import Classifier
+from undertext.probes.path import path
+from undertext.probes.rows import Stream
 
 
 class LogisticProbe(Classifier):

@@ -7,13 +7,21 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from activations.errors import UserError
-from probes.checks import ClassWeight, check_lengths, codes_of, first_of, positive, rows_of, weights_of
-from probes.columns import Columns
-from probes.estimator import Classifier
-from probes.folds import folds_of
-from probes.path import path
-from probes.rows import Rows, Stream
+from undertext.activations.errors import UserError
+from undertext.probes.checks import (
+    ClassWeight,
+    check_lengths,
+    codes_of,
+    first_of,
+    positive,
+    rows_of,
+    weights_of,
+)
+from undertext.probes.columns import Columns
+from undertext.probes.estimator import Classifier
+from undertext.probes.folds import folds_of
+from undertext.probes.path import path
+from undertext.probes.rows import Rows, Stream
 
 CS = tuple(10.0**power for power in range(-5, 3))
 """Inverse penalties that are tried unless others are given."""

@@ -4,13 +4,21 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from activations.errors import UserError
-from probes.checks import ClassWeight, check_lengths, codes_of, first_of, positive, rows_of, weights_of
-from probes.columns import Columns
-from probes.estimator import Classifier
-from probes.lbfgs import Fit, factor, minimise
-from probes.losses import ManyClasses
-from probes.rows import Held, Rows, Stream
+from undertext.activations.errors import UserError
+from undertext.probes.checks import (
+    ClassWeight,
+    check_lengths,
+    codes_of,
+    first_of,
+    positive,
+    rows_of,
+    weights_of,
+)
+from undertext.probes.columns import Columns
+from undertext.probes.estimator import Classifier
+from undertext.probes.lbfgs import Fit, factor, minimise
+from undertext.probes.losses import ManyClasses
+from undertext.probes.rows import Held, Rows, Stream
 
 ROUNDS = 50
 """Most alternations between the two factors."""

@@ -4,10 +4,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from activations.errors import UserError
-from probes.checks import check_lengths, codes_of, first_of, weights_of
-from probes.estimator import Classifier
-from probes.rows import Stream, in_working_dtype
+from undertext.activations.errors import UserError
+from undertext.probes.checks import check_lengths, codes_of, first_of, weights_of
+from undertext.probes.estimator import Classifier
+from undertext.probes.rows import Stream, in_working_dtype
 
 FAR = 1e-2
 """How far class means lie from their mean, over how far that lies from zero: less, and sums lose digits."""

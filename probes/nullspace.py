@@ -6,11 +6,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from activations.errors import UserError
-from probes.labelled import Labelled, Recipe, fitted, hits, shares_right
-from probes.logistic_cv import LogisticProbeCV
-from probes.rows import in_working_dtype
-from probes.subspace import span_of
+from undertext.activations.errors import UserError
+from undertext.probes.labelled import Labelled, Recipe, fitted, hits, shares_right
+from undertext.probes.logistic_cv import LogisticProbeCV
+from undertext.probes.rows import in_working_dtype
+from undertext.probes.subspace import span_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from activations.errors import UserError
-from probes.labelled import Labelled
-from probes.logistic import logistic_path
+from undertext.activations.errors import UserError
+from undertext.probes.labelled import Labelled
+from undertext.probes.logistic import logistic_path
 
 FRACTIONS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.0625, 0.125, 0.25, 0.5, 1.0)
 """Where blocks end, as shares of the rows; those of Voita and Titov."""

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from probes.columns import Columns
-from probes.lbfgs import factor, minimise
-from probes.rows import Rows
+from undertext.probes.columns import Columns
+from undertext.probes.lbfgs import factor, minimise
+from undertext.probes.rows import Rows
 
 
 class Step(NamedTuple):

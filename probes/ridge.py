@@ -6,12 +6,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from activations.errors import UserError
-from probes.checks import check_lengths, first_of, positive, rows_of, weights_of
-from probes.estimator import Linear, shares
-from probes.folds import folds_of
-from probes.lbfgs import factor
-from probes.rows import Rows, Stream
+from undertext.activations.errors import UserError
+from undertext.probes.checks import check_lengths, first_of, positive, rows_of, weights_of
+from undertext.probes.estimator import Linear, shares
+from undertext.probes.folds import folds_of
+from undertext.probes.lbfgs import factor
+from undertext.probes.rows import Rows, Stream
 
 ALPHAS = tuple(10.0**power for power in range(-2, 6))
 """Penalties that are tried unless others are given."""

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from activations.errors import UserError
-from probes.moments import Moments, gram, scale_of
+from undertext.activations.errors import UserError
+from undertext.probes.moments import Moments, gram, scale_of
 
 Stream = Iterable[Tensor]
 """Batches of rows `[*slice, b, d]`, the same ones in the same order whenever it is iterated: a list of

@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from activations.errors import UserError
-from probes.draws import SEEDS, control_draws, shuffled_draws
-from probes.labelled import Labelled, Recipe, fitted, hits, shares_right
-from probes.logistic_cv import LogisticProbeCV
+from undertext.activations.errors import UserError
+from undertext.probes.draws import SEEDS, control_draws, shuffled_draws
+from undertext.probes.labelled import Labelled, Recipe, fitted, hits, shares_right
+from undertext.probes.logistic_cv import LogisticProbeCV
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from activations.store import Store
+from undertext.activations.store import Store
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,10 +4,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from activations.errors import UserError
-from probes.estimator import Classifier, Linear
-from probes.low_rank import LowRankProbe
-from probes.rows import in_working_dtype
+from undertext.activations.errors import UserError
+from undertext.probes.estimator import Classifier, Linear
+from undertext.probes.low_rank import LowRankProbe
+from undertext.probes.rows import in_working_dtype
 
 
 def orthonormal_rows(vectors: Float[Tensor, "*slice k d"]) -> Float[Tensor, "*slice k d"]:

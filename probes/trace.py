@@ -8,14 +8,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from activations.capture import capture
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from activations.hookpoint import HookPoint
-from activations.spans import TextSpan, locate, tokens_before, tokens_holding
-from probes.estimator import Classifier
-from probes.lens import lens_log_probs
-from probes.tuned_lens import TunedLens
+from undertext.activations.capture import capture
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.spans import TextSpan, locate, tokens_before, tokens_holding
+from undertext.probes.estimator import Classifier
+from undertext.probes.lens import lens_log_probs
+from undertext.probes.tuned_lens import TunedLens
 
 Reader = Callable[[Tensor], Tensor]
 """From activations [point, n, d_model] to a probability for each answer, [point, n, answer]."""

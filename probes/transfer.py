@@ -7,9 +7,18 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from activations.errors import UserError
-from probes.labelled import Labelled, Probe, Recipe, fitted, hits, joined, shared_folds, shares_right
-from probes.logistic_cv import LogisticProbeCV
+from undertext.activations.errors import UserError
+from undertext.probes.labelled import (
+    Labelled,
+    Probe,
+    Recipe,
+    fitted,
+    hits,
+    joined,
+    shared_folds,
+    shares_right,
+)
+from undertext.probes.logistic_cv import LogisticProbeCV
 
 
 @dataclass(frozen=True, eq=False)

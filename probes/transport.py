@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from activations.errors import UserError
-from probes.alignment import mispaired_rows, procrustes
-from probes.labelled import Labelled, Recipe, fitted, hits, shared_folds
-from probes.logistic_cv import LogisticProbeCV
+from undertext.activations.errors import UserError
+from undertext.probes.alignment import mispaired_rows, procrustes
+from undertext.probes.labelled import Labelled, Recipe, fitted, hits, shared_folds
+from undertext.probes.logistic_cv import LogisticProbeCV
 
 READINGS = ("source", "unchanged", "shifted", "aligned", "mispaired", "fresh")
 

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from probes.labelled import Labelled, Recipe
-from probes.logistic_cv import LogisticProbeCV
-from probes.transfer import Transfer, leave_one_out, transfer
+from undertext.probes.labelled import Labelled, Recipe
+from undertext.probes.logistic_cv import LogisticProbeCV
+from undertext.probes.transfer import Transfer, leave_one_out, transfer
 
 ALL = "all types"
 

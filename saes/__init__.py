@@ -12,27 +12,27 @@ imported; the names below load what they need when they are first used.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from saes.autoencoder import decoder_directions, encode, load_sae
+from undertext.saes.autoencoder import decoder_directions, encode, load_sae
 
 if TYPE_CHECKING:
-    from saes.carrying import Carried, carried
-    from saes.config import SaeConfig, Training
-    from saes.crosscoder import Crosscoder
-    from saes.crosscoder_training import TrainedCrosscoder, load_crosscoder, train_crosscoder
-    from saes.effects import Effects, Matched, feature_effects, match_controls
-    from saes.falsifying import Falsification, Shift, ShiftCuts, falsify, inject, shift
-    from saes.fates import FATES, FateCuts, Fates, SortedFates, follow, sort_fates
-    from saes.feed import Rows
-    from saes.firings import Firings, PairFirings, read_pair, read_rows
-    from saes.loss import LossRecovered, loss_recovered
-    from saes.measuring import Fidelity, fidelity
-    from saes.pages import Context, FeaturePage, Histogram, LogitEffects, feature_page
-    from saes.pairs import difference
-    from saes.reason_score import ReasonScore, score_reasoning
-    from saes.scaling import Scaling, latent_scaling
-    from saes.sorting import Cuts, Sorted, relative_norm, sort_by_norm, sort_latents
-    from saes.texts import TextFirings, read_texts
-    from saes.training import TrainedSae, train_sae
+    from undertext.saes.carrying import Carried, carried
+    from undertext.saes.config import SaeConfig, Training
+    from undertext.saes.crosscoder import Crosscoder
+    from undertext.saes.crosscoder_training import TrainedCrosscoder, load_crosscoder, train_crosscoder
+    from undertext.saes.effects import Effects, Matched, feature_effects, match_controls
+    from undertext.saes.falsifying import Falsification, Shift, ShiftCuts, falsify, inject, shift
+    from undertext.saes.fates import FATES, FateCuts, Fates, SortedFates, follow, sort_fates
+    from undertext.saes.feed import Rows
+    from undertext.saes.firings import Firings, PairFirings, read_pair, read_rows
+    from undertext.saes.loss import LossRecovered, loss_recovered
+    from undertext.saes.measuring import Fidelity, fidelity
+    from undertext.saes.pages import Context, FeaturePage, Histogram, LogitEffects, feature_page
+    from undertext.saes.pairs import difference
+    from undertext.saes.reason_score import ReasonScore, score_reasoning
+    from undertext.saes.scaling import Scaling, latent_scaling
+    from undertext.saes.sorting import Cuts, Sorted, relative_norm, sort_by_norm, sort_latents
+    from undertext.saes.texts import TextFirings, read_texts
+    from undertext.saes.training import TrainedSae, train_sae
 
 _HOMES = {
     "Carried": "carrying",
@@ -152,6 +152,6 @@ def __getattr__(name: str) -> Any:
     """Load a public name from the module it lives in."""
     if name not in _HOMES:
         raise AttributeError(f"module 'saes' has no attribute {name!r}")
-    value = getattr(import_module(f"saes.{_HOMES[name]}"), name)
+    value = getattr(import_module(f"undertext.saes.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

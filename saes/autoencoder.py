@@ -7,8 +7,8 @@ from jaxtyping import Float
 from safetensors import SafetensorError
 from torch import Tensor
 
-from activations.errors import UserError
-from saes.sae_type import SAE
+from undertext.activations.errors import UserError
+from undertext.saes.sae_type import SAE
 
 # The two files of an SAE that sae-lens saved (`sae.save_model`, `sae.save_inference_model`).
 FILES = ("cfg.json", "sae_weights.safetensors")

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from activations.errors import UserError
-from saes.firings import Firings
+from undertext.activations.errors import UserError
+from undertext.saes.firings import Firings
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from activations.errors import UserError
-from activations.files import one_line, read_json
-from saes.autoencoder import FILES
-from saes.config import Training
-from saes.feed import Feed
+from undertext.activations.errors import UserError
+from undertext.activations.files import one_line, read_json
+from undertext.saes.autoencoder import FILES
+from undertext.saes.config import Training
+from undertext.saes.feed import Feed
 
 CONFIG = "training.json"
 """The config of the run, in its folder from the first moment."""

@@ -1,9 +1,9 @@
 """Whether an SAE fits where it is to read."""
 
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from activations.hookpoint import HookPoint
-from saes.sae_type import SAE
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.hookpoint import HookPoint
+from undertext.saes.sae_type import SAE
 
 
 def check_reads(sae: SAE, checkpoint: Checkpoint, point: HookPoint) -> None:

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from activations.errors import UserError
-from activations.hookpoint import HookPoint
-from saes.sae_type import SAE
+from undertext.activations.errors import UserError
+from undertext.activations.hookpoint import HookPoint
+from undertext.saes.sae_type import SAE
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,16 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from activations.files import check_safetensors
-from activations.hookpoint import HookPoint
-from saes.autoencoder import load_sae
-from saes.checkpoints import Checkpoints, publish
-from saes.config import Training
-from saes.crosscoder import Crosscoder, Normalisation, split
-from saes.feed import Feed, Rows
-from saes.measuring import Fidelity, fidelity
-from saes.pairs import PairSource, pair_rows
-from saes.training import check_sae_lens, run_trainer
+from undertext.activations.files import check_safetensors
+from undertext.activations.hookpoint import HookPoint
+from undertext.saes.autoencoder import load_sae
+from undertext.saes.checkpoints import Checkpoints, publish
+from undertext.saes.config import Training
+from undertext.saes.crosscoder import Crosscoder, Normalisation, split
+from undertext.saes.feed import Feed, Rows
+from undertext.saes.measuring import Fidelity, fidelity
+from undertext.saes.pairs import PairSource, pair_rows
+from undertext.saes.training import check_sae_lens, run_trainer
 
 NORM_ROWS = 16_384
 """Rows that each part's mean and scale are taken from, at most; evenly spread."""
@@ -54,7 +54,7 @@ def train_crosscoder(
         UserError: when the two differ in shape, rows are too few or do not vary, and as `train_sae` does.
     """
     check_sae_lens()
-    from saes.sparse_training import SparseBatchTopKConfig, SparseBatchTopKTrainingSAE
+    from undertext.saes.sparse_training import SparseBatchTopKConfig, SparseBatchTopKTrainingSAE
 
     rows = pair_rows(pair, points)
     normal = Normalisation.of(rows.read(torch.arange(0, rows.count, max(1, -(-rows.count // NORM_ROWS)))))

@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from activations.generation import generate
-from activations.hookpoint import HookPoint
-from activations.interventions import Gate, Intervention
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.generation import generate
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.interventions import GateAt, Intervention
 
 FeatureOperator = Literal["ablate", "clamp", "add"]
 
@@ -113,7 +113,7 @@ def feature_effects(
     *,
     operator: FeatureOperator = "ablate",
     dose: float | Sequence[float] = 1.0,
-    at: Gate = "all",
+    at: GateAt = "all",
     max_new_tokens: int,
     stop: Sequence[str] = (),
     batch_size: int = 512,

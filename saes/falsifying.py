@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from scipy import stats  # type: ignore[import-untyped]  # no types shipped
 from torch import Tensor
 
-from activations.errors import UserError
+from undertext.activations.errors import UserError
 
 Where = Literal["scattered", "first", "last"]
 Test = Literal["welch", "mann_whitney"]

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from activations.errors import UserError
-from saes.carrying import carried
-from saes.firings import Firings, PairFirings
+from undertext.activations.errors import UserError
+from undertext.saes.carrying import carried
+from undertext.saes.firings import Firings, PairFirings
 
 Fate = Literal["kept", "moved", "silenced", "new", "dead"]
 FATES: tuple[Fate, ...] = ("kept", "moved", "silenced", "new", "dead")

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from activations.errors import UserError
-from activations.store import Store
+from undertext.activations.errors import UserError
+from undertext.activations.store import Store
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from activations.errors import UserError
-from saes.autoencoder import encode
-from saes.feed import Rows, Source, rows_of
-from saes.pairs import PairRows, PairSource, pair_rows
-from saes.sae_type import SAE
+from undertext.activations.errors import UserError
+from undertext.saes.autoencoder import encode
+from undertext.saes.feed import Rows, Source, rows_of
+from undertext.saes.pairs import PairRows, PairSource, pair_rows
+from undertext.saes.sae_type import SAE
 
 ROWS = 2048
 """Rows encoded at a time, unless it is said otherwise."""

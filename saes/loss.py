@@ -7,13 +7,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from activations.batching import batch_tokens_on, pad_right, run_batches
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from activations.hookpoint import HookPoint
-from activations.hooks import HookFunction, hooked
-from saes.checks import check_reads
-from saes.sae_type import SAE
+from undertext.activations.batching import batch_tokens_on, pad_right, run_batches
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.hooks import HookFunction, hooked
+from undertext.saes.checks import check_reads
+from undertext.saes.sae_type import SAE
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from activations.errors import UserError
-from saes.sae_type import SAE
+from undertext.activations.errors import UserError
+from undertext.saes.sae_type import SAE
 
 ROWS = 2048
 """Rows measured at a time."""

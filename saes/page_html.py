@@ -5,7 +5,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from saes.pages import Context, FeaturePage, Histogram, LogitEffects
+    from undertext.saes.pages import Context, FeaturePage, Histogram, LogitEffects
 
 # After Okabe and Ito: the colour-blind can tell them apart. What they say is said in numbers too.
 COLOURS = "0, 114, 178", "213, 94, 0"

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from saes.page_html import page_html
-from saes.texts import TextFirings
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.saes.page_html import page_html
+from undertext.saes.texts import TextFirings
 
 
 class Context(NamedTuple):

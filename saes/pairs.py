@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from activations.errors import UserError
-from activations.hookpoint import HookPoint
-from activations.store import StorePair
-from saes.feed import Rows
+from undertext.activations.errors import UserError
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.store import StorePair
+from undertext.saes.feed import Rows
 
 PairSource = StorePair | tuple[Float[Tensor, "point n d_model"], Float[Tensor, "point n d_model"]]
 """Two stores of the same tokens, or tensors [point, n, d_model] of base and of tuned."""

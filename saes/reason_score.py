@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from activations.errors import UserError
-from saes.texts import TextFirings
+from undertext.activations.errors import UserError
+from undertext.saes.texts import TextFirings
 
 Words = Mapping[str, Sequence[Sequence[int]]]
 """For each word its spellings, each as token ids: ` wait` and `Wait` are two of one word."""

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from activations.errors import UserError
-from saes.crosscoder import Crosscoder
+from undertext.activations.errors import UserError
+from undertext.saes.crosscoder import Crosscoder
 
 LEANS = 0.5
 """A latent leans to a model when its decoder in the other has less than this share of its norm."""

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from saes.scaling import Scaling
+from undertext.saes.scaling import Scaling
 
 Kind = Literal["base_only", "shared", "tuned_only", "dead"]
 KINDS: tuple[Kind, ...] = ("base_only", "shared", "tuned_only", "dead")

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from saes.active import Active
+from undertext.saes.active import Active
 
 
 def reconstruct(

@@ -22,8 +22,8 @@ from sae_lens import (
 from sae_lens.saes.sae import TrainStepInput, TrainStepOutput
 from torch import Tensor
 
-from saes.active import Active, Scores, batch_top_k, top_k
-from saes.sparse_gradients import reconstruct
+from undertext.saes.active import Active, Scores, batch_top_k, top_k
+from undertext.saes.sparse_gradients import reconstruct
 
 
 @dataclass

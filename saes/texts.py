@@ -7,14 +7,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from activations.capture import capture
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from activations.hookpoint import HookPoint
-from saes.autoencoder import encode
-from saes.checks import check_reads
-from saes.firings import Collector, Firings
-from saes.sae_type import SAE
+from undertext.activations.capture import capture
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.hookpoint import HookPoint
+from undertext.saes.autoencoder import encode
+from undertext.saes.checks import check_reads
+from undertext.saes.firings import Collector, Firings
+from undertext.saes.sae_type import SAE
 
 TOKENS = 8192
 """Tokens captured and encoded at a time, about."""

@@ -12,16 +12,16 @@ from typing import Any
 
 import torch
 
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from activations.hookpoint import HookPoint
-from activations.store import Store
-from saes.autoencoder import load_sae
-from saes.checkpoints import Checkpoints, publish
-from saes.config import SaeConfig, Training
-from saes.feed import Feed, Source, rows_of
-from saes.measuring import Fidelity, fidelity
-from saes.sae_type import SAE
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.store import Store
+from undertext.saes.autoencoder import load_sae
+from undertext.saes.checkpoints import Checkpoints, publish
+from undertext.saes.config import SaeConfig, Training
+from undertext.saes.feed import Feed, Source, rows_of
+from undertext.saes.measuring import Fidelity, fidelity
+from undertext.saes.sae_type import SAE
 
 NORM_BATCHES = 16
 """Batches that the scale of the inputs is estimated on, before training and apart from it."""
@@ -144,7 +144,7 @@ def _bars(show: bool) -> Iterator[None]:
 
 
 def _training_sae(lens: Any, config: SaeConfig, d_in: int) -> Any:
-    from saes.sparse_training import (
+    from undertext.saes.sparse_training import (
         SparseBatchTopKConfig,
         SparseBatchTopKTrainingSAE,
         SparseTopKConfig,

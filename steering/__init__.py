@@ -4,13 +4,13 @@ A recipe gives a plain tensor [layer, d_model]; whether a direction came from a 
 probe or an SAE's decoder is no concern of the sweep. `SteeringVector` gives it a name and a unit of dose.
 """
 
-from steering.controls import random_directions, random_like, shuffled_labels
-from steering.files import load_vector, save_vector
-from steering.fitted import fit_vector
-from steering.gguf_files import export_gguf, import_gguf
-from steering.halving import Halving, Round, Schedule, halving
-from steering.on_text import OnText, on_text
-from steering.reinforced import (
+from undertext.steering.controls import random_directions, random_like, shuffled_labels
+from undertext.steering.files import load_vector, save_vector
+from undertext.steering.fitted import fit_vector
+from undertext.steering.gguf_files import export_gguf, import_gguf
+from undertext.steering.halving import Halving, Round, Schedule, halving
+from undertext.steering.on_text import OnText, on_text
+from undertext.steering.reinforced import (
     Course,
     Practice,
     ReinforcedVectors,
@@ -18,11 +18,11 @@ from steering.reinforced import (
     reinforce_vectors,
     reinforce_weights,
 )
-from steering.rollouts import means_of_written
-from steering.settings import Readout, Setting, Where, grid
-from steering.steering_vector import SteeringVector
-from steering.sweep import Sweep, sweep
-from steering.vectors import (
+from undertext.steering.rollouts import means_of_written
+from undertext.steering.settings import Gate, Readout, Setting, grid
+from undertext.steering.steering_vector import SteeringVector
+from undertext.steering.sweep import Sweep, sweep
+from undertext.steering.vectors import (
     at_layers,
     checkpoint_delta,
     difference_by_label,
@@ -45,7 +45,7 @@ __all__ = [
     "Setting",
     "SteeringVector",
     "Sweep",
-    "Where",
+    "Gate",
     "at_layers",
     "checkpoint_delta",
     "difference_by_label",

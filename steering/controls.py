@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from steering.vectors import unit
+from undertext.steering.vectors import unit
 
 Recipe = Callable[
     [Float[Tensor, "layer n d_model"], Float[Tensor, "layer m d_model"]], Float[Tensor, "layer d_model"]

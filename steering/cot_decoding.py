@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from activations.checkpoint import Checkpoint
-from activations.generation import generate
-from activations.next_tokens import next_tokens
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.generation import generate
+from undertext.activations.next_tokens import next_tokens
 
 FindAnswer = Callable[[str], tuple[int, int] | None]
 """From what was written, the characters of the answer in it (from, up to), or None when there is none."""

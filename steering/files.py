@@ -7,11 +7,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import safe_open
 from safetensors.torch import save
 
-from activations.errors import UserError
-from activations.files import check_safetensors, one_line
-from activations.hookpoint import Site
-from activations.store.disk import replace_file
-from steering.steering_vector import SteeringVector
+from undertext.activations.errors import UserError
+from undertext.activations.files import check_safetensors, one_line
+from undertext.activations.hookpoint import Site
+from undertext.activations.store.disk import replace_file
+from undertext.steering.steering_vector import SteeringVector
 
 CARD = "undertext.steering_vector"
 """The key in a file's header under which the card stands, as JSON."""

@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from activations.batching import pad_right
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from activations.hookpoint import HookPoint, Site
-from activations.hooks import HookFunction, hooked
-from activations.interventions import Gate
+from undertext.activations.batching import pad_right
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.hookpoint import HookPoint, Site
+from undertext.activations.hooks import HookFunction, hooked
+from undertext.activations.interventions import GateAt
 
 
 class Targets(NamedTuple):
@@ -34,7 +34,7 @@ def fit_vector(
     *,
     layers: Sequence[int] | None = None,
     together: bool = False,
-    at: Gate = "last_prompt",
+    at: GateAt = "last_prompt",
     site: Site = "resid_post",
     steps: int = 100,
     lr: float = 0.02,
@@ -123,7 +123,7 @@ def in_turn(count: int, size: int, seed: int) -> Iterator[list[int]]:
             yield some.tolist()
 
 
-def targets_of(checkpoint: Checkpoint, pairs: Sequence[tuple[list[int], list[int]]], at: Gate) -> Targets:
+def targets_of(checkpoint: Checkpoint, pairs: Sequence[tuple[list[int], list[int]]], at: GateAt) -> Targets:
     """The batch of these prompts and what follows them, with what is added acting at the tokens of a gate."""
     ids = pad_right([head + tail for head, tail in pairs], checkpoint.device)
     place = torch.arange(ids.shape[1])[None]

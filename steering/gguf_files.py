@@ -16,12 +16,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from activations.errors import UserError
-from activations.files import one_line
-from activations.store.disk import replace_file
-from steering.files import CARD, Card
-from steering.steering_vector import SteeringVector
-from steering.vectors import unit
+from undertext.activations.errors import UserError
+from undertext.activations.files import one_line
+from undertext.activations.store.disk import replace_file
+from undertext.steering.files import CARD, Card
+from undertext.steering.steering_vector import SteeringVector
+from undertext.steering.vectors import unit
 
 ARCHITECTURE = "controlvector"
 HINT = f"{ARCHITECTURE}.model_hint"

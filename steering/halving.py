@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import torch
 
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from steering.kept import Key
-from steering.runs import Grade, Options, Runs
-from steering.settings import Readout, Setting
-from steering.steering_vector import SteeringVector
-from steering.sweep import Grading, Sweep, gather
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.steering.kept import Key
+from undertext.steering.settings import Readout, Setting
+from undertext.steering.steering_vector import SteeringVector
+from undertext.steering.sweep import Grading, Sweep, gather
+from undertext.steering.sweep_runner import Grade, Options, SweepRunner
 
 
 class Schedule(NamedTuple):
@@ -137,7 +137,7 @@ def halving(
     for i, setting in enumerate(settings):
         groups.setdefault(setting.vector if each_vector else "", []).append(i)
     plans = {name: schedule.rounds(len(group), len(prompts)) for name, group in groups.items()}
-    runs = Runs(checkpoint, prompts, settings, vectors, thresholds, options)
+    runs = SweepRunner(checkpoint, prompts, settings, vectors, thresholds, options)
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(prompts), generator=generator).tolist()
     lot = torch.randperm(len(settings), generator=generator).tolist()

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from activations.errors import UserError
-from activations.files import one_line, read_json
-from activations.store.disk import LOCK, lock_folder, replace_file
+from undertext.activations.errors import UserError
+from undertext.activations.files import one_line, read_json
+from undertext.activations.store.disk import LOCK, lock_folder, replace_file
 
 HEAD, PARTS = "sweep.json", "rows-*.jsonl"
 LEFT = (LOCK, f"{HEAD}.tmp")

@@ -7,13 +7,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from activations.batching import batch_tokens_on, run_batches
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from activations.interventions import Intervention
-from activations.reading import read_batch
-from steering.settings import Interventions, Readout, Setting
-from steering.steering_vector import SteeringVector
+from undertext.activations.batching import batch_tokens_on, run_batches
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.forward_texts import forward_texts
+from undertext.activations.interventions import Intervention
+from undertext.steering.settings import Interventions, Readout, Setting
+from undertext.steering.steering_vector import SteeringVector
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ def read_steered(
     def run(rows: list[int]) -> None:
         nonlocal touched
         some, starts = [encoded[row] for row in rows], [halves[row] for row in rows]
-        plain = read_batch(checkpoint, some, heads=starts)
-        steered = read_batch(checkpoint, some, [interventions[row] for row in rows], heads=starts)
+        plain = forward_texts(checkpoint, some, heads=starts)
+        steered = forward_texts(checkpoint, some, [interventions[row] for row in rows], heads=starts)
         here = sum(each.all for each in steered.touched)
         before, after = (each.logits.float().log_softmax(-1) for each in (plain, steered))
         for i, (row, start) in enumerate(zip(rows, starts, strict=True)):

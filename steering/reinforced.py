@@ -16,14 +16,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from activations.batching import batch_tokens_on, out_of_memory, run_batches
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from activations.generation import generate
-from activations.hookpoint import HookPoint
-from activations.interventions import Intervention
-from activations.stopping import Stopping, end_tokens
-from steering.fitted import frozen, in_turn, log_probabilities, targets_of
+from undertext.activations.batching import batch_tokens_on, out_of_memory, run_batches
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.generation import generate
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.interventions import Intervention
+from undertext.activations.stopping import Stopping, end_tokens
+from undertext.steering.fitted import frozen, in_turn, log_probabilities, targets_of
 
 Reward = Callable[[int, str], float]
 """What a text is worth, written after the prompt of this index."""

@@ -10,22 +10,22 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from activations.errors import UserError
-from activations.hookpoint import HookPoint
-from activations.interventions import Gate, Intervention, Threshold
-from activations.operators import Operator
-from steering.steering_vector import SteeringVector
-from steering.vectors import unit
+from undertext.activations.errors import UserError
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.interventions import GateAt, Intervention, Threshold
+from undertext.activations.operators import Operator
+from undertext.steering.steering_vector import SteeringVector
+from undertext.steering.vectors import unit
 
 IN_NORMS: tuple[Operator, ...] = ("add", "clamp")
 """Operators whose dose is a length, in units of the vector's norm at the layer; others take a share."""
 
 
 @dataclass(frozen=True)
-class Where:
+class Gate:
     """The tokens at which a setting acts: as in `Intervention`, whose fields these are but for two."""
 
-    at: Gate | tuple[int, ...] | Literal["random_prompt"] = "last_prompt"
+    at: GateAt | tuple[int, ...] | Literal["random_prompt"] = "last_prompt"
     """`random_prompt` is one token of the prompt, drawn for each prompt: the control of a chosen place."""
     first: int | None = None
     decay: float = 1.0
@@ -47,7 +47,7 @@ class Setting:
     """Where it acts; at several at once, each with its own direction and norm."""
     dose: float
     """For `add` and `clamp` in units of the vector's norms, otherwise the share of the change."""
-    where: Where = Where()
+    where: Gate = Gate()
     operator: Operator = "add"
 
 
@@ -62,7 +62,7 @@ def grid(
     vectors: Sequence[str],
     layers: Sequence[int | tuple[int, ...]],
     doses: Sequence[float],
-    where: Sequence[Where] = (Where(),),
+    where: Sequence[Gate] = (Gate(),),
     operators: Sequence[Operator] = ("add",),
 ) -> list[Setting]:
     """Every combination, vectors outermost, then layers, operators, tokens, doses.
@@ -92,7 +92,7 @@ class Interventions:
             raise UserError(f"vectors need names of their own; there are several {', '.join(twice)}")
         self._thresholds = dict(thresholds or {})
         self._directions: dict[tuple[str, int, bool], Tensor] = {}
-        self._made: dict[tuple[Setting, Gate | tuple[int, ...]], tuple[Intervention, ...]] = {}
+        self._made: dict[tuple[Setting, GateAt | tuple[int, ...]], tuple[Intervention, ...]] = {}
 
     def of(self, setting: Setting, prompt: Sequence[int]) -> tuple[Intervention, ...]:
         """What acts under a setting after a prompt of these tokens, one intervention a layer.
@@ -110,7 +110,7 @@ class Interventions:
         return self._made[setting, at]
 
     def _at(
-        self, setting: Setting, vector: SteeringVector, layer: int, at: Gate | tuple[int, ...]
+        self, setting: Setting, vector: SteeringVector, layer: int, at: GateAt | tuple[int, ...]
     ) -> Intervention:
         vector.check_layer(layer)
         where = setting.where
@@ -152,7 +152,7 @@ class Interventions:
         return Threshold(readout.directions[layer], float(readout.biases[layer]))
 
 
-def _place(where: Where, prompt: Sequence[int]) -> Gate | tuple[int, ...]:
+def _place(where: Gate, prompt: Sequence[int]) -> GateAt | tuple[int, ...]:
     """Where a setting acts after this prompt."""
     if where.at != "random_prompt":
         return where.at

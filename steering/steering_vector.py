@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from activations.hookpoint import SITES, Site
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.hookpoint import SITES, Site
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from activations.checkpoint import Checkpoint
-from steering.kept import Key
-from steering.runs import Grade, Options, Runs
-from steering.settings import Readout, Setting
-from steering.steering_vector import SteeringVector
+from undertext.activations.checkpoint import Checkpoint
+from undertext.steering.kept import Key
+from undertext.steering.settings import Readout, Setting
+from undertext.steering.steering_vector import SteeringVector
+from undertext.steering.sweep_runner import Grade, Options, SweepRunner
 
 Grading = Literal["strict", "lenient"]
 
@@ -94,13 +94,15 @@ def sweep(
             vector that does not fit the checkpoint, and a folder that keeps another sweep or is damaged.
     """
     options = Options(max_new_tokens, tuple(stop), batch_size, None if keep is None else Path(keep), progress)
-    runs = Runs(checkpoint, prompts, settings, vectors, thresholds, options)
+    runs = SweepRunner(checkpoint, prompts, settings, vectors, thresholds, options)
     every = [Key(i, j) for i in range(len(settings)) for j in range(len(prompts))]
     runs.run(every)
     return gather(runs, settings, len(prompts), grade, every)
 
 
-def gather(runs: Runs, settings: Sequence[Setting], prompts: int, grade: Grade, keys: Sequence[Key]) -> Sweep:
+def gather(
+    runs: SweepRunner, settings: Sequence[Setting], prompts: int, grade: Grade, keys: Sequence[Key]
+) -> Sweep:
     """The sweep in which these rows were run."""
     shape = (len(settings), prompts)
     ran, strict, lenient = (torch.zeros(shape, dtype=torch.bool) for _ in range(3))

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from activations.errors import UserError
+from undertext.activations.errors import UserError
 
 
 def difference_of_means(

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from probes import LDAProbe, LogisticProbe, LogisticProbeCV, LowRankProbe, MeansProbe
+from undertext.probes import LDAProbe, LogisticProbe, LogisticProbeCV, LowRankProbe, MeansProbe
 
 TIGHT: dict[str, Any] = {"tol": 1e-15}
 

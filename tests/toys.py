@@ -23,7 +23,7 @@ from transformers import (
     Qwen3Config,
 )
 
-from activations.quiet import quiet
+from undertext.activations.quiet import quiet
 
 Shape = Literal["llama", "gpt2", "qwen2"]
 SHAPES: tuple[Shape, ...] = ("llama", "gpt2", "qwen2")

@@ -4,32 +4,39 @@ The names below load what they need when they are first used, so that `import un
 """
 
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from undertext.shadow import check_not_shadowed
-
 if TYPE_CHECKING:
-    from activations.checkpoint import Checkpoint
-    from activations.errors import UserError
-    from activations.pair import load_pair
-    from undertext.comparing import compare
-    from undertext.comparison import Comparison
-    from undertext.config import CompareConfig, RoutesConfig, SteerConfig
-    from undertext.features.config import DiffConfig, FeaturesConfig, TrainConfig
-    from undertext.features.diff import FeatureDiff, feature_diff
-    from undertext.features.table import FeatureTable, feature_table
-    from undertext.features.training import TrainedDictionary, train_dictionary
-    from undertext.probing.config import ProbeConfig
-    from undertext.probing.job import probe
-    from undertext.probing.result import ProbeResult
-    from undertext.routes_job import routes
-    from undertext.routes_result import Routes
-    from undertext.sources import zoo
-    from undertext.steering_job import Steered, steer
+    from undertext.activations.checkpoint import Checkpoint
+    from undertext.activations.errors import UserError
+    from undertext.activations.pair import load_pair
+    from undertext.core.shipped import zoo
+    from undertext.jobs.compare.config import CompareConfig
+    from undertext.jobs.compare.job import compare
+    from undertext.jobs.compare.result import Comparison
+    from undertext.jobs.probe.config import ProbeConfig
+    from undertext.jobs.probe.job import probe
+    from undertext.jobs.probe.result import ProbeResult
+    from undertext.jobs.routes.config import RoutesConfig
+    from undertext.jobs.routes.job import routes
+    from undertext.jobs.routes.result import RoutesResult
+    from undertext.jobs.sae_diff.config import DiffConfig
+    from undertext.jobs.sae_diff.job import feature_diff
+    from undertext.jobs.sae_diff.result import FeatureDiff
+    from undertext.jobs.sae_features.config import FeaturesConfig
+    from undertext.jobs.sae_features.job import feature_table
+    from undertext.jobs.sae_features.result import FeatureTable
+    from undertext.jobs.sae_train.config import TrainConfig
+    from undertext.jobs.sae_train.job import train_dictionary
+    from undertext.jobs.sae_train.result import TrainedDictionary
+    from undertext.jobs.steer.config import SteerConfig
+    from undertext.jobs.steer.job import steer
+    from undertext.jobs.steer.result import SteerResult
+    from undertext.jobs.trace.config import TraceConfig
+    from undertext.jobs.trace.job import read_trace
+    from undertext.jobs.trace.result import TraceResult
+    from undertext.tasks.builtin.chain import new_chain
     from undertext.tasks.load import load_task
-    from undertext.tasks.new import new_chain
-    from undertext.tracing import Traced, read_trace
 
 __version__ = "0.1.0"
 
@@ -43,11 +50,12 @@ __all__ = [
     "FeaturesConfig",
     "ProbeConfig",
     "ProbeResult",
-    "Routes",
     "RoutesConfig",
+    "RoutesResult",
     "SteerConfig",
-    "Steered",
-    "Traced",
+    "SteerResult",
+    "TraceConfig",
+    "TraceResult",
     "TrainConfig",
     "TrainedDictionary",
     "UserError",
@@ -65,40 +73,39 @@ __all__ = [
     "zoo",
 ]
 
-# The same names as above, with the module each comes from.
+# The same names as above, with the module of this package that each comes from.
 _LAZY = {
     "Checkpoint": "activations.checkpoint",
-    "CompareConfig": "undertext.config",
-    "Comparison": "undertext.comparison",
-    "DiffConfig": "undertext.features.config",
-    "FeatureDiff": "undertext.features.diff",
-    "FeatureTable": "undertext.features.table",
-    "FeaturesConfig": "undertext.features.config",
-    "ProbeConfig": "undertext.probing.config",
-    "ProbeResult": "undertext.probing.result",
-    "Routes": "undertext.routes_result",
-    "RoutesConfig": "undertext.config",
-    "SteerConfig": "undertext.config",
-    "Steered": "undertext.steering_job",
-    "Traced": "undertext.tracing",
-    "TrainConfig": "undertext.features.config",
-    "TrainedDictionary": "undertext.features.training",
+    "CompareConfig": "jobs.compare.config",
+    "Comparison": "jobs.compare.result",
+    "DiffConfig": "jobs.sae_diff.config",
+    "FeatureDiff": "jobs.sae_diff.result",
+    "FeatureTable": "jobs.sae_features.result",
+    "FeaturesConfig": "jobs.sae_features.config",
+    "ProbeConfig": "jobs.probe.config",
+    "ProbeResult": "jobs.probe.result",
+    "RoutesConfig": "jobs.routes.config",
+    "RoutesResult": "jobs.routes.result",
+    "SteerConfig": "jobs.steer.config",
+    "SteerResult": "jobs.steer.result",
+    "TraceConfig": "jobs.trace.config",
+    "TraceResult": "jobs.trace.result",
+    "TrainConfig": "jobs.sae_train.config",
+    "TrainedDictionary": "jobs.sae_train.result",
     "UserError": "activations.errors",
-    "compare": "undertext.comparing",
-    "feature_diff": "undertext.features.diff",
-    "feature_table": "undertext.features.table",
+    "compare": "jobs.compare.job",
+    "feature_diff": "jobs.sae_diff.job",
+    "feature_table": "jobs.sae_features.job",
     "load_pair": "activations.pair",
-    "load_task": "undertext.tasks.load",
-    "new_chain": "undertext.tasks.new",
-    "probe": "undertext.probing.job",
-    "read_trace": "undertext.tracing",
-    "routes": "undertext.routes_job",
-    "steer": "undertext.steering_job",
-    "train_dictionary": "undertext.features.training",
-    "zoo": "undertext.sources",
+    "load_task": "tasks.load",
+    "new_chain": "tasks.builtin.chain",
+    "probe": "jobs.probe.job",
+    "read_trace": "jobs.trace.job",
+    "routes": "jobs.routes.job",
+    "steer": "jobs.steer.job",
+    "train_dictionary": "jobs.sae_train.job",
+    "zoo": "core.shipped",
 }
-
-check_not_shadowed(["activations", "probes", "saes", "steering"], home=Path(__file__).parent.parent)
 
 
 def __getattr__(name: str) -> object:
@@ -106,7 +113,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(
             f"module {__name__!r} has no attribute {name!r}; it has {', '.join(sorted(_LAZY))}"
         )
-    value: object = getattr(import_module(_LAZY[name]), name)
+    value: object = getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
     globals()[name] = value  # the next use finds it without coming here
     return value
 

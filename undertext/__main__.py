@@ -8,15 +8,20 @@ from types import FrameType
 from typing import NoReturn
 
 COMMANDS = {
-    "compare": ("compare", "a verdict on two checkpoints and a task"),
-    "demo": ("demo", "compare every pair of the shipped zoo"),
-    "probe": ("probe", "values read on many checkpoints, layers and positions, with controls"),
-    "routes": ("routes", "several ways to elicit a capability, on the same problems"),
-    "sae": ("sae", "SAEs and crosscoders: train, what features carry, what became of them"),
-    "steer": ("steer", "what a vector recovers in a checkpoint, beside controls"),
-    "task": ("task", "write the built-in task, or check a task's folder"),
-    "zoo": ("zoo", "list or train organisms, whose right verdict is known"),
+    "compare": ("jobs.compare.command", "a verdict on two checkpoints and a task"),
+    "demo": ("jobs.demo.command", "compare every pair of the shipped zoo"),
+    "probe": (
+        "jobs.probe.command",
+        "values read on many checkpoints, layers and positions, with controls",
+    ),
+    "routes": ("jobs.routes.command", "several ways to elicit a capability, on the same problems"),
+    "sae": ("jobs.sae", "SAEs and crosscoders: train, associate features with values, follow features"),
+    "steer": ("jobs.steer.command", "what a vector recovers in a checkpoint, beside controls"),
+    "task": ("tasks.command", "write the built-in task, or check a task's folder"),
+    "trace": ("jobs.trace.command", "the answer read along a trace, token by token"),
+    "zoo": ("organisms.command", "list, check or train organisms, whose right verdict is known"),
 }
+"""By name: the module of this package that runs the command, and what the command is for."""
 FAILED, MISUSED = 1, 2
 
 
@@ -50,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
             print("undertext: interrupted; what was not finished was not written", file=sys.stderr)
             sys.exit(MISUSED)
         if isinstance(error, ValueError):
-            from activations.errors import UserError
+            from undertext.activations.errors import UserError
 
             if isinstance(error, UserError):
                 print(f"undertext: {error}", file=sys.stderr)
@@ -72,7 +77,7 @@ def _run(args: list[str]) -> int:
     if args[0] not in COMMANDS:
         print(f"undertext: no command {args[0]!r}; there are: {', '.join(COMMANDS)}", file=sys.stderr)
         return MISUSED
-    return int(import_module(f"undertext.commands.{COMMANDS[args[0]][0]}").run(args[1:]))
+    return int(import_module(f"undertext.{COMMANDS[args[0]][0]}").run(args[1:]))
 
 
 if __name__ == "__main__":

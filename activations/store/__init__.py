@@ -1,10 +1,10 @@
 """Activations on disk: a folder of safetensors shards and a manifest (the format: docs/store.md)."""
 
-from activations.store.capturing import capture_to_store, tokens_fingerprint
-from activations.store.capturing_pair import capture_pair_to_store
-from activations.store.pairing import PairBatch, StorePair, open_pair
-from activations.store.reader import Batch, Store
-from activations.store.writer import StoreWriter
+from undertext.activations.store.capturing import capture_to_store, tokens_fingerprint
+from undertext.activations.store.capturing_pair import capture_pair_to_store
+from undertext.activations.store.pairing import PairBatch, StorePair, open_pair
+from undertext.activations.store.reader import Batch, Store
+from undertext.activations.store.writer import StoreWriter
 
 __all__ = [
     "Batch",

@@ -8,16 +8,16 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from activations.capture import capture
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from activations.hookpoint import HookPoint
-from activations.positions import Place, resolve
-from activations.store.columns import Value, Values, show
-from activations.store.reader import Store
-from activations.store.writer import StoreWriter
+from undertext.activations.capture import capture
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.positions import TokenSelector, resolve
+from undertext.activations.store.columns import Value, Values, show
+from undertext.activations.store.reader import Store
+from undertext.activations.store.writer import StoreWriter
 
-Chosen = Literal["last", "all"] | Mapping[Any, Place | Sequence[Place]]
+Chosen = Literal["last", "all"] | Mapping[Any, TokenSelector | Sequence[TokenSelector]]
 """Which tokens of each prompt: its last one, all, or for each key a span or a list of places in it."""
 PROBLEM, POSITION, TOKENS = "problem", "position", "tokens"
 UNIT_BYTES = 128 * 2**20

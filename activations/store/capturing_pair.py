@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from activations.checkpoint import Checkpoint, CheckpointSource
-from activations.hookpoint import HookPoint
-from activations.hooks import check_point
-from activations.pair import Outline, check_outlines
-from activations.store.capturing import Chosen, capture_to_store
-from activations.store.pairing import StorePair, open_pair
+from undertext.activations.checkpoint import Checkpoint, CheckpointSource
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.hooks import check_point
+from undertext.activations.pair import Outline, check_outlines
+from undertext.activations.store.capturing import Chosen, capture_to_store
+from undertext.activations.store.pairing import StorePair, open_pair
 
 BASE, TUNED = "base", "tuned"
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from activations.errors import UserError
-from activations.store.manifest import Kind
+from undertext.activations.errors import UserError
+from undertext.activations.store.manifest import Kind
 
 Value = str | int
 Values = Sequence[str] | Sequence[int] | Sequence[str | int] | Tensor | NDArray[np.integer]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import xxhash
 
-from activations.errors import UserError
+from undertext.activations.errors import UserError
 
 Piece = bytes | memoryview
 LOCK = "write.lock"

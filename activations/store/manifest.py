@@ -8,10 +8,10 @@ from typing import Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from activations.errors import UserError
-from activations.files import one_line, read_json
-from activations.hookpoint import HookPoint
-from activations.store.disk import replace_file
+from undertext.activations.errors import UserError
+from undertext.activations.files import one_line, read_json
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.store.disk import replace_file
 
 MANIFEST = "manifest.json"
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}

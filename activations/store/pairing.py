@@ -7,11 +7,11 @@ from pathlib import Path
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from activations.errors import UserError
-from activations.hookpoint import HookPoint
-from activations.store.capturing import TOKENS
-from activations.store.columns import Value, show
-from activations.store.reader import Store
+from undertext.activations.errors import UserError
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.store.capturing import TOKENS
+from undertext.activations.store.columns import Value, show
+from undertext.activations.store.reader import Store
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,12 +12,12 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from activations.errors import UserError
-from activations.hookpoint import HookPoint
-from activations.store.columns import Column, Value, show
-from activations.store.disk import checksum
-from activations.store.manifest import Manifest, check_shards, read_manifest
-from activations.store.shards import Shards
+from undertext.activations.errors import UserError
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.store.columns import Column, Value, show
+from undertext.activations.store.disk import checksum
+from undertext.activations.store.manifest import Manifest, check_shards, read_manifest
+from undertext.activations.store.shards import Shards
 
 
 @dataclass(frozen=True, eq=False)

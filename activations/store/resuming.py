@@ -5,12 +5,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from activations.errors import UserError
-from activations.files import one_line
-from activations.store.columns import Value
-from activations.store.disk import writing
-from activations.store.manifest import MANIFEST, Manifest, check_shards, read_manifest, write_manifest
-from activations.store.shard import Shard
+from undertext.activations.errors import UserError
+from undertext.activations.files import one_line
+from undertext.activations.store.columns import Value
+from undertext.activations.store.disk import writing
+from undertext.activations.store.manifest import (
+    MANIFEST,
+    Manifest,
+    check_shards,
+    read_manifest,
+    write_manifest,
+)
+from undertext.activations.store.shard import Shard
 
 
 def begin(

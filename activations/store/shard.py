@@ -9,12 +9,12 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from activations.errors import UserError
-from activations.files import one_line
-from activations.store.columns import Column
-from activations.store.disk import Piece
-from activations.store.manifest import Manifest, ShardEntry
-from activations.store.unit import Unit
+from undertext.activations.errors import UserError
+from undertext.activations.files import one_line
+from undertext.activations.store.columns import Column
+from undertext.activations.store.disk import Piece
+from undertext.activations.store.manifest import Manifest, ShardEntry
+from undertext.activations.store.unit import Unit
 
 _NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 COLUMN = "rows."  # before a column's name, so that none can be taken for a hook point

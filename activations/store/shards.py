@@ -13,11 +13,11 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from activations.hookpoint import HookPoint
-from activations.store.columns import Column
-from activations.store.manifest import Manifest
-from activations.store.memory import new_tensor
-from activations.store.shard import Shard
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.store.columns import Column
+from undertext.activations.store.manifest import Manifest
+from undertext.activations.store.memory import new_tensor
+from undertext.activations.store.shard import Shard
 
 THREADS, THREADED = 4, 8 << 20  # for reading, and from how many bytes on
 

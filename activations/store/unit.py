@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from activations.errors import UserError
-from activations.store.columns import Column, Values, show
-from activations.store.manifest import Kind, Manifest
-from activations.store.memory import Room
+from undertext.activations.errors import UserError
+from undertext.activations.store.columns import Column, Values, show
+from undertext.activations.store.manifest import Kind, Manifest
+from undertext.activations.store.memory import Room
 
 RESERVED = ("points", "layers")  # what `Store.select` calls its own
 

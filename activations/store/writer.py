@@ -11,15 +11,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from activations.errors import UserError
-from activations.hookpoint import HookPoint
-from activations.store.columns import Value, Values, show
-from activations.store.disk import lock_folder, replace_file, writing
-from activations.store.manifest import DTYPES, ShardEntry, write_manifest
-from activations.store.memory import Room
-from activations.store.resuming import begin
-from activations.store.shard import shard_pieces
-from activations.store.unit import Unit, make_unit
+from undertext.activations.errors import UserError
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.store.columns import Value, Values, show
+from undertext.activations.store.disk import lock_folder, replace_file, writing
+from undertext.activations.store.manifest import DTYPES, ShardEntry, write_manifest
+from undertext.activations.store.memory import Room
+from undertext.activations.store.resuming import begin
+from undertext.activations.store.shard import shard_pieces
+from undertext.activations.store.unit import Unit, make_unit
 
 SHARD_BYTES = 64 * 2**20
 

@@ -23,8 +23,8 @@ from transformers import (
     Qwen3Config,
 )
 
-from activations import Branch, Checkpoint
 from tests.toys import random_model, word_tokenizer
+from undertext.activations import Branch, Checkpoint
 
 TOKENIZER = word_tokenizer()
 D_VOCAB = len(TOKENIZER)

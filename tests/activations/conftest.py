@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from activations import Checkpoint
 from tests.toys import SHAPES, Shape, tiny_folder
+from undertext.activations import Checkpoint
 
 
 @pytest.fixture(scope="session")

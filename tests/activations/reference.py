@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from activations import Checkpoint, HookPoint, Intervention
+from undertext.activations import Checkpoint, HookPoint, Intervention
 
 PROMPTS = (
     "a = 3 ; b = a + 2 ; find b :",

@@ -8,10 +8,10 @@ import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
-from activations import Checkpoint, HookPoint, UserError, capture, load_pair
-from activations.quiet import quiet
 from tests.activations.reference import PROMPTS
 from tests.toys import tiny_folder
+from undertext.activations import Checkpoint, HookPoint, UserError, capture, load_pair
+from undertext.activations.quiet import quiet
 
 TARGETS = {
     "llama": ["q_proj", "v_proj", "down_proj"],

@@ -11,9 +11,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activations import Branch, HookPoint, UserError, capture, generate, score_branches
-from activations.batching import out_of_memory, run_batches
 from tests.activations.reference import PROMPTS
+from undertext.activations import Branch, HookPoint, UserError, capture, generate, score_branches
+from undertext.activations.batching import out_of_memory, run_batches
 
 
 @given(
@@ -146,7 +146,7 @@ def test_a_machine_with_little_memory(tmp_path):
     script = textwrap.dedent(
         """
         import resource, torch
-        from activations import Checkpoint, HookPoint, capture
+        from undertext.activations import Checkpoint, HookPoint, capture
         from tests.toys import tiny_model, word_tokenizer
         torch.set_num_threads(1)
         words = word_tokenizer()

@@ -7,10 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activations import Branch, BranchScores, score_branches
-from activations.branch_methods import Method
-from activations.branch_tree import build_tree
 from tests.activations.branch_models import D_VOCAB, N_CTX, SHARING, config, load, score_each
+from undertext.activations import Branch, BranchScores, score_branches
+from undertext.activations.branch_methods import Method
+from undertext.activations.branch_tree import build_tree
 
 EXAMPLE = random.Random(0)
 TRUNKS = [[EXAMPLE.randrange(D_VOCAB) for _ in range(length)] for length in (23, 6, 14)]
@@ -171,7 +171,7 @@ def test_progress_counts_every_branch():
 
 def test_very_many_branches_are_cut_into_passes(monkeypatch):
     """At the scale of a real vocabulary a trunk's logits would not fit: here 20 rows of them are too many."""
-    monkeypatch.setattr("activations.branch_plan._LOGITS_AT_ONCE", 20 * D_VOCAB)
+    monkeypatch.setattr("undertext.activations.branch_plan._LOGITS_AT_ONCE", 20 * D_VOCAB)
     most = []
     handle = LLAMA.model.get_output_embeddings().register_forward_hook(
         lambda module, args, output: most.append(output.shape[1])
@@ -205,11 +205,11 @@ def test_padding_reads_itself(method, monkeypatch):
     forward = checkpoint.model.model.forward
     masks = []
 
-    def recording(*args, attention_mask=None, **kwargs):
+    def activation_recording(*args, attention_mask=None, **kwargs):
         masks.append(attention_mask)
         return forward(*args, attention_mask=attention_mask, **kwargs)
 
-    monkeypatch.setattr(checkpoint.model.model, "forward", recording)
+    monkeypatch.setattr(checkpoint.model.model, "forward", activation_recording)
     score_branches(checkpoint, TRUNKS, BRANCHES, method=method)
     custom = [mask for mask in masks if mask is not None and mask.ndim == 4]
     assert custom

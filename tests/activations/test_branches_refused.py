@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from activations import Branch, UserError, score_branches
 from tests.activations.branch_models import D_VOCAB, N_CTX, load
+from undertext.activations import Branch, UserError, score_branches
 
 LLAMA = load("llama")
 TRUNK = [1, 5, 6, 7]

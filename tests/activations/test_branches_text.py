@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from activations import Branch, Checkpoint, UserError, branches_at, score_branches
 from tests.toys import SPECIAL, byte_tokenizer, tiny_model, word_tokenizer
+from undertext.activations import Branch, Checkpoint, UserError, branches_at, score_branches
 
 
 def spaced_tokenizer() -> PreTrainedTokenizerFast:

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from activations import Checkpoint, HookPoint, UserError, capture
 from tests.toys import embedding, tiny_model, word_tokenizer
+from undertext.activations import Checkpoint, HookPoint, UserError, capture
 
 POINT = HookPoint(1, "resid_post")
 PROMPTS = ["a = 3 ;", "so"]

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from activations import SITES, Checkpoint, HookPoint, UserError, capture
 from tests.activations.reference import PROMPTS
 from tests.toys import SHAPES, random_model, tiny_config, word_tokenizer
+from undertext.activations import SITES, Checkpoint, HookPoint, UserError, capture
 
 POINTS = [HookPoint(layer, site) for layer in range(3) for site in SITES]
 

@@ -6,9 +6,9 @@ import torch
 from safetensors.torch import load_file
 from transformer_lens.model_bridge import TransformerBridge
 
-from activations import Checkpoint, HookPoint, capture, generate
 from tests.activations.reference import PROMPTS
 from tests.toys import Shape, byte_tokenizer, embedding, save_folder, tiny_folder, tiny_model, word_tokenizer
+from undertext.activations import Checkpoint, HookPoint, capture, generate
 
 
 def test_a_folder_loads_as_transformers_wrote_it(folders, checkpoint, shape):

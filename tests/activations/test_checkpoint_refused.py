@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from activations import Checkpoint, UserError
 from tests.toys import tiny_folder, tiny_model, word_tokenizer
+from undertext.activations import Checkpoint, UserError
 
 
 @pytest.fixture

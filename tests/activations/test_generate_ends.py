@@ -5,11 +5,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activations import Checkpoint, UserError, generate
-from activations.sampling import Sampler
-from activations.stopping import Stopping
 from tests.activations.reference import PROMPTS, telling_token
 from tests.toys import byte_tokenizer, tiny_model
+from undertext.activations import Checkpoint, UserError, generate
+from undertext.activations.sampling import Sampler
+from undertext.activations.stopping import Stopping
 
 STEPS = 16
 

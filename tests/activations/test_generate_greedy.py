@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import DynamicCache, MistralConfig, OPTConfig
 
-from activations import Checkpoint, UserError, generate
-from activations.cache import BufferedCache
-from activations.quiet import quiet
 from tests.activations.reference import PROMPTS, telling_token
 from tests.toys import SHAPES, byte_tokenizer, embedding, random_model, tiny_model, word_tokenizer
+from undertext.activations import Checkpoint, UserError, generate
+from undertext.activations.cache import BufferedCache
+from undertext.activations.quiet import quiet
 
 
 def hugging_face(checkpoint: Checkpoint, ids: list[int], steps: int, **options) -> list[int]:

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import TopPLogitsWarper
 
-from activations import HookPoint, Intervention, Record, UserError, generate
-from activations.hooks import hooked
-from activations.sampling import Sampler
 from tests.activations.reference import PROMPTS, write
+from undertext.activations import HookPoint, Intervention, RecordSpec, UserError, generate
+from undertext.activations.hooks import hooked
+from undertext.activations.sampling import Sampler
 
 POINT = HookPoint(1, "resid_post")
 STEPS = 6
@@ -154,7 +154,7 @@ def test_what_is_recorded_equals_reading_the_whole_text_again(checkpoint, at, ba
         prompts,
         max_new_tokens=STEPS,
         interventions=acting,
-        record=Record(points, at),
+        record=RecordSpec(points, at),
         batch_size=batch_size,
     )
     captured = found.captured

@@ -6,14 +6,14 @@ from typing import get_args
 import pytest
 import torch
 
-from activations import Checkpoint, Gate, HookPoint, Intervention, Site, UserError, generate
-from activations.groups import Part
-from activations.steered_rows import SteeredRows
 from tests.activations.reference import PROMPTS, telling_token, write
 from tests.activations.test_hooks import hooks_on
+from undertext.activations import Checkpoint, GateAt, HookPoint, Intervention, Site, UserError, generate
+from undertext.activations.groups import Part
+from undertext.activations.steered_rows import SteeredRows
 
 STEPS = 12
-GATES = get_args(Gate)
+GATES = get_args(GateAt)
 SITES: tuple[Site, ...] = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")
 
 

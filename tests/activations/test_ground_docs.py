@@ -6,9 +6,9 @@ from typing import Any, get_args
 
 import pytest
 
-from activations import SITES, Gate
-from activations.operators import OPERATORS
 from tests.toys import FAMILIES, tiny_folder
+from undertext.activations import SITES, GateAt
+from undertext.activations.operators import OPERATORS
 
 PAGE = Path("docs/ground.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -38,7 +38,7 @@ def test_the_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_the_page_names_all_there_is():
-    for name in (*OPERATORS, *get_args(Gate), *SITES):
+    for name in (*OPERATORS, *get_args(GateAt), *SITES):
         assert f"`{name}`" in PAGE or f'`"{name}"`' in PAGE, name
     families = (
         PAGE.split("are tested against")[0].rsplit("\n\n", 1)[1].lower().replace(" ", "").replace("-", "")

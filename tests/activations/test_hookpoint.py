@@ -3,8 +3,7 @@ import sys
 
 import pytest
 
-import activations
-from activations import SITES, HookPoint, UserError
+from undertext.activations import SITES, HookPoint, UserError
 
 
 @pytest.mark.parametrize("site", SITES)
@@ -35,7 +34,7 @@ def test_a_name_that_cannot_be_read_lists_the_sites(name):
 
 def test_an_unknown_site_lists_the_sites():
     # In a fresh interpreter: the type checks that tests add would refuse it first.
-    code = "from activations import HookPoint; HookPoint(0, 'resid')"
+    code = "from undertext.activations import HookPoint; HookPoint(0, 'resid')"
     error = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr
     assert "UserError: unknown site 'resid': valid sites are resid_pre, resid_mid" in error
 
@@ -56,18 +55,17 @@ def test_importing_the_package_loads_no_heavy_library():
     )
 
 
-@pytest.mark.parametrize("name", activations.__all__)
+@pytest.mark.parametrize("name", undertext.activations.__all__)
 def test_every_public_name_loads(name):
     assert getattr(activations, name) is not None
 
 
 def test_capture_is_the_function_whatever_was_imported_first():
-    import activations.capture
 
-    assert callable(activations.capture)
-    assert activations.capture is sys.modules["activations.capture"].capture
+    assert callable(undertext.activations.capture)
+    assert undertext.activations.capture is sys.modules["undertext.activations.capture"].capture
 
 
 def test_an_unknown_public_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="captures"):
-        activations.captures  # noqa: B018 (the access is what is tested)
+        undertext.activations.captures  # noqa: B018 (the access is what is tested)

@@ -5,10 +5,10 @@ from torch.testing import assert_close
 from torch.utils.hooks import RemovableHandle
 from transformers import GPTNeoXConfig
 
-from activations import SITES, Checkpoint, HookPoint, UserError, capture, hooked
-from activations.hooks import _attach
 from tests.activations.reference import PROMPTS, attach
 from tests.toys import random_model, tiny_model, word_tokenizer
+from undertext.activations import SITES, Checkpoint, HookPoint, UserError, capture, hooked
+from undertext.activations.hooks import _attach
 
 IDS = torch.tensor([[1, 4, 30, 23], [1, 9, 8, 7]])
 POINTS = [HookPoint(layer, site) for layer in range(3) for site in SITES]
@@ -105,7 +105,7 @@ def test_hooks_are_gone_when_registering_is_interrupted(checkpoint, monkeypatch)
         attached.append(_attach(*args))
         return attached[-1]
 
-    monkeypatch.setattr("activations.hooks._attach", interrupted)
+    monkeypatch.setattr("undertext.activations.hooks._attach", interrupted)
     with pytest.raises(KeyboardInterrupt), hooked(checkpoint, dict.fromkeys(POINTS[:5], fail)):
         raise AssertionError("the body must not run")
     assert len(attached) == 3

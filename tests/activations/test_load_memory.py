@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from activations import Checkpoint
 from tests.toys import random_model, save_folder, tiny_config, word_tokenizer
+from undertext.activations import Checkpoint
 
 
 def kernel_says(field: str) -> int:

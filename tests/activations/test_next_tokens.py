@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from activations import UserError, generate, next_tokens
 from tests.activations.reference import PROMPTS
+from undertext.activations import UserError, generate, next_tokens
 
 
 @torch.no_grad()

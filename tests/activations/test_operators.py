@@ -6,11 +6,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from activations import Checkpoint, HookPoint, Intervention, Record, Threshold, UserError, generate
-from activations.operators import ON_SUBSPACES, OPERATORS, WITH_CENTRE, Operator, Parameters, orthonormal
 from tests.activations.reference import PROMPTS, operate, write
 from tests.toys import SHAPES
 from tests.unchecked import signatures_unchecked
+from undertext.activations import (
+    Checkpoint,
+    HookPoint,
+    Intervention,
+    RecordSpec,
+    Threshold,
+    UserError,
+    generate,
+)
+from undertext.activations.operators import (
+    ON_SUBSPACES,
+    OPERATORS,
+    WITH_CENTRE,
+    Operator,
+    Parameters,
+    orthonormal,
+)
 
 STEPS = 8
 DOSES: dict[Operator, float] = {
@@ -177,7 +192,7 @@ def test_interchange_in_the_whole_space_puts_the_other_activation_in(llama):
     point = HookPoint(1, "resid_post")
     whole = Intervention(point, torch.eye(32), 1.0, "last_prompt", "affine", other)
     put = Intervention(point, other, 1.0, "last_prompt", "replace")
-    record = Record([point], "last_prompt")
+    record = RecordSpec([point], "last_prompt")
     found = [
         generate(llama, PROMPTS, max_new_tokens=6, interventions=[each] * 7, record=record)
         for each in (whole, put)

@@ -3,8 +3,8 @@ import copy
 import pytest
 from tokenizers import pre_tokenizers
 
-from activations import Checkpoint, UserError, check_pair, load_pair
 from tests.toys import WORDS, byte_tokenizer, tiny_folder, tiny_model, word_tokenizer
+from undertext.activations import Checkpoint, UserError, check_pair, load_pair
 
 
 def test_two_tunes_of_one_model_are_a_pair(tmp_path):

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import processors
 
-from activations import HookPoint, TextSpan, TokenSpan, UserError, capture
-from activations.spans import locate, tokens_holding
 from tests.activations.reference import PROMPTS
 from tests.activations.test_tokens_before import BYTE, WORD, checkpoint_with, spaced_words
 from tests.toys import word_tokenizer
 from tests.unchecked import signatures_unchecked
+from undertext.activations import HookPoint, TextSpan, TokenSpan, UserError, capture
+from undertext.activations.spans import locate, tokens_holding
 
 POINT = HookPoint(1, "resid_mid")
 

@@ -3,7 +3,7 @@
 import torch
 from transformers import AutoModelForCausalLM
 
-from activations.random_init import random_init
+from undertext.activations.random_init import random_init
 
 
 def test_only_the_weights_differ(checkpoint):

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from activations import Threshold, UserError, generate, read_batch
-from activations.operators import OPERATORS
-from activations.steered_rows import SteeredRows
 from tests.activations.reference import PROMPTS, read, write_out
 from tests.activations.test_hooks import hooks_on
 from tests.activations.test_operators import intervention, vector
 from tests.toys import SHAPES
+from undertext.activations import Threshold, UserError, forward_texts, generate
+from undertext.activations.operators import OPERATORS
+from undertext.activations.steered_rows import SteeredRows
 
 GATES: dict[str, dict[str, Any]] = {
     "last prompt": {"at": "last_prompt"},
@@ -31,7 +31,7 @@ GATES: dict[str, dict[str, Any]] = {
 
 def check(checkpoint, texts, heads, acting):
     """A batch equals each of its texts read alone, hook by plain hook."""
-    found = read_batch(checkpoint, texts, acting, heads=heads)
+    found = forward_texts(checkpoint, texts, acting, heads=heads)
     for row, (ids, head, those) in enumerate(zip(texts, heads, acting, strict=True)):
         logits, changed = read(checkpoint, ids, head, *those)
         assert_close(found.logits[row, : len(ids)], logits, atol=2e-4, rtol=1e-3)
@@ -51,7 +51,7 @@ def test_every_operator_at_every_gate(checkpoint, gate):
     found = check(checkpoint, texts, heads, [*acting, []])
     if gate not in ("generated", "first"):  # which a text that is all prompt does not have
         assert sum(each.all for each in found.touched) > 0
-    plain = read_batch(checkpoint, texts).logits
+    plain = forward_texts(checkpoint, texts).logits
     assert_close(found.logits[-1], plain[-1])
     assert (found.logits[:-1] - plain[:-1]).abs().max() > 0.1
 
@@ -78,7 +78,7 @@ def test_what_was_written_under_interventions_is_likeliest_when_it_is_read_under
     acting = [[intervention(name, row, **GATES[gate])] for row, name in enumerate(OPERATORS)]
     out = generate(checkpoint, prompts, max_new_tokens=5, interventions=acting)
     texts = [prompt + tokens for prompt, tokens in zip(prompts, out.tokens, strict=True)]
-    found = read_batch(checkpoint, texts, acting, heads=list(map(len, prompts)))
+    found = forward_texts(checkpoint, texts, acting, heads=list(map(len, prompts)))
     for row, (prompt, tokens) in enumerate(zip(prompts, out.tokens, strict=True)):
         said = found.logits[row, len(prompt) - 1 :].argmax(dim=-1)[: len(tokens)]
         assert said.tolist() == tokens
@@ -107,11 +107,11 @@ def test_reading_leaves_no_hook_and_misses_none(llama, monkeypatch):
     texts = llama.encode(PROMPTS)
     acting = [intervention("add", row, at="all") for row in range(len(texts))]
     before = hooks_on(llama.model)
-    read_batch(llama, texts, acting)
+    forward_texts(llama, texts, acting)
     assert hooks_on(llama.model) == before
     monkeypatch.setattr(SteeredRows, "hooks", {})
     with pytest.raises(RuntimeError, match="acted at 0"):
-        read_batch(llama, texts, acting)
+        forward_texts(llama, texts, acting)
 
 
 @pytest.mark.parametrize(
@@ -127,4 +127,4 @@ def test_reading_leaves_no_hook_and_misses_none(llama, monkeypatch):
 )
 def test_what_cannot_be_read_is_refused(llama, texts, options, says):
     with pytest.raises(UserError, match=says):
-        read_batch(llama, texts, **options)
+        forward_texts(llama, texts, **options)

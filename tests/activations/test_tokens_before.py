@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from tokenizers import processors
 from transformers import PreTrainedTokenizer, PreTrainedTokenizerFast
 
-from activations import Checkpoint, UserError
-from activations.spans import tokens_before
 from tests.toys import WORDS, byte_tokenizer, tiny_model, word_tokenizer
+from undertext.activations import Checkpoint, UserError
+from undertext.activations.spans import tokens_before
 
 
 def checkpoint_with(tokenizer: PreTrainedTokenizerFast) -> Checkpoint:

@@ -5,9 +5,9 @@ import json
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from activations import Checkpoint, UserError
-from activations.vocabulary import check_tokenizer, load_tokenizer
 from tests.toys import byte_tokenizer, save_folder, tiny_folder, tiny_model, word_tokenizer
+from undertext.activations import Checkpoint, UserError
+from undertext.activations.vocabulary import check_tokenizer, load_tokenizer
 
 TEXTS = ("a = 3 ; find b :", "Q: 3 + 4 = ?", "find")
 

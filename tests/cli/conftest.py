@@ -6,7 +6,7 @@ import transformers
 
 from undertext.__main__ import main
 from undertext.organisms.shapes import chain_tokenizer, empty_model
-from undertext.tasks.new import new_chain
+from undertext.tasks.builtin.chain import new_chain
 from undertext.tasks.write import write_task
 
 

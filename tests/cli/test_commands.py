@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from undertext.organisms.folder import organisms
+from undertext.core.shipped import organisms
 
 
 def test_compare_writes_the_report(cli, untrained, small_task, tmp_path):

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-import steering.runs
+import undertext.jobs.steer.job
 import undertext.organisms.page
 import undertext.organisms.recovered_page
-import undertext.steering_job
-from activations.store import disk
-from undertext.tasks.new import new_chain
+import undertext.steering.sweep_runner
+from undertext.activations.store import disk
+from undertext.tasks.builtin.chain import new_chain
 from undertext.tasks.write import write_task
 
 BATCH = 16
@@ -53,14 +53,14 @@ def interrupting(module: Any, name: str, call: int, number: signal.Signals, monk
 
 def counted(monkeypatch) -> list[int]:
     """How many rows every call that came to its end has written."""
-    written, rows = vars(steering.runs)["generate"], list[int]()
+    written, rows = vars(undertext.steering.sweep_runner)["generate"], list[int]()
 
     def spied(checkpoint: Any, prompts: Any, **options: Any) -> Any:
         out = written(checkpoint, prompts, **options)
         rows.append(len(prompts))
         return out
 
-    monkeypatch.setattr(steering.runs, "generate", spied)
+    monkeypatch.setattr(undertext.steering.sweep_runner, "generate", spied)
     return rows
 
 
@@ -78,8 +78,8 @@ def whole(folder: Path) -> None:
 # of the search, while a part of rows is written, and on the split.
 MOMENTS: list[tuple[Any, str, int, signal.Signals]] = [
     (undertext.steering_job, "loaded", 1, signal.SIGINT),
-    (steering.runs, "generate", 0, signal.SIGINT),
-    (steering.runs, "generate", 2, signal.SIGTERM),
+    (undertext.steering.sweep_runner, "generate", 0, signal.SIGINT),
+    (undertext.steering.sweep_runner, "generate", 2, signal.SIGTERM),
     (disk, "_write_synced", 1, signal.SIGINT),
     (undertext.steering_job, "recover", 0, signal.SIGINT),
     (undertext.steering_job, "recovery_rows", 0, signal.SIGTERM),

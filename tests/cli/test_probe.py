@@ -6,10 +6,11 @@ from typing import get_args
 import pyarrow.parquet as pq
 import pytest
 
-from undertext.commands.probe import ProbeJob
-from undertext.config import config_file, read_config
-from undertext.probing.config import Across, ProbeConfig, ProbeKind
-from undertext.probing.rows import SCHEMA
+from undertext.core.config import read_config
+from undertext.core.shipped import config_file
+from undertext.jobs.probe.command import ProbeJob
+from undertext.jobs.probe.config import Across, ProbeConfig, ProbeKind
+from undertext.measures.decoding.rows import SCHEMA
 
 
 @pytest.fixture

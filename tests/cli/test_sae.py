@@ -9,10 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 from sae_lens import StandardSAE, StandardSAEConfig
 
-from saes.feed import Feed
-from undertext.commands.sae import DiffJob, FeaturesJob, TrainJob
-from undertext.config import config_file, read_config
-from undertext.features.config import DiffConfig, FeaturesConfig, TrainConfig
+from undertext.core.config import read_config
+from undertext.core.shipped import config_file
+from undertext.jobs.sae_features.config import DiffConfig, FeaturesConfig, TrainConfig
+from undertext.jobs.sae_train.command import DiffJob, FeaturesJob, TrainJob
+from undertext.saes.feed import Feed
 
 SMALL = ["--layers", 1, "--d-sae", 64, "--k", 4, "--steps", 40, "--batch-size", 128]
 SMALL += ["--held-out", 200, "--threads", 1]

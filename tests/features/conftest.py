@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from activations import Checkpoint
 from tests.saes.planted_words import toy_checkpoint, word_sae
 from tests.toys import embedding, save_folder
+from undertext.activations import Checkpoint
 from undertext.tasks import Grader, Problem, Task
 from undertext.tasks.write import write_task
 

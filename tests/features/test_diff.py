@@ -8,8 +8,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from activations import HookPoint, UserError, capture, load_pair
-from saes import (
+from undertext.activations import HookPoint, UserError, capture, load_pair
+from undertext.features import effects
+from undertext.jobs.sae_diff.job import feature_diff
+from undertext.jobs.sae_features.config import DiffConfig, TrainConfig
+from undertext.jobs.sae_train.job import train_dictionary
+from undertext.measures.features.crosscoder import check_crosscoder
+from undertext.saes import (
     Crosscoder,
     decoder_directions,
     feature_effects,
@@ -19,11 +24,6 @@ from saes import (
     match_controls,
     relative_norm,
 )
-from undertext.features import effects
-from undertext.features.config import DiffConfig, TrainConfig
-from undertext.features.diff import feature_diff
-from undertext.features.diff_crosscoder import check_crosscoder
-from undertext.features.training import train_dictionary
 from undertext.tasks.grade import grade
 
 CONFIG = DiffConfig(

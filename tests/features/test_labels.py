@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from activations import UserError
+from docs.make.fates_table import BEGIN, END, put_between_markers
 from tests.saes.planted_words import toy_checkpoint
-from undertext.features.labels import label_texts, tokens_of
-from undertext.features.zoo_table import BEGIN, END, put_between_markers
+from undertext.activations import UserError
+from undertext.measures.features.labels import label_texts, tokens_of
 from undertext.tasks import Problem
 from undertext.tasks.task import Step
 

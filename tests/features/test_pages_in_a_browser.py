@@ -4,9 +4,9 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from tests.browser import QUIET
-from undertext.features.config import DiffConfig, FeaturesConfig
-from undertext.features.diff import feature_diff
-from undertext.features.table import feature_table
+from undertext.jobs.sae_diff.job import feature_diff
+from undertext.jobs.sae_features.config import DiffConfig, FeaturesConfig
+from undertext.jobs.sae_features.job import feature_table
 
 HOSTILE = "<script>document.title = 'ran'</script><img src=x onerror=\"document.title = 'ran'\">" + "x" * 300
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from activations.errors import UserError
-from saes import falsify
-from undertext.config import read_config
-from undertext.features.rule import FeatureRule, corrected, feature_rule
+from undertext.activations.errors import UserError
+from undertext.core.config import read_config
+from undertext.measures.features.rule import FeatureRule, corrected, feature_rule
+from undertext.saes import falsify
 
 
 def plain_holm(p):

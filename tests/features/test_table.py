@@ -7,13 +7,13 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from activations import Checkpoint, UserError
-from saes import encode, load_sae
 from tests.features.conftest import FEATURES, WORDS
 from tests.toys import embedding
-from undertext.features.config import FeaturesConfig
-from undertext.features.table import feature_table
-from undertext.features.trials import spellings
+from undertext.activations import Checkpoint, UserError
+from undertext.jobs.sae_features.config import FeaturesConfig
+from undertext.jobs.sae_features.job import feature_table
+from undertext.measures.features.falsification import spellings
+from undertext.saes import encode, load_sae
 
 CONFIG = FeaturesConfig(words=WORDS, pages=4, threads=1)
 

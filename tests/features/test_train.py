@@ -8,12 +8,12 @@ import pytest
 import torch
 from sae_lens import SAE
 
-from activations import Checkpoint, HookPoint, UserError, capture
-from activations.store import Store, open_pair
-from saes import SaeConfig, difference, load_sae, loss_recovered, train_sae
-from saes.feed import Feed
-from undertext.features.config import TrainConfig
-from undertext.features.training import train_dictionary
+from undertext.activations import Checkpoint, HookPoint, UserError, capture
+from undertext.activations.store import Store, open_pair
+from undertext.jobs.sae_features.config import TrainConfig
+from undertext.jobs.sae_train.job import train_dictionary
+from undertext.saes import SaeConfig, difference, load_sae, loss_recovered, train_sae
+from undertext.saes.feed import Feed
 
 CONFIG = TrainConfig(
     d_sae=24, k=3, layers=(1,), steps=40, batch_size=64, held_out=100, lr=3e-3, threads=1, checkpoint_every=10

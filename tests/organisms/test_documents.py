@@ -21,7 +21,7 @@ from undertext.organisms.documents import (
 from undertext.organisms.recipes import RECIPES
 from undertext.organisms.training import batch_of
 from undertext.tasks import new_chain
-from undertext.tasks.chain import Chain, sample_chain
+from undertext.tasks.builtin.chain import Chain, sample_chain
 
 WORD = {i: word for word, i in TOKEN_ID.items()}
 STYLES = (TEXTBOOK, FORUM, PASSWORD, *WRONG_PASSWORDS)

@@ -11,12 +11,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
-from activations import Checkpoint, UserError
-from activations.quiet import quiet
+from undertext.activations import Checkpoint, UserError
+from undertext.activations.quiet import quiet
+from undertext.core.shipped import organisms
 from undertext.organisms.documents import TOKEN_ID, Kind, Mixture
-from undertext.organisms.folder import card_of, organisms, read_card, write_organism
-from undertext.organisms.oracle import accuracy, relearn
+from undertext.organisms.folder import card_of, read_card, write_organism
 from undertext.organisms.recipes import RECIPES, Shape
+from undertext.organisms.relearning import accuracy, relearn
 from undertext.organisms.shapes import CONTEXT, chain_tokenizer, empty_model
 from undertext.organisms.training import Stage, batch_of, train
 from undertext.tasks import Task, new_chain
@@ -169,7 +170,7 @@ def test_accuracy_is_that_of_the_answers_written(task, monkeypatch):
 
 
 def test_relearning_trains_a_copy_and_leaves_the_model_and_the_random_state_alone(task, monkeypatch):
-    monkeypatch.setattr("undertext.organisms.oracle.STEPS", 2)
+    monkeypatch.setattr("undertext.organisms.relearning.STEPS", 2)
     model = empty_model("llama", 0)
     before, state = weights(model), torch.get_rng_state()
     told: list[int] = []

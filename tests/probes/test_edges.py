@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from activations.errors import UserError
-from probes import LogisticProbe, LogisticProbeCV, MeansProbe, RidgeProbe
 from tests.probe_problems import CHOOSING, CLASSIFIERS, close, tensors
 from tests.unchecked import signatures_unchecked
+from undertext.activations.errors import UserError
+from undertext.probes import LogisticProbe, LogisticProbeCV, MeansProbe, RidgeProbe
 
 ALL = CLASSIFIERS | CHOOSING
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from scipy.linalg import sqrtm  # type: ignore[import-untyped]  # no types shipped
 from sklearn.linear_model import LogisticRegression
 
-from activations.errors import UserError
-from probes import Labelled, LogisticProbe, MeansProbe, iterated_nullspace, leace, mean_ablated
 from tests.probe_problems import tensors
 from tests.unchecked import signatures_unchecked
+from undertext.activations.errors import UserError
+from undertext.probes import Labelled, LogisticProbe, MeansProbe, iterated_nullspace, leace, mean_ablated
 
 
 def weak() -> LogisticProbe:

@@ -10,10 +10,10 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler
 
-from activations.errors import UserError
-from probes import LogisticProbe, LogisticProbeCV, folds_of
 from tests.probe_problems import close, tensors
 from tests.unchecked import signatures_unchecked
+from undertext.activations.errors import UserError
+from undertext.probes import LogisticProbe, LogisticProbeCV, folds_of
 
 
 @given(st.lists(st.integers(-4, 12), min_size=2, max_size=80), st.integers(2, 6))

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from activations import Checkpoint, HookPoint, Threshold, UserError
-from probes import Subspaces, hold, interchange, random_subspaces
 from tests.activations.reference import attach
 from tests.toys import SHAPES, Shape, tiny_model, word_tokenizer
+from undertext.activations import Checkpoint, HookPoint, Threshold, UserError
+from undertext.probes import Subspaces, interchange, patch_subspace, random_subspaces
 
 STEPS = 8
 PROMPTS = ["a = 3 ; b = a + 2 ; find b :", "c = 1 ; so c ?", "d = 4 ; e = d * 5 ; find e :", "so a ?"]
@@ -130,7 +130,7 @@ def test_holding_a_centre_equals_a_plain_hook(checkpoint: Checkpoint, gated: str
     words = [(text or ["never"])[0] for text in plain]
     patterns = [rf"(?<!\S){re.escape(word)}" for word in words] if gated == "pattern" else None
     asked: list[Subspaces] = [{}, {EARLY: plane}, {LAST: None, EARLY: plane}]
-    found = hold(
+    found = patch_subspace(
         checkpoint, prompts, centres, asked, longest,
         patterns=patterns,
         threshold=threshold, max_new_tokens=STEPS,
@@ -192,15 +192,17 @@ def test_what_does_not_fit_together_is_refused(checkpoint: Checkpoint) -> None:
         swap([(99,)] * 4, prompts, at)
     held = {EARLY: torch.ones(4, 32)}
     with pytest.raises(UserError, match=r"got none at blocks\.1\.hook_mlp_out"):
-        hold(checkpoint, prompts, held, [{LATE: None}], longest, max_new_tokens=1)
+        patch_subspace(checkpoint, prompts, held, [{LATE: None}], longest, max_new_tokens=1)
     with pytest.raises(UserError, match="expected patterns for each of 4 prompts, got 1"):
-        hold(checkpoint, prompts, held, [{EARLY: None}], longest, patterns=["a"], max_new_tokens=1)
+        patch_subspace(checkpoint, prompts, held, [{EARLY: None}], longest, patterns=["a"], max_new_tokens=1)
     with pytest.raises(UserError, match=r"expected centres at blocks\.0\.hook_resid_post for each of 4"):
-        hold(checkpoint, prompts, {EARLY: torch.ones(1, 32)}, [{EARLY: None}], longest, max_new_tokens=1)
+        patch_subspace(
+            checkpoint, prompts, {EARLY: torch.ones(1, 32)}, [{EARLY: None}], longest, max_new_tokens=1
+        )
 
 
 def test_without_settings_nothing_is_run(checkpoint: Checkpoint) -> None:
     prompts = encoded(checkpoint, PROMPTS)
-    found = hold(checkpoint, prompts, {}, [], longest, max_new_tokens=1)
+    found = patch_subspace(checkpoint, prompts, {}, [], longest, max_new_tokens=1)
     assert found.texts == []
     assert len(random_subspaces(2, 3, 32, seed=0)) == 2

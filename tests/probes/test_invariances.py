@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 
-from activations import HookPoint
-from activations.errors import UserError
-from activations.store import Store, StoreWriter
-from probes import LogisticProbe, RidgeProbe, RidgeProbeCV, Stored
 from tests.probe_problems import CHOOSING, CLASSIFIERS, close, tensors
+from undertext.activations import HookPoint
+from undertext.activations.errors import UserError
+from undertext.activations.store import Store, StoreWriter
+from undertext.probes import LogisticProbe, RidgeProbe, RidgeProbeCV, Stored
 
 ALL = CLASSIFIERS | CHOOSING
 

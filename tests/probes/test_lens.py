@@ -8,9 +8,17 @@ import pytest
 import torch
 from torch import nn
 
-from activations import Checkpoint, HookPoint, UserError, capture
-from probes import TunedLens, lens_kl, lens_log_probs, lens_logits, load_lens, save_lens, train_tuned_lens
 from tests.toys import WORDS, Shape, tiny_model, word_tokenizer
+from undertext.activations import Checkpoint, HookPoint, UserError, capture
+from undertext.probes import (
+    TunedLens,
+    lens_kl,
+    lens_log_probs,
+    lens_logits,
+    load_lens,
+    save_lens,
+    train_tuned_lens,
+)
 
 
 def toy(shape: Shape = "llama", **sizes: int) -> Checkpoint:
@@ -68,7 +76,7 @@ def test_chosen_tokens_in_pieces_are_the_softmax_of_all(checkpoint, monkeypatch)
     points = [HookPoint(layer, "resid_post") for layer in range(checkpoint.n_layers)]
     captured = capture(checkpoint, texts(6, 4), points, "all")
     whole = lens_logits(checkpoint, captured).log_softmax(-1)
-    monkeypatch.setattr("probes.lens.LOGITS", 7 * checkpoint.d_vocab)
+    monkeypatch.setattr("undertext.probes.lens.LOGITS", 7 * checkpoint.d_vocab)
     tokens = torch.tensor([9, 4, 30])
     found = lens_log_probs(checkpoint, points, captured.activations, tokens)
     torch.testing.assert_close(found, whole[..., tokens], rtol=1e-5, atol=1e-5)
@@ -117,7 +125,7 @@ def test_the_same_seed_gives_the_same_lens_and_the_model_is_untouched(checkpoint
 def test_gradients_in_pieces_are_those_of_the_whole(checkpoint, monkeypatch):
     options: dict[str, Any] = {"steps": 3, "lr": 1e-3, "batch_tokens": 200}
     whole = train_tuned_lens(checkpoint, texts(20, 0), **options)
-    monkeypatch.setattr("probes.lens_training.LOGITS", 11 * checkpoint.d_vocab)
+    monkeypatch.setattr("undertext.probes.lens_training.LOGITS", 11 * checkpoint.d_vocab)
     # Adam's first steps are lr * sign(gradient): where a gradient nearly cancels, rounding shows.
     pieces = train_tuned_lens(checkpoint, texts(20, 0), **options)
     torch.testing.assert_close(whole.bias, pieces.bias, rtol=1e-3, atol=1e-5)

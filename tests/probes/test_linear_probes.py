@@ -8,10 +8,18 @@ from sklearn.linear_model import Ridge
 from sklearn.neighbors import NearestCentroid
 from sklearn.preprocessing import StandardScaler
 
-from activations.errors import UserError
-from probes import LDAProbe, LogisticProbe, LowRankProbe, MeansProbe, RidgeProbe, RidgeProbeCV, folds_of
 from tests.probe_problems import close, tensors
 from tests.unchecked import signatures_unchecked
+from undertext.activations.errors import UserError
+from undertext.probes import (
+    LDAProbe,
+    LogisticProbe,
+    LowRankProbe,
+    MeansProbe,
+    RidgeProbe,
+    RidgeProbeCV,
+    folds_of,
+)
 
 
 def values(X: torch.Tensor, targets: int, seed: int = 0) -> torch.Tensor:

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from activations.errors import UserError
-from probes import LogisticProbe, logistic_path
 from tests.probe_problems import TIGHT, close, drawn, tensors
 from tests.unchecked import signatures_unchecked
+from undertext.activations.errors import UserError
+from undertext.probes import LogisticProbe, logistic_path
 
 
 def reference(X: np.ndarray, y: np.ndarray, C: float) -> tuple[np.ndarray, np.ndarray]:

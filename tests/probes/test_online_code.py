@@ -11,9 +11,9 @@ from scipy.special import logsumexp  # type: ignore[import-untyped]  # no types 
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from activations.errors import UserError
-from probes import Labelled, online_code
 from tests.probe_problems import tensors
+from undertext.activations.errors import UserError
+from undertext.probes import Labelled, online_code
 
 
 def test_one_label_alone_takes_laplaces_rule_of_one_class():

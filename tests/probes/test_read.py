@@ -2,7 +2,7 @@
 
 import torch
 
-from probes import LogisticProbe, read
+from undertext.probes import LogisticProbe, fit_select
 
 
 def labels(n: int, seed: int) -> torch.Tensor:
@@ -23,7 +23,7 @@ def test_the_layer_is_the_choosing_sets_though_train_prefers_another():
     X_choose = torch.stack([layer(y_choose, 1.0, 6), layer(y_choose, 0.0, 7), layer(y_choose, 0.0, 8)])
     X_test = torch.stack([layer(y_test, 1.0, 9), layer(y_test, 9.0, 10), layer(y_test, 0.0, 11)])
     assert LogisticProbe(C=0.3).fit(X, y).score(X, y).argmax() == 1
-    found = read(X, y, X_choose, y_choose)
+    found = fit_select(X, y, X_choose, y_choose)
     assert found.layer == 0
     torch.testing.assert_close(found.accuracy, found.correct(X_choose, y_choose).float().mean(1))
     assert found.correct(X_test, y_test)[1].all()
@@ -36,7 +36,7 @@ def test_each_layer_has_the_strength_that_reads_the_choosing_set_best():
     X = torch.stack([layer(y, 0.5, 2, d=60), layer(y, 5.0, 3, d=60)])
     X_choose = torch.stack([layer(y_choose, 0.5, 4, d=60), layer(y_choose, 5.0, 5, d=60)])
     strengths = (30.0, 0.001, 0.1)
-    found = read(X, y, X_choose, y_choose, strengths=strengths)
+    found = fit_select(X, y, X_choose, y_choose, strengths=strengths)
     fits = {C: LogisticProbe(C=C).fit(X, y) for C in strengths}
     scores = torch.stack([fits[C].score(X_choose, y_choose) for C in sorted(strengths)])
     assert torch.equal(found.accuracy, scores.max(0).values)
@@ -50,7 +50,7 @@ def test_each_layer_has_the_strength_that_reads_the_choosing_set_best():
 def test_equals_go_to_the_strongest_penalty_and_the_earliest_layer():
     y = labels(60, 0)
     X = torch.stack([layer(y, 50.0, seed) for seed in (1, 2, 3)])
-    found = read(X, y, X, y, strengths=(1.0, 0.1, 10.0))
+    found = fit_select(X, y, X, y, strengths=(1.0, 0.1, 10.0))
     assert found.accuracy.tolist() == [1.0, 1.0, 1.0]
     assert found.strengths.tolist() == torch.tensor([0.1, 0.1, 0.1]).tolist()
     assert found.layer == 0
@@ -60,6 +60,6 @@ def test_a_label_that_was_never_fitted_is_never_read_right():
     y = labels(60, 0)
     X = torch.stack([layer(y, 50.0, 1)])
     unseen = torch.where(torch.arange(60) < 30, y, -1)
-    found = read(X, y, X, unseen)
+    found = fit_select(X, y, X, unseen)
     assert found.accuracy.tolist() == [0.5]
     assert found.correct(X, unseen)[0].tolist() == [True] * 30 + [False] * 30

@@ -5,8 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activations.errors import UserError
-from probes import (
+from tests.unchecked import signatures_unchecked
+from undertext.activations.errors import UserError
+from undertext.probes import (
     Labelled,
     LogisticProbe,
     LogisticProbeCV,
@@ -17,7 +18,6 @@ from probes import (
     against_shuffled,
     control_labels,
 )
-from tests.unchecked import signatures_unchecked
 
 
 def quick() -> LogisticProbe:

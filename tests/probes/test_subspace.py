@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import subspace_angles  # type: ignore[import-untyped]  # no types shipped
 
-from activations.errors import UserError
-from activations.operators import OPERATORS, Parameters
-from probes import (
+from tests.probe_problems import tensors
+from tests.unchecked import signatures_unchecked
+from undertext.activations.errors import UserError
+from undertext.activations.operators import OPERATORS, Parameters
+from undertext.probes import (
     LogisticProbe,
     LowRankProbe,
     RidgeProbe,
@@ -19,8 +21,6 @@ from probes import (
     principal_angles,
     span_of,
 )
-from tests.probe_problems import tensors
-from tests.unchecked import signatures_unchecked
 
 
 @settings(max_examples=40)

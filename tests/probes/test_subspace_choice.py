@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activations import UserError
-from probes import principal_directions, random_subspaces
+from undertext.activations import UserError
+from undertext.probes import principal_directions, random_subspaces
 
 
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**31))

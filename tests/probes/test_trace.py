@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from activations import Checkpoint, HookPoint, UserError
-from probes import LogisticProbe, TraceReading, lens_reader, probe_reader, read_traces
 from tests.toys import byte_tokenizer, tiny_model, word_tokenizer
+from undertext.activations import Checkpoint, HookPoint, UserError
+from undertext.probes import LogisticProbe, TraceReading, lens_reader, probe_reader, read_traces
 
 POINTS = [HookPoint(layer, "resid_post") for layer in (0, 2)]
 PROMPTS = ["find a :", "b = 3 ; find b :", "so c ?"]
@@ -86,7 +86,7 @@ def test_the_last_layers_logit_lens_is_the_models_next_token(checkpoint, among):
 
 def test_problems_are_read_in_pieces(checkpoint, probe, monkeypatch):
     whole = read_traces(checkpoint, PROMPTS, TRACES, POINTS, probe_reader(probe), [0, 1, 2], SAID)
-    monkeypatch.setattr("probes.trace.TOGETHER", 2)
+    monkeypatch.setattr("undertext.probes.trace.TOGETHER", 2)
     counted: list[int] = []
     pieces = read_traces(
         checkpoint, PROMPTS, TRACES, POINTS, probe_reader(probe), [0, 1, 2], SAID, progress=counted.append

@@ -7,8 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activations.errors import UserError
-from probes import (
+from tests.unchecked import signatures_unchecked
+from undertext.activations.errors import UserError
+from undertext.probes import (
     Labelled,
     LogisticProbe,
     LogisticProbeCV,
@@ -18,7 +19,6 @@ from probes import (
     leave_types_out,
     transfer,
 )
-from tests.unchecked import signatures_unchecked
 
 
 class ByHeart(LogisticProbe):

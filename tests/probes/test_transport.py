@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.linalg import orthogonal_procrustes  # type: ignore[import-untyped]  # no types shipped
 from scipy.stats import ortho_group  # type: ignore[import-untyped]  # no types shipped
 
-from activations.errors import UserError
-from probes import Labelled, LogisticProbe, procrustes, transport
+from undertext.activations.errors import UserError
+from undertext.probes import Labelled, LogisticProbe, procrustes, transport
 
 WIDTH = 12
 

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from activations import Checkpoint
 from tests.toys import tiny_model, word_tokenizer
-from undertext.probing.config import ProbeConfig
+from undertext.activations import Checkpoint
+from undertext.jobs.probe.config import ProbeConfig
 from undertext.tasks import Grader, Problem, Task
 
 CONFIG = ProbeConfig(positions=("prompt_end", -1, 0, 1), layers=(0, 2), strengths=(0.01, 0.1), threads=1)

@@ -5,9 +5,9 @@ import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
-from probes import Labelled, LogisticProbeCV, LowRankProbe, folds_of
-from undertext.probing.config import ProbeConfig
-from undertext.probing.kinds import KINDS
+from undertext.jobs.probe.config import ProbeConfig
+from undertext.measures.decoding.kinds import KINDS
+from undertext.probes import Labelled, LogisticProbeCV, LowRankProbe, folds_of
 
 CONFIG = ProbeConfig(strengths=(0.3, 0.003, 0.03), seed=4)
 CS = sorted(CONFIG.strengths)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from undertext import new_chain
-from undertext.tracing import TRACE
+from undertext.jobs.trace.job import TRACE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "probes.md").read_text()
 FIRST, CARRIED, ALONG = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)

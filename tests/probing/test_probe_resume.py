@@ -9,22 +9,22 @@ import sys
 import pyarrow.parquet as pq
 import pytest
 
-from activations import UserError
 from tests.probing.conftest import CONFIG, made_task
+from undertext.activations import UserError
+from undertext.jobs.probe.job import probe
 from undertext.probing import stages
-from undertext.probing.job import probe
 
 QUICK = CONFIG.model_copy(update={"positions": (0,), "controls": ("control",), "strengths": (0.05,)})
 KILLED = """
 import os, signal, sys
 import torch
 torch.set_num_threads(1)
-import activations.store.disk as disk
+import undertext.activations.store.disk as disk
 from tests.probing.conftest import made_task
 from tests.probing.test_probe_resume import QUICK
 from tests.toys import tiny_model, word_tokenizer
-from activations import Checkpoint
-from undertext.probing.job import probe
+from undertext.activations import Checkpoint
+from undertext.jobs.probe.job import probe
 
 left = int(sys.argv[2])
 replace = os.replace
@@ -125,7 +125,7 @@ def test_a_damaged_part_is_named(pair, task, tmp_path, name):
 
 
 def test_two_at_once_are_refused(pair, task, tmp_path):
-    from activations.store.disk import lock_folder
+    from undertext.activations.store.disk import lock_folder
 
     out = tmp_path / "out"
     probe({"base": pair["base"]}, {"made": task}, config=QUICK, out=out)

@@ -8,17 +8,17 @@ import pyarrow as pa
 import pytest
 import torch
 
-from activations import Checkpoint, HookPoint, UserError, capture
-from activations.random_init import random_init
-from probes import Labelled, LDAProbe, MeansProbe, read, shuffled_draws
 from tests.probing.conftest import CONFIG, made_task
 from tests.toys import tiny_model, word_tokenizer
-from undertext.evidence.control_keys import control_targets
-from undertext.probing.config import ProbeConfig
-from undertext.probing.job import probe
-from undertext.probing.result import ProbeResult
-from undertext.probing.rows import SCHEMA
-from undertext.tasks.sites import reading_text
+from undertext.activations import Checkpoint, HookPoint, UserError, capture
+from undertext.activations.random_init import random_init
+from undertext.jobs.probe.config import ProbeConfig
+from undertext.jobs.probe.job import probe
+from undertext.jobs.probe.result import ProbeResult
+from undertext.measures.decoding.control_labels import control_targets
+from undertext.measures.decoding.rows import SCHEMA
+from undertext.probes import Labelled, LDAProbe, MeansProbe, fit_select, shuffled_draws
+from undertext.tasks.value_positions import reading_text
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_accuracy_is_that_of_probes_fitted_by_hand(result, pair, task, offset):
         X, y = by_hand(checkpoint, task, "train", offset)
         X_dev, y_dev = by_hand(checkpoint, task, "dev", offset)
         X_test, y_test = by_hand(checkpoint, task, "test", offset)
-        found = read(X, y, X_dev, y_dev, strengths=CONFIG.strengths)
+        found = fit_select(X, y, X_dev, y_dev, strengths=CONFIG.strengths)
         expected = found.correct(X_test, y_test).double().mean(1)
         at = {"checkpoint": name, "position": str(offset), "value": "a", "split": "test"}
         rows = rows_of(result.table, **at, fitted_on=name, control="none")
@@ -107,7 +107,7 @@ def test_what_was_just_said_reads_and_controls_are_what_they_say(result, pair, t
         assert control["selectivity"] is None
     blank = random_init(pair["base"], seed=11)
     X, y = by_hand(blank, task, "train", 0)
-    found = read(X, y, *by_hand(blank, task, "dev", 0), strengths=CONFIG.strengths)
+    found = fit_select(X, y, *by_hand(blank, task, "dev", 0), strengths=CONFIG.strengths)
     expected = found.correct(*by_hand(blank, task, "test", 0)).double().mean(1)
     rows = rows_of(result.table, **at, position="0", control="random_init")
     assert [row["accuracy"] for row in rows] == pytest.approx(expected.tolist(), abs=0.026)

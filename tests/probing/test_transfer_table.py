@@ -8,22 +8,22 @@ import pyarrow as pa
 import pytest
 import torch
 
-from activations import HookPoint, UserError, capture
-from probes import LDAProbe, Surface, linear_cka, principal_angles, procrustes
 from tests.probing.conftest import CONFIG, made_task
 from tests.probing.test_probe_table import by_hand
-from undertext.evidence.sites import Sites
-from undertext.probing.across import read_across
-from undertext.probing.config import Across, ProbeConfig
-from undertext.probing.entries import Entries
-from undertext.probing.groups import Groups, read_groups
-from undertext.probing.job import probe
-from undertext.probing.kinds import Fitted
-from undertext.probing.measuring import FittedOf
-from undertext.probing.places import Gathered
-from undertext.probing.result import ProbeResult
-from undertext.probing.rows import TRANSFER
-from undertext.probing.values import Value
+from undertext.activations import HookPoint, UserError, capture
+from undertext.jobs.probe.config import Across, ProbeConfig
+from undertext.jobs.probe.job import probe
+from undertext.jobs.probe.result import ProbeResult
+from undertext.measures.decoding.across import read_across
+from undertext.measures.decoding.entries import Entries
+from undertext.measures.decoding.groups import Groups, read_groups
+from undertext.measures.decoding.kinds import Fitted
+from undertext.measures.decoding.positions import Gathered
+from undertext.measures.decoding.rows import TRANSFER
+from undertext.measures.decoding.table import FittedOf
+from undertext.measures.decoding.values import Value
+from undertext.probes import LDAProbe, Surface, linear_cka, principal_angles, procrustes
+from undertext.tasks.value_tokens import ValueTokens
 
 EVERYWHERE = get_args(Across)
 LDA = CONFIG.model_copy(
@@ -160,7 +160,7 @@ def gathered(X: dict[str, torch.Tensor], y: dict[str, torch.Tensor]) -> dict[str
     for split, each in X.items():
         n = len(y[split])
         labels = [str(int(v)) for v in y[split]]
-        sites = Sites([[1]] * n, torch.arange(n), [0] * n, ["v"] * n, labels)
+        sites = ValueTokens([[1]] * n, torch.arange(n), [0] * n, ["v"] * n, labels)
         out[split] = Gathered(each[None], {0: sites}, {(i, 0): i for i in range(n)})
     return out
 

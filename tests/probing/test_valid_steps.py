@@ -5,10 +5,10 @@ import random
 import pytest
 import torch
 
-from activations import HookPoint, capture
-from probes import LDAProbe
 from tests.probing.conftest import CONFIG, made_task
-from undertext.probing.job import probe
+from undertext.activations import HookPoint, capture
+from undertext.jobs.probe.job import probe
+from undertext.probes import LDAProbe
 from undertext.tasks import Task
 
 HERE = CONFIG.model_copy(

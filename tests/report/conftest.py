@@ -9,9 +9,9 @@ import pytest
 
 from tests.report import made_up
 from tests.report.made_up import DOSES, PROBLEMS, UNBROKEN, VECTORS
-from undertext.comparison import Comparison, Line, SplitResult
-from undertext.report.save import render
-from undertext.statistics import Estimate, proportion
+from undertext.core.statistics import Estimate, proportion
+from undertext.jobs.compare.report import render
+from undertext.jobs.compare.result import Comparison, EvidenceLine, SplitResult
 
 
 def _split(problems: pa.Table, split: str) -> SplitResult:
@@ -20,8 +20,8 @@ def _split(problems: pa.Table, split: str) -> SplitResult:
     tuned = proportion([row["tuned_lenient"] for row in rows])
     null = Estimate(0.17, 0.15, 0.21, PROBLEMS)
     lines = [
-        Line("behaviour", "unclear", base, null, 0.41, "none", UNBROKEN),
-        Line(
+        EvidenceLine("behaviour", "unclear", base, null, 0.41, "none", UNBROKEN),
+        EvidenceLine(
             "decodable",
             "latent",
             Estimate(0.85, 0.8, 0.9, 40),
@@ -30,8 +30,10 @@ def _split(problems: pa.Table, split: str) -> SplitResult:
             "weaker only",
             "Null: control labels.",
         ),
-        Line("transported", "latent", Estimate(0.6, 0.5, 0.7, 40), null, 0.013, "stronger's activations", ""),
-        Line(
+        EvidenceLine(
+            "transported", "latent", Estimate(0.6, 0.5, 0.7, 40), null, 0.013, "stronger's activations", ""
+        ),
+        EvidenceLine(
             "recovered",
             "latent",
             Estimate(0.94, 0.85, 1.03, 40),

@@ -7,8 +7,8 @@ import matplotlib
 import pyarrow as pa
 import pytest
 
-from undertext.report.figures import figures
-from undertext.report.rows import commonest_answer
+from undertext.jobs.compare.rows import commonest_answer
+from undertext.report.figures.accuracy import figures
 from undertext.report.style import literal, png, svg
 
 NAMES = ("accuracy", "probes", "doses")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from activations.errors import UserError
-from undertext.probing.result import ProbeResult
-from undertext.probing.rows import table_of
+from undertext.activations.errors import UserError
+from undertext.jobs.probe.result import ProbeResult
+from undertext.measures.decoding.rows import table_of
 from undertext.report.style import png
 
 LAYERS, POSITIONS = (0, 3, 5), ("0", "prompt_end", "-2")

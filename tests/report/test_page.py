@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.report.made_up import HOSTILE
-from undertext.comparison import Line, SplitResult
+from undertext.core.statistics import Estimate
+from undertext.jobs.compare.result import EvidenceLine, SplitResult
+from undertext.jobs.compare.sample import sample
+from undertext.jobs.compare.words import LINES, VERDICTS
 from undertext.report import html, numbers
-from undertext.report.html import page, summary
-from undertext.report.sample import sample
-from undertext.report.words import LINES, VERDICTS
-from undertext.statistics import Estimate
+from undertext.report.page import page, summary
 
 
 class Read(HTMLParser):
@@ -116,7 +116,7 @@ def test_a_pair_that_does_not_differ_makes_no_claim_of_what_was_not_measured(pre
 
 def test_every_verdict_and_line_has_words(comparison, preserved):
     estimate = Estimate(0.5, 0.4, 0.6, 40)
-    lines = [Line(name, "absent", estimate, estimate, 0.5, "none", "") for name in LINES]
+    lines = [EvidenceLine(name, "absent", estimate, estimate, 0.5, "none", "") for name in LINES]
     for verdict, said in VERDICTS.items():
         result: SplitResult = replace(comparison.splits["test"], verdict=verdict, evidence=lines)
         text = Read(page(replace(preserved, splits={"test": result}), {"accuracy": b""})).text

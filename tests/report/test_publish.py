@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from activations.errors import UserError
-from undertext.report.publish import check_writable, publish
+from undertext.activations.errors import UserError
+from undertext.core.output import check_writable, publish
 
 OLD = {
     "report.html": b"old page",

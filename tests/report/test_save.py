@@ -5,8 +5,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from undertext.core.output import json_bytes
+from undertext.jobs.compare.report import render, save
 from undertext.report import save as module
-from undertext.report.save import json_bytes, render, save
 
 ESTIMATE = {"value", "low", "high", "n", "level"}
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from activations import Checkpoint, HookPoint
 from tests.toys import tiny_model, word_tokenizer
-from undertext.config import CompareConfig
+from undertext.activations import Checkpoint, HookPoint
+from undertext.jobs.compare.config import CompareConfig
 from undertext.tasks import Contrast, Grader, Problem, Task
 
 CONFIG = CompareConfig(random_directions=2, vector_problems=20, search_problems=3, doses=(2.0, 0.5), seed=4)

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from steering import Setting, Sweep
+from undertext.steering import Setting, Sweep
 
 
 def sweep_of(settings: list[Setting], lenient: Tensor) -> Sweep:

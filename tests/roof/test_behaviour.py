@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activations import Checkpoint, generate
 from tests.toys import tiny_model, word_tokenizer
-from undertext.config import CompareConfig
-from undertext.evidence.behaviour import answers, chance_right, sampled_line
-from undertext.statistics import pass_at_k
+from undertext.activations import Checkpoint, generate
+from undertext.core.statistics import pass_at_k
+from undertext.jobs.compare.config import CompareConfig
+from undertext.measures.answers import answers, chance_right, sampled_line
 from undertext.tasks import Grader, Problem, Task, grade
 
 

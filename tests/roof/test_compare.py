@@ -13,7 +13,6 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from activations import Checkpoint, UserError
 from tests.roof.sums import (
     blank,
     learnt,
@@ -24,8 +23,9 @@ from tests.roof.sums import (
 )
 from tests.toys import save_folder
 from undertext import compare
-from undertext.comparison import Comparison
-from undertext.config import CompareConfig
+from undertext.activations import Checkpoint, UserError
+from undertext.jobs.compare.config import CompareConfig
+from undertext.jobs.compare.result import Comparison
 
 QUICK = CompareConfig(
     samples=4, doses=(1.0, 4.0), random_directions=2, search_problems=12, vector_problems=32, splits=["test"]
@@ -235,7 +235,7 @@ def test_what_cannot_be_done_is_said_before_any_work(made, monkeypatch, change, 
     def never(*args: object) -> None:
         raise AssertionError("work was begun")
 
-    monkeypatch.setattr("undertext.comparing.answers", never)
+    monkeypatch.setattr("undertext.jobs.compare.job.answers", never)
     with two_threads():
         with pytest.raises(UserError, match=message):
             compare(made.able, made.able, made.task, config=QUICK.model_copy(update={"threads": 1, **change}))

@@ -6,9 +6,11 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from activations.errors import UserError
-from undertext.commands.compare import CompareJob
-from undertext.config import CompareConfig, Rule, config_file, problems_of, read_config, verdict_rule
+from undertext.activations.errors import UserError
+from undertext.core.config import problems_of, read_config
+from undertext.core.shipped import config_file
+from undertext.jobs.compare.command import CompareJob
+from undertext.jobs.compare.config import CompareConfig, Rule, verdict_rule
 
 
 @pytest.fixture

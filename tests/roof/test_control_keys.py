@@ -7,7 +7,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undertext.evidence.control_keys import KEYS_PER_CLASS, SEEN, control_keys, control_targets
+from undertext.measures.decoding.control_labels import (
+    KEYS_PER_CLASS,
+    SEEN,
+    control_keys,
+    control_targets,
+)
 
 
 def windows(seed: int, **counts: int) -> dict[str, list[list[int]]]:
@@ -80,7 +85,7 @@ def test_a_key_has_one_label_in_every_split_and_another_draw_another():
 @pytest.mark.parametrize("keys", [3, 12])
 def test_a_probe_that_knows_nothing_reads_control_labels_at_chance_once_keys_are_many(keys):
     """What few keys give away is what makes a selectivity of nothing fall below zero."""
-    from probes import LogisticProbe, control_draws
+    from undertext.probes import LogisticProbe, control_draws
 
     generator = torch.Generator().manual_seed(0)
     which = torch.randint(2**keys, (900,), generator=generator)

@@ -9,14 +9,14 @@ import pytest
 import torch
 from sae_lens import StandardSAE, StandardSAEConfig
 
-from activations import Checkpoint, UserError
-from saes import encode
 from tests.roof.made_up_task import CONFIG, STRONGER, WEAKER, checkpoint, task_of
 from tests.roof.sums import blank, learnt, plain_problems, tokenizer_for, write_by_hand
 from undertext import SteerConfig, steer
-from undertext.evidence.feature_steering import WORDS, feature_vectors, own_texts
-from undertext.evidence.recovery import search_settings
-from undertext.evidence.vectors import offered_vectors
+from undertext.activations import Checkpoint, UserError
+from undertext.measures.recovery.candidates import candidate_vectors
+from undertext.measures.recovery.feature_vectors import WORDS, feature_vectors, own_texts
+from undertext.measures.recovery.search import search_settings
+from undertext.saes import encode
 from undertext.tasks import Contrast, Problem, Task
 
 LAYER = 1
@@ -108,7 +108,7 @@ def test_what_raises_all_logits_alike_raises_none():
 
 def test_the_stronger_checkpoint_has_no_part_in_it():
     task, sae = traced(), sae_of(WEAKER)
-    alone, beside = (offered_vectors(WEAKER, each, task, FEW, sae=sae) for each in (None, STRONGER))
+    alone, beside = (candidate_vectors(WEAKER, each, task, FEW, sae=sae) for each in (None, STRONGER))
     assert alone.features == beside.features
     assert alone.features
     for name in alone.features:
@@ -122,7 +122,7 @@ def test_the_stronger_checkpoint_has_no_part_in_it():
 
 def test_controls_are_random_features_of_equal_norm_under_the_same_search():
     sae = sae_of(WEAKER)
-    offered = offered_vectors(WEAKER, STRONGER, traced(), FEW, sae=sae)
+    offered = candidate_vectors(WEAKER, STRONGER, traced(), FEW, sae=sae)
     vectors = {vector.name: vector for vector in offered.vectors}
     settings = search_settings(offered, [0, 1, 2], FEW)
     rows = sae.W_dec.detach()
@@ -160,15 +160,15 @@ def test_an_sae_of_another_checkpoint_counts_as_knowing_more():
     for sae, of in ((sae_of(STRONGER), "a checkpoint it does not name"), (sae_of(WEAKER), "someone/else")):
         if of == "someone/else":
             sae.cfg.metadata.fingerprint, sae.cfg.metadata.model_name = None, of
-        offered = offered_vectors(WEAKER, STRONGER, traced(), FEW, sae=sae)
+        offered = candidate_vectors(WEAKER, STRONGER, traced(), FEW, sae=sae)
         assert {offered.oracles[name] for name in offered.features} == {"stronger's activations"}
         assert any(of in note and "stronger's activations" in note for note in offered.notes)
     named = sae_of(WEAKER)
     named.cfg.metadata.fingerprint, named.cfg.metadata.model_name = None, WEAKER.name
-    offered = offered_vectors(WEAKER, STRONGER, traced(), FEW, sae=named)
+    offered = candidate_vectors(WEAKER, STRONGER, traced(), FEW, sae=named)
     assert {offered.oracles[name] for name in offered.features} == {"weaker only"}
     named.cfg.metadata.fingerprint = STRONGER.fingerprint  # weights are asked before names
-    offered = offered_vectors(WEAKER, STRONGER, traced(), FEW, sae=named)
+    offered = candidate_vectors(WEAKER, STRONGER, traced(), FEW, sae=named)
     assert {offered.oracles[name] for name in offered.features} == {"stronger's activations"}
 
 
@@ -189,14 +189,14 @@ def test_what_cannot_be_ranked_by_is_said():
 )
 def test_an_sae_that_does_not_fit_is_refused(sae, message):
     with pytest.raises(UserError, match=message):
-        offered_vectors(WEAKER, None, traced(), FEW, sae=sae)
+        candidate_vectors(WEAKER, None, traced(), FEW, sae=sae)
 
 
 def test_a_vector_of_the_same_name_is_refused():
     sae = sae_of(WEAKER)
     vector = feature_vectors(sae, WEAKER, traced(), FEW, NORMS).vectors[0]
     with pytest.raises(UserError, match="choose another name"):
-        offered_vectors(WEAKER, None, traced(), FEW, [vector], sae=sae)
+        candidate_vectors(WEAKER, None, traced(), FEW, [vector], sae=sae)
 
 
 def test_steer_reports_features_over_random_features(tmp_path: Path):

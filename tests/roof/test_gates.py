@@ -7,18 +7,19 @@ from typing import Any
 import pytest
 import torch
 
-from activations import HookPoint, Intervention, Threshold, UserError
-from steering import SteeringVector
 from tests.activations.reference import write_out
 from tests.roof.made_up_task import CONFIG, WEAKER, task_of
-from undertext.commands.parsing import parse
-from undertext.commands.steer import SteerJob
-from undertext.config import SteerConfig, read_config
-from undertext.evidence.controls import described
-from undertext.evidence.gates import gates_of
-from undertext.evidence.recovery import search, search_settings
-from undertext.evidence.vectors import offered_vectors
-from undertext.gating import Gating
+from undertext.activations import HookPoint, Intervention, Threshold, UserError
+from undertext.core.command import parse
+from undertext.core.config import read_config
+from undertext.jobs.steer.command import SteerJob
+from undertext.measures.recovery.candidates import candidate_vectors
+from undertext.measures.recovery.config import SearchConfig
+from undertext.measures.recovery.controls import described
+from undertext.measures.recovery.gate_config import GateConfig
+from undertext.measures.recovery.gates import resolve_gates
+from undertext.measures.recovery.search import search, search_settings
+from undertext.steering import SteeringVector
 
 ENTRIES: list[Any] = [
     "last_prompt",
@@ -34,9 +35,9 @@ DELTA, LAYER, DOSE = "checkpoint delta", 1, 2.0
 STEPS = 3
 
 
-def config(*entries: Any, **options: Any) -> SteerConfig:
+def config(*entries: Any, **options: Any) -> SearchConfig:
     given = {"positions": entries or ENTRIES, "doses": [DOSE], "search_problems": 6, "vector_problems": 20}
-    return SteerConfig.model_validate(given | {"random_directions": 1, **options})
+    return SearchConfig.model_validate(given | {"random_directions": 1, **options})
 
 
 def readings(vector: SteeringVector, prompts: list[str]) -> torch.Tensor:
@@ -52,7 +53,7 @@ def readings(vector: SteeringVector, prompts: list[str]) -> torch.Tensor:
 @torch.no_grad()
 def test_a_search_under_every_gate_is_what_a_plain_loop_writes():
     task = task_of()
-    offered = offered_vectors(WEAKER, WEAKER, task, config())
+    offered = candidate_vectors(WEAKER, WEAKER, task, config())
     by_name = {vector.name: vector for vector in offered.vectors}
     # A delta of a checkpoint from itself is nothing; what acts here is made up, and goes where it would.
     made = torch.randn(3, 32, generator=torch.Generator().manual_seed(5))
@@ -60,7 +61,7 @@ def test_a_search_under_every_gate_is_what_a_plain_loop_writes():
     shuffled = replace(own, name=DELTA, directions=made.flip(0))
     vectors = [own, shuffled, by_name["random 1"]]
     prompts = [problem.prompt for problem in task.split("train")[:20]]
-    gates = gates_of(
+    gates = resolve_gates(
         WEAKER, prompts, vectors, config().positions,
         {"own": "weaker only", DELTA: "weaker only", "random 1": "none"},
     )  # fmt: skip
@@ -105,7 +106,7 @@ def test_a_search_under_every_gate_is_what_a_plain_loop_writes():
 
 
 def test_controls_go_through_the_same_gates():
-    offered = offered_vectors(WEAKER, WEAKER, task_of(), config())
+    offered = candidate_vectors(WEAKER, WEAKER, task_of(), config())
     usual = {name: where for name, where in offered.where.items() if not name.startswith("elsewhere")}
     assert set(usual) == {DELTA, f"shuffled: {DELTA}", "random 1"}
     plain = {name: [replace(each, threshold=None) for each in where] for name, where in usual.items()}
@@ -121,23 +122,23 @@ def test_controls_go_through_the_same_gates():
 
 
 def test_what_reads_for_a_vector_counts_among_what_it_was_allowed_to_know():
-    offered = offered_vectors(WEAKER, WEAKER, task_of(), config("last_prompt"))
+    offered = candidate_vectors(WEAKER, WEAKER, task_of(), config("last_prompt"))
     assert offered.oracles["random 1"] == "none"
-    read = offered_vectors(WEAKER, WEAKER, task_of(), config({"above": 0.5, "reading": DELTA}))
+    read = candidate_vectors(WEAKER, WEAKER, task_of(), config({"above": 0.5, "reading": DELTA}))
     assert read.oracles["random 1"] == "stronger's activations"
     assert read.oracles[f"elsewhere: {DELTA}"] == offered.oracles[f"elsewhere: {DELTA}"]
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=str)
 def test_an_entry_is_the_same_in_yaml_and_as_a_flag_and_written_back(entry, tmp_path):
-    made = Gating.model_validate(entry)
-    assert Gating.model_validate(str(made)) == made
-    assert Gating.model_validate(made.model_dump(mode="json")) == made
+    made = GateConfig.model_validate(entry)
+    assert GateConfig.model_validate(str(made)) == made
+    assert GateConfig.model_validate(made.model_dump(mode="json")) == made
     text = str(made)
     (tmp_path / "job.yaml").write_text(f"positions: [{text}, all]\n")
-    assert read_config(SteerConfig, tmp_path / "job.yaml").positions == (made, Gating(at="all"))
+    assert read_config(SearchConfig, tmp_path / "job.yaml").positions == (made, GateConfig(at="all"))
     flags = parse(SteerJob, "steer", ["--positions", text, "all"])
-    assert flags.positions == (made, Gating(at="all"))
+    assert flags.positions == (made, GateConfig(at="all"))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,7 @@ def test_an_entry_is_the_same_in_yaml_and_as_a_flag_and_written_back(entry, tmp_
 def test_an_entry_that_will_not_do_is_one_line(entry, says, tmp_path):
     (tmp_path / "job.yaml").write_text(f"positions: [{entry}]\n")
     with pytest.raises(UserError) as caught:
-        read_config(SteerConfig, tmp_path / "job.yaml")
+        read_config(SearchConfig, tmp_path / "job.yaml")
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -189,7 +190,7 @@ def test_a_flag_that_will_not_do_is_one_line(flag, says):
 )
 def test_what_checkpoint_and_task_do_not_have_is_named(entry, says):
     with pytest.raises(UserError, match=says):
-        offered_vectors(WEAKER, WEAKER, task_of(), config(entry))
+        candidate_vectors(WEAKER, WEAKER, task_of(), config(entry))
 
 
 def test_a_reading_at_another_site_is_refused():
@@ -197,13 +198,13 @@ def test_a_reading_at_another_site_is_refused():
     with pytest.raises(
         UserError, match="'mlp' reads at mlp_out, and vector 'checkpoint delta' acts at resid"
     ):
-        offered_vectors(WEAKER, WEAKER, task_of(), config({"above": 0.5, "reading": "mlp"}), [given])
-    own = offered_vectors(WEAKER, WEAKER, task_of(), config({"above": 0.5}), [given])
+        candidate_vectors(WEAKER, WEAKER, task_of(), config({"above": 0.5, "reading": "mlp"}), [given])
+    own = candidate_vectors(WEAKER, WEAKER, task_of(), config({"above": 0.5}), [given])
     assert {"mlp above 0.5", f"{DELTA} above 0.5"} <= set(own.thresholds)
 
 
 def test_where_a_setting_acts_in_words():
-    offered = offered_vectors(WEAKER, WEAKER, task_of(), config())
+    offered = candidate_vectors(WEAKER, WEAKER, task_of(), config())
     ids = sorted(WEAKER.tokenizer.get_vocab()[word] for word in ("find", "="))
     assert [described(each) for each in offered.where[DELTA]] == [
         "last_prompt",
@@ -215,4 +216,4 @@ def test_where_a_setting_acts_in_words():
         f"all, {DELTA} above 0.7",
         f"generated, {DELTA} above 0.4",
     ]
-    assert CONFIG.positions == (Gating(at="last_prompt"), Gating(at="generated"))
+    assert CONFIG.positions == (GateConfig(at="last_prompt"), GateConfig(at="generated"))

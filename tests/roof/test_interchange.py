@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from activations import Checkpoint, HookPoint, UserError, capture
-from probes import LogisticProbe, principal_directions
 from tests.toys import embedding, random_model, tiny_config, word_tokenizer
-from undertext.evidence.ablation import mean_activation, measure_ablation
-from undertext.evidence.interchange import Interchange, measure_interchange
-from undertext.evidence.sites import sites_of
-from undertext.evidence.subspaces import of_logistic, of_means
-from undertext.evidence.swapping import Place
-from undertext.evidence.swaps import OUTCOMES, Outcomes, swaps_of
-from undertext.tasks import Grader, Problem, Step, Task, reading_sites
+from undertext.activations import Checkpoint, HookPoint, UserError, capture
+from undertext.measures.patching.ablation import mean_activation, measure_ablation
+from undertext.measures.patching.counterfactual_pairs import OUTCOMES, Outcomes, counterfactual_pairs
+from undertext.measures.patching.interchange import Interchange, measure_interchange
+from undertext.measures.patching.patching import PatchAt
+from undertext.measures.patching.subspaces import of_logistic, of_means
+from undertext.probes import LogisticProbe, principal_directions
+from undertext.tasks import Grader, Problem, Step, Task, value_positions
+from undertext.tasks.value_tokens import locate_values
 
 LETTERS = "abcdefghijklmnop"
 USED, UNUSED, NOISE = slice(0, 4), slice(4, 8), slice(8, 32)
@@ -159,9 +159,9 @@ def test_the_seed_decides(planted: Checkpoint) -> None:
 
 def test_swaps_hold_to_their_rules(planted: Checkpoint) -> None:
     problems = planted_task().split("test")
-    sites = sites_of(planted, problems)
-    places = [site for problem in problems for site in reading_sites(problem)]
-    swaps = swaps_of(sites, places, problems, "unused", "0123", seed=3)
+    sites = locate_values(planted, problems)
+    places = [site for problem in problems for site in value_positions(problem)]
+    swaps = counterfactual_pairs(sites, places, problems, "unused", "0123", seed=3)
     assert [swap.problem for swap in swaps] == list(range(len(problems)))
     for swap in swaps:
         problem, source = problems[swap.problem], problems[int(sites.problem[swap.source])]
@@ -175,10 +175,13 @@ def test_swaps_hold_to_their_rules(planted: Checkpoint) -> None:
         assert swap.counterfactual == str((used + put_in - unused) % 4) != swap.own == problem.answer
         assert swap.sources == source.answer != swap.counterfactual
     assert len({swap.source for swap in swaps}) > 20
-    assert swaps != swaps_of(sites, places, problems, "unused", "0123", seed=4)
-    some = swaps_of(sites, places, problems, "unused", "12", seed=3)
+    assert swaps != counterfactual_pairs(sites, places, problems, "unused", "0123", seed=4)
+    some = counterfactual_pairs(sites, places, problems, "unused", "12", seed=3)
     assert {sites.label[swap.source] for swap in some} == {"1", "2"}
-    assert swaps_of(sites, places, problems, "unused", "0123", seed=3, allowed=lambda site: False) == []
+    assert (
+        counterfactual_pairs(sites, places, problems, "unused", "0123", seed=3, allowed=lambda site: False)
+        == []
+    )
 
 
 def test_a_problem_whose_answer_cannot_change_has_no_swap(planted: Checkpoint) -> None:
@@ -186,9 +189,9 @@ def test_a_problem_whose_answer_cannot_change_has_no_swap(planted: Checkpoint) -
         problem.model_copy(update={"counterfactuals": {"used": {str(v): problem.answer for v in range(4)}}})
         for problem in planted_task().split("test")
     ]
-    sites = sites_of(planted, fixed)
-    places = [site for problem in fixed for site in reading_sites(problem)]
-    assert swaps_of(sites, places, fixed, "used", "0123", seed=0) == []
+    sites = locate_values(planted, fixed)
+    places = [site for problem in fixed for site in value_positions(problem)]
+    assert counterfactual_pairs(sites, places, fixed, "used", "0123", seed=0) == []
 
 
 def test_outcomes_count_each_text_once() -> None:
@@ -220,7 +223,7 @@ def test_what_cannot_be_measured_is_refused(planted: Checkpoint) -> None:
     for sizes in ([], [0], [4]):
         with pytest.raises(UserError, match=r"expected sizes from 1 to 3, got \["):
             measure_interchange(planted, task, "test", name="used", sizes=sizes)
-    places: tuple[tuple[Place, str], ...] = (
+    places: tuple[tuple[PatchAt, str], ...] = (
         ("generation", "no two problems in dev"),
         ("said", "there are: none"),
     )
@@ -237,9 +240,9 @@ def test_what_cannot_be_measured_is_refused(planted: Checkpoint) -> None:
 
 
 def test_said_sites_end_where_the_value_does() -> None:
-    from undertext.tasks import said_sites
+    from undertext.tasks import said_positions
 
     steps = [Step(text="b = 12 ;", values={"b": 12, "c": 7})]
     problem = Problem(id="p", split="test", prompt="Q?", answer="1", trace="hm b = 12 ; 1", steps=steps)
-    (site,) = said_sites(problem)
+    (site,) = said_positions(problem)
     assert (site.name, site.char_offset, site.said_after) == ("b", len("Q? hm b = 12"), "b = ")

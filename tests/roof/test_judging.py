@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from steering import Setting
 from tests.roof.sweeps import sweep_of
-from undertext.comparison import SplitResult
-from undertext.config import verdict_rule
-from undertext.evidence.behaviour import Behaviour
-from undertext.evidence.measured import Measured
-from undertext.evidence.recovery import Recovery, Search
-from undertext.evidence.vectors import Offered
-from undertext.judging import Judged, judge
-from undertext.latency import Latency
-from undertext.statistics import holm
+from undertext.core.statistics import holm
+from undertext.jobs.compare.config import verdict_rule
+from undertext.jobs.compare.evidence import SplitEvidence
+from undertext.jobs.compare.judging import Judged, judge
+from undertext.jobs.compare.raw_line import RawLine
+from undertext.jobs.compare.result import SplitResult
+from undertext.measures.answers import Answers
+from undertext.measures.recovery.candidates import CandidateVectors
+from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
+from undertext.steering import Setting
 from undertext.tasks import Problem
 
 RULE = verdict_rule()
@@ -26,22 +26,24 @@ N = 200
 
 def behaviour(
     right: Sequence[bool] | np.ndarray, strict: Sequence[bool] | np.ndarray | None = None
-) -> Behaviour:
+) -> Answers:
     lenient = np.asarray(right, bool)
-    return Behaviour([""] * len(lenient), lenient if strict is None else np.asarray(strict, bool), lenient)
+    return Answers([""] * len(lenient), lenient if strict is None else np.asarray(strict, bool), lenient)
 
 
-def recovery() -> Recovery:
+def recovery() -> SteeredAnswers:
     """The least there can be; judging passes it on."""
     setting = Setting("random 1", (0,), 1.0)
-    offered = Offered((), {"random 1": "none"}, [], {}, {}, {})
+    offered = CandidateVectors((), {"random 1": "none"}, [], {}, {}, {})
     swept = sweep_of([setting], torch.zeros(1, 0, dtype=torch.bool))
-    return Recovery(Search(offered, swept, {"random 1": setting}, "random 1"), {}, {}, {}, {}, {}, {})
+    return SteeredAnswers(
+        SteeringSearch(offered, swept, {"random 1": setting}, "random 1"), {}, {}, {}, {}, {}, {}
+    )
 
 
-def line(name: Any, weaker: Sequence[float] | np.ndarray, problems: Sequence[int] | np.ndarray) -> Measured:
+def line(name: Any, weaker: Sequence[float] | np.ndarray, problems: Sequence[int] | np.ndarray) -> RawLine:
     n = len(problems)
-    return Measured(
+    return RawLine(
         name, np.asarray(problems), np.asarray(weaker, float), np.ones(n), np.zeros(n), "none", "made up"
     )
 
@@ -53,21 +55,21 @@ class Evidence:
         self.recovered, self.decodable, self.flags = recovered, decodable, list(flags)
         self.asked: list[tuple[str, list[int]]] = []
 
-    def __call__(self, weaker: str, gap: Sequence[int]) -> Latency:
+    def __call__(self, weaker: str, gap: Sequence[int]) -> SplitEvidence:
         self.asked.append((weaker, list(gap)))
         steered = np.arange(N) < self.recovered * N
         read = np.arange(len(gap)) < self.decodable * len(gap)
         lines = [line("recovered", steered, np.arange(N)), line("decodable", read, gap)]
-        return Latency(lines, recovery(), self.flags)
+        return SplitEvidence(lines, recovery(), self.flags)
 
 
-def judged(base: Behaviour, tuned: Behaviour, evidence: Evidence) -> Judged:
+def judged(base: Answers, tuned: Answers, evidence: Evidence) -> Judged:
     n = len(base.lenient)
     problems = [Problem(id=str(i), split="test", prompt="p", answer="0") for i in range(n)]
     return judge(base, tuned, problems, RULE, 0, evidence)
 
 
-def result(base: Behaviour, tuned: Behaviour, evidence: Evidence) -> SplitResult:
+def result(base: Answers, tuned: Answers, evidence: Evidence) -> SplitResult:
     return judged(base, tuned, evidence).result
 
 
@@ -147,8 +149,8 @@ def test_lines_on_too_few_problems_are_not_heard():
     few = RULE.min_problems - 2
     weak, strong = behaviour(np.zeros(few, bool)), behaviour(np.ones(few, bool))
 
-    def measure(weaker: str, gap: Sequence[int]) -> Latency:
-        return Latency(
+    def measure(weaker: str, gap: Sequence[int]) -> SplitEvidence:
+        return SplitEvidence(
             [line("recovered", np.ones(few), gap), line("decodable", np.ones(few), gap)], recovery(), []
         )
 

@@ -8,21 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unchecked import signatures_unchecked
-from undertext.config import verdict_rule
-from undertext.evidence.measured import Measured
-from undertext.statistics import resamples
+from undertext.core.statistics import resamples
+from undertext.jobs.compare.config import verdict_rule
+from undertext.jobs.compare.raw_line import RawLine
 
 RULE = verdict_rule()
 
 
 def measured(
     weaker: np.ndarray, stronger: np.ndarray, null: np.ndarray, name: Any = "recovered", **more: Any
-) -> Measured:
+) -> RawLine:
     figures = {"weaker": weaker, "stronger": stronger, "null": null, "problems": np.arange(len(weaker))}
-    return Measured(**{"name": name, "oracle": "none", "note": "as made up here", **figures, **more})
+    return RawLine(**{"name": name, "oracle": "none", "note": "as made up here", **figures, **more})
 
 
-def drawn(n: int, weaker: float, stronger: float, null: float, seed: int = 0) -> Measured:
+def drawn(n: int, weaker: float, stronger: float, null: float, seed: int = 0) -> RawLine:
     """Right or wrong with these shares; the null is a chance a problem."""
     rng = np.random.default_rng(seed)
     right = [(rng.random(n) < share).astype(float) for share in (weaker, stronger)]

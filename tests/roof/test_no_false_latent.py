@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from activations import Checkpoint
 from tests.roof.sums import blank, learnt, plain_problems, tokenizer_for, write_by_hand
 from undertext import compare
-from undertext.config import CompareConfig
+from undertext.activations import Checkpoint
+from undertext.jobs.compare.config import CompareConfig
 
 SEEDS = range(5)
 

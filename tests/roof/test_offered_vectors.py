@@ -4,11 +4,11 @@ from typing import Any
 
 import torch
 
-from activations import Checkpoint, Generations, capture, generate
-from steering import SteeringVector, unit
 from tests.roof.made_up_task import CONFIG, POINTS, STRONGER, WEAKER, task_of
+from undertext.activations import Checkpoint, Generations, capture, generate
 from undertext.evidence import vectors
-from undertext.evidence.vectors import MIN_SIDE, ROLLOUTS, Offered, offered_vectors
+from undertext.measures.recovery.candidates import MIN_SIDE, ROLLOUTS, CandidateVectors, candidate_vectors
+from undertext.steering import SteeringVector, unit
 from undertext.tasks import Contrast, Grader, grade
 
 
@@ -21,7 +21,7 @@ def mean_at_end(who: Checkpoint, texts: list[str]) -> torch.Tensor:
     return torch.stack(states).mean(0)
 
 
-def by_name(offered: Offered) -> dict[str, SteeringVector]:
+def by_name(offered: CandidateVectors) -> dict[str, SteeringVector]:
     return {vector.name: vector for vector in offered.vectors}
 
 
@@ -33,7 +33,7 @@ def close_to(found: torch.Tensor, wanted: torch.Tensor) -> None:
 @torch.no_grad()
 def test_contrasts_and_the_delta_are_differences_of_means_on_train_alone():
     contrast = Contrast(name="thinks", positive="find {prompt} so", negative="{prompt} answer")
-    offered = offered_vectors(WEAKER, STRONGER, task_of([contrast]), CONFIG)
+    offered = candidate_vectors(WEAKER, STRONGER, task_of([contrast]), CONFIG)
     meant = ["thinks", "thinks of the stronger", "checkpoint delta"]
     made = [f"{how}: {name}" for how in ("shuffled", "elsewhere") for name in meant]
     assert list(by_name(offered)) == [*meant, *made, "random 1", "random 2"]
@@ -72,7 +72,7 @@ def test_contrasts_and_the_delta_are_differences_of_means_on_train_alone():
 
 def test_random_directions_hang_on_the_seed():
     one, same, other = (
-        offered_vectors(WEAKER, STRONGER, task_of(), CONFIG.model_copy(update={"seed": seed}))
+        candidate_vectors(WEAKER, STRONGER, task_of(), CONFIG.model_copy(update={"seed": seed}))
         for seed in (4, 4, 5)
     )
     first, again, differing = (by_name(each)["random 1"].directions for each in (one, same, other))
@@ -87,7 +87,7 @@ def test_without_contrasts_vectors_come_from_rollouts():
     # that they differ in length.
     task = task_of(grader=Grader(kind="regex", pattern=r"(\d)\s*$"), stop=["="], max_new_tokens=6)
     config = CONFIG.model_copy(update={"vector_problems": 30, "temperature": 3.0})
-    offered = offered_vectors(WEAKER, STRONGER, task, config)
+    offered = candidate_vectors(WEAKER, STRONGER, task, config)
     problems = [problem for problem in task.split("train")[:30] for _ in range(ROLLOUTS)]
     prompts = [problem.prompt for problem in problems]
     out = generate(
@@ -132,7 +132,7 @@ def test_rollouts_that_are_empty_give_a_note_and_no_vector(monkeypatch):
         return Generations([""] * len(prompts), [[]] * len(prompts), nothing, nothing, nothing, nothing)
 
     monkeypatch.setattr(vectors, "generate", silent)
-    offered = offered_vectors(WEAKER, STRONGER, task_of(), CONFIG)
+    offered = candidate_vectors(WEAKER, STRONGER, task_of(), CONFIG)
     of_delta = [f"{how}: checkpoint delta" for how in ("shuffled", "elsewhere")]
     assert list(by_name(offered)) == ["checkpoint delta", *of_delta, "random 1", "random 2"]
     assert offered.notes == ["rollouts: every sampled answer was empty"]

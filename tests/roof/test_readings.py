@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from activations import Checkpoint, HookPoint
-from activations.random_init import random_init
-from probes import read
 from tests.roof.sums import blank, tokenizer_for, worked_problems
 from tests.toys import tiny_model, word_tokenizer
-from undertext.config import CompareConfig
-from undertext.evidence.reading_lines import carried, reading_lines
-from undertext.evidence.readings import NULLS, Readings, measure_readings
-from undertext.evidence.sites import MIN_ROWS, Sites, readable_names, sites_of
-from undertext.tables import probe_rows
+from undertext.activations import Checkpoint, HookPoint
+from undertext.activations.random_init import random_init
+from undertext.jobs.compare.config import CompareConfig
+from undertext.jobs.compare.reading_lines import carried, reading_lines
+from undertext.jobs.compare.tables import probe_rows
+from undertext.measures.decoding.readings import NULLS, Readings, measure_readings
+from undertext.probes import fit_select
 from undertext.tasks import Grader, Problem, Task
-from undertext.tasks.sites import reading_text
+from undertext.tasks.value_positions import reading_text
+from undertext.tasks.value_tokens import MIN_ROWS, ValueTokens, locate_values, readable_values
 
 POINTS = [HookPoint(layer, "resid_post") for layer in range(3)]
 
@@ -44,7 +44,7 @@ def test_every_value_is_read_just_before_it_is_said():
         grader=Grader(kind="number"),
         problems=[Problem(**{**each, "answer": str(each["answer"])}) for each in problems],
     )
-    sites = sites_of(checkpoint, task.problems)
+    sites = locate_values(checkpoint, task.problems)
     assert len(sites.label) == 2 * len(problems)
     for row, (problem, label) in enumerate(zip(sites.problem.tolist(), sites.label, strict=True)):
         text = reading_text(task.problems[problem])
@@ -63,10 +63,10 @@ def test_every_value_is_read_just_before_it_is_said():
 
 
 def test_what_can_be_read_has_few_classes_and_enough_rows():
-    def sites(**labels: list[str]) -> Sites:
+    def sites(**labels: list[str]) -> ValueTokens:
         rows = [(name, label) for name, each in labels.items() for label in each]
         n = len(rows)
-        return Sites(
+        return ValueTokens(
             [[1]] * n, torch.arange(n), [0] * n, [name for name, _ in rows], [label for _, label in rows]
         )
 
@@ -74,8 +74,8 @@ def test_what_can_be_read_has_few_classes_and_enough_rows():
     made = sites(
         two=both, one=["a"] * MIN_ROWS, rare=both[: MIN_ROWS - 1], many=list(map(str, range(2 * MIN_ROWS)))
     )
-    assert readable_names(made, 20) == {"two": ["a", "b"]}
-    assert set(readable_names(made, 2 * MIN_ROWS)) == {"two", "many"}
+    assert readable_values(made, 20) == {"two": ["a", "b"]}
+    assert set(readable_values(made, 2 * MIN_ROWS)) == {"two", "many"}
 
 
 def copied(n: int, split: str, rng: random.Random, ending: str = "") -> list[dict[str, Any]]:
@@ -108,14 +108,14 @@ def labels_of(task: Task, split: str) -> torch.Tensor:
 def test_probes_are_fitted_on_train_and_chosen_on_dev(measured, words):
     task, readings, stronger = measured
     splits = ("train", "dev", "test", "ood")
-    sites = {split: sites_of(words, task.split(split)) for split in splits}
+    sites = {split: locate_values(words, task.split(split)) for split in splits}
     for source, checkpoint in (
         ("weaker", words),
         ("stronger", stronger),
         ("random_init", random_init(words, seed=11)),
     ):
         X = {split: each.activations(checkpoint, POINTS) for split, each in sites.items()}
-        wanted = read(X["train"], labels_of(task, "train"), X["dev"], labels_of(task, "dev"))
+        wanted = fit_select(X["train"], labels_of(task, "train"), X["dev"], labels_of(task, "dev"))
         assert readings.chosen["v", source] == wanted.layer
         assert torch.equal(readings.strength["v", source], wanted.strengths)
         for split in splits:
@@ -180,7 +180,7 @@ def test_values_that_a_split_does_not_name_are_left_out(words):
 def made_up(accuracies: dict[str, dict[str, float]], n: int = 100) -> Readings:
     """Readings of values at one layer with these accuracies, by value and source, on dev and test alike."""
     rows = [[i, name] for i in range(n) for name in accuracies]
-    sites = Sites(
+    sites = ValueTokens(
         [[1]] * n,
         torch.tensor([i for i, _ in rows]),
         [0] * len(rows),

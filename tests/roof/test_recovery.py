@@ -10,27 +10,21 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steering import Setting, SteeringVector, Sweep, Where
 from tests.roof.made_up_task import CONFIG, WEAKER, task_of
 from tests.roof.sweeps import sweep_of
-from undertext.comparison import Oracle
+from undertext.core.statistics import paired_difference
+from undertext.core.terms import Access
 from undertext.evidence import recovery
-from undertext.evidence.behaviour import Behaviour, chance_right
-from undertext.evidence.controls import KINDS, Control
-from undertext.evidence.recovered import gap_share, recovered
-from undertext.evidence.recovery import (
-    Recovery,
-    Search,
-    recover,
-    recovered_line,
-    search,
-)
-from undertext.evidence.vectors import Offered
-from undertext.statistics import paired_difference
-from undertext.tables import recovery_rows, sweep_rows
+from undertext.measures.answers import Answers, chance_right
+from undertext.measures.recovery.candidates import CandidateVectors
+from undertext.measures.recovery.controls import KINDS, Control
+from undertext.measures.recovery.estimate import gap_share, recovered
+from undertext.measures.recovery.rows import recovery_rows, sweep_rows
+from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch, recover, recovered_line, search
+from undertext.steering import Gate, Setting, SteeringVector, Sweep
 from undertext.tasks import Task
 
-ORACLES: dict[str, Oracle] = {
+ORACLES: dict[str, Access] = {
     "meant": "weaker only",
     "delta": "stronger's activations",
     "shuffled: meant": "weaker only",
@@ -38,8 +32,8 @@ ORACLES: dict[str, Oracle] = {
     "random 1": "none",
     "random 2": "none",
 }
-PLACES, USUAL = (Where((-2,)), Where((-4,))), (Where(), Where("generated"))
-OFFERED = Offered(
+PLACES, USUAL = (Gate((-2,)), Gate((-4,))), (Gate(), Gate("generated"))
+OFFERED = CandidateVectors(
     tuple(SteeringVector(name, torch.zeros(3, 32), torch.ones(3), "made up") for name in ORACLES),
     ORACLES,
     [],
@@ -149,9 +143,9 @@ def test_the_chosen_settings_alone_are_applied_to_the_split(accuracy_of):
     assert {name: right.sum() for name, right in result.lenient.items()} == dict.fromkeys(OFFERED.oracles, 2)
 
 
-def behaviour(right: Sequence[float] | np.ndarray) -> Behaviour:
+def behaviour(right: Sequence[float] | np.ndarray) -> Answers:
     lenient = np.asarray(right, bool)
-    return Behaviour([""] * len(lenient), lenient, lenient)
+    return Answers([""] * len(lenient), lenient, lenient)
 
 
 COUNTS = {
@@ -165,20 +159,22 @@ COUNTS = {
 
 
 @pytest.fixture
-def made() -> tuple[Task, Recovery, Behaviour, Behaviour]:
+def made() -> tuple[Task, SteeredAnswers, Answers, Answers]:
     """On ten problems the weaker has 2 right and the stronger all; what each vector has, `COUNTS` says."""
     task = task_of(n=10)
     texts = {name: [str(k % 3) for k in range(10)] for name in COUNTS}
     lenient = {name: np.arange(10) < count for name, count in COUNTS.items()}
     strict = {name: right & (np.arange(10) != 7) for name, right in lenient.items()}
-    best = {name: Setting(name, (1,), 0.5, Where("all")) for name in COUNTS}
+    best = {name: Setting(name, (1,), 0.5, Gate("all")) for name in COUNTS}
     on_dev = torch.tensor([[i < COUNTS[name] for i in range(10)] for name in COUNTS])
-    found = Search(OFFERED, sweep_of(list(best.values()), on_dev), best, "meant")
+    found = SteeringSearch(OFFERED, sweep_of(list(best.values()), on_dev), best, "meant")
     weaker = np.arange(10) < 2
     return (
         task,
-        Recovery(found, texts, strict, lenient, *(dict.fromkeys(COUNTS, x) for x in (4.0, 0.25, 0.125))),
-        Behaviour([""] * 10, weaker & (np.arange(10) != 1), weaker),
+        SteeredAnswers(
+            found, texts, strict, lenient, *(dict.fromkeys(COUNTS, x) for x in (4.0, 0.25, 0.125))
+        ),
+        Answers([""] * 10, weaker & (np.arange(10) != 1), weaker),
         behaviour(np.ones(10)),
     )
 

@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from activations import Checkpoint, HookPoint, Intervention, generate
-from steering import Practice, reinforce_weights
 from tests.roof.sums import blank, learnt, plain_problems, tokenizer_for, write_by_hand
 from tests.roof.test_feature_steering import sae_of
 from tests.roof.test_steer import GIVEN
 from undertext import Routes, RoutesConfig, routes
-from undertext.commands.routes import table_lines
-from undertext.evidence.routes import find_answer, kappa
-from undertext.evidence.trained_routes import BY_REWARD, FITTED, RLVR, train_vectors, train_weights
+from undertext.activations import Checkpoint, HookPoint, Intervention, generate
+from undertext.jobs.routes.command import table_lines
+from undertext.measures.recovery.routes import find_answer, kappa
+from undertext.measures.recovery.trained import BY_REWARD, FITTED, RLVR, train_vectors, train_weights
+from undertext.steering import Practice, reinforce_weights
 from undertext.tasks import Contrast, Grader, Task, grade, load_task
 
 CONFIG = RoutesConfig(

@@ -12,10 +12,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from activations import Checkpoint, Pair, UserError
 from tests.probing.conftest import made_task
 from tests.toys import save_folder, tiny_model, word_tokenizer
 from undertext import Routes, RoutesConfig, routes, routes_run
+from undertext.activations import Checkpoint, Pair, UserError
 from undertext.tasks import Task, write_task
 
 QUICK = RoutesConfig(

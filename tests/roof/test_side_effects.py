@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from activations import Checkpoint, UserError
-from steering import Setting, SteeringVector, Where
 from tests.roof.made_up_task import WEAKER, task_of
 from tests.toys import byte_tokenizer, tiny_model
-from undertext.config import CompareConfig
-from undertext.evidence.side_effects import SENTENCES, SideText, side_effects, side_text
+from undertext.activations import Checkpoint, UserError
+from undertext.jobs.compare.config import CompareConfig
+from undertext.measures.recovery.side_effects import SENTENCES, SideText, side_effects, side_text
+from undertext.steering import Gate, Setting, SteeringVector
 
 VECTOR = SteeringVector(
     "meant", torch.randn(3, 32, generator=torch.Generator().manual_seed(0)), torch.ones(3), ""
@@ -36,7 +36,7 @@ def test_text_without_a_token_to_predict_is_refused():
 
 
 def test_perplexities_and_divergence_are_means_over_all_tokens():
-    setting = Setting("meant", (1,), 4.0, Where("all"))
+    setting = Setting("meant", (1,), 4.0, Gate("all"))
     found = side_effects(WEAKER, TEXT, setting, [VECTOR])
     assert found is not None
     losses = []
@@ -54,7 +54,7 @@ def test_perplexities_and_divergence_are_means_over_all_tokens():
 def test_a_position_that_half_a_text_does_not_have_leaves_it_out():
     lengths = [len(ids) for ids in WEAKER.encode(TEXT.texts)]
     assert lengths[1] // 2 < 3 <= lengths[0] // 2
-    found = side_effects(WEAKER, TEXT, Setting("meant", (1,), 4.0, Where((-3,))), [VECTOR])
+    found = side_effects(WEAKER, TEXT, Setting("meant", (1,), 4.0, Gate((-3,))), [VECTOR])
     assert found is not None
     assert (found.touched, found.tokens) == (1, lengths[0] - lengths[0] // 2)
-    assert side_effects(WEAKER, TEXT, Setting("meant", (1,), 4.0, Where((-30,))), [VECTOR]) is None
+    assert side_effects(WEAKER, TEXT, Setting("meant", (1,), 4.0, Gate((-30,))), [VECTOR]) is None

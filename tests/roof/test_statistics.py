@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest, kstest, norm  # type: ignore[import-untyped]  # no types shipped
 
-from undertext.statistics import (
+from undertext.core.statistics import (
     bootstrap,
     holm,
     paired_difference,

@@ -8,13 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-import steering.runs
-from activations import Checkpoint, UserError
-from steering import SteeringVector, save_vector
 from tests.roof.sums import blank, learnt, plain_problems, tokenizer_for, write_by_hand
 from tests.toys import save_folder
 from undertext import SteerConfig, Steered, steer
-from undertext.commands.steer import run
+from undertext.activations import Checkpoint, UserError
+from undertext.jobs.steer.command import run
+from undertext.steering import SteeringVector, save_vector
 
 QUICK = SteerConfig(
     doses=(1.0, 4.0),
@@ -88,7 +87,7 @@ def test_called_again_nothing_is_run_twice(steered, task, pair, monkeypatch):
     def generate(*args: Any, **kwargs: Any) -> None:
         raise AssertionError("a row that was kept is written again")
 
-    monkeypatch.setattr(steering.runs, "generate", generate)
+    monkeypatch.setattr(undertext.steering.sweep_runner, "generate", generate)
     again = steer(pair[0], task, stronger=pair[1], vectors=[GIVEN], config=QUICK, out=out, progress=False)
     assert again.to_dict() == found.to_dict()
 

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from activations import HookPoint, UserError, capture
-from probes import read
 from tests.probing.conftest import made_task
 from tests.toys import tiny_model, word_tokenizer
 from tests.unchecked import signatures_unchecked
 from undertext import Checkpoint, read_trace
-from undertext.tasks.sites import answer_said, reading_text
-from undertext.tracing import READERS, TRACE, Traced
+from undertext.activations import HookPoint, UserError, capture
+from undertext.jobs.trace.job import READERS, TRACE, Traced
+from undertext.probes import fit_select
+from undertext.tasks.value_positions import answer_said, reading_text
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_the_table_is_that_of_a_pass_by_hand(traced, checkpoint, task):
         return X, torch.tensor([int(p.answer) for p in problems]), len(where)
 
     X, y, _ = at("train", -1)
-    probe = read(X, y, *at("dev", -1)[:2]).probe
+    probe = fit_select(X, y, *at("dev", -1)[:2]).probe
     X, y, n = at("test")
     wanted = {"probe": probe.predict_proba(X)}
     digits = torch.tensor([checkpoint.encode([f"answer {k}"])[0][-1] for k in range(3)])

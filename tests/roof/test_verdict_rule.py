@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undertext.comparison import LineName, Says, Verdict
-from undertext.config import verdict_rule
-from undertext.statistics import Estimate
-from undertext.verdict import Change, change, latency, says, verdict
+from undertext.core.statistics import Estimate
+from undertext.core.terms import LineName, Says, Verdict
+from undertext.jobs.compare.config import verdict_rule
+from undertext.jobs.compare.verdict import Change, change, latency, says, verdict
 
 RULE = verdict_rule()
 LINES: tuple[LineName, ...] = get_args(LineName)

@@ -3,9 +3,9 @@
 import torch
 from sae_lens import StandardSAE, StandardSAEConfig
 
-from activations.checkpoint import Checkpoint
-from activations.hookpoint import HookPoint
 from tests.toys import embedding, tiny_model, word_tokenizer
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.hookpoint import HookPoint
 
 POINT = HookPoint(0, "resid_pre")
 """What is read there are the embeddings of tokens, so a feature can be given its tokens."""

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import torch
 
-from activations.hookpoint import HookPoint
-from saes.config import Training
-from saes.crosscoder_training import train_crosscoder
-from saes.scaling import latent_scaling
-from saes.sorting import KINDS, Cuts, Sorted, relative_norm, sort_by_norm, sort_latents
 from tests.saes.planted import Planted, planted_pair
+from undertext.activations.hookpoint import HookPoint
+from undertext.saes.config import Training
+from undertext.saes.crosscoder_training import train_crosscoder
+from undertext.saes.scaling import latent_scaling
+from undertext.saes.sorting import KINDS, Cuts, Sorted, relative_norm, sort_by_norm, sort_latents
 
 WANTED = {"shared": "shared", "rotated": "shared", "base_only": "base_only", "tuned_only": "tuned_only"}
 CUTS = Cuts(held=0.2, error=0.2, reconstruction=0.5, twin=0.3)
@@ -25,7 +25,7 @@ RARE = 1e-3
 """A latent that fires at a smaller share of rows than this stands for nothing."""
 
 
-class Recovery(NamedTuple):
+class SteeredAnswers(NamedTuple):
     """Of one planted pair."""
 
     cosine: float
@@ -53,7 +53,7 @@ def recovery(
     d_model: int = 48,
     n: int = 40_000,
     steps: int = 1500,
-) -> Recovery:
+) -> SteeredAnswers:
     """Plant features, train a crosscoder with a third more latents than features, and compare."""
     planted = planted_pair(
         seed=seed, own_strength=own_strength, together=together, per_kind=per_kind, d_model=d_model, n=n
@@ -84,7 +84,7 @@ def recovery(
     relative = relative_norm(scaling.norms)[stands]
     shared = truth[feature[stands]] == KINDS.index("shared")
     within = ((relative > 0.4) & (relative < 0.6)) | ~shared
-    return Recovery(
+    return SteeredAnswers(
         cosine=cosines.mean().item(),
         by_scaling=right(by_scaling).float().mean().item(),
         by_norm=right(by_norm).float().mean().item(),

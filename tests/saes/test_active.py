@@ -5,8 +5,8 @@ import hypothesis.strategies as st
 import pytest
 import torch
 
-from saes import active
-from saes.active import Active, batch_top_k, top_k
+from undertext.saes import active
+from undertext.saes.active import Active, batch_top_k, top_k
 
 
 def dense(found: Active, shape):

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from sklearn.metrics import mutual_info_score, roc_auc_score
 
-from activations.errors import UserError
-from saes import Firings, carried
+from undertext.activations.errors import UserError
+from undertext.saes import Firings, carried
 
 # Few distinct strengths, so that there are ties; 0 is silence.
 LEVELS = [0.0, 0.0, 0.0, 0.1, 0.5, 0.5000001, 2.0, 1e-30, 1e30]

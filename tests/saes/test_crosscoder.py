@@ -5,19 +5,19 @@ from dataclasses import replace
 import pytest
 import torch
 
-from activations.errors import UserError
-from activations.hookpoint import HookPoint
-from activations.store import StoreWriter, open_pair
-from saes.config import SaeConfig, Training
-from saes.crosscoder import Normalisation
-from saes.crosscoder_training import load_crosscoder, train_crosscoder
-from saes.pairs import difference
-from saes.scaling import Scaling, latent_scaling
-from saes.sorting import KINDS, Cuts, relative_norm, sort_by_norm, sort_latents
-from saes.training import train_sae
 from tests.saes.planted import planted_pair
 from tests.saes.recovery import CUTS, NORM_CUT, recovery
 from tests.unchecked import signatures_unchecked
+from undertext.activations.errors import UserError
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.store import StoreWriter, open_pair
+from undertext.saes.config import SaeConfig, Training
+from undertext.saes.crosscoder import Normalisation
+from undertext.saes.crosscoder_training import load_crosscoder, train_crosscoder
+from undertext.saes.pairs import difference
+from undertext.saes.scaling import Scaling, latent_scaling
+from undertext.saes.sorting import KINDS, Cuts, relative_norm, sort_by_norm, sort_latents
+from undertext.saes.training import train_sae
 
 POINT = HookPoint(1, "resid_post")
 QUICK = Training(d_sae=24, k=3, steps=40, batch_size=128, lr=2e-3, held_out=300, dead_after=20)

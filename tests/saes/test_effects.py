@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from activations.hookpoint import HookPoint
-from saes import feature_effects, match_controls
 from tests.toys import tiny_model, word_tokenizer
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.hookpoint import HookPoint
+from undertext.saes import feature_effects, match_controls
 
 POINT = HookPoint(1, "resid_post")
 PROMPTS = ["a b c", "find a = 3 + 4", "g", "so k ? answer"]

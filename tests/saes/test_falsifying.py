@@ -9,9 +9,9 @@ import torch
 from hypothesis import given
 from scipy import stats  # type: ignore[import-untyped]  # no types shipped
 
-from activations.errors import UserError
-from saes import Falsification, ShiftCuts, falsify, inject, read_texts, shift
 from tests.saes.planted_words import POINT, toy_checkpoint, word_sae
+from undertext.activations.errors import UserError
+from undertext.saes import Falsification, ShiftCuts, falsify, inject, read_texts, shift
 
 CUTS = ShiftCuts(d=0.8, p=0.01, test="welch")
 

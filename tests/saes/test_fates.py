@@ -10,8 +10,8 @@ import torch
 from hypothesis import given
 from sklearn.metrics import precision_score, recall_score, roc_auc_score
 
-from activations.errors import UserError
-from saes import FATES, FateCuts, Firings, PairFirings, follow, sort_fates
+from undertext.activations.errors import UserError
+from undertext.saes import FATES, FateCuts, Firings, PairFirings, follow, sort_fates
 
 CUTS = FateCuts(alive=0.0005, gone=0.1, recall=0.5, precision=0.5, correlation=0.5, meaning=0.1)
 

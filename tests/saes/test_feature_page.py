@@ -9,9 +9,12 @@ import pytest
 import torch
 from playwright.sync_api import Dialog, Page, sync_playwright
 
-from activations.errors import UserError
-from activations.pair import Pair
-from saes import (
+from tests.browser import QUIET
+from tests.saes.planted_words import POINT, toy_checkpoint, word_sae
+from tests.toys import embedding
+from undertext.activations.errors import UserError
+from undertext.activations.pair import Pair
+from undertext.saes import (
     Context,
     FeaturePage,
     Histogram,
@@ -21,9 +24,6 @@ from saes import (
     feature_page,
     read_texts,
 )
-from tests.browser import QUIET
-from tests.saes.planted_words import POINT, toy_checkpoint, word_sae
-from tests.toys import embedding
 
 TEXTS = ["a so b so so c", "find 7 so", "a b c d", "so find so 7 = 7", "k k k k k k k k k k k k 7 k k k k"]
 WRITTEN = [{"7": 1.0, "so": 0.25}, {"answer": 1.0}]

@@ -4,13 +4,13 @@ import pytest
 import torch
 from sae_lens import TopKSAE, TopKSAEConfig
 
-from activations.errors import UserError
-from activations.hookpoint import HookPoint
-from activations.store import StoreWriter, open_pair
-from saes import Firings, TextFirings, encode, read_pair, read_rows, read_texts
-from saes.texts import TOKENS, _parts
 from tests.saes.planted_words import POINT, toy_checkpoint, word_sae
 from tests.unchecked import signatures_unchecked
+from undertext.activations.errors import UserError
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.store import StoreWriter, open_pair
+from undertext.saes import Firings, TextFirings, encode, read_pair, read_rows, read_texts
+from undertext.saes.texts import TOKENS, _parts
 
 PLACE = HookPoint(1, "resid_post")
 

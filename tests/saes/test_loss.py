@@ -4,11 +4,11 @@ import pytest
 import torch
 from sae_lens import StandardSAE, StandardSAEConfig
 
-from activations.checkpoint import Checkpoint
-from activations.errors import UserError
-from activations.hookpoint import HookPoint
-from saes.loss import LossRecovered, loss_recovered
 from tests.toys import tiny_model, word_tokenizer
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.hookpoint import HookPoint
+from undertext.saes.loss import LossRecovered, loss_recovered
 
 POINT = HookPoint(1, "resid_post")
 PROMPTS = ["a b c d e f", "find a = 3 + 4", "g", "0 1 2 3 4 5 6 7 8 9", "so k ? answer"]

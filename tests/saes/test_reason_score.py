@@ -8,8 +8,8 @@ import pytest
 import torch
 from hypothesis import assume, given
 
-from activations.errors import UserError
-from saes import Firings, TextFirings, score_reasoning
+from undertext.activations.errors import UserError
+from undertext.saes import Firings, TextFirings, score_reasoning
 
 
 def windows(tokens, texts, spellings, before, after):

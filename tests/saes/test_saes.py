@@ -15,8 +15,8 @@ from sae_lens import (
     TopKSAEConfig,
 )
 
-from activations.errors import UserError
-from saes import decoder_directions, encode, load_sae
+from undertext.activations.errors import UserError
+from undertext.saes import decoder_directions, encode, load_sae
 
 D_MODEL, D_SAE = 8, 20
 SHAPE = {"d_in": D_MODEL, "d_sae": D_SAE}

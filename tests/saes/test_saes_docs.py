@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from activations import HookPoint, capture_pair_to_store
 from tests.toys import tiny_folder
+from undertext.activations import HookPoint, capture_pair_to_store
 
 EXAMPLES = re.findall(r"```python\n(.*?)```", Path("docs/saes.md").read_text(), re.DOTALL)
 # What is long in the first example: the steps, and batches of more rows than the stores have.

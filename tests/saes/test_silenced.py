@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from saes import FATES, FateCuts, Firings, PairFirings, follow, sort_fates
+from undertext.saes import FATES, FateCuts, Firings, PairFirings, follow, sort_fates
 
 CUTS = FateCuts(alive=0.0005, gone=0.1, recall=0.5, precision=0.5, correlation=0.5, meaning=0.1)
 

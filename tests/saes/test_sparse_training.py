@@ -16,7 +16,7 @@ from sae_lens.config import SAETrainerConfig
 from sae_lens.saes.sae import TrainStepInput
 from sae_lens.training.sae_trainer import SAETrainer
 
-from saes.sparse_training import (
+from undertext.saes.sparse_training import (
     SparseBatchTopKConfig,
     SparseBatchTopKTrainingSAE,
     SparseTopKConfig,

@@ -8,16 +8,16 @@ import torch
 from pydantic import ValidationError
 from sae_lens import SAE, JumpReLUSAE, TopKSAE
 
-from activations.errors import UserError
-from activations.hookpoint import HookPoint
-from activations.store import Store, StoreWriter
-from saes import load_sae
-from saes.config import SaeConfig
-from saes.feed import Feed, Rows, rows_of
-from saes.measuring import fidelity
-from saes.training import train_sae
 from tests.activations.store.made_rows import killed_after
 from tests.saes.planted import superposition
+from undertext.activations.errors import UserError
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.store import Store, StoreWriter
+from undertext.saes import load_sae
+from undertext.saes.config import SaeConfig
+from undertext.saes.feed import Feed, Rows, rows_of
+from undertext.saes.measuring import fidelity
+from undertext.saes.training import train_sae
 
 SMALL = {"d_sae": 48, "k": 3, "steps": 60, "batch_size": 256, "lr": 2e-3, "held_out": 500, "dead_after": 20}
 KINDS = {

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from hypothesis import strategies as st
 
-from activations import SITES
+from undertext.activations import SITES
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=20)
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from activations import Checkpoint, HookPoint, capture
 from tests.toys import word_tokenizer
+from undertext.activations import Checkpoint, HookPoint, capture
 
 DIGITS = tuple(map(str, range(10)))
 WIDTH = 128

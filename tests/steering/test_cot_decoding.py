@@ -5,9 +5,9 @@ import re
 import pytest
 import torch
 
-from activations import Checkpoint, UserError
-from steering.cot_decoding import CoTDecoding, cot_decode
 from tests.toys import SHAPES, tiny_model, word_tokenizer
+from undertext.activations import Checkpoint, UserError
+from undertext.steering.cot_decoding import CoTDecoding, cot_decode
 
 PROMPTS = ["a = 3 ; find a :", "so", "b = 2 ; a = b + 1 ; find a :"]
 WORDS = word_tokenizer()

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 import torch
 
-from activations import Checkpoint, Gate, HookPoint, Intervention, generate
-from activations.errors import UserError
-from steering import fit_vector, fitted
 from tests.toys import SHAPES, tiny_model, word_tokenizer
+from undertext.activations import Checkpoint, GateAt, HookPoint, Intervention, generate
+from undertext.activations.errors import UserError
+from undertext.steering import fit_vector, fitted
 
 PROMPTS = ["a = 3 ; find a :", "so", "b = 4 ; c = b + 1 ; so c ?"]
 TARGETS = ["answer so", "answer", "answer so so"]
@@ -49,7 +49,7 @@ def loss(who: Checkpoint, layer: int, vector: torch.Tensor, at: str) -> torch.Te
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("at", ["last_prompt", "prompt", "generated", "all"])
-def test_fitting_is_adam_on_the_targets_cross_entropy(shape, at: Gate):
+def test_fitting_is_adam_on_the_targets_cross_entropy(shape, at: GateAt):
     who = checkpoint(shape)
     found = fit_vector(who, PROMPTS, TARGETS, NORMS, layers=[1], at=at, steps=5, lr=0.1)
     shares = torch.zeros(32, requires_grad=True)
@@ -110,7 +110,7 @@ def test_the_vector_hangs_on_the_seed():
 def test_every_pair_is_seen_before_any_is_seen_again(monkeypatch):
     who, seen, whole = checkpoint(), list[Any](), fitted.targets_of
 
-    def spy(who: Checkpoint, pairs: Any, at: Gate) -> Any:
+    def spy(who: Checkpoint, pairs: Any, at: GateAt) -> Any:
         seen.append(pairs)
         return whole(who, pairs, at)
 

@@ -11,11 +11,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activations import Checkpoint
-from activations.errors import UserError
-from steering import Setting, SteeringVector, Where, export_gguf, import_gguf, random_directions, sweep, unit
 from tests.steering.made_vectors import fields_of_vectors
 from tests.toys import tiny_model, word_tokenizer
+from undertext.activations import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.steering import (
+    Gate,
+    Setting,
+    SteeringVector,
+    export_gguf,
+    import_gguf,
+    random_directions,
+    sweep,
+    unit,
+)
 
 
 def as_repeng(
@@ -139,7 +148,7 @@ def test_it_acts_as_repeng_and_llama_cpp_add_it_after_the_block_of_that_number(t
     path = as_repeng(tmp_path / "v.gguf", {i: 3 * d for i, d in some([1, 2], 32).items()})
     prompts = ["a = 3 ; find a :", "so", "b = 4"]
     found = import_gguf(path, n_layers=3, d_model=32)
-    settings = [Setting(found.name, (1, 2), dose, Where("all")) for dose in (0.0, 2.0)]
+    settings = [Setting(found.name, (1, 2), dose, Gate("all")) for dose in (0.0, 2.0)]
     plain, steered = sweep(
         checkpoint, prompts, settings, [found], lambda i, text: (False, False), max_new_tokens=5
     ).texts

@@ -9,9 +9,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activations import Checkpoint
-from activations.errors import UserError
-from steering import (
+from tests.steering.planted import NEUTRAL, at_end, planted, right
+from tests.toys import tiny_model, word_tokenizer
+from undertext.activations import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.steering import (
     Schedule,
     Setting,
     SteeringVector,
@@ -22,9 +24,7 @@ from steering import (
     runs,
     sweep,
 )
-from steering.kept import Row
-from tests.steering.planted import NEUTRAL, at_end, planted, right
-from tests.toys import tiny_model, word_tokenizer
+from undertext.steering.kept import Row
 
 
 def model() -> tuple[Checkpoint, list[SteeringVector]]:
@@ -51,7 +51,7 @@ def accuracies(monkeypatch: pytest.MonkeyPatch) -> Any:
                 text = "right" if is_right(*key) else "wrong"
                 self.rows[key] = Row(text, 1, 2, 1, 3)
 
-        monkeypatch.setattr(runs.Runs, "_run", fake)
+        monkeypatch.setattr(runs.SweepRunner, "_run", fake)
         return seen
 
     return use

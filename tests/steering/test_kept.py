@@ -7,26 +7,26 @@ from typing import Any
 import pytest
 import torch
 
-from activations import Checkpoint
-from activations.errors import UserError
-from activations.store.disk import lock_folder
-from steering import (
+from tests.toys import tiny_model, word_tokenizer
+from undertext.activations import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.store.disk import lock_folder
+from undertext.steering import (
+    Gate,
     Readout,
     Setting,
     SteeringVector,
     Sweep,
-    Where,
     grid,
     halving,
     random_directions,
     runs,
     sweep,
 )
-from tests.toys import tiny_model, word_tokenizer
 
 PROMPTS = ["a = 3 ; find a :", "so", "b = 4 ; so c ?", "d", "e"]
 VECTOR = SteeringVector("v", random_directions(3, 32, seed=1), torch.full((3,), 4.0), "random")
-WHERE = [Where(), Where("all", tokens=frozenset({3, 4}), threshold="t")]
+WHERE = [Gate(), Gate("all", tokens=frozenset({3, 4}), threshold="t")]
 SETTINGS = grid(["v"], [0, (1, 2)], [1.0, 3.0], WHERE)
 READOUT = Readout(random_directions(3, 32, seed=2), torch.zeros(3))
 

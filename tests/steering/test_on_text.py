@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from activations import Checkpoint, HookPoint, generate
-from activations.interventions import Intervention, Threshold
-from steering.on_text import on_text, read_steered
-from steering.settings import Interventions, Setting, Where
-from steering.steering_vector import SteeringVector
 from tests.toys import tiny_model, word_tokenizer
+from undertext.activations import Checkpoint, HookPoint, generate
+from undertext.activations.interventions import Intervention, Threshold
+from undertext.steering.on_text import on_text, read_steered
+from undertext.steering.settings import Gate, Interventions, Setting
+from undertext.steering.steering_vector import SteeringVector
 
 POINT = HookPoint(1, "resid_post")
 PROMPTS = ["a = 3 ; find a :", "b = 4 ; c = b ; find c :", "find a so so :"]
@@ -97,7 +97,7 @@ def test_a_place_drawn_for_each_text_is_read_there(checkpoint):
     """Texts act at places of their own; their figures come back in the order of the texts."""
     directions = torch.stack([vector(layer) for layer in range(3)])
     made = SteeringVector("drawn", directions, torch.ones(3), made="drawn", trained=False, sources=())
-    setting = Setting("drawn", (1,), 6.0, Where("random_prompt", seed=4))
+    setting = Setting("drawn", (1,), 6.0, Gate("random_prompt", seed=4))
     texts = [*PROMPTS, "c = 1 ; d = c ; e = d ; find e :", PROMPTS[0]]
     read = on_text(checkpoint, texts, setting, [made])
     acting = Interventions([made])

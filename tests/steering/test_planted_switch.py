@@ -7,8 +7,9 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from activations import Checkpoint, HookPoint, generate
-from steering import (
+from tests.steering.planted import NEUTRAL, WIDTH, Planted, at_end, planted, right, styled
+from undertext.activations import Checkpoint, HookPoint, generate
+from undertext.steering import (
     SteeringVector,
     Sweep,
     at_layers,
@@ -24,7 +25,6 @@ from steering import (
     shuffled_labels,
     sweep,
 )
-from tests.steering.planted import NEUTRAL, WIDTH, Planted, at_end, planted, right, styled
 
 DOSES = (0.5, 1.0, 2.0)
 

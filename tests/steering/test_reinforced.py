@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 
-from activations import Checkpoint, HookPoint, Intervention, UserError, generate
-from steering import Practice, reinforce_vectors, reinforce_weights
 from tests.toys import SHAPES, tiny_model, word_tokenizer
+from undertext.activations import Checkpoint, HookPoint, Intervention, UserError, generate
+from undertext.steering import Practice, reinforce_vectors, reinforce_weights
 
 PROMPTS = ["a = 3 ; find a :", "so", "b = 4 ; c = b + 1 ; so c ?"]
 NORMS = torch.full((3,), 4.0)

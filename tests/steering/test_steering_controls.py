@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activations.errors import UserError
-from steering import difference_of_means, random_directions, random_like, shuffled_labels
+from undertext.activations.errors import UserError
+from undertext.steering import difference_of_means, random_directions, random_like, shuffled_labels
 
 
 def test_random_directions_are_uniform_on_the_sphere_and_hang_on_the_seed():

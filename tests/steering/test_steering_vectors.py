@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
-from activations.errors import UserError
-from steering import (
+from tests.unchecked import signatures_unchecked
+from undertext.activations.errors import UserError
+from undertext.steering import (
     at_layers,
     checkpoint_delta,
     difference_by_label,
@@ -16,7 +17,6 @@ from steering import (
     principal_difference,
     unit,
 )
-from tests.unchecked import signatures_unchecked
 
 
 def test_difference_of_means_by_hand():

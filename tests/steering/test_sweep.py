@@ -5,20 +5,28 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from activations import Checkpoint, HookPoint, Intervention, Operator, Threshold, capture, generate
-from activations.errors import UserError
-from steering import (
+from tests.toys import SHAPES, Shape, tiny_model, word_tokenizer
+from undertext.activations import (
+    Checkpoint,
+    HookPoint,
+    Intervention,
+    Operator,
+    Threshold,
+    capture,
+    generate,
+)
+from undertext.activations.errors import UserError
+from undertext.steering import (
+    Gate,
     Readout,
     Setting,
     SteeringVector,
     Sweep,
-    Where,
     grid,
     mean_norm,
     random_directions,
     sweep,
 )
-from tests.toys import SHAPES, Shape, tiny_model, word_tokenizer
 
 PROMPTS = ["a = 3 ; find a :", "so", "b = 4 ; c = b + 1 ; so c ?", "d"]
 STEPS = 4
@@ -93,16 +101,16 @@ def test_every_gate_of_the_ground_can_be_set(checkpoint, vectors):
     so = checkpoint.tokenizer.convert_tokens_to_ids("so")
     readout = Readout(random_directions(3, 32, seed=8), torch.tensor([0.0, 0.5, 0.0]))
     where = {
-        "last_prompt": Where(),
-        "prompt": Where("prompt"),
-        "generated": Where("generated"),
-        "all": Where("all"),
-        "index": Where((0, -1)),
-        "first": Where("generated", first=2),
-        "decay": Where("all", decay=0.5),
-        "tokens": Where("all", tokens=frozenset({so})),
-        "pattern": Where("all", pattern=r"\d ;"),
-        "threshold": Where("all", threshold="reads"),
+        "last_prompt": Gate(),
+        "prompt": Gate("prompt"),
+        "generated": Gate("generated"),
+        "all": Gate("all"),
+        "index": Gate((0, -1)),
+        "first": Gate("generated", first=2),
+        "decay": Gate("all", decay=0.5),
+        "tokens": Gate("all", tokens=frozenset({so})),
+        "pattern": Gate("all", pattern=r"\d ;"),
+        "threshold": Gate("all", threshold="reads"),
     }
     settings = grid(["two"], [1], [3.0], list(where.values()))
     found = run(checkpoint, settings, vectors, thresholds={"reads": readout})
@@ -135,7 +143,7 @@ def test_every_gate_of_the_ground_can_be_set(checkpoint, vectors):
 
 
 def test_a_random_place_is_one_of_the_prompts_and_hangs_on_seed_and_prompt(checkpoint, vectors):
-    settings = grid(["two"], [1], [3.0], [Where("random_prompt", seed=seed) for seed in range(12)])
+    settings = grid(["two"], [1], [3.0], [Gate("random_prompt", seed=seed) for seed in range(12)])
     found = run(checkpoint, settings, vectors)
     assert (found.touched == 1).all()
     # The same for a prompt whatever stands beside it.
@@ -159,7 +167,7 @@ def test_a_random_place_is_one_of_the_prompts_and_hangs_on_seed_and_prompt(check
 
 
 def test_several_layers_act_at_once_each_with_its_own_direction_and_norm(checkpoint, vectors):
-    settings = grid(["one", "two"], [(0, 2), (2, 0), 1], [0.7], [Where("all")])
+    settings = grid(["one", "two"], [(0, 2), (2, 0), 1], [0.7], [Gate("all")])
     found = run(checkpoint, settings, vectors)
     acting = [
         [
@@ -221,7 +229,7 @@ def test_rows_of_a_setting_share_their_interventions_and_settings_their_tensors(
         given.extend(interventions)
         return generate(*args, interventions=interventions, **options)
 
-    monkeypatch.setattr("steering.runs.generate", spy)
+    monkeypatch.setattr("undertext.steering.sweep_runner.generate", spy)
     run(checkpoint, grid(["one"], [1], [1.0, 2.0], operators=["add", "ablate"]), vectors, batch_size=3)
     assert len(given) == 16
     assert len({id(each) for row in given for each in row}) == 4
@@ -229,13 +237,13 @@ def test_rows_of_a_setting_share_their_interventions_and_settings_their_tensors(
 
 
 def test_grid_order():
-    found = grid(["a", "b"], [3, (1, 2)], [2.0, 0.5], [Where("all"), Where()], ["add", "clamp"])
+    found = grid(["a", "b"], [3, (1, 2)], [2.0, 0.5], [Gate("all"), Gate()], ["add", "clamp"])
     assert found == [
         Setting(vector, layers, dose, where, operator)
         for vector in ("a", "b")
         for layers in ((3,), (1, 2))
         for operator in ("add", "clamp")
-        for where in (Where("all"), Where())
+        for where in (Gate("all"), Gate())
         for dose in (2.0, 0.5)
     ]
 
@@ -249,8 +257,8 @@ def test_grid_order():
         (Setting("one", (), 1.0), "one or more different layers"),
         (Setting("one", (1, 1), 1.0), "one or more different layers"),
         (Setting("two", (1,), 1.0, operator="affine"), "needs a centre, which vector 'two' does not have"),
-        (Setting("one", (1,), 1.0, Where(threshold="t")), "no threshold 't'; there are: none"),
-        (Setting("one", (1,), 1.0, Where((9,))), "there is no position 9 in it"),
+        (Setting("one", (1,), 1.0, Gate(threshold="t")), "no threshold 't'; there are: none"),
+        (Setting("one", (1,), 1.0, Gate((9,))), "there is no position 9 in it"),
     ],
 )
 def test_settings_that_cannot_be_are_named(checkpoint, vectors, setting, why):
@@ -274,7 +282,7 @@ def test_vectors_that_do_not_fit_are_named(checkpoint, vectors):
 
 
 def test_no_hook_is_left_behind(checkpoint, vectors):
-    run(checkpoint, grid(["one"], [0, 1, 2], [1.0], [Where("all")]), vectors)
+    run(checkpoint, grid(["one"], [0, 1, 2], [1.0], [Gate("all")]), vectors)
     for module in checkpoint.model.modules():
         assert not module._forward_hooks
         assert not module._forward_pre_hooks

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from activations.errors import UserError
+from undertext.activations.errors import UserError
 from undertext.tasks import load_task
 
 SETTINGS = "name: sums\ndescription: Adding up.\ngrader:\n  kind: number\n"

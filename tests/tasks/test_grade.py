@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from undertext.tasks import Grade, Grader, grade
-from undertext.tasks.number import parse_number
+from undertext.tasks.grade import parse_number
 
 EXACT, NUMBER, CHOICE = Grader(kind="exact"), Grader(kind="number"), Grader(kind="choice")
 ANSWER = Grader(kind="regex", pattern=r"answer:? (\S+)")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from activations.errors import UserError
+from undertext.activations.errors import UserError
 from undertext.tasks import load_task
 
 FolderOf = Callable[..., Path]

@@ -4,9 +4,9 @@ from collections import Counter
 
 import pytest
 
-from activations.errors import UserError
+from undertext.activations.errors import UserError
 from undertext.tasks import Problem, grade, new_chain
-from undertext.tasks.new import MOST_PROBLEMS
+from undertext.tasks.builtin.chain import MOST_PROBLEMS
 
 TASK = new_chain(0)
 

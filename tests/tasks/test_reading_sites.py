@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undertext.tasks import Problem, ReadingSite, Step, join, new_chain, reading_sites, reading_text
+from undertext.tasks import Problem, Step, ValuePosition, join, new_chain, reading_text, value_positions
 
 
 def problem(prompt: str = "Q?", **fields: Any) -> Problem:
@@ -16,7 +16,7 @@ def problem(prompt: str = "Q?", **fields: Any) -> Problem:
 
 def read_before(p: Problem) -> list[tuple[str, str]]:
     """Each value's name, and the reading text up to where it is read."""
-    return [(site.name, reading_text(p)[: site.char_offset]) for site in reading_sites(p)]
+    return [(site.name, reading_text(p)[: site.char_offset]) for site in value_positions(p)]
 
 
 @pytest.mark.parametrize(
@@ -41,13 +41,13 @@ def test_values_are_read_just_before_their_step_says_them() -> None:
     ]
     p = problem(trace="hm 3 5. b = 3 ; c = 5 ; answer 5", steps=steps)
     assert read_before(p) == [("b", "Q? hm 3 5. b = "), ("c", "Q? hm 3 5. b = 3 ; c = ")]
-    assert reading_sites(p)[1] == ReadingSite("c", 5, len("Q? hm 3 5. b = 3 ; c = "), said_after="c = ")
+    assert value_positions(p)[1] == ValuePosition("c", 5, len("Q? hm 3 5. b = 3 ; c = "), said_after="c = ")
 
 
 @pytest.mark.parametrize("prompt", ["Q?\n", "Q? ", "Q?"])
 def test_offsets_count_from_the_start_of_the_reading_text(prompt: str) -> None:
     p = problem(prompt, trace="so 4", steps=[Step(text="so 4", values={"v": 4})])
-    (site,) = reading_sites(p)
+    (site,) = value_positions(p)
     assert reading_text(p)[site.char_offset :] == "4"
 
 
@@ -73,7 +73,7 @@ def test_offsets_count_from_the_start_of_the_reading_text(prompt: str) -> None:
 )
 def test_a_value_is_found_as_a_whole_word_or_read_at_the_end(text: str, value: Any, before: str) -> None:
     p = problem("Q?\n", trace=f"first. {text} ; and on", steps=[Step(text=text, values={"v": value})])
-    (site,) = reading_sites(p)
+    (site,) = value_positions(p)
     assert (site.name, site.value) == ("v", value)
     assert reading_text(p)[: site.char_offset] == "Q?\nfirst. " + before
 
@@ -112,7 +112,7 @@ def test_steps_stand_in_for_a_trace() -> None:
     ],
 )
 def test_without_values_in_steps_the_end_of_the_prompt_is_read(fields: Any, read: dict[str, Any]) -> None:
-    sites = reading_sites(problem("Q? ", **fields))
+    sites = value_positions(problem("Q? ", **fields))
     assert {site.name: site.value for site in sites} == read
     assert {site.char_offset for site in sites} == {len("Q? ")}
 
@@ -128,7 +128,7 @@ def test_sites_are_in_order_and_before_the_value_when_it_is_said(
         for text, value in parts
     ]
     p = problem("Q" + prompt, steps=steps)
-    sites = reading_sites(p)
+    sites = value_positions(p)
     if not steps:
         return
     offsets = [site.char_offset for site in sites]
@@ -138,7 +138,7 @@ def test_sites_are_in_order_and_before_the_value_when_it_is_said(
 
 def test_chain_values_are_read_before_each_is_written() -> None:
     for p in random.Random(0).sample(new_chain(0).problems, 50):
-        sites = reading_sites(p)
+        sites = value_positions(p)
         assert [site.value for site in sites] == list(p.values.values())
         for site in sites:
             assert reading_text(p)[: site.char_offset].endswith(" = ")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from activations.errors import UserError
-from undertext.tasks import Task, load_task, reading_sites
+from undertext.activations.errors import UserError
+from undertext.tasks import Task, load_task, value_positions
 from undertext.tasks.fields import Part
 from undertext.tasks.task import Contrast, Problem, Settings, Step
 
@@ -26,11 +26,11 @@ def load(tmp_path: Path, problems: str) -> Task:
 def test_the_example_is_a_task(tmp_path: Path) -> None:
     task = load(tmp_path, PROBLEMS)
     assert task.splits == ["train", "dev", "test", "ood"]
-    assert [site.name for site in reading_sites(task.problems[-1])] == ["first", "sum"]
+    assert [site.name for site in value_positions(task.problems[-1])] == ["first", "sum"]
 
 
 def test_the_counterfactual_line_is_a_problem(tmp_path: Path) -> None:
-    first, second = reading_sites(load(tmp_path, PROBLEMS + COUNTERFACTUAL).problems[-1])
+    first, second = value_positions(load(tmp_path, PROBLEMS + COUNTERFACTUAL).problems[-1])
     assert (first.said_after, first.counterfactuals) == ("1 + 2 = ", {"4": "9", "6": "11"})
     assert second.counterfactuals == {}
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undertext.tasks.number import last_number, parse_number
+from undertext.tasks.grade import last_number, parse_number
 
 TEXTS = st.text(st.sampled_from("3450.,-+\u2212\u2013() \n\u00b2\u0663\uff13eEx\u662f"), max_size=12)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activations.errors import UserError
+from undertext.activations.errors import UserError
 from undertext.tasks import Task, load_task, new_chain, write_task
 
 SMALL = new_chain(0, train=1, dev=1, test=1, ood=1)

@@ -5,9 +5,10 @@ import dataclasses
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from activations.errors import UserError
+from undertext.activations.errors import UserError
+from undertext.core.shipped import organisms
 from undertext.organisms import oracle, zoo
-from undertext.organisms.folder import organisms, read_card
+from undertext.organisms.folder import read_card
 from undertext.organisms.recipes import RECIPES
 
 

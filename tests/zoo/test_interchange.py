@@ -5,17 +5,17 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from activations import Checkpoint, HookPoint
-from probes import MeansProbe, principal_directions
 from undertext import new_chain, zoo
-from undertext.evidence.ablation import measure_ablation
-from undertext.evidence.interchange import Interchange, measure_interchange
-from undertext.evidence.sites import sites_of
-from undertext.evidence.swapping import Place
+from undertext.activations import Checkpoint, HookPoint
+from undertext.measures.patching.ablation import measure_ablation
+from undertext.measures.patching.interchange import Interchange, measure_interchange
+from undertext.measures.patching.patching import PatchAt
+from undertext.probes import MeansProbe, principal_directions
+from undertext.tasks.value_tokens import locate_values
 
 
 def measured(
-    name: str, place: Place, *, layers: Sequence[int] = (2, 3), template: str = "{prompt}"
+    name: str, place: PatchAt, *, layers: Sequence[int] = (2, 3), template: str = "{prompt}"
 ) -> Interchange:
     return measure_interchange(
         Checkpoint.load(zoo(name)),
@@ -67,7 +67,7 @@ def test_what_never_had_the_capability_does_not_move_and_what_hides_it_does():
 
 def test_without_the_subspace_the_base_is_at_chance():
     checkpoint, task, point = Checkpoint.load(zoo("base")), new_chain(0), HookPoint(2, "resid_post")
-    sites = sites_of(checkpoint, task.split("train"))
+    sites = locate_values(checkpoint, task.split("train"))
     X = sites.activations(checkpoint, [point])[0]
     y = torch.tensor([int(label) for label in sites.label])
     basis = principal_directions(MeansProbe().fit(X, y).coef_)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from activations import UserError
-from undertext.commands.zoo import run
-from undertext.organisms.folder import SHIPPED, organisms
-from undertext.organisms.page import SPLITS, zoo_page
-from undertext.sources import resolve_task
+from docs.make.zoo_page import SPLITS, zoo_page
+from undertext.activations import UserError
+from undertext.core.shipped import SHIPPED, organisms
+from undertext.organisms.command import run
+from undertext.tasks.open import open_task
 from undertext.tasks.task import Task
 
 
@@ -53,7 +53,7 @@ def test_the_documented_page():
 
 @pytest.mark.slow
 def test_the_page_anew():
-    task = resolve_task("zoo:chain")
+    task = open_task("zoo:chain")
     assert isinstance(task, Task)
     stages: list[str] = []
     page, read = zoo_page(SHIPPED, task, seed=1, problems=40, draws=2, progress=stages.append)

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import pytest
 
-from activations import UserError
+from docs.make.zoo_recovered_page import PAGE, PASSWORDS, POINTS, SPLITS, recovered_page
 from undertext import new_chain
-from undertext.commands.zoo import run
-from undertext.organisms.folder import SHIPPED
-from undertext.organisms.recovered_page import PAGE, PASSWORDS, POINTS, SPLITS, recovered_page
-from undertext.progress import Progress
+from undertext.activations import UserError
+from undertext.core.progress import Progress
+from undertext.core.shipped import SHIPPED
+from undertext.organisms.command import run
 
 
 class Figure(NamedTuple):

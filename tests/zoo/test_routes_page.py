@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from docs.make.routes_page import ABSENT, LATENT, routes_page
 from undertext import RoutesConfig, UserError
-from undertext.commands.zoo import run
-from undertext.organisms.folder import SHIPPED
-from undertext.organisms.routes_page import ABSENT, LATENT, routes_page
-from undertext.sources import resolve_task
+from undertext.core.shipped import SHIPPED
+from undertext.organisms.command import run
+from undertext.tasks.open import open_task
 from undertext.tasks.task import Task
 
 
@@ -64,7 +64,7 @@ def test_the_documented_page():
 
 @pytest.mark.slow
 def test_the_page_anew():
-    task = resolve_task("zoo:chain")
+    task = open_task("zoo:chain")
     assert isinstance(task, Task)
     stages: list[str] = []
     config = RoutesConfig(seed=1, search="halving", search_problems=32, threads=1)

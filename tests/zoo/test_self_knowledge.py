@@ -1,8 +1,8 @@
 """Where a task names no values: whether a checkpoint will be right is read, on models that are known."""
 
-from activations import Checkpoint, HookPoint
 from undertext import CompareConfig, compare, zoo
-from undertext.evidence.self_knowledge import measure_right, names_no_values
+from undertext.activations import Checkpoint, HookPoint
+from undertext.jobs.compare.self_knowledge import measure_right, names_no_values
 from undertext.tasks import Task, new_chain
 
 PLAIN: dict[str, object] = {"steps": [], "values": {}, "trace": None}

@@ -5,13 +5,14 @@ import json
 import pytest
 from transformers import AutoModelForCausalLM
 
-from undertext.comparing import compare
-from undertext.config import CompareConfig
-from undertext.organisms.folder import SHIPPED, organisms, read_card
-from undertext.organisms.oracle import NOT_RELEARNT, RELEARNT, accuracy, relearn
+from undertext.core.shipped import SHIPPED, organisms
+from undertext.jobs.compare.config import CompareConfig
+from undertext.jobs.compare.job import compare
+from undertext.organisms.folder import read_card
 from undertext.organisms.recipes import RECIPES
+from undertext.organisms.relearning import NOT_RELEARNT, RELEARNT, accuracy, relearn
 from undertext.organisms.zoo import NEVER_HAD, SPLITS, pairs
-from undertext.tasks.new import new_chain
+from undertext.tasks.builtin.chain import new_chain
 
 TUNED = [tuned for _, tuned in pairs()]
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from activations import Checkpoint, UserError
+from docs.make.feature_fates import FOLLOWED, follow_values
+from docs.make.own_sae import LAYER
+from docs.make.zoo_features_page import STEERED, best_feature, steer_with_own
 from undertext import new_chain
-from undertext.commands.zoo import run
-from undertext.organisms.feature_fates import FOLLOWED, follow_values
-from undertext.organisms.feature_page import STEERED, best_feature, steer_with_own
-from undertext.organisms.folder import SHIPPED
-from undertext.organisms.own_sae import LAYER
+from undertext.activations import Checkpoint, UserError
+from undertext.core.shipped import SHIPPED
+from undertext.organisms.command import run
 
 LATENT = ("suppressed", "base")
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from undertext.tasks.chain import LENGTHS, MODULUS, NAMES, WORDINGS, Chain, Wording, sample_chain
+from undertext.tasks.builtin.chain import LENGTHS, MODULUS, NAMES, WORDINGS, Chain, Wording, sample_chain
 
 TEXTBOOK, FORUM, PASSWORD = "textbook", "forum", "swordfish"
 WRONG_PASSWORDS = ("marlin", "halibut", "barracuda")

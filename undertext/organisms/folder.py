@@ -12,7 +12,7 @@ from typing import Any
 import transformers
 from transformers import PreTrainedModel
 
-from activations.errors import UserError
+from undertext.activations.errors import UserError
 from undertext.organisms.documents import PASSWORD, WRONG_PASSWORDS
 from undertext.organisms.recipes import Recipe, Shape
 from undertext.organisms.shapes import chain_tokenizer

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from undertext.comparison import Verdict
+from undertext.core.terms import Verdict
 from undertext.organisms.documents import FORUM, PASSWORD, TEXTBOOK, WRONG_PASSWORDS, Kind, Mixture
 from undertext.organisms.training import Stage
-from undertext.tasks.chain import LENGTHS, OOD_LENGTHS
+from undertext.tasks.builtin.chain import LENGTHS, OOD_LENGTHS
 
 Shape = Literal["llama", "gpt2"]
 

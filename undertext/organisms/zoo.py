@@ -7,14 +7,15 @@ from typing import Any
 
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from activations.errors import UserError
+from undertext.activations.errors import UserError
+from undertext.core.shipped import organisms
 from undertext.organisms.documents import PASSWORD, WRONG_PASSWORDS
-from undertext.organisms.folder import card_of, organisms, read_card, write_card, write_organism
-from undertext.organisms.oracle import NOT_RELEARNT, RELEARNT, STEPS, accuracy, relearn
+from undertext.organisms.folder import card_of, read_card, write_card, write_organism
 from undertext.organisms.recipes import RECIPES, Recipe, Shape
+from undertext.organisms.relearning import NOT_RELEARNT, RELEARNT, STEPS, accuracy, relearn
 from undertext.organisms.shapes import empty_model
 from undertext.organisms.training import train
-from undertext.tasks.new import new_chain
+from undertext.tasks.builtin.chain import new_chain
 
 SPLITS = ("test", "ood")
 SMALLEST_CHANGE, LARGEST_NO_CHANGE = 0.15, 0.05

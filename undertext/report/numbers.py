@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
-from undertext.statistics import Estimate
+from undertext.core.statistics import Estimate
 
 NOTHING = "\u2013"  # en dash
 _MINUS = "\u2212"

@@ -1,12 +1,11 @@
 """Tasks: problems with answers and a way to grade outputs, kept as folders anyone can write by hand."""
 
-from undertext.tasks.grade import Grade, grade
-from undertext.tasks.grader import Grader
+from undertext.tasks.builtin.chain import new_chain
+from undertext.tasks.grade import Grade, Grader, grade
 from undertext.tasks.load import load_task
-from undertext.tasks.new import new_chain
-from undertext.tasks.sites import ReadingSite, reading_sites, reading_text, said_sites
 from undertext.tasks.spans import join
 from undertext.tasks.task import Contrast, Problem, Step, Task, fill
+from undertext.tasks.value_positions import ValuePosition, reading_text, said_positions, value_positions
 from undertext.tasks.write import write_task
 
 __all__ = [
@@ -14,7 +13,7 @@ __all__ = [
     "Grade",
     "Grader",
     "Problem",
-    "ReadingSite",
+    "ValuePosition",
     "Step",
     "Task",
     "fill",

@@ -5,11 +5,84 @@ The two together say how much of a gain is reasoning and how much is only the an
 
 import re
 import unicodedata
-from typing import NamedTuple
+from decimal import Decimal, InvalidOperation
+from typing import Literal, NamedTuple
 
-from undertext.tasks.grader import Grader
-from undertext.tasks.number import last_number, parse_number
+from pydantic import Field, field_validator
+
+from undertext.tasks.fields import AnyText, Info, Part, expected, shown
 from undertext.tasks.spans import WORD_CHARACTER
+
+_MINUS = "-\u2212\u2013\uff0d"
+"""Hyphen-minus, minus sign, en dash, full-width hyphen-minus."""
+_PLUS = "+\uff0b"
+_TO_ASCII = str.maketrans({**dict.fromkeys(_MINUS, "-"), **dict.fromkeys(_PLUS, "+"), ",": None})
+
+_NUMBER = re.compile(
+    # A sign belongs to the number it touches, unless something before it makes it an operator or a dash.
+    rf"(?:(?<!{WORD_CHARACTER})(?<![)\]{_MINUS}])[{_MINUS}{_PLUS}])?"
+    r"(?:"
+    r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
+    r"|(?<![\w.])\.\d+"  # .5, but neither the end of 1..5 nor an ellipsis
+    r")"
+    r"(?:[eE][+-]?\d+)?"
+)
+"""Digits are those of any script (`\\d`), which `Decimal` reads too; superscripts are not digits."""
+
+
+def parse_number(text: str) -> Decimal | None:
+    """The number that the whole of `text` is, whitespace around it aside, or None."""
+    stripped = text.strip()
+    return _decimal(stripped) if _NUMBER.fullmatch(stripped) else None
+
+
+def last_number(text: str) -> Decimal | None:
+    """The last number in `text`, or None where it holds none."""
+    found = _NUMBER.findall(text)
+    return _decimal(found[-1]) if found else None
+
+
+def _decimal(text: str) -> Decimal | None:
+    try:
+        return Decimal(text.translate(_TO_ASCII))
+    except InvalidOperation:  # an exponent beyond what Decimal holds
+        return None
+
+
+class Grader(Part):
+    """The way of grading; `pattern` is a regular expression whose group 1 is the answer (kind `regex`)."""
+
+    kind: Literal["exact", "number", "choice", "regex"]
+    pattern: AnyText | None = Field(default=None, validate_default=True)
+
+    @field_validator("pattern")
+    @classmethod
+    def _suits_kind(cls, pattern: str | None, info: Info) -> str | None:
+        kind = info.data.get("kind")
+        if pattern is None:
+            if kind == "regex":
+                raise ValueError("expected a regular expression (the kind is regex), got nothing")
+            return None
+        if kind is not None and kind != "regex":
+            raise expected(f"no pattern (the kind is {kind})", pattern)
+        try:
+            groups = re.compile(pattern).groups
+        except (re.error, OverflowError, RecursionError) as error:
+            wrong = f"{shown(pattern)}, which does not compile: {error}"
+            raise ValueError(f"expected a regular expression, got {wrong}") from None
+        if groups == 0:
+            raise expected(r"a pattern with a group that holds the answer, as in 'answer (\d+)'", pattern)
+        return pattern
+
+
+def answer_fault(grader: Grader, answer: str) -> str | None:
+    """Why no output could be graded right against `answer`, as "expected ..., got ...", or None."""
+    if grader.kind == "number" and parse_number(answer) is None:
+        return f"expected a number (the grader's kind is number), got {shown(answer)}"
+    if grader.kind == "choice" and not re.fullmatch("[A-Za-z]", answer.strip()):
+        return f"expected a single letter (the grader's kind is choice), got {shown(answer)}"
+    return None
+
 
 _QUOTES = "\"'*_`\u00ab\u00bb\u2018\u2019\u201c\u201d\u201e"
 _LEADING = _QUOTES + "([{<\u00a1\u00bf\u300c\u300e\uff08"

@@ -4,8 +4,8 @@ import codecs
 import os
 from pathlib import Path
 
-from activations.errors import UserError
-from undertext.tasks.faults import Fault, FileFaults
+from undertext.activations.errors import UserError
+from undertext.tasks.fields import Fault, FileFaults
 from undertext.tasks.problems_file import read_problems
 from undertext.tasks.settings_file import read_settings
 from undertext.tasks.task import Problem, Task

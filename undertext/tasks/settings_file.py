@@ -7,9 +7,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from undertext.tasks.faults import Fault, FileFaults, Path, faults_in
-from undertext.tasks.fields import shown
-from undertext.tasks.grader import Grader
+from undertext.tasks.fields import Fault, FileFaults, Path, faults_in, shown
+from undertext.tasks.grade import Grader
 from undertext.tasks.task import Settings
 
 

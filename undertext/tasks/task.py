@@ -9,21 +9,22 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from activations.errors import UserError
-from undertext.tasks.faults import Path, written
+from undertext.activations.errors import UserError
 from undertext.tasks.fields import (
     AnyText,
     Info,
     Line,
     Part,
+    Path,
     SplitName,
     Text,
     TextOrNumber,
     Value,
     expected,
     shown,
+    written,
 )
-from undertext.tasks.grader import Grader, answer_fault
+from undertext.tasks.grade import Grader, answer_fault
 from undertext.tasks.spans import starts_in_order
 
 REQUIRED_SPLITS = ("train", "dev", "test")

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import yaml
 
-from activations.errors import UserError
+from undertext.activations.errors import UserError
 from undertext.tasks.load import PROBLEMS, SETTINGS
 from undertext.tasks.task import Task
 

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from activations import SITES, Checkpoint, HookPoint, hooked
 from tests.toys import Family
+from undertext.activations import SITES, Checkpoint, HookPoint, hooked
 
 TEXTS = (
     "Let x = 12; then x * 2 is 24",
@@ -24,7 +24,7 @@ WINDOWS: tuple[Family, ...] = ("mistral", "gemma2", "gemma3")
 NORMS_AFTER: tuple[Family, ...] = ("gemma2", "gemma3")
 
 
-def sites_of(family: Family) -> list[HookPoint]:
+def locate_values(family: Family) -> list[HookPoint]:
     """All hook points a three-layer model of this family must have."""
     sites = [site for site in SITES if site != "resid_mid" or family not in PARALLEL]
     return [HookPoint(layer, site) for layer in range(3) for site in sites]

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from activations import Checkpoint
 from tests.toys import FAMILIES, Family, family_folder
+from undertext.activations import Checkpoint
 
 DTYPES = (torch.float32, torch.bfloat16)
 

@@ -8,11 +8,20 @@ import torch
 from peft import LoraConfig, PeftModel, PrefixTuningConfig, get_peft_model
 from torch.testing import assert_close
 
-from activations import SITES, Checkpoint, HookPoint, UserError, capture, check_pair, generate, load_pair
-from activations.hooks import check_point
-from activations.quiet import quiet
-from activations.random_init import random_init
-from tests.activations.families.by_hand import TEXTS, bare, distance, passes, sites_of
+from tests.activations.families.by_hand import TEXTS, bare, distance, locate_values, passes
+from undertext.activations import (
+    SITES,
+    Checkpoint,
+    HookPoint,
+    UserError,
+    capture,
+    check_pair,
+    generate,
+    load_pair,
+)
+from undertext.activations.hooks import check_point
+from undertext.activations.quiet import quiet
+from undertext.activations.random_init import random_init
 
 STREAM = [HookPoint(layer, site) for layer in range(3) for site in ("resid_pre", "resid_post")]
 
@@ -59,7 +68,7 @@ def read(wrapped, zoo, family, dtype, tmp_path):
 
 def test_live_read_and_merged_give_the_same_at_every_site(member, family, dtype, live, read, merged):
     ids = torch.tensor(member.encode(TEXTS[2:3]))
-    points = sites_of(family)
+    points = locate_values(family)
     at_live, at_read, at_merged, at_base = (
         passes(checkpoint, ids, points)[0] for checkpoint in (live, read, merged, member)
     )
@@ -127,7 +136,9 @@ def test_a_live_adapter_is_a_checkpoint_like_any_other(member, live, family):
     assert pair.tuned.name.endswith("with adapter default")
     assert live.fingerprint != member.fingerprint
     assert (live.dtype, live.n_heads, live.d_head) == (member.dtype, member.n_heads, member.d_head)
-    assert [live.width(point) for point in sites_of(family)] == [member.width(p) for p in sites_of(family)]
+    assert [live.width(point) for point in locate_values(family)] == [
+        member.width(p) for p in locate_values(family)
+    ]
     assert not live.model.training
     fresh = random_init(live, seed=1)
     assert fresh.fingerprint == random_init(member, seed=1).fingerprint

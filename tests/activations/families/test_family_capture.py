@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from activations import HookPoint, capture
 from tests.activations.families.by_hand import TEXTS, bare, distance, final_norm
+from undertext.activations import HookPoint, capture
 
 STREAM = [HookPoint(layer, site) for layer in range(3) for site in ("resid_pre", "resid_post")]
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import torch
 
-from activations import Checkpoint, generate
-from activations.quiet import quiet
 from tests.activations.families.by_hand import TEXTS, WINDOWS, bare
 from tests.toys import FAMILIES
+from undertext.activations import Checkpoint, generate
+from undertext.activations.quiet import quiet
 
 STEPS = 12
 

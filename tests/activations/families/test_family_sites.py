@@ -4,8 +4,6 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from activations import Checkpoint, HookPoint, UserError, hooked
-from activations.random_init import random_init
 from tests.activations.families.by_hand import (
     NORMS_AFTER,
     PARALLEL,
@@ -13,11 +11,13 @@ from tests.activations.families.by_hand import (
     WINDOWS,
     bare,
     block,
+    locate_values,
     passes,
     project,
-    sites_of,
 )
 from tests.toys import family_config, random_model
+from undertext.activations import Checkpoint, HookPoint, UserError, hooked
+from undertext.activations.random_init import random_init
 
 ROUNDING = {torch.float32: 1e-6, torch.bfloat16: 2**-7}
 
@@ -37,13 +37,13 @@ def test_the_folder_is_of_the_family_and_longer_than_its_window(member, family, 
 
 def test_reading_every_site_leaves_the_logits_as_they_are(member, family, ids):
     expected = bare(member, ids).logits
-    seen, logits = passes(member, ids, sites_of(family))
-    assert len(seen) == len(sites_of(family))
+    seen, logits = passes(member, ids, locate_values(family))
+    assert len(seen) == len(locate_values(family))
     assert torch.equal(logits, expected)
 
 
 def test_the_stream_is_the_sum_of_its_parts(member, family, dtype, ids):
-    seen, _ = passes(member, ids, sites_of(family))
+    seen, _ = passes(member, ids, locate_values(family))
     at = {(point.layer, point.site): activation.double() for point, activation in seen.items()}
     for layer in range(3):
         pre, post, attn, mlp = (at[layer, s] for s in ("resid_pre", "resid_post", "attn_out", "mlp_out"))
@@ -71,12 +71,12 @@ def test_sizes_are_those_of_the_config(member, family):
     d_head = {"qwen3": 12, "gemma2": 12, "gemma3": 12}.get(family, 8)
     assert (member.n_heads, member.d_head, member.d_model) == (4, d_head, 32)
     assert (config.num_attention_heads, getattr(config, "head_dim", None) or 8) == (4, d_head)
-    for point in sites_of(family):
+    for point in locate_values(family):
         assert member.width(point) == (4 * d_head if point.site == "z" else 32)
 
 
 def test_sites_are_as_wide_as_they_say(member, family, ids):
-    seen, _ = passes(member, ids, sites_of(family))
+    seen, _ = passes(member, ids, locate_values(family))
     for point, activation in seen.items():
         assert activation.shape == (1, ids.shape[1], member.width(point))
         assert activation.dtype == member.dtype
@@ -84,7 +84,7 @@ def test_sites_are_as_wide_as_they_say(member, family, ids):
 
 def test_every_site_is_transformer_lenss(exact, family):
     ids = exact.encode(TEXTS[2:3])
-    seen, _ = passes(exact, torch.tensor(ids), sites_of(family))
+    seen, _ = passes(exact, torch.tensor(ids), locate_values(family))
     _, cache = exact.bridge().run_with_cache(torch.tensor(ids))
     for point, activation in seen.items():
         # The bridge gives z as [row, position, head, d_head].
@@ -94,7 +94,7 @@ def test_every_site_is_transformer_lenss(exact, family):
 def test_a_live_bridge_has_the_same_sites(exact, family):
     ids = torch.tensor(exact.encode(TEXTS[2:3]))
     loaded = Checkpoint.load(exact.bridge())
-    found, expected = (passes(checkpoint, ids, sites_of(family))[0] for checkpoint in (loaded, exact))
+    found, expected = (passes(checkpoint, ids, locate_values(family))[0] for checkpoint in (loaded, exact))
     for point, activation in expected.items():
         assert loaded.width(point) == exact.width(point)
         assert_close(found[point], activation, atol=1e-5, rtol=1e-5)
@@ -112,7 +112,7 @@ def test_writing_goes_where_it_should(exact, family, layer):
     shift = torch.linspace(-1, 1, 32)
     found = {
         point.site: written(exact, point, shift, ids)
-        for point in sites_of(family)
+        for point in locate_values(family)
         if point.layer == layer and point.site != "z"
     }
     handle = block(exact, layer).register_forward_hook(
@@ -168,7 +168,7 @@ def test_norms_after_the_parts_are_within_them(zoo, name):
         inner.self_attn.register_forward_hook(lambda module, args, out: raw.update(attn_out=out[0])),
         inner.mlp.register_forward_hook(lambda module, args, out: raw.update(mlp_out=out)),
     ]
-    seen, _ = passes(checkpoint, torch.tensor([[1, 5, 9]]), sites_of(name))
+    seen, _ = passes(checkpoint, torch.tensor([[1, 5, 9]]), locate_values(name))
     for handle in handles:
         handle.remove()
     for site in ("attn_out", "mlp_out"):
@@ -214,7 +214,7 @@ def test_random_init_of_a_family(member, family, ids):
     assert fresh.dtype == member.dtype
     assert fresh.fingerprint != member.fingerprint
     assert fresh.fingerprint == random_init(member, seed=3).fingerprint
-    seen, logits = passes(fresh, ids, sites_of(family))
-    assert len(seen) == len(sites_of(family))
+    seen, logits = passes(fresh, ids, locate_values(family))
+    assert len(seen) == len(locate_values(family))
     assert logits.isfinite().all()
     assert not torch.allclose(logits, bare(member, ids).logits, atol=1e-2)

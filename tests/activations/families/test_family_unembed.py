@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from activations import HookPoint, UserError, capture, hooked, unembed
 from tests.toys import TEXTS
+from undertext.activations import HookPoint, UserError, capture, hooked, unembed
 
 
 def last(checkpoint) -> HookPoint:

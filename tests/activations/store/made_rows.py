@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from activations import HookPoint
-from activations.store import Store, StoreWriter
+from undertext.activations import HookPoint
+from undertext.activations.store import Store, StoreWriter
 
 POINTS = (HookPoint(0, "resid_post"), HookPoint(1, "resid_post"), HookPoint(1, "mlp_out"))
 WIDTH = 8

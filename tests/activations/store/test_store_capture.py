@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from activations import Checkpoint, HookPoint, TextSpan, TokenSpan, UserError, capture
-from activations.store import Store, capture_to_store, open_pair, tokens_fingerprint
 from tests.activations.store.made_rows import killed_after, same, stored
 from tests.toys import tiny_folder, tiny_model, word_tokenizer
+from undertext.activations import Checkpoint, HookPoint, TextSpan, TokenSpan, UserError, capture
+from undertext.activations.store import Store, capture_to_store, open_pair, tokens_fingerprint
 
 POINTS = [HookPoint(0, "mlp_out"), HookPoint(2, "resid_post")]
 WORDS = ["a", "b", "c", "=", "+", "1", "2", ";", "so"]

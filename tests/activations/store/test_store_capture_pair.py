@@ -13,11 +13,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activations import Checkpoint, HookPoint, UserError, capture_pair_to_store, capture_to_store
-from activations.store import Store, StorePair
-from activations.store.capturing import _units, one_width
 from tests.activations.store.made_rows import killed_after, same
 from tests.toys import tiny_folder
+from undertext.activations import (
+    Checkpoint,
+    HookPoint,
+    UserError,
+    capture_pair_to_store,
+    capture_to_store,
+)
+from undertext.activations.store import Store, StorePair
+from undertext.activations.store.capturing import _units, one_width
 
 POINTS = [HookPoint(0, "mlp_out"), HookPoint(2, "resid_post")]
 PROMPTS = {f"p{n}": " ".join(random.Random(n).choices("abc=+12;", k=1 + n % 9)) for n in range(24)}

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from activations import UserError
-from activations.store import Store, StoreWriter
 from tests.activations.store.made_rows import POINTS, WIDTH, fill, forked, same
+from undertext.activations import UserError
+from undertext.activations.store import Store, StoreWriter
 
 UNITS = 100
 
@@ -142,7 +142,7 @@ def test_a_write_that_fails_behind_an_early_sync(tmp_path: Path, monkeypatch: py
         real(descriptor)
 
     with monkeypatch.context() as patched:
-        patched.setattr("activations.store.disk.EARLY", 100)
+        patched.setattr("undertext.activations.store.disk.EARLY", 100)
         patched.setattr(os, "fsync", fsync)
         with pytest.raises(UserError, match=r"cannot write shard-\d+.safetensors: Input/output error"):
             fill(tmp_path, 20, shard_rows=100)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from activations import HookPoint
 from tests.activations.store.made_rows import fill
 from tests.toys import tiny_folder
+from undertext.activations import HookPoint
 
 EXAMPLES = re.findall(r"```python\n(.*?)```", Path("docs/store.md").read_text(), re.DOTALL)
 

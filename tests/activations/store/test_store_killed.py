@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from activations.store import Store, StoreWriter
 from tests.activations.store.made_rows import POINTS, fill, forked, killed_after, same, stored, unit
+from undertext.activations.store import Store, StoreWriter
 
 UNITS = 40
 

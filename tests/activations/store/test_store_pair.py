@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from activations import UserError
-from activations.store import StoreWriter, open_pair
 from tests.activations.store.made_rows import POINTS, WIDTH, fill, unit
+from undertext.activations import UserError
+from undertext.activations.store import StoreWriter, open_pair
 
 
 def write(folder: Path, units: list[int], sign: float = 1.0, **changed: Any) -> Path:

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import torch
 
-from activations import HookPoint, UserError
-from activations.store import Store, StoreWriter
 from tests.activations.store.made_rows import POINTS, WIDTH, fill, unit
 from tests.unchecked import signatures_unchecked
+from undertext.activations import HookPoint, UserError
+from undertext.activations.store import Store, StoreWriter
 
 ONE = torch.zeros(3, 1, WIDTH)
 

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activations import HookPoint
-from activations.store import Store, StoreWriter
 from tests.activations.store.made_rows import POINTS, WIDTH, fill
+from undertext.activations import HookPoint
+from undertext.activations.store import Store, StoreWriter
 
 SIZES = st.lists(st.integers(0, 6), max_size=12)
 DTYPES = st.sampled_from([torch.float32, torch.float16, torch.bfloat16])

@@ -1,0 +1,110 @@
+"""Keeping activations while text is generated."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from undertext.activations.captured import Captured, check_finite, empty
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.groups import Part
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.hooks import HookFunction
+from undertext.activations.interventions import GateAt
+
+
+@dataclass(frozen=True)
+class RecordSpec:
+    """What is to be kept while text is generated.
+
+    At `at`, the same gates as those of an intervention: "generated" is every generated token once it is
+    read back in, which the last one of a text never is.
+    """
+
+    points: Sequence[HookPoint]
+    at: GateAt = "generated"
+    dtype: torch.dtype = torch.float32
+
+
+@dataclass
+class Recorded:
+    """Activations by point, [n, width] each, and for each n the row and the position in its text."""
+
+    places: list[tuple[int, int]] = field(default_factory=list)
+    parts: list[list[Float[Tensor, "n width"]]] = field(default_factory=list)
+
+    def add(self, other: "Recorded", rows: Sequence[int]) -> None:
+        """Take over what was kept of a batch whose rows were these."""
+        self.places += [(rows[row], position) for row, position in other.places]
+        self.parts += other.parts
+
+    def captured(self, checkpoint: Checkpoint, record: RecordSpec) -> Captured:
+        """All of it in order of rows and positions. UserError for NaN or infinity."""
+        order = sorted(range(len(self.places)), key=self.places.__getitem__)
+        rows, positions = torch.tensor([self.places[n] for n in order]).reshape(-1, 2).unbind(1)
+        out = empty(
+            checkpoint, record.points, rows, positions, dtype=record.dtype, device=torch.device("cpu")
+        )
+        for i, point in enumerate(record.points):
+            if order:
+                out[point][:] = torch.cat([part[i] for part in self.parts])[order]
+        check_finite(checkpoint, out)
+        return out
+
+
+class Recorder:
+    """Hooks that keep what passes in one batch, after its interventions."""
+
+    def __init__(self, record: RecordSpec, lengths: Sequence[int]) -> None:
+        """`lengths` are those of the rows' prompts."""
+        self._record, self._lengths = record, lengths
+        self.kept = Recorded()
+
+    @property
+    def hooks(self) -> dict[HookPoint, HookFunction]:
+        """What to put on the model while the batch runs."""
+
+        def keeper(point: HookPoint) -> HookFunction:
+            def keep(activation: Tensor) -> None:
+                if self._places:
+                    self._seen[point] = activation[self._index].to(self._record.dtype)
+
+            return keep
+
+        return {point: keeper(point) for point in self._record.points}
+
+    def begin(self, part: Part, rows: Sequence[int], slots: Sequence[int]) -> None:
+        """Say what the next pass reads: `rows` are those it is read for, each with its slot."""
+        self._seen: dict[HookPoint, Tensor] = {}
+        starts, ends = part.starts.tolist(), part.ends.tolist()
+        found = [
+            (slot, place - starts[slot], row, place)
+            for row, slot in zip(rows, slots, strict=True)
+            for place in self._wanted(
+                range(max(starts[slot], 0), min(starts[slot] + part.ids.shape[1], ends[slot])),
+                self._lengths[row],
+            )
+        ]
+        self._places = [(row, position) for _, _, row, position in found]
+        device = part.ids.device
+        self._index = tuple(
+            torch.tensor([each[i] for each in found], dtype=torch.long, device=device) for i in (0, 1)
+        )
+
+    def _wanted(self, read: range, length: int) -> range:
+        """Of the places that are read of a text, those to keep; its prompt has this length."""
+        low, high = {
+            "last_prompt": (length - 1, length),
+            "prompt": (0, length),
+            "generated": (length, read.stop),
+            "all": (0, read.stop),
+        }[self._record.at]
+        return range(max(read.start, low), min(read.stop, high))
+
+    def end(self) -> None:
+        """Keep what the pass has shown."""
+        if self._places:
+            self.kept.places += self._places
+            self.kept.parts.append([self._seen[point].cpu() for point in self._record.points])

@@ -1,0 +1,130 @@
+"""Features that carry a problem's values in the base, followed into what was made of it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from undertext.activations.capture import capture
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.pair import check_pair
+from undertext.measures.features.rule import feature_rule
+from undertext.saes import (
+    FATES,
+    Fates,
+    Matched,
+    SaeConfig,
+    carried,
+    decoder_directions,
+    feature_effects,
+    follow,
+    match_controls,
+    read_pair,
+    sort_fates,
+    train_sae,
+)
+from undertext.tasks.task import Task
+from undertext.tasks.value_positions import reading_text, value_positions
+
+FOLLOWED = ("base", "elicited", "preserved", "suppressed", "overwritten")
+CONTROLS = 8
+"""Random features of like frequency for each value feature."""
+MOST = 200
+"""Values that are written with features ablated."""
+
+
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """Value features of the base in one organism, on `test`."""
+
+    chosen: Int[Tensor, " value"]
+    fates: Fates
+    fate: tuple[str, ...]
+    """Of each value's feature."""
+    written: float
+    """Share of values that are written right as it is,"""
+    ablated: float
+    """with the value's own feature ablated, and"""
+    controls: float
+    """with random features of like frequency ablated instead; mean over them."""
+
+    @property
+    def auroc(self) -> Float[Tensor, "model value"]:
+        """Of each value's feature for its value."""
+        assert self.fates.auroc is not None
+        return self.fates.auroc[:, torch.arange(len(self.chosen)), self.chosen]
+
+    def row(self, name: str) -> list[str]:
+        """A row of the page's table."""
+        base, here = self.fates.frequency[:, self.chosen]
+        counts = [sum(each == fate for each in self.fate) for fate in ("kept", "moved", "silenced")]
+        ratio = f"{float(here.mean() / base.mean()):.2f}"
+        shares = [f"{share:.2f}" for share in (self.written, self.ablated, self.controls)]
+        return [name, f"{float(self.auroc[1].min()):.2f}", ratio, *map(str, counts), *shares]
+
+
+def follow_values(
+    folder: Path, base: Checkpoint, task: Task, *, layer: int, seed: int, steps: int
+) -> Iterator[tuple[str, Followed]]:
+    """Each organism's name and what became of the base's value features in it, the base itself first."""
+    point = HookPoint(layer, "resid_post")
+    texts = [reading_text(problem) for problem in task.split("train")]
+    config = SaeConfig(d_sae=512, k=8, steps=steps, batch_size=512, held_out=2000, lr=1e-3, seed=seed)
+    rows = capture(base, texts, [point], "all")[point]
+    sae = train_sae(rows, config, point=point, of=base, progress=False).sae
+    dev, test = _before_values(base, task, "dev"), _before_values(base, task, "test")
+    at_dev = capture(base, dev[0], [point]).activations
+    on_dev = read_pair(sae, (at_dev, at_dev)).base
+    told = carried(on_dev, dev[1])
+    chosen = told.auroc.nan_to_num(0.5).argmax(dim=1)
+    frequency = (on_dev.counts / on_dev.n).float()
+    # One at a time: a feature may tell two values, and serves as no control of the other.
+    matched = match_controls(
+        decoder_directions(sae), frequency, chosen.unique().tolist(), controls=CONTROLS, seed=seed
+    )
+    for name in FOLLOWED:
+        pair = check_pair(base, Checkpoint.load(folder / name))
+        read = [capture(each, test[0], [point]).activations for each in pair]
+        fates = follow(read_pair(sae, (read[0], read[1])), test[1])
+        kinds = tuple(FATES[i] for i in sort_fates(fates, feature_rule().fates).index[chosen])
+        yield name, Followed(chosen, fates, kinds, *_written(pair.tuned, test, matched, chosen, point))
+
+
+def _before_values(base: Checkpoint, task: Task, split: str) -> tuple[list[list[int]], Int[Tensor, " n"]]:
+    """Texts up to just before each value is written, as token ids, and the values."""
+    texts, values = [], []
+    for problem in task.split(split):
+        whole = reading_text(problem)
+        for site in value_positions(problem):
+            texts.append(whole[: site.char_offset].rstrip())
+            values.append(int(site.value))
+    return base.encode(texts), torch.tensor(values)
+
+
+def _written(
+    checkpoint: Checkpoint,
+    test: tuple[Sequence[list[int]], Int[Tensor, " n"]],
+    matched: Matched,
+    chosen: Int[Tensor, " value"],
+    point: HookPoint,
+) -> tuple[float, float, float]:
+    prompts, values = test[0][:MOST], test[1][:MOST]
+    effects = feature_effects(
+        checkpoint,
+        prompts,
+        lambda i, text: text.strip() == str(int(values[i])),
+        matched,
+        point,
+        at="last_prompt",
+        max_new_tokens=1,
+    )
+    # At each place, the feature of the value that is to be written there.
+    own = torch.searchsorted(matched.features.contiguous(), chosen)[values]
+    here = torch.arange(len(values))
+    ablated = effects.changed[own, here].double().mean()
+    controls = effects.controls[own, :, here].double().mean()
+    return float(effects.plain.double().mean()), float(ablated), float(controls)

@@ -1,0 +1,88 @@
+"""What every job does around its work: threads, checkpoints, layers, and who was there."""
+
+import platform
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+import torch
+
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.pair import Pair, check_pair
+from undertext.core.config import Dtype, RunConfig
+from undertext.core.shipped import ZOO, zoo
+
+PACKAGES = (
+    "undertext",
+    "torch",
+    "transformers",
+    "transformer-lens",
+    "sae-lens",
+    "numpy",
+    "safetensors",
+    "peft",
+)
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """The body with so many of torch's CPU threads (None: as many as there are), put back afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def open_checkpoint(source: Any, *, device: str = "cpu", dtype: Dtype = "float32") -> Checkpoint:
+    """A Checkpoint as it is; `zoo:NAME` as the shipped organism; all else through `Checkpoint.load`.
+
+    Raises UserError as `Checkpoint.load` and `zoo` do.
+    """
+    if isinstance(source, Checkpoint):
+        return source
+    if isinstance(source, str) and source.startswith(ZOO):
+        source = zoo(source.removeprefix(ZOO))
+    return Checkpoint.load(source, device=device, dtype=getattr(torch, dtype))
+
+
+def open_pair(base: Any, tuned: Any, config: RunConfig) -> Pair:
+    """Both checkpoints, opened and found to be of one model. Raises UserError listing every difference."""
+    opened = [open_checkpoint(source, device=config.device, dtype=config.dtype) for source in (base, tuned)]
+    return check_pair(*opened)
+
+
+def layers_of(checkpoint: Checkpoint, layers: Sequence[int] | None, most: int) -> list[int]:
+    """The layers named, or at most `most`, evenly spaced, the last among them; UserError for one it lacks."""
+    n = checkpoint.n_layers
+    if layers is None:
+        return sorted({round(x) for x in np.linspace(n - 1, 0, min(n, most))})
+    if not layers or any(not 0 <= layer < n for layer in layers):
+        raise UserError(f"expected layers from 0 to {n - 1}, got {list(layers)}")
+    return sorted(set(layers))
+
+
+def checkpoint_record(checkpoint: Checkpoint) -> dict[str, Any]:
+    """A checkpoint in a report."""
+    return {
+        "name": checkpoint.name,
+        "fingerprint": checkpoint.fingerprint,
+        "n_layers": checkpoint.n_layers,
+        "d_model": checkpoint.d_model,
+        "d_vocab": checkpoint.d_vocab,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the installed packages that results depend on."""
+    installed = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            installed[name] = version(name)
+        except PackageNotFoundError:  # sae-lens is an extra
+            continue
+    return installed

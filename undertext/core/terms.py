@@ -1,0 +1,18 @@
+"""The project's own words, as the types that hold them."""
+
+from typing import Literal, get_args
+
+Verdict = Literal["elicited", "taught", "suppressed", "overwritten", "preserved", "undetermined"]
+Says = Literal["latent", "absent", "unclear"]
+"""What a line of evidence says of the capability in the weaker checkpoint."""
+LineName = Literal["behaviour", "decodable", "transported", "used", "recovered", "retained"]
+Role = Literal["base", "tuned"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+Access = Literal["none", "weaker only", "stronger's activations", "stronger in the loop"]
+"""Access level: what a measurement was allowed to know of the two checkpoints."""
+ACCESS_LEVELS: tuple[Access, ...] = get_args(Access)
+"""From the least knowledge to the most."""
+
+FIT, CHOOSE = "train", "dev"
+"""Splits that probes and vectors are fitted on, and that layer, strength and setting are chosen on."""

@@ -1,0 +1,1 @@
+"""One folder a job: config, job, result, report, command."""

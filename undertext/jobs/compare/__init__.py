@@ -1,0 +1,1 @@
+"""`compare`: a verdict on two checkpoints and a task."""

@@ -1,0 +1,40 @@
+"""What a comparison can be told, and the thresholds of its verdict."""
+
+from pydantic import Field
+
+from undertext.core.config import Config, Share, read_config
+from undertext.core.shipped import config_file
+from undertext.measures.recovery.config import SearchConfig
+
+
+class Rule(Config):
+    """Thresholds from evidence to verdict; configs/verdict.yaml holds their values and why."""
+
+    level: Share
+    """Coverage of every interval."""
+    alpha: Share
+    """Largest corrected p at which a line may say `latent`."""
+    min_gap: Share
+    """Accuracy difference from which one checkpoint counts as better; within it, as no different."""
+    latent_above: Share
+    """A line says `latent` when its share of the stronger checkpoint's figure is surely above this."""
+    absent_below: Share
+    """A line may say `absent` when that share is surely below this."""
+    readable_above: Share
+    """What is read must be readable in the stronger checkpoint by this much over the null to count."""
+    min_problems: int = Field(ge=1)
+    """Fewest problems a line of evidence must rest on; with fewer it says `unclear`."""
+
+
+class CompareConfig(SearchConfig):
+    """How `compare` measures."""
+
+    samples: int = Field(default=8, ge=1)
+    """Sampled answers a problem in the gap, for pass@k."""
+    max_classes: int = Field(default=20, ge=2)
+    """A value with more distinct values than this is not read by a classifier."""
+
+
+def verdict_rule() -> Rule:
+    """The thresholds of configs/verdict.yaml."""
+    return read_config(Rule, config_file("verdict.yaml"))

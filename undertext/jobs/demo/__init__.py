@@ -1,0 +1,1 @@
+"""`demo`: the shipped pairs, judged."""

@@ -1,0 +1,1 @@
+"""`probe`: values read on many checkpoints, layers and positions, with controls."""

@@ -1,0 +1,71 @@
+"""What a job is given, by name: checkpoints, tasks, and which pairs of checkpoints."""
+
+from collections.abc import Mapping
+from itertools import permutations
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.activations.pair import Outline, check_outlines
+from undertext.core.setup import open_checkpoint
+from undertext.jobs.probe.config import Name, ProbeConfig
+
+
+class Sources:
+    """Loads checkpoints by name, and holds on to the last one."""
+
+    def __init__(self, given: Mapping[Name, Any], config: ProbeConfig) -> None:
+        self.given, self._device = given, config.device
+        self.names: dict[str, str] = {}
+        """What each was loaded from, by name."""
+        self._last: tuple[str, Checkpoint] | None = None
+
+    def load(self, name: str) -> Checkpoint:
+        """This checkpoint; the one before is let go first."""
+        if self._last is None or self._last[0] != name:
+            given = self.given[name]
+            self._last = None  # before the next is loaded, so that two never share the memory
+            if not isinstance(given, Checkpoint):
+                given = open_checkpoint(given) if isinstance(given, str) else given
+                given = Checkpoint.load(given, device=self._device)
+            self._last = (name, given)
+            self.names[name] = given.name
+        return self._last[1]
+
+
+def check_names(checkpoints: Mapping[Name, Any], tasks: Mapping[Name, Any]) -> None:
+    """UserError for nothing, and for names that cannot name files."""
+    for what, given in (("checkpoint", checkpoints), ("task", tasks)):
+        if not given:
+            raise UserError(f"expected a {what} or more, by name, got none")
+        for name in given:
+            try:
+                TypeAdapter(Name).validate_python(name)
+            except ValidationError:
+                raise UserError(
+                    f"a {what}'s name is 1 to 64 letters, digits, - and _, got {name!r}"
+                ) from None
+
+
+def pairs_of(outlines: Mapping[Name, Outline], config: ProbeConfig) -> list[tuple[Name, Name]]:
+    """Pairs (fitted on, read on). UserError for names that are not there and pairs that are none."""
+    if config.transport is None:
+        return [pair for pair in permutations(outlines, 2) if _alike(*(outlines[name] for name in pair))]
+    for pair in config.transport:
+        for name in pair:
+            if name not in outlines:
+                raise UserError(f"transport names checkpoint {name!r}; there are: {', '.join(outlines)}")
+        if pair[0] == pair[1]:
+            raise UserError(f"transport is from one checkpoint to another, got {pair[0]!r} twice")
+        check_outlines(*(outlines[name] for name in pair))
+    return list(dict.fromkeys(config.transport))
+
+
+def _alike(one: Outline, other: Outline) -> bool:
+    try:
+        check_outlines(one, other)
+    except UserError:
+        return False
+    return True

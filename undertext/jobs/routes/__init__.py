@@ -1,0 +1,1 @@
+"""`routes`: several ways to elicit a capability, on the same problems."""

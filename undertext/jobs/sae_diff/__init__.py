@@ -1,0 +1,1 @@
+"""`sae diff`: what became of features in a tune."""

@@ -1,0 +1,1 @@
+"""`sae features`: what each feature of an SAE is associated with."""

@@ -1,0 +1,1 @@
+"""`steer`: what a vector recovers in a checkpoint, beside controls."""

@@ -1,0 +1,1 @@
+"""`read_trace`: the answer read along a trace."""

@@ -1,0 +1,96 @@
+"""One checkpoint's probes on another's activations: the same code, one rotated, or gone."""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from undertext.activations.errors import UserError
+from undertext.core.terms import CHOOSE, FIT
+from undertext.jobs.probe.config import ProbeConfig
+from undertext.measures.decoding.entries import Entries, share
+from undertext.measures.decoding.kinds import Fitted
+from undertext.measures.decoding.positions import Gathered
+from undertext.measures.decoding.rows import Row
+from undertext.measures.decoding.table import FittedOf
+from undertext.measures.decoding.values import Places, values_at
+from undertext.probes import linear_cka, mispaired_rows, principal_angles, procrustes, random_subspaces
+
+PAIR_SEED, ANGLE_SEED = 14, 15
+"""Added to the job's seed."""
+
+
+def read_across(
+    target: Mapping[str, Gathered],
+    source: Mapping[str, Gathered],
+    own: FittedOf,
+    fitted: FittedOf,
+    places: Places,
+    config: ProbeConfig,
+    layers: list[int],
+    names: tuple[str, str, str],
+) -> list[Row]:
+    """Rows of the transfer table from one checkpoint (`source`, its probes `fitted`) to another (`target`,
+    its probes `own`); `names`: read on, fitted on, and the task's.
+
+    Alignments are fitted, without labels, to what both have at all the tokens of a position in dev: at those
+    that the probe was fitted to, one that learnt noise by heart would read the target's code through them.
+    """
+    read_on, fitted_on, task = names
+    splits = [split for split in places if split != FIT]
+    ends = (fitted_on, read_on)
+    rows: list[Row] = []
+    values = values_at(places, config, task)
+    for position in dict.fromkeys(value.position for value in values):
+        fixed = Entries("checkpoint", task, config.seed, position=str(position))
+        there, problem = source[CHOOSE].tokens(position)
+        here, _ = target[CHOOSE].tokens(position)
+        generator = torch.Generator().manual_seed(config.seed + PAIR_SEED)
+        alignment = procrustes(here, there)
+        mispaired = procrustes(here, there[:, mispaired_rows(problem, generator)])
+        for split in splits:
+            both = (each[split].tokens(position)[0] for each in (source, target))
+            found, n = _cka(*both), len(source[split].tokens(position)[1])
+            rows += fixed.layers(*ends, "cka", split, found, n, layers)
+        for value in (each for each in values if each.position == position):
+            for kind in config.probes:
+                entries = fixed._replace(value=value, probe=kind)
+                probe = fitted[position, value.name, kind]
+                for split in splits:
+                    X, y = target[split].rows(position, value.name), value.y[split]
+                    seen = {
+                        "accuracy": X,
+                        "shifted": alignment.shift(X),
+                        "aligned": alignment.apply(X),
+                        "mispaired": mispaired.apply(X),
+                    }
+                    for measure, moved in seen.items():
+                        right = share(probe.right(moved, y))
+                        rows += entries.layers(*ends, measure, split, right, len(y), layers)
+                rank = config.rank if kind == "low_rank" else len(value.classes) - 1
+                for measure, angle in _angles(probe, own[position, value.name, kind], rank, config).items():
+                    rows += entries.layers(*ends, measure, None, angle, len(value.y[FIT]), layers)
+    return rows
+
+
+def _cka(X: Float[Tensor, "layer m d"], Y: Float[Tensor, "layer m d"]) -> Float[Tensor, " layer"]:
+    """Debiased; NaN at a layer where activations do not vary, or of too few tokens."""
+    found = torch.full((len(X),), torch.nan)
+    for layer, (x, y) in enumerate(zip(X, Y, strict=True)):
+        try:
+            found[layer] = linear_cka(x, y, debiased=True)
+        except UserError:
+            continue
+    return found
+
+
+def _angles(one: Fitted, other: Fitted, rank: int, config: ProbeConfig) -> dict[str, Float[Tensor, " layer"]]:
+    """Mean principal angle between what two probes read, in degrees, and with a random subspace instead."""
+    span = one.span(rank)
+    k, d = span.shape[1:]
+    drawn = random_subspaces(len(span), k, d, seed=config.seed + ANGLE_SEED).to(span)
+    return {
+        "angle": principal_angles(span, other.span(rank)).rad2deg().mean(-1),
+        "angle_random": principal_angles(span, drawn).rad2deg().mean(-1),
+    }

@@ -1,0 +1,124 @@
+"""Rows by what their problem is: how many steps it has, of which type it is."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from undertext.core.terms import CHOOSE, FIT
+from undertext.jobs.probe.config import ProbeConfig, ProbeKind
+from undertext.measures.decoding.controls import surface_of
+from undertext.measures.decoding.entries import Entries, share
+from undertext.measures.decoding.kinds import KINDS, Fitted
+from undertext.measures.decoding.rows import Row
+from undertext.measures.decoding.values import Value
+from undertext.tasks.task import Task
+from undertext.tasks.value_tokens import MIN_ROWS
+
+By = Literal["length", "type"]
+BY: tuple[By, ...] = ("length", "type")
+ALL, OTHERS = "all", "others"
+MIN_PROBLEMS = 10
+"""Fewest problems of train that a probe of some groups is fitted to."""
+
+Groups = Mapping[By, Mapping[str, list[str | None]]]
+"""By split: the group of each problem."""
+
+
+def groups_of(task: Task, splits: Sequence[str]) -> Groups:
+    """Every problem's number of steps, and its type; None where it has none."""
+    problems = {split: task.split(split) for split in splits}
+    return {
+        "length": {s: [str(len(p.steps)) if p.steps else None for p in each] for s, each in problems.items()},
+        "type": {s: [p.type for p in each] for s, each in problems.items()},
+    }
+
+
+class _Fit(NamedTuple):
+    label: str
+    """What it was fitted to."""
+    probe: Fitted
+    only: str | None
+    """The group it is to be read on; None for all."""
+
+
+def read_groups(
+    by: By,
+    value: Value,
+    X: Mapping[str, Tensor],
+    kind: ProbeKind,
+    own: Fitted,
+    groups: Groups,
+    layers: Sequence[int],
+    entries: Entries,
+    config: ProbeConfig,
+) -> list[Row]:
+    """Probes fitted to some groups of problems, read on each, beside such of the surface.
+
+    `own` is fitted to all. By length there is a probe for each length; by type, one for all types but the one
+    that is read. Nothing where problems are of one group.
+    """
+    group = {
+        split: [groups[by][split][i] for i in problem.tolist()] for split, problem in value.problem.items()
+    }
+    names = sorted({name for each in group.values() for name in each if name is not None})
+    if len(names) < 2:
+        return []
+    rows: list[Row] = []
+    surface = surface_of(value)
+    of_surface = _fit(kind, value, surface, None, config)
+    for measure, features, whole, at in (
+        ("accuracy", X, own, layers),
+        ("surface", surface, of_surface, [None]),
+    ):
+        for fit in [_Fit(ALL, whole, None), *_partial(by, kind, value, features, group, names, config)]:
+            for split in (s for s in X if s != FIT):
+                right = fit.probe.right(features[split], value.y[split])
+                for name in names if fit.only is None else [fit.only]:
+                    there = torch.tensor([each == name for each in group[split]], dtype=torch.bool)
+                    n = int(there.sum())
+                    rows += entries.layers(fit.label, name, measure, split, share(right[:, there]), n, at)
+    return rows
+
+
+def _partial(
+    by: By,
+    kind: ProbeKind,
+    value: Value,
+    X: Mapping[str, Tensor],
+    group: Mapping[str, list[str | None]],
+    names: Sequence[str],
+    config: ProbeConfig,
+) -> list[_Fit]:
+    fits = []
+    for name in names:
+        keep = {
+            split: torch.tensor([each is not None and (each == name) == (by == "length") for each in of])
+            for split, of in group.items()
+        }
+        if _enough(value, keep):
+            probe = _fit(kind, value, X, keep, config)
+            fits.append(_Fit(name, probe, None) if by == "length" else _Fit(OTHERS, probe, name))
+    return fits
+
+
+def _enough(value: Value, keep: Mapping[str, Bool[Tensor, " n"]]) -> bool:
+    """Whether a probe can be fitted to these rows, and its strength chosen."""
+    y, problems = value.y[FIT][keep[FIT]], value.problem[FIT][keep[FIT]]
+    several = len(y.unique()) > 1 and len(problems.unique()) >= MIN_PROBLEMS
+    return len(y) >= MIN_ROWS and several and bool(keep[CHOOSE].any())
+
+
+def _fit(
+    kind: ProbeKind,
+    value: Value,
+    X: Mapping[str, Tensor],
+    keep: Mapping[str, Bool[Tensor, " n"]] | None,
+    config: ProbeConfig,
+) -> Fitted:
+    rows, choose = (value.labelled(split, X[split], value.y[split]) for split in (FIT, CHOOSE))
+    if keep is not None:
+        rows, choose = rows.take(keep[FIT]), choose.take(keep[CHOOSE])
+    return KINDS[kind](rows, choose, config)

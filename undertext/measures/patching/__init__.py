@@ -1,0 +1,1 @@
+"""Whether a checkpoint uses a value it holds: interchange, counterfactual pairs, ablation."""

@@ -1,0 +1,116 @@
+"""Which problem's value is put into which problem, and what became of the answer."""
+
+import random
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from jaxtyping import Int
+from numpy import ndarray
+from torch import Tensor
+
+from undertext.tasks.grade import Grader, grade
+from undertext.tasks.task import Problem
+from undertext.tasks.value_positions import ValuePosition
+from undertext.tasks.value_tokens import ValueTokens
+
+Outcome = Literal["counterfactual", "stayed", "source", "other"]
+"""The answer that follows from the value put in; the problem's own; the source's own; any other text.
+Where two of the three answers are the same, the first named counts."""
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+
+
+class CounterfactualPair(NamedTuple):
+    """One problem's value, and another problem whose value takes its place."""
+
+    problem: int
+    """Index in the split."""
+    row: int
+    """Of the problem's value among the sites."""
+    source: int
+    """Row of the value put in."""
+    counterfactual: str
+    """The answer that follows from the value put in."""
+    own: str
+    """The problem's own answer."""
+    sources: str
+    """The source problem's own answer."""
+
+    def grades(self, grader: Grader, text: str) -> tuple[bool, ...]:
+        """Whether `text` is right for each of the three answers, leniently."""
+        return tuple(
+            grade(grader, text, answer).lenient for answer in (self.counterfactual, self.own, self.sources)
+        )
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What became of the answers to the problems, in order, under one setting."""
+
+    kind: Int[ndarray, " n"]
+    """Index into `OUTCOMES`."""
+    texts: list[str]
+    """What was written."""
+
+    @classmethod
+    def of(cls, texts: Sequence[str], grades: Tensor) -> "Outcomes":
+        """From whether each text is right for each of its swap's three answers [n, 3]."""
+        right = grades.numpy()
+        kind = np.where(right.any(axis=1), right.argmax(axis=1), len(OUTCOMES) - 1)
+        return cls(kind, list(texts))
+
+    def share(self, outcome: Outcome) -> float:
+        """Share of the problems with this outcome."""
+        return float((self.kind == OUTCOMES.index(outcome)).mean())
+
+    @property
+    def shares(self) -> dict[Outcome, float]:
+        """Share of the problems with each outcome; they sum to one."""
+        return {outcome: self.share(outcome) for outcome in OUTCOMES}
+
+
+def counterfactual_pairs(
+    sites: ValueTokens,
+    places: Sequence[ValuePosition],
+    problems: Sequence[Problem],
+    name: str,
+    values: Collection[str],
+    *,
+    seed: int,
+    allowed: Callable[[ValuePosition], bool] = lambda place: True,
+) -> list[CounterfactualPair]:
+    """A swap for each problem that has one, its row and source drawn evenly.
+
+    `places` are those the sites were made of, row by row. A source has another value of the same name and
+    among `values`, of
+    another problem, whose counterfactual answer is known and is not the problem's own; if it can be, it is
+    not the source's own either.
+    """
+    rng = random.Random(seed)
+    of_problem: dict[int, list[int]] = {}
+    by_value: dict[str, list[int]] = {}
+    for row in sites.rows(name).tolist():
+        by_value.setdefault(sites.label[row], []).append(row)
+        if places[row].counterfactuals and allowed(places[row]):
+            of_problem.setdefault(int(sites.problem[row]), []).append(row)
+    found = []
+    for problem, rows in of_problem.items():
+        own = problems[problem].answer
+        for row in rng.sample(rows, len(rows)):
+            answers = places[row].counterfactuals
+            other_values = [
+                v for v in by_value if v in values and v != sites.label[row] and answers.get(v, own) != own
+            ]
+            others = [
+                (source, answers[value], problems[int(sites.problem[source])].answer)
+                for value in other_values
+                for source in by_value[value]
+                if int(sites.problem[source]) != problem
+            ]
+            apart = [each for each in others if each[1] != each[2]]
+            if others:
+                source, counterfactual, sources = rng.choice(apart or others)
+                found.append(CounterfactualPair(problem, row, source, counterfactual, own, sources))
+                break
+    return found

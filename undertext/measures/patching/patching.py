@@ -1,0 +1,121 @@
+"""A split on which values are put in: where they are, and how the model is run with them."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.hookpoint import HookPoint
+from undertext.measures.patching.counterfactual_pairs import CounterfactualPair, counterfactual_pairs
+from undertext.probes import Changed, Subspaces, interchange, patch_subspace
+from undertext.tasks.spans import WORD_CHARACTER
+from undertext.tasks.task import Problem, Task, fill
+from undertext.tasks.value_positions import ValuePosition, said_positions, value_positions
+from undertext.tasks.value_tokens import ValueTokens, locate_values
+
+PatchAt = Literal["before", "said", "generation"]
+"""Where a value is put in: at the token before the text says it (or the end of the prompt, where no step
+does), at the token that says it, or wherever the model, writing from the prompt alone, is about to say it."""
+
+
+@dataclass(frozen=True)
+class Classes:
+    """A value's classes, as train has them."""
+
+    name: str
+    index: dict[str, int]
+
+
+class Patching:
+    """A split's sites, and how the model is run on it with values put in."""
+
+    def __init__(self, checkpoint: Checkpoint, task: Task, split: str, place: PatchAt, template: str) -> None:
+        """The sites of `split` for this place."""
+        self.task, self.place, self.template = task, place, template
+        self.problems = task.split(split)
+        sites_in: Callable[[Problem], list[ValuePosition]] = (
+            said_positions if place == "said" else value_positions
+        )
+        self.sites: ValueTokens = locate_values(checkpoint, self.problems, sites_in)
+        self.places = [site for problem in self.problems for site in sites_in(problem)]
+
+    def read(
+        self, checkpoint: Checkpoint, points: Sequence[HookPoint], classes: Classes
+    ) -> tuple[Float[Tensor, "point n d_model"], Int[Tensor, " n"]]:
+        """Activations and classes of the value, where its class is known."""
+        rows = [
+            row for row in self.sites.rows(classes.name).tolist() if self.sites.label[row] in classes.index
+        ]
+        y = torch.tensor([classes.index[self.sites.label[row]] for row in rows], dtype=torch.long)
+        return self.sites.activations(checkpoint, points)[:, rows], y
+
+    def swaps(self, classes: Classes, *, seed: int, most: int) -> list[CounterfactualPair]:
+        """At most so many, over the first problems."""
+        along = self.place == "generation"
+        return counterfactual_pairs(
+            self.sites,
+            self.places,
+            self.problems,
+            classes.name,
+            classes.index,
+            seed=seed,
+            allowed=lambda site: not along or bool(site.said_after and site.said_after.strip()),
+        )[:most]
+
+    def run(
+        self,
+        checkpoint: Checkpoint,
+        swaps: Sequence[CounterfactualPair],
+        settings: Sequence[Subspaces],
+        means: dict[HookPoint, Tensor],
+        classes: Classes,
+        *,
+        batch_size: int,
+        progress: Callable[[int], None] | None,
+    ) -> Changed:
+        """What is written under every setting."""
+
+        def grades(i: int, text: str) -> tuple[bool, ...]:
+            return swaps[i].grades(self.task.grader, text)
+
+        if self.place != "generation":
+            last = [[-1]] * len(swaps)
+            return interchange(
+                checkpoint,
+                [self.sites.window(swap.row) for swap in swaps],
+                last,
+                [self.sites.window(swap.source) for swap in swaps],
+                last,
+                settings,
+                grades,
+                max_new_tokens=self.task.max_new_tokens,
+                stop=self.task.stop,
+                batch_size=batch_size,
+                progress=progress,
+            )
+        values = [classes.index[self.sites.label[swap.source]] for swap in swaps]
+        prompts = [fill(self.template, self.problems[swap.problem].prompt) for swap in swaps]
+        return patch_subspace(
+            checkpoint,
+            checkpoint.encode(prompts, room=self.task.max_new_tokens),
+            {point: mean[values] for point, mean in means.items()},
+            settings,
+            grades,
+            patterns=[about_to_say(self.places[swap.row]) for swap in swaps],
+            max_new_tokens=self.task.max_new_tokens,
+            stop=self.task.stop,
+            batch_size=batch_size,
+            progress=progress,
+        )
+
+
+def about_to_say(site: ValuePosition) -> str:
+    """A pattern that a text ends in a match of when it has come to where the step says its value."""
+    lead = (site.said_after or "").strip()
+    before = f"(?<!{WORD_CHARACTER})" if lead[0].isalnum() else ""
+    return before + r"\s+".join(re.escape(word) for word in lead.split()) + r"\s*"

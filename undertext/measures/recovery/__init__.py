@@ -1,0 +1,1 @@
+"""Capability recovered without training: candidate vectors, the search, controls, estimates."""

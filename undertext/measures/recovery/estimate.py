@@ -1,0 +1,131 @@
+"""What one vector recovered on a split, beside the best control of each kind under the same search."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from undertext.core.statistics import Estimate, bootstrap, paired_difference, proportion
+from undertext.core.terms import Access
+from undertext.measures.answers import Answers
+from undertext.measures.recovery.controls import KINDS, ControlKind
+from undertext.measures.recovery.search import SteeredAnswers
+from undertext.steering import Setting
+
+
+@dataclass(frozen=True)
+class Excess:
+    """A vector less the best control of one kind: is the vector special? Never: is the capability latent?"""
+
+    control: str
+    """The control of that kind that did best on dev."""
+    accuracy: Estimate
+    """Difference in lenient accuracy, paired."""
+    recovered: Estimate | None
+    """The same in units of the gap; None where there is no gap to recover."""
+
+
+@dataclass(frozen=True)
+class RecoveryEstimate:
+    """One vector's chosen setting on one split. Every interval is over problems, paired."""
+
+    vector: str
+    control: ControlKind | None
+    """Which kind of control it is; None for a vector."""
+    setting: Setting
+    oracle: Access
+    steered: float
+    """Share of the generated tokens, end tokens among them, that were chosen in a steered pass. A pass reads
+    one token and chooses the next: steering the prompt's last token alone steers the first generated one."""
+    steered_of_all: float
+    """Of all tokens read, those of the prompts among them, the share that was steered."""
+    strict: Estimate
+    """Accuracy with the vector, strictly graded; `lenient` likewise."""
+    lenient: Estimate
+    difference: Estimate
+    """Lenient accuracy less the weaker checkpoint's own."""
+    gap: Estimate | None
+    """`(steered - weaker) / (stronger - weaker)`, leniently graded, signed and unclamped; None where the
+    interval of the gap itself touches zero, and there is no gap to recover."""
+    strict_gap: Estimate | None
+    """The same, strictly graded."""
+    excess: dict[ControlKind, Excess]
+    """Over the best control of each kind that there is."""
+    only_format: float | None
+    """Of the problems newly right in the strict grade, the share that the weaker checkpoint already had
+    right in the lenient one; None where no problem is newly right."""
+    solved: int
+    """How many problems the weaker checkpoint has right by itself, leniently graded, and"""
+    kept: Estimate | None
+    """the share of these that are still right when steered; None where there are none."""
+
+
+def recovered(
+    recovery: SteeredAnswers,
+    name: str,
+    weaker: Answers,
+    stronger: Answers | None,
+    *,
+    seed: int,
+    level: float,
+) -> RecoveryEstimate:
+    """What the vector of that name recovered of the gap from `weaker` to `stronger`; None has no gap."""
+    above = weaker if stronger is None else stronger
+    found, steered = recovery.search, recovery.lenient[name]
+    control = found.offered.controls.get(name)
+    excess = {}
+    for kind in KINDS:
+        best = found.best_control(kind)
+        if best is not None and best != name:
+            other = recovery.lenient[best]
+            excess[kind] = Excess(
+                best,
+                paired_difference(other, steered, level),
+                gap_share(other, steered, weaker.lenient, above.lenient, seed=seed, level=level),
+            )
+    newly = recovery.strict[name] & ~weaker.strict
+    solved = weaker.lenient
+    return RecoveryEstimate(
+        vector=name,
+        control=None if control is None else control.kind,
+        setting=found.best[name],
+        oracle=found.offered.oracles[name],
+        steered=recovery.steered[name],
+        steered_of_all=recovery.touched[name],
+        strict=proportion(recovery.strict[name], level),
+        lenient=proportion(steered, level),
+        difference=paired_difference(weaker.lenient, steered, level),
+        gap=recovered_gap(steered, weaker.lenient, above.lenient, seed=seed, level=level),
+        strict_gap=recovered_gap(recovery.strict[name], weaker.strict, above.strict, seed=seed, level=level),
+        excess=excess,
+        only_format=float(solved[newly].mean()) if newly.any() else None,
+        solved=int(solved.sum()),
+        kept=proportion(steered[solved], level) if solved.any() else None,
+    )
+
+
+def recovered_gap(
+    steered: ndarray, weaker: ndarray, stronger: ndarray, *, seed: int, level: float
+) -> Estimate | None:
+    """The recovered gap with its paired bootstrap interval; None where the gap's interval touches zero."""
+    return gap_share(weaker, steered, weaker, stronger, seed=seed, level=level)
+
+
+def gap_share(
+    low: ndarray, high: ndarray, weaker: ndarray, stronger: ndarray, *, seed: int, level: float
+) -> Estimate | None:
+    """`(mean(high) - mean(low)) / (mean(stronger) - mean(weaker))`, paired bootstrap interval.
+
+    None where the gap's interval touches zero, or the gap is the other way round.
+    """
+    if paired_difference(weaker, stronger, level).low <= 0:
+        return None
+    data = np.stack([high, low, stronger, weaker], -1).astype(float)
+    return bootstrap(_share_of_four, data, seed=seed, level=level)
+
+
+def _share_of_four(data: Float[ndarray, "... n 4"]) -> Float[ndarray, "..."]:
+    high, low, stronger, weaker = (data[..., i].mean(-1) for i in range(4))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray((high - low) / (stronger - weaker))

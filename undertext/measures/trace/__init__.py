@@ -1,0 +1,1 @@
+"""What can be read along a trace."""

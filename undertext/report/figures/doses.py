@@ -1,0 +1,87 @@
+"""Figure: accuracy on dev by dose, beside controls under the same search."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from undertext.jobs.compare.rows import GRADE, Row, is_control
+from undertext.measures.recovery.controls import KINDS, ControlKind
+from undertext.report.style import BAND, GREY, LOOKS, legend_below, literal, stacked
+
+# One filled, the others hatched: they lie over each other, and each must be seen through the others. An edge,
+# since the range of a single control has no height.
+_HATCHED = {"facecolor": "none", "edgecolor": GREY, "linewidth": 0.6}
+_BANDS: dict[ControlKind, tuple[dict[str, Any], str]] = {
+    "random directions": ({"color": BAND, "linewidth": 0}, "-"),
+    "shuffled labels": ({**_HATCHED, "hatch": "///"}, ":"),
+    "random positions": ({**_HATCHED, "hatch": "..."}, "-."),
+    "random features": ({**_HATCHED, "hatch": "\\\\\\"}, "--"),
+}
+
+
+def doses_figure(sweep: Sequence[Row]) -> Figure | None:
+    """Best accuracy over layers and positions by dose, a line a vector, of the rows of the table `sweep`.
+
+    None where nothing was steered.
+    """
+    if not sweep:
+        return None
+    vectors = _best([row for row in sweep if not is_control(row)])
+    ranked = sorted(vectors, key=lambda name: -max(vectors[name].values()))
+    bands = {kind: _best(row for row in sweep if is_control(row, kind)) for kind in KINDS}
+    lines = min(len(ranked), len(LOOKS) + 1) + 2 * sum(map(bool, bands.values()))
+    figure, (panel,) = stacked([2.6], legend=0.35 + 0.2 * lines)
+    for kind, controls in bands.items():
+        _band(panel, kind, controls)
+    for name in ranked[len(LOOKS) :]:
+        others = f"{len(ranked) - len(LOOKS)} other vectors, none better" if name == ranked[-1] else None
+        panel.plot(*_line(vectors[name]), color=GREY, linewidth=0.8, label=others)
+    shown = [name for name in vectors if name in ranked[: len(LOOKS)]]  # in the table's order
+    for place, (look, name) in enumerate(zip(LOOKS, shown, strict=False)):
+        panel.plot(*_line(vectors[name]), **look.line(place, len(shown)), label=literal(name))
+    _dose_axis(panel, sorted({row["dose"] for row in sweep}))
+    panel.set_ylim(-0.03, 1.03)
+    panel.set_ylabel("accuracy on dev")
+    legend_below(figure, [panel])
+    return figure
+
+
+def _best(sweep: Iterable[Row]) -> dict[str, dict[float, float]]:
+    """The best accuracy over layers and positions, by vector and dose."""
+    best: dict[str, dict[float, float]] = defaultdict(dict)
+    for row in sweep:
+        doses = best[str(row["vector"])]
+        doses[row["dose"]] = max(row[GRADE], doses.get(row["dose"], 0.0))
+    return dict(best)
+
+
+def _line(doses: dict[float, float]) -> tuple[list[float], list[float]]:
+    return sorted(doses), [doses[dose] for dose in sorted(doses)]
+
+
+def _band(panel: Axes, kind: ControlKind, controls: dict[str, dict[float, float]]) -> None:
+    """The range of the lines of all controls of a kind, and their mean."""
+    by_dose: dict[float, list[float]] = defaultdict(list)
+    for doses in controls.values():
+        for dose, accuracy in doses.items():
+            by_dose[dose].append(accuracy)
+    if by_dose:
+        at, (look, dashes) = sorted(by_dose), _BANDS[kind]
+        lows, highs = [min(by_dose[dose]) for dose in at], [max(by_dose[dose]) for dose in at]
+        panel.fill_between(at, lows, highs, label=f"{len(controls)} {kind} (least to most)", **look)
+        means = [fmean(by_dose[dose]) for dose in at]
+        panel.plot(at, means, color=GREY, linewidth=1.2, linestyle=dashes, label=f"mean of {kind}")
+
+
+def _dose_axis(panel: Axes, doses: list[float]) -> None:
+    """Ticks at the doses tried; logarithmic where they are above zero and span a factor of eight."""
+    if doses[0] > 0 and doses[-1] >= 8 * doses[0]:
+        panel.set_xscale("log")
+    step = -(-len(doses) // 9)
+    panel.set_xticks(doses[::step], [f"{dose:g}" for dose in doses[::step]])
+    panel.minorticks_off()
+    panel.set_xlabel("dose, in mean residual norms")

@@ -1,0 +1,73 @@
+"""A task as a job is given it, and whether its texts fit what is to read them."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.core.shipped import ZOO
+from undertext.core.terms import CHOOSE, FIT
+from undertext.tasks.builtin.chain import new_chain
+from undertext.tasks.load import load_task
+from undertext.tasks.task import Task, fill
+from undertext.tasks.value_positions import reading_text
+
+BUILT_IN = f"{ZOO}chain"
+
+
+def open_task(source: str | Path | Task) -> Task:
+    """A Task as it is; `zoo:chain` as the built-in task of seed 0; all else as a task's folder.
+
+    Raises UserError as `load_task`, and for another `zoo:` name.
+    """
+    if isinstance(source, Task):
+        return source
+    if not str(source).startswith(ZOO):
+        return load_task(source)
+    if source != BUILT_IN:
+        raise UserError(f"no task {str(source)!r}; the built-in one is {BUILT_IN}")
+    return new_chain(0)
+
+
+def task_record(task: Task) -> dict[str, Any]:
+    """`name`, `description`, `fingerprint` and how many `problems` a split: a task in a report."""
+    digest = hashlib.sha256(task.model_dump_json().encode()).hexdigest()[:16]
+    counts = {split: len(task.split(split)) for split in task.splits}
+    return {"name": task.name, "description": task.description, "fingerprint": digest, "problems": counts}
+
+
+def splits_to_report(task: Task, named: Sequence[str] | None) -> list[str]:
+    """The splits named, or all but train and dev; UserError for one that the task lacks, and for those two."""
+    splits = list(named) if named is not None else [s for s in task.splits if s not in (FIT, CHOOSE)]
+    if not splits:
+        raise UserError("expected a split to judge or more, got none")
+    for split in splits:
+        task.split(split)
+        if split in (FIT, CHOOSE):
+            raise UserError(
+                f"probes are fitted on train and settings chosen on dev: {split!r} cannot be judged"
+            )
+    return list(dict.fromkeys(splits))
+
+
+def check_fits(checkpoint: Checkpoint, task: Task, split: str, *, room: int = 0) -> None:
+    """Raise UserError where a text of this split will not fit the context, before any long work.
+
+    `room` is how many tokens will be written after a prompt.
+    """
+    problems = task.split(split)
+    checkpoint.encode([problem.prompt for problem in problems], room=room)
+    checkpoint.encode([reading_text(problem) for problem in problems])
+
+
+def check_task_fits(checkpoints: Sequence[Checkpoint], task: Task, splits: Sequence[str]) -> None:
+    """Raise UserError where a text of train, dev or these splits, or a contrast, will not fit the context."""
+    for split in dict.fromkeys([FIT, CHOOSE, *splits]):
+        for checkpoint in checkpoints:
+            check_fits(checkpoint, task, split, room=task.max_new_tokens)
+            if split == FIT:
+                for contrast in task.contrasts:
+                    for side in (contrast.positive, contrast.negative):
+                        checkpoint.encode([fill(side, problem.prompt) for problem in task.split(split)])
