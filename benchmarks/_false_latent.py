@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from scipy.stats import beta
 
-from tests.roof.sums import blank, learnt, plain_problems, tokenizer_for, write_by_hand
+from tests.sums import blank, learnt, plain_problems, tokenizer_for, write_by_hand
 from undertext import compare
 from undertext.activations import Checkpoint
 from undertext.core.output import publish

@@ -13,7 +13,7 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from tests.roof.sums import (
+from tests.sums import (
     blank,
     learnt,
     plain_problems,

@@ -9,8 +9,8 @@ import pytest
 import torch
 from sae_lens import StandardSAE, StandardSAEConfig
 
-from tests.roof.made_up_task import CONFIG, STRONGER, WEAKER, checkpoint, task_of
-from tests.roof.sums import blank, learnt, plain_problems, tokenizer_for, write_by_hand
+from tests.made_up_task import CONFIG, STRONGER, WEAKER, checkpoint, task_of
+from tests.sums import blank, learnt, plain_problems, tokenizer_for, write_by_hand
 from undertext import SteerConfig, steer
 from undertext.activations import Checkpoint, UserError
 from undertext.measures.recovery.candidates import candidate_vectors

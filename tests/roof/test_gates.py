@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.activations.reference import write_out
-from tests.roof.made_up_task import CONFIG, WEAKER, task_of
+from tests.made_up_task import CONFIG, WEAKER, task_of
 from undertext.activations import HookPoint, Intervention, Threshold, UserError
 from undertext.core.command import parse
 from undertext.core.config import read_config

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.roof.sweeps import sweep_of
+from tests.sweeps import sweep_of
 from undertext.core.statistics import holm
 from undertext.jobs.compare.config import verdict_rule
 from undertext.jobs.compare.evidence import SplitEvidence

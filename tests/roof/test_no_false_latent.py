@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from tests.roof.sums import blank, learnt, plain_problems, tokenizer_for, write_by_hand
+from tests.sums import blank, learnt, plain_problems, tokenizer_for, write_by_hand
 from undertext import compare
 from undertext.activations import Checkpoint
 from undertext.jobs.compare.config import CompareConfig

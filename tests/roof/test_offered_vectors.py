@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from tests.roof.made_up_task import CONFIG, POINTS, STRONGER, WEAKER, task_of
+from tests.made_up_task import CONFIG, POINTS, STRONGER, WEAKER, task_of
 from undertext.activations import Checkpoint, Generations, capture, generate
 from undertext.evidence import vectors
 from undertext.measures.recovery.candidates import MIN_SIDE, ROLLOUTS, CandidateVectors, candidate_vectors

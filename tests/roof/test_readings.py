@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.roof.sums import blank, tokenizer_for, worked_problems
+from tests.sums import blank, tokenizer_for, worked_problems
 from tests.toys import tiny_model, word_tokenizer
 from undertext.activations import Checkpoint, HookPoint
 from undertext.activations.random_init import random_init

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.roof.made_up_task import CONFIG, WEAKER, task_of
-from tests.roof.sweeps import sweep_of
+from tests.made_up_task import CONFIG, WEAKER, task_of
+from tests.sweeps import sweep_of
 from undertext.core.statistics import paired_difference
 from undertext.core.terms import Access
 from undertext.evidence import recovery

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from tests.roof.sums import blank, learnt, plain_problems, tokenizer_for, write_by_hand
+from tests.sums import blank, learnt, plain_problems, tokenizer_for, write_by_hand
 from tests.roof.test_feature_steering import sae_of
 from tests.roof.test_steer import GIVEN
 from undertext import Routes, RoutesConfig, routes

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.roof.made_up_task import WEAKER, task_of
+from tests.made_up_task import WEAKER, task_of
 from tests.toys import byte_tokenizer, tiny_model
 from undertext.activations import Checkpoint, UserError
 from undertext.jobs.compare.config import CompareConfig

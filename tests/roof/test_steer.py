@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from tests.roof.sums import blank, learnt, plain_problems, tokenizer_for, write_by_hand
+from tests.sums import blank, learnt, plain_problems, tokenizer_for, write_by_hand
 from tests.toys import save_folder
 from undertext import SteerConfig, Steered, steer
 from undertext.activations import Checkpoint, UserError

@@ -5,10 +5,10 @@ from typing import Any
 
 from tests.toys import tiny_model, word_tokenizer
 from undertext.activations import Checkpoint, HookPoint
-from undertext.jobs.compare.config import CompareConfig
+from undertext.measures.recovery.config import SearchConfig
 from undertext.tasks import Contrast, Grader, Problem, Task
 
-CONFIG = CompareConfig(random_directions=2, vector_problems=20, search_problems=3, doses=(2.0, 0.5), seed=4)
+CONFIG = SearchConfig(random_directions=2, vector_problems=20, search_problems=3, doses=(2.0, 0.5), seed=4)
 
 
 def checkpoint(seed: int) -> Checkpoint:
