@@ -8,7 +8,7 @@ FULL := .venv/.installed-full
 # Set while pip writes. Found afterwards, it means an install that was killed: such a .venv is made anew.
 BUSY := .venv/.installing
 TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
-EVERYTHING := [saes,test,dev]
+EVERYTHING := [saes,gguf,test,dev]
 LOCKED := pyproject.toml constraints.txt
 # Tests run in two processes: with one thread each they do not fight over the cores.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1

@@ -28,7 +28,7 @@ def zoo(name: str) -> Path:
 
 def config_file(name: str) -> Path:
     """A file of configs/, from the checkout or from the installed package."""
-    package = Path(str(files("undertext")))
+    package = Path(str(files("undertext"))).resolve()  # an editable install comes here by a link
     for folder in (package / "_configs", package.parent / "configs"):
         if (folder / name).is_file():
             return folder / name
