@@ -15,10 +15,12 @@ from undertext.steering.reinforced import (
     Practice,
     ReinforcedVectors,
     ReinforcedWeights,
+    copy_with_weights,
     reinforce_vectors,
     reinforce_weights,
 )
 from undertext.steering.rollouts import means_of_written
+from undertext.steering.rows import Key, Row, RowStore
 from undertext.steering.settings import Gate, Readout, Setting, grid
 from undertext.steering.steering_vector import SteeringVector
 from undertext.steering.sweep import Sweep, sweep
@@ -34,20 +36,24 @@ from undertext.steering.vectors import (
 
 __all__ = [
     "Course",
+    "Gate",
     "Halving",
+    "Key",
     "OnText",
     "Practice",
     "Readout",
     "ReinforcedVectors",
     "ReinforcedWeights",
     "Round",
+    "Row",
+    "RowStore",
     "Schedule",
     "Setting",
     "SteeringVector",
     "Sweep",
-    "Gate",
     "at_layers",
     "checkpoint_delta",
+    "copy_with_weights",
     "difference_by_label",
     "difference_of_means",
     "export_gguf",

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
-from undertext.steering.kept import Key
+from undertext.steering.rows import Key, RowStore
 from undertext.steering.settings import Readout, Setting
 from undertext.steering.steering_vector import SteeringVector
 from undertext.steering.sweep import Grading, Sweep, gather
@@ -101,7 +100,7 @@ def halving(
     stop: Sequence[str] = (),
     thresholds: Mapping[str, Readout] | None = None,
     batch_size: int = 512,
-    keep: str | Path | None = None,
+    keep: RowStore | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Halving:
     """Find the best setting by successive halving (Jamieson and Talwalkar, arXiv 1502.07943).
@@ -124,7 +123,7 @@ def halving(
         stop: strings that end a row.
         thresholds: those that the settings name.
         batch_size: rows that are generated together, and kept together.
-        keep: a folder for rows as they come, which a `sweep` over the same settings and prompts can share.
+        keep: keeps rows as they come, as in `sweep`, which can share it for the same settings and prompts.
         progress: called with the number of rows there since its last call.
 
     Raises:
@@ -132,7 +131,7 @@ def halving(
     """
     if not settings or not prompts:
         raise UserError(f"halving needs settings and prompts, got {len(settings)} and {len(prompts)}")
-    options = Options(max_new_tokens, tuple(stop), batch_size, None if keep is None else Path(keep), progress)
+    options = Options(max_new_tokens, tuple(stop), batch_size, keep, progress)
     groups: dict[str, list[int]] = {}
     for i, setting in enumerate(settings):
         groups.setdefault(setting.vector if each_vector else "", []).append(i)

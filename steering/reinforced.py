@@ -8,7 +8,7 @@ nothing to clip, and no penalty for moving away.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -129,6 +129,14 @@ def reinforce_weights(
         ) from error
     trained.model.requires_grad_(False)
     return ReinforcedWeights(trained, course)
+
+
+def copy_with_weights(checkpoint: Checkpoint, weights: Mapping[str, Tensor]) -> Checkpoint:
+    """A copy of the checkpoint in float32 with the weights that `reinforce_weights` trained, by name."""
+    copied = _copied(checkpoint)
+    copied.model.load_state_dict(weights)
+    copied.model.requires_grad_(False)
+    return copied
 
 
 def reinforce_vectors(

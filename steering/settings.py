@@ -34,7 +34,7 @@ class Gate:
     threshold: str | None = None
     """The name of one of the thresholds that the sweep was given."""
     seed: int = 0
-    """Of what `random_prompt` draws, which hangs on it and on the prompt's tokens alone."""
+    """Random seed of `random_prompt`, whose draw depends on the seed and the prompt's tokens alone."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,11 @@ class Setting:
     vector: str
     """A vector's name."""
     layers: tuple[int, ...]
-    """Where it acts; at several at once, each with its own direction and norm."""
+    """Where the vector acts; at several layers at once, each with its own direction and norm."""
     dose: float
     """For `add` and `clamp` in units of the vector's norms, otherwise the share of the change."""
-    where: Gate = Gate()
+    gate: Gate = Gate()
+    """The tokens at which it acts."""
     operator: Operator = "add"
 
 
@@ -62,16 +63,16 @@ def grid(
     vectors: Sequence[str],
     layers: Sequence[int | tuple[int, ...]],
     doses: Sequence[float],
-    where: Sequence[Gate] = (Gate(),),
+    gates: Sequence[Gate] = (Gate(),),
     operators: Sequence[Operator] = ("add",),
 ) -> list[Setting]:
-    """Every combination, vectors outermost, then layers, operators, tokens, doses.
+    """Every combination, vectors outermost, then layers, operators, gates, doses.
 
     A tuple among `layers` is several layers at once.
     """
     return [
-        Setting(vector, layer if isinstance(layer, tuple) else (layer,), dose, each, operator)
-        for vector, layer, operator, each, dose in product(vectors, layers, operators, where, doses)
+        Setting(vector, layer if isinstance(layer, tuple) else (layer,), dose, gate, operator)
+        for vector, layer, operator, gate, dose in product(vectors, layers, operators, gates, doses)
     ]
 
 
@@ -99,7 +100,7 @@ class Interventions:
 
         UserError for a vector, layer or threshold that is not there, and where the operator lacks a centre.
         """
-        at = _place(setting.where, prompt)
+        at = _acting_at(setting.gate, prompt)
         if (setting, at) not in self._made:
             vector = self._vectors.get(setting.vector)
             if vector is None:
@@ -113,7 +114,7 @@ class Interventions:
         self, setting: Setting, vector: SteeringVector, layer: int, at: GateAt | tuple[int, ...]
     ) -> Intervention:
         vector.check_layer(layer)
-        where = setting.where
+        gate = setting.gate
         return Intervention(
             HookPoint(layer, vector.site),
             self._direction(vector, layer, at_length_1=setting.operator != "replace"),
@@ -121,11 +122,11 @@ class Interventions:
             at,
             setting.operator,
             centre=self._centre(setting, vector, layer),
-            first=where.first,
-            decay=where.decay,
-            tokens=where.tokens,
-            pattern=where.pattern,
-            threshold=self._threshold(where.threshold, layer),
+            first=gate.first,
+            decay=gate.decay,
+            tokens=gate.tokens,
+            pattern=gate.pattern,
+            threshold=self._threshold(gate.threshold, layer),
         )
 
     def _direction(self, vector: SteeringVector, layer: int, *, at_length_1: bool) -> Tensor:
@@ -146,15 +147,15 @@ class Interventions:
         if name is None:
             return None
         if name not in self._thresholds:
-            there = ", ".join(self._thresholds) or "none"
-            raise UserError(f"no threshold {name!r}; there are: {there}")
+            names = ", ".join(self._thresholds) or "none"
+            raise UserError(f"no threshold {name!r}; there are: {names}")
         readout = self._thresholds[name]
         return Threshold(readout.directions[layer], float(readout.biases[layer]))
 
 
-def _place(where: Gate, prompt: Sequence[int]) -> GateAt | tuple[int, ...]:
-    """Where a setting acts after this prompt."""
-    if where.at != "random_prompt":
-        return where.at
-    stream = np.random.default_rng([where.seed, crc32(np.array(prompt, dtype="<i8").tobytes())])
+def _acting_at(gate: Gate, prompt: Sequence[int]) -> GateAt | tuple[int, ...]:
+    """What `at` is after this prompt."""
+    if gate.at != "random_prompt":
+        return gate.at
+    stream = np.random.default_rng([gate.seed, crc32(np.array(prompt, dtype="<i8").tobytes())])
     return (int(stream.integers(len(prompt))),)

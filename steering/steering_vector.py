@@ -1,7 +1,10 @@
 """A direction at every layer, with what a sweep and a reader must know of it."""
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -71,6 +74,13 @@ class SteeringVector:
         """The dose at which each layer's direction acts at its own length; 0 where its norm is 0."""
         return (self.directions.norm(dim=-1) / self.norms).where(self.norms > 0, 0.0)
 
+    @property
+    def fingerprint(self) -> str:
+        """A digest of all but the name and how the vector was made: of what steering with it depends on."""
+        known = f"{self.site} {sorted(self.absent)} {self.sources}"
+        tensors = [each for each in (self.directions, self.norms, self.centre) if each is not None]
+        return digest([known.encode(), *map(tensor_bytes, tensors)])
+
     def check_fits(self, checkpoint: Checkpoint) -> None:
         """UserError unless it has as many layers as the checkpoint."""
         if len(self.directions) != checkpoint.n_layers:
@@ -84,7 +94,22 @@ class SteeringVector:
         if not 0 <= layer < len(self.directions):
             raise UserError(f"expected a layer from 0 to {len(self.directions) - 1}, got {layer}")
         if layer in self.absent:
-            there = ", ".join(map(str, self.layers)) or "none"
-            raise UserError(
-                f"vector {self.name!r} has no direction at layer {layer}; layers with one: {there}"
-            )
+            own = ", ".join(map(str, self.layers)) or "none"
+            raise UserError(f"vector {self.name!r} has no direction at layer {layer}; layers with one: {own}")
+
+
+def tensor_bytes(tensor: Tensor) -> bytes:
+    """Shape and content of a tensor, as bytes."""
+    return (
+        f"{list(tensor.shape)}".encode()
+        + tensor.detach().cpu().to(torch.float32).contiguous().numpy().tobytes()
+    )
+
+
+def digest(parts: Iterable[str] | Iterable[bytes]) -> str:
+    """A digest of several pieces of content, in order."""
+    whole = hashlib.sha256()
+    for part in parts:
+        content = part.encode() if isinstance(part, str) else part
+        whole.update(f"{len(content)} ".encode() + content)
+    return whole.hexdigest()[:16]

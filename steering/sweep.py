@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -10,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from undertext.activations.checkpoint import Checkpoint
-from undertext.steering.kept import Key
+from undertext.steering.rows import Key, RowStore
 from undertext.steering.settings import Readout, Setting
 from undertext.steering.steering_vector import SteeringVector
 from undertext.steering.sweep_runner import Grade, Options, SweepRunner
@@ -70,7 +69,7 @@ def sweep(
     stop: Sequence[str] = (),
     thresholds: Mapping[str, Readout] | None = None,
     batch_size: int = 512,
-    keep: str | Path | None = None,
+    keep: RowStore | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Sweep:
     """Generate greedily from every prompt under every setting.
@@ -85,15 +84,15 @@ def sweep(
         stop: strings that end a row.
         thresholds: those that the settings name.
         batch_size: rows that are generated together, and kept together.
-        keep: a folder for rows as they come. Killed and called again, the sweep goes on from there;
-            texts are graded anew.
+        keep: keeps rows as they come, in files with `core.sweep_rows.SweepRows(folder)`. Killed and called
+            again, the sweep goes on from these rows; texts are graded anew.
         progress: called with the number of rows there since its last call.
 
     Raises:
         UserError: for a setting whose vector, layer or threshold is not there or which occurs twice, a
-            vector that does not fit the checkpoint, and a folder that keeps another sweep or is damaged.
+            vector that does not fit the checkpoint, and a `keep` of another sweep or damaged rows.
     """
-    options = Options(max_new_tokens, tuple(stop), batch_size, None if keep is None else Path(keep), progress)
+    options = Options(max_new_tokens, tuple(stop), batch_size, keep, progress)
     runs = SweepRunner(checkpoint, prompts, settings, vectors, thresholds, options)
     every = [Key(i, j) for i in range(len(settings)) for j in range(len(prompts))]
     runs.run(every)

@@ -1,21 +1,16 @@
 """Running rows of settings and prompts, each once, in batches that share their prompts."""
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
-
-import torch
-from torch import Tensor
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.activations.generation import generate
-from undertext.steering.kept import Kept, Key, Row
+from undertext.steering.rows import Key, Row, RowStore
 from undertext.steering.settings import Interventions, Readout, Setting
-from undertext.steering.steering_vector import SteeringVector
+from undertext.steering.steering_vector import SteeringVector, digest, tensor_bytes
 
 Grade = Callable[[int, str], tuple[bool, bool]]
 """Whether a text is right for the prompt of this index, strictly and leniently."""
@@ -28,8 +23,8 @@ class Options:
     max_new_tokens: int
     stop: tuple[str, ...] = ()
     batch_size: int = 512
-    keep: Path | None = None
-    """A folder in which rows are kept as they come; None keeps nothing."""
+    keep: RowStore | None = None
+    """Keeps rows as they come; None keeps nothing."""
     progress: Callable[[int], None] | None = None
     """Called with the number of rows there since its last call, those already kept among them."""
 
@@ -59,20 +54,20 @@ class SweepRunner:
             self._interventions.of(setting, self._encoded[0] if self._encoded else [0])
         self._graded: dict[Key, tuple[bool, bool]] = {}
         self.rows: dict[Key, Row] = {}
-        self._kept: Kept | None = None
         if options.keep is not None:
-            identity = {
-                "checkpoint": checkpoint.fingerprint,
-                "prompts": _digest(str(ids) for ids in self._encoded),
-                "vectors": {each.name: _digest(_content(each)) for each in vectors},
-                "thresholds": {
-                    name: _digest([_bytes(each) for each in readout])
-                    for name, readout in (thresholds or {}).items()
-                },
-                "generation": {"max_new_tokens": options.max_new_tokens, "stop": list(options.stop)},
-            }
-            self._kept = Kept(options.keep, identity, [_plain(setting) for setting in settings])
-            self.rows = self._kept.rows
+            self.rows |= options.keep.open(
+                {
+                    "checkpoint": checkpoint.fingerprint,
+                    "prompts": digest(str(ids) for ids in self._encoded),
+                    "vectors": {vector.name: vector.fingerprint for vector in vectors},
+                    "thresholds": {
+                        name: digest(map(tensor_bytes, readout))
+                        for name, readout in (thresholds or {}).items()
+                    },
+                    "generation": {"max_new_tokens": options.max_new_tokens, "stop": list(options.stop)},
+                    "settings": [_plain(setting) for setting in settings],
+                }
+            )
 
     def run(self, wanted: Iterable[Key]) -> None:
         """Have all these rows, running those that are not there yet."""
@@ -85,7 +80,9 @@ class SweepRunner:
         progress = self._options.progress
         if progress is not None and len(missing) < len(wanted):
             progress(len(wanted) - len(missing))
-        with self._kept.writing() if self._kept is not None and missing else nullcontext():
+        keep = self._options.keep
+        with keep.writing() if keep is not None and missing else nullcontext({}) as rows:
+            self.rows |= rows
             for start in range(0, len(missing), self._options.batch_size):
                 self._run(missing[start : start + self._options.batch_size])
 
@@ -105,10 +102,9 @@ class SweepRunner:
             key: Row(out.texts[i], out.touched[i], len(out.tokens[i]), out.steered[i], out.produced[i])
             for i, key in enumerate(keys)
         }
-        if self._kept is None:
-            self.rows.update(rows)
-        else:
-            self._kept.add(rows)
+        if self._options.keep is not None:
+            self._options.keep.add(rows)
+        self.rows |= rows
 
     def passes(self, key: Key) -> int:
         """How many tokens of a row that is there were read: those of prompt and text but for the last one."""
@@ -124,24 +120,6 @@ class SweepRunner:
 def _plain(setting: Setting) -> dict[str, Any]:
     """A setting as JSON."""
     plain = asdict(setting)
-    tokens = setting.where.tokens
-    plain["where"]["tokens"] = None if tokens is None else sorted(tokens)
+    tokens = setting.gate.tokens
+    plain["gate"]["tokens"] = None if tokens is None else sorted(tokens)
     return plain
-
-
-def _content(vector: SteeringVector) -> list[bytes]:
-    centre = [] if vector.centre is None else [_bytes(vector.centre)]
-    return [vector.site.encode(), _bytes(vector.directions), _bytes(vector.norms), *centre]
-
-
-def _bytes(tensor: Tensor) -> bytes:
-    flat = tensor.detach().cpu().to(torch.float32).contiguous().numpy().tobytes()
-    return f"{list(tensor.shape)}".encode() + flat
-
-
-def _digest(parts: Iterable[str] | Iterable[bytes]) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        whole = part.encode() if isinstance(part, str) else part
-        digest.update(f"{len(whole)} ".encode() + whole)
-    return digest.hexdigest()[:16]

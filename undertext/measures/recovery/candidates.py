@@ -1,4 +1,4 @@
-"""The vectors a task and a pair offer, and what each was allowed to know of the stronger checkpoint."""
+"""The vectors that a task and a pair offer to a steering search, and what each was allowed to know."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.activations.generation import generate
 from undertext.activations.hookpoint import HookPoint
-from undertext.core.terms import Access
+from undertext.core.terms import FIT, Access
 from undertext.measures.recovery.config import SearchConfig
 from undertext.measures.recovery.controls import (
     ALIKE,
@@ -49,20 +49,21 @@ MIN_SIDE = 8
 
 @dataclass(frozen=True)
 class CandidateVectors:
-    """Vectors over every layer of the weaker checkpoint, with their oracle rungs."""
+    """Vectors over every layer of the weaker checkpoint, controls among them."""
 
     vectors: tuple[SteeringVector, ...]
-    oracles: dict[str, Access]
+    access: dict[str, Access]
+    """By vector, its access level."""
     notes: list[str]
     """What could not be made, and why."""
     controls: dict[str, Control]
     """Which of the vectors, by name, are controls."""
-    where: dict[str, tuple[Gate, ...]]
-    """The tokens at which each vector is tried."""
+    gates: dict[str, tuple[Gate, ...]]
+    """By vector, the tokens at which it is tried."""
     thresholds: dict[str, Readout]
-    """Those that these name."""
+    """Thresholds that the gates name."""
     features: tuple[str, ...] = ()
-    """Names of those that are features of an SAE."""
+    """Names of the vectors that are features of an SAE."""
 
 
 Sides = tuple[Float[Tensor, "layer n d_model"], Float[Tensor, "layer m d_model"]]
@@ -85,7 +86,7 @@ def candidate_vectors(
     needs a stronger checkpoint is left out where there is none. What is `given` gets random positions, and
     so do the features of an `sae`, each beside random features like it.
     """
-    problems = task.split("train")[: config.vector_problems]
+    problems = task.split(FIT)[: config.vector_problems]
     points = [HookPoint(layer, "resid_post") for layer in range(weaker.n_layers)]
     prompts = [problem.prompt for problem in problems]
 
@@ -95,23 +96,23 @@ def candidate_vectors(
     plain = at_end(weaker, prompts)
     norms = mean_norm(plain)
     vectors: list[SteeringVector] = []
-    oracles: dict[str, Access] = {}
+    access: dict[str, Access] = {}
     notes: list[str] = []
     controls: dict[str, Control] = {}
 
-    def offer(vector: SteeringVector, oracle: Access, control: Control | None = None) -> None:
+    def offer(vector: SteeringVector, level: Access, control: Control | None = None) -> None:
         vectors.append(vector)
-        oracles[vector.name] = oracle
+        access[vector.name] = level
         if control is not None:
             controls[vector.name] = control
 
     labelled: list[tuple[SteeringVector, Access, Sides]] = []
 
-    def label(name: str, oracle: Access, made: str, sides: Sides, *of: Checkpoint) -> None:
+    def label(name: str, level: Access, made: str, sides: Sides, *of: Checkpoint) -> None:
         sources = tuple(each.name for each in of)
         vector = SteeringVector(name, difference_of_means(*sides), norms, made, sources=sources)
-        offer(vector, oracle)
-        labelled.append((vector, oracle, sides))
+        offer(vector, level)
+        labelled.append((vector, level, sides))
 
     for contrast in task.contrasts:
         if contrast.name == DELTA or contrast.name.startswith(TAKEN):
@@ -122,13 +123,13 @@ def candidate_vectors(
         read: list[tuple[Checkpoint, str, Access]] = [(weaker, contrast.name, "weaker only")]
         if stronger is not None:
             read.append((stronger, f"{contrast.name} of the stronger", "stronger's activations"))
-        for checkpoint, name, oracle in read:
+        for checkpoint, name, level in read:
             positive, negative = (
                 at_end(checkpoint, [fill(side, prompt) for prompt in prompts])
                 for side in (contrast.positive, contrast.negative)
             )
             made = "difference of means between a contrast's prompts"
-            label(name, oracle, made, (positive, negative), checkpoint)
+            label(name, level, made, (positive, negative), checkpoint)
     if not task.contrasts:
         for name, sides in _from_rollouts(weaker, task, problems, points, config, notes).items():
             label(name, "weaker only", "difference of means between sampled rollouts", sides, weaker)
@@ -141,7 +142,7 @@ def candidate_vectors(
     )
     notes += features.notes
     for vector in [*features.vectors, *given]:
-        if vector.name in oracles or vector.name.startswith(TAKEN):
+        if vector.name in access or vector.name.startswith(TAKEN):
             raise UserError(f"a vector of its own is named {vector.name!r} already; choose another name")
         # What cannot be told counts as knowing more.
         offer(vector, "weaker only" if set(vector.sources) == {weaker.name} else "stronger's activations")
@@ -151,7 +152,7 @@ def candidate_vectors(
             f"random positions: {len(elsewhere)} instead of {len(config.positions)}, the shortest prompt has "
             f"{len(elsewhere) + 1} tokens"
         )
-    for k, (vector, oracle, sides) in enumerate(labelled):
+    for k, (vector, level, sides) in enumerate(labelled):
         directions = shuffled_labels(difference_of_means, *sides, seed=config.seed * 1021 + k, balanced=True)
         shuffled = replace(
             vector,
@@ -159,24 +160,24 @@ def candidate_vectors(
             directions=directions,
             made=f"{vector.made}, labels shuffled",
         )
-        offer(shuffled, oracle, Control("shuffled labels", vector.name))
+        offer(shuffled, level, Control("shuffled labels", vector.name))
     for vector in [*(each for each, _, _ in labelled), *features.vectors, *given] if elsewhere else []:
         moved = replace(vector, name=f"{ELSEWHERE}{vector.name}")
-        offer(moved, oracles[vector.name], Control("random positions", vector.name))
+        offer(moved, access[vector.name], Control("random positions", vector.name))
     for name, others in features.alike.items():
         for vector in others:
-            offer(vector, oracles[name], Control("random features", name))
+            offer(vector, access[name], Control("random features", name))
     for k in range(config.random_directions):
         directions = random_directions(len(points), weaker.d_model, seed=config.seed * 1009 + k)
         vector = SteeringVector(f"{RANDOM}{k + 1}", directions, norms, "random directions")
         offer(vector, "none", Control("random directions"))
     placed = [name for name, control in controls.items() if control.kind == "random positions"]
     usual = [vector for vector in vectors if vector.name not in placed]
-    gates = resolve_gates(weaker, prompts, usual, config.positions, oracles)
-    where = gates.where | dict.fromkeys(placed, elsewhere)
-    known = {name: gates.oracles.get(name, rung) for name, rung in oracles.items()}
+    resolved = resolve_gates(weaker, prompts, usual, config.positions, access)
+    gates = resolved.gates | dict.fromkeys(placed, elsewhere)
+    known = {name: resolved.access.get(name, level) for name, level in access.items()}
     names = tuple(vector.name for vector in features.vectors)
-    return CandidateVectors(tuple(vectors), known, notes, controls, where, gates.thresholds, names)
+    return CandidateVectors(tuple(vectors), known, notes, controls, gates, resolved.thresholds, names)
 
 
 def _from_rollouts(

@@ -20,7 +20,7 @@ class Control:
 
     kind: ControlKind
     of: str | None = None
-    """The vector that it is made like; None for random directions, which are like all."""
+    """The vector that the control is made like; None for random directions, which stand beside all."""
 
 
 def random_positions(weaker: Checkpoint, task: Task, count: int, *, seed: int) -> tuple[Gate, ...]:
@@ -30,23 +30,23 @@ def random_positions(weaker: Checkpoint, task: Task, count: int, *, seed: int) -
     Empty where some prompt has only one token.
     """
     shortest = min(len(ids) for ids in weaker.encode([problem.prompt for problem in task.problems]))
-    there = range(-shortest, -1)
-    drawn = random.Random(seed).sample(there, min(count, len(there)))
+    places = range(-shortest, -1)
+    drawn = random.Random(seed).sample(places, min(count, len(places)))
     return tuple(Gate((index,)) for index in drawn)
 
 
-def described(where: Gate) -> str:
-    """Where a setting acts, as one word or a few."""
-    at = where.at
+def described(gate: Gate) -> str:
+    """The tokens at which a setting acts, as one word or a few."""
+    at = gate.at
     words = [at if isinstance(at, str) else f"prompt token {', '.join(map(str, at))}"]
-    if where.first is not None:
-        words.append(f"first {where.first}")
-    if where.decay != 1:
-        words.append(f"decay {where.decay:g}")
-    if where.tokens is not None:
-        words.append(f"token {' or '.join(map(str, sorted(where.tokens)))}")
-    if where.pattern is not None:
-        words.append(f"after {where.pattern!r}")
-    if where.threshold is not None:
-        words.append(where.threshold)
+    if gate.first is not None:
+        words.append(f"first {gate.first}")
+    if gate.decay != 1:
+        words.append(f"decay {gate.decay:g}")
+    if gate.tokens is not None:
+        words.append(f"token {' or '.join(map(str, sorted(gate.tokens)))}")
+    if gate.pattern is not None:
+        words.append(f"after {gate.pattern!r}")
+    if gate.threshold is not None:
+        words.append(gate.threshold)
     return ", ".join(words)

@@ -1,5 +1,6 @@
 """What one vector recovered on a split, beside the best control of each kind under the same search."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +10,8 @@ from numpy import ndarray
 from undertext.core.statistics import Estimate, bootstrap, paired_difference, proportion
 from undertext.core.terms import Access
 from undertext.measures.answers import Answers
-from undertext.measures.recovery.controls import KINDS, ControlKind
-from undertext.measures.recovery.search import SteeredAnswers
-from undertext.steering import Setting
+from undertext.measures.recovery.controls import KINDS, ControlKind, described
+from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
 
 
 @dataclass(frozen=True)
@@ -28,80 +28,94 @@ class Excess:
 
 @dataclass(frozen=True)
 class RecoveryEstimate:
-    """One vector's chosen setting on one split. Every interval is over problems, paired."""
+    """One vector's chosen setting on one split, as plain values. Every interval is over problems, paired."""
 
     vector: str
     control: ControlKind | None
     """Which kind of control it is; None for a vector."""
-    setting: Setting
-    oracle: Access
+    access: Access
+    layer: int
+    hook: str
+    at: str
+    """The tokens at which the vector acts (`described`)."""
+    operator: str
+    dose: float
     steered: float
     """Share of the generated tokens, end tokens among them, that were chosen in a steered pass. A pass reads
     one token and chooses the next: steering the prompt's last token alone steers the first generated one."""
     steered_of_all: float
-    """Of all tokens read, those of the prompts among them, the share that was steered."""
+    """Share of all tokens read, those of the prompts among them, that were steered."""
     strict: Estimate
-    """Accuracy with the vector, strictly graded; `lenient` likewise."""
+    """Accuracy with the vector, strictly graded."""
     lenient: Estimate
+    """Accuracy with the vector, leniently graded."""
     difference: Estimate
     """Lenient accuracy less the weaker checkpoint's own."""
     gap: Estimate | None
     """`(steered - weaker) / (stronger - weaker)`, leniently graded, signed and unclamped; None where the
     interval of the gap itself touches zero, and there is no gap to recover."""
     strict_gap: Estimate | None
-    """The same, strictly graded."""
+    """The recovered gap, strictly graded."""
     excess: dict[ControlKind, Excess]
     """Over the best control of each kind that there is."""
     only_format: float | None
     """Of the problems newly right in the strict grade, the share that the weaker checkpoint already had
     right in the lenient one; None where no problem is newly right."""
     solved: int
-    """How many problems the weaker checkpoint has right by itself, leniently graded, and"""
-    kept: Estimate | None
-    """the share of these that are still right when steered; None where there are none."""
+    """Number of problems that the weaker checkpoint has right by itself, leniently graded."""
+    still_correct: Estimate | None
+    """Of these, the share that is still right when steered; None where there are none."""
 
 
-def recovered(
-    recovery: SteeredAnswers,
+def estimate_recovery(
+    searched: SteeringSearch,
+    steered: Mapping[str, SteeredAnswers],
     name: str,
     weaker: Answers,
     stronger: Answers | None,
     *,
     seed: int,
-    level: float,
+    level: float = 0.95,
 ) -> RecoveryEstimate:
-    """What the vector of that name recovered of the gap from `weaker` to `stronger`; None has no gap."""
+    """What the vector of that name recovered of the gap from `weaker` to `stronger`; None has no gap.
+
+    `steered` are the answers to the same problems by vector (`recover`), all controls among them.
+    """
     above = weaker if stronger is None else stronger
-    found, steered = recovery.search, recovery.lenient[name]
-    control = found.offered.controls.get(name)
+    own, setting = steered[name], searched.best[name]
+    control = searched.candidates.controls.get(name)
     excess = {}
     for kind in KINDS:
-        best = found.best_control(kind)
+        best = searched.best_control(kind)
         if best is not None and best != name:
-            other = recovery.lenient[best]
+            other = steered[best].lenient
             excess[kind] = Excess(
                 best,
-                paired_difference(other, steered, level),
-                gap_share(other, steered, weaker.lenient, above.lenient, seed=seed, level=level),
+                paired_difference(other, own.lenient, level),
+                gap_share(other, own.lenient, weaker.lenient, above.lenient, seed=seed, level=level),
             )
-    newly = recovery.strict[name] & ~weaker.strict
+    newly = own.strict & ~weaker.strict
     solved = weaker.lenient
     return RecoveryEstimate(
         vector=name,
         control=None if control is None else control.kind,
-        setting=found.best[name],
-        oracle=found.offered.oracles[name],
-        steered=recovery.steered[name],
-        steered_of_all=recovery.touched[name],
-        strict=proportion(recovery.strict[name], level),
-        lenient=proportion(steered, level),
-        difference=paired_difference(weaker.lenient, steered, level),
-        gap=recovered_gap(steered, weaker.lenient, above.lenient, seed=seed, level=level),
-        strict_gap=recovered_gap(recovery.strict[name], weaker.strict, above.strict, seed=seed, level=level),
+        access=searched.candidates.access[name],
+        layer=setting.layers[0],
+        hook=searched.hook(setting),
+        at=described(setting.gate),
+        operator=setting.operator,
+        dose=float(setting.dose),
+        steered=own.steered,
+        steered_of_all=own.touched,
+        strict=proportion(own.strict, level),
+        lenient=proportion(own.lenient, level),
+        difference=paired_difference(weaker.lenient, own.lenient, level),
+        gap=recovered_gap(own.lenient, weaker.lenient, above.lenient, seed=seed, level=level),
+        strict_gap=recovered_gap(own.strict, weaker.strict, above.strict, seed=seed, level=level),
         excess=excess,
         only_format=float(solved[newly].mean()) if newly.any() else None,
         solved=int(solved.sum()),
-        kept=proportion(steered[solved], level) if solved.any() else None,
+        still_correct=proportion(own.lenient[solved], level) if solved.any() else None,
     )
 
 

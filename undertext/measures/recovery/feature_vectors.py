@@ -1,4 +1,4 @@
-"""Features of an SAE to steer with: chosen by what the weaker checkpoint tells, with their controls."""
+"""Features of an SAE to steer with: chosen from the weaker checkpoint alone, with their controls."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,14 @@ from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.activations.generation import generate
 from undertext.activations.hookpoint import HookPoint
+from undertext.core.terms import FIT
 from undertext.measures.recovery.config import SearchConfig
 from undertext.measures.recovery.controls import ALIKE
 from undertext.saes import (
     TextFirings,
     decoder_directions,
     encode,
+    load_sae,
     match_controls,
     read_texts,
     score_reasoning,
@@ -49,6 +51,11 @@ class FeatureVectors:
     """What could not be ranked by, and what is not known of the SAE."""
 
 
+def sae_of(config: SearchConfig) -> SAE | None:
+    """The SAE whose features are steered with; None where the config names none. UserError as `load_sae`."""
+    return None if config.sae is None else load_sae(config.sae, device=config.device)
+
+
 def feature_vectors(
     sae: SAE, weaker: Checkpoint, task: Task, config: SearchConfig, norms: Float[Tensor, " layer"]
 ) -> FeatureVectors:
@@ -71,7 +78,7 @@ def feature_vectors(
     """
     point = _point(sae, weaker)
     directions = decoder_directions(sae)
-    problems = task.split("train")[: config.vector_problems]
+    problems = task.split(FIT)[: config.vector_problems]
     read = read_texts(sae, weaker, own_texts(weaker, task, problems, config.batch_size), point)
     frequency = (read.firings.counts / read.firings.n).float()
     rankings, notes = _rankings(sae, weaker, task, problems, read, point, directions)
@@ -209,7 +216,7 @@ def _known(weaker: Checkpoint) -> dict[str, list[list[int]]]:
     for word in WORDS:
         spellings = [word, f" {word}", word.capitalize(), f" {word.capitalize()}"]
         ids = [weaker.tokenizer.encode(each, add_special_tokens=False) for each in spellings]
-        there = [each for each in ids if each and unknown not in each]
-        if there:
-            words[word] = [list(each) for each in dict.fromkeys(map(tuple, there))]
+        known = [spelling for spelling in ids if spelling and unknown not in spelling]
+        if known:
+            words[word] = [list(spelling) for spelling in dict.fromkeys(map(tuple, known))]
     return words

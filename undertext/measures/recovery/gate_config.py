@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, ClassVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_serializer, model_validator
 
 from undertext.activations.interventions import GateAt
 
-ENTRY = f"{', '.join(get_args(Gate))}, or a mapping such as {{first: 4}}"
+ENTRY = f"{', '.join(get_args(GateAt))}, or a mapping such as {{first: 4}}"
 
 
 class GateConfig(BaseModel):
@@ -22,6 +22,10 @@ class GateConfig(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, coerce_numbers_to_str=True
     )
+
+    FLAG: ClassVar[str] = "--positions"
+    METAVAR: ClassVar[str] = "PLACE"
+    """How the command line names one: see `core.command`."""
 
     at: GateAt | None = None
     """None is `generated` with `first` or `decay`, and else `all`."""
@@ -39,9 +43,19 @@ class GateConfig(BaseModel):
     reading: str | None = None
     """The vector whose direction reads for `above`; None is each vector's own."""
 
+    @classmethod
+    def from_text(cls, text: str) -> "GateConfig":
+        """The entry that a text stands for. ValueError, in one line, for anything else."""
+        try:
+            return cls.model_validate(text)
+        except ValidationError as error:
+            details = error.errors()[0]
+            key = "".join(f"{part}: " for part in details["loc"])
+            raise ValueError(f"{key}{details['msg'].removeprefix('Value error, ')}, got {text!r}") from error
+
     @model_validator(mode="before")
     @classmethod
-    def _from_text(cls, value: Any) -> Any:
+    def _mapping_of(cls, value: Any) -> Any:
         """The mapping that a name or a text stands for; ValueError for anything else."""
         if isinstance(value, str):
             if value in get_args(GateAt):
@@ -96,13 +110,3 @@ class GateConfig(BaseModel):
             return plain
         listed = {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
         return yaml.safe_dump(listed, default_flow_style=True, sort_keys=False, width=10_000).strip()
-
-
-def parse_gate(text: str) -> GateConfig:
-    """From text. ValueError, in one line, for what is no entry."""
-    try:
-        return GateConfig.model_validate(text)
-    except ValidationError as error:
-        found = error.errors()[0]
-        where = "".join(f"{part}: " for part in found["loc"])
-        raise ValueError(f"{where}{found['msg'].removeprefix('Value error, ')}, got {text!r}") from error

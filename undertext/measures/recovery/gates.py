@@ -1,4 +1,4 @@
-"""The places that a config names, as settings of a sweep: tokens looked up, thresholds read off."""
+"""The gates that a config names, as a sweep takes them: tokens looked up, thresholds measured."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,24 +12,23 @@ from undertext.activations.capture import capture
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.activations.hookpoint import HookPoint
-from undertext.core.terms import Access
+from undertext.core.terms import ACCESS_LEVELS, Access
 from undertext.measures.recovery.gate_config import GateConfig
 from undertext.steering import Gate, Readout, SteeringVector
 
 PROMPTS = 32
 """Prompts that are captured together: every token of all, at every layer, would fill the memory."""
-ACCESS_LEVELS: tuple[Access, ...] = ("none", "weaker only", "stronger's activations", "stronger in the loop")
-"""Access rungs, least first."""
 
 
 class Gates(NamedTuple):
-    """Where each vector is tried."""
+    """The tokens at which each vector is tried."""
 
-    where: dict[str, tuple[Gate, ...]]
-    """By vector, one for each entry of the config."""
+    gates: dict[str, tuple[Gate, ...]]
+    """By vector, one gate for each entry of the config."""
     thresholds: dict[str, Readout]
-    oracles: dict[str, Access]
-    """By vector, what it and what reads for it were allowed to know."""
+    """Thresholds that the gates name."""
+    access: dict[str, Access]
+    """By vector, the higher access level of the vector itself and of those that read for its gates."""
 
 
 def resolve_gates(
@@ -37,33 +36,33 @@ def resolve_gates(
     prompts: Sequence[str],
     vectors: Sequence[SteeringVector],
     entries: Sequence[GateConfig],
-    oracles: Mapping[str, Access],
+    access: Mapping[str, Access],
 ) -> Gates:
-    """Each vector goes through the same gates; it reads with its own direction where an entry names no other.
+    """The gates of each vector; a vector reads with its own direction where an entry names no other.
 
     A threshold is the quantile `above` of what the direction reads, with nothing steered, at all tokens of
     the `prompts`. UserError for a token that is none of the vocabulary, and for a reading that is of no
     vector here, or of one at another site.
     """
     named = {vector.name: vector for vector in vectors}
-    where: dict[str, tuple[Gate, ...]] = {}
+    gates: dict[str, tuple[Gate, ...]] = {}
     wanted: dict[str, tuple[SteeringVector, float]] = {}
-    known = dict(oracles)
+    known = dict(access)
     for vector in vectors:
-        places = []
+        own = []
         for entry in entries:
-            place = _where(weaker, entry)
+            gate = _gate(weaker, entry)
             if entry.above is not None:
                 reader = _reader(entry, vector, named)
-                place = replace(place, threshold=f"{reader.name} above {entry.above:g}")
-                wanted[str(place.threshold)] = (reader, entry.above)
-                known[vector.name] = max(known[vector.name], oracles[reader.name], key=ACCESS_LEVELS.index)
-            places.append(place)
-        where[vector.name] = tuple(places)
-    return Gates(where, _thresholds(weaker, prompts, wanted), known)
+                gate = replace(gate, threshold=f"{reader.name} above {entry.above:g}")
+                wanted[str(gate.threshold)] = (reader, entry.above)
+                known[vector.name] = max(known[vector.name], access[reader.name], key=ACCESS_LEVELS.index)
+            own.append(gate)
+        gates[vector.name] = tuple(own)
+    return Gates(gates, _thresholds(weaker, prompts, wanted), known)
 
 
-def _where(weaker: Checkpoint, entry: GateConfig) -> Gate:
+def _gate(weaker: Checkpoint, entry: GateConfig) -> Gate:
     return Gate(
         entry.place,
         first=entry.first,

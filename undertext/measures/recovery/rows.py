@@ -5,12 +5,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from undertext.activations.hookpoint import HookPoint
 from undertext.core.statistics import Estimate
-from undertext.measures.answers import Answers
+from undertext.core.terms import CHOOSE
 from undertext.measures.recovery.controls import KINDS, described
-from undertext.measures.recovery.estimate import RecoveryEstimate, recovered
-from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
+from undertext.measures.recovery.estimate import RecoveryEstimate
+from undertext.measures.recovery.search import SteeringSearch
 from undertext.measures.recovery.side_effects import SideEffects
 
 TEXT = ("type", "control", "side_text")
@@ -34,61 +33,47 @@ def schema_of(rows: Sequence[Mapping[str, Any]]) -> pa.Schema:
     return pa.schema(fields)
 
 
-def sweep_rows(found: SteeringSearch) -> list[dict[str, Any]]:
-    """The table `sweep`."""
-    kinds = {name: control.kind for name, control in found.offered.controls.items()}
-    strict, lenient = (found.on_dev.accuracy(by).tolist() for by in ("strict", "lenient"))
-    steered = found.on_dev.share_steered().tolist()
+def sweep_rows(searched: SteeringSearch) -> list[dict[str, Any]]:
+    """The table `sweep`: a row a setting, on dev."""
+    kinds = {name: control.kind for name, control in searched.candidates.controls.items()}
+    on_dev = searched.on_dev
+    strict, lenient = (on_dev.accuracy(by).tolist() for by in ("strict", "lenient"))
+    steered = on_dev.share_steered().tolist()
     return [
         {
             "vector": setting.vector,
             "control": kinds.get(setting.vector),
-            "oracle": found.offered.oracles[setting.vector],
+            "access": searched.candidates.access[setting.vector],
             "layer": setting.layers[0],
-            "hook": str(HookPoint(setting.layers[0], "resid_post")),
+            "hook": searched.hook(setting),
             "dose": float(setting.dose),
-            "at": described(setting.where),
+            "at": described(setting.gate),
             "operator": setting.operator,
-            "problems": int(found.on_dev.ran[i].sum()),
-            "split": "dev",
+            "problems": int(on_dev.ran[i].sum()),
+            "split": CHOOSE,
             "strict": strict[i],
             "lenient": lenient[i],
             "tokens_steered": steered[i],
-            "chosen": found.best[setting.vector] == setting,
+            "chosen": searched.best[setting.vector] == setting,
         }
-        for i, setting in enumerate(found.on_dev.settings)
+        for i, setting in enumerate(on_dev.settings)
     ]
 
 
-def recovery_rows(
-    recovery: SteeredAnswers,
-    split: str,
-    weaker: Answers,
-    stronger: Answers | None,
-    effects: Mapping[str, SideEffects | None],
-    *,
-    seed: int,
-    level: float,
-) -> list[dict[str, Any]]:
-    """The table `recovery`: a row a vector."""
-    return [
-        _recovery_row(recovered(recovery, name, weaker, stronger, seed=seed, level=level), split, recovery)
-        | _side_columns(effects.get(name))
-        for name in recovery.search.best
-    ]
-
-
-def _recovery_row(found: RecoveryEstimate, split: str, recovery: SteeredAnswers) -> dict[str, Any]:
+def recovery_row(
+    split: str, found: RecoveryEstimate, effects: SideEffects | None, *, best_vector: bool
+) -> dict[str, Any]:
+    """A row of the table `recovery`: one vector on one split."""
     row = {
         "split": split,
         "vector": found.vector,
         "control": found.control,
-        "oracle": found.oracle,
-        "layer": found.setting.layers[0],
-        "hook": str(HookPoint(found.setting.layers[0], "resid_post")),
-        "dose": float(found.setting.dose),
-        "at": described(found.setting.where),
-        "operator": found.setting.operator,
+        "access": found.access,
+        "layer": found.layer,
+        "hook": found.hook,
+        "dose": found.dose,
+        "at": found.at,
+        "operator": found.operator,
         "tokens_steered": found.steered,
         "of_all_steered": found.steered_of_all,
         **three("accuracy", found.lenient, bounds=""),
@@ -98,7 +83,7 @@ def _recovery_row(found: RecoveryEstimate, split: str, recovery: SteeredAnswers)
         **three("recovered_graded_strictly", found.strict_gap),
         "only_format": found.only_format,
         "solved": found.solved,
-        **three("kept", found.kept),
+        **three("still_correct", found.still_correct),
     }
     for kind in KINDS:
         excess = found.excess.get(kind)
@@ -106,17 +91,12 @@ def _recovery_row(found: RecoveryEstimate, split: str, recovery: SteeredAnswers)
         row |= {f"{column}_control": None if excess is None else excess.control}
         row |= three(column, None if excess is None else excess.recovered)
         row |= three(f"{column}_accuracy", None if excess is None else excess.accuracy)
-    return row | {"headline": found.vector == recovery.search.headline}
-
-
-def _side_columns(found: SideEffects | None) -> dict[str, Any]:
-    if found is None:
-        return dict.fromkeys(("side_text", "kl", "perplexity", "perplexity_steered"))
-    return {
-        "side_text": found.source,
-        "kl": found.divergence,
-        "perplexity": found.perplexity,
-        "perplexity_steered": found.perplexity_steered,
+    return row | {
+        "best_vector": best_vector,
+        "side_text": None if effects is None else effects.source,
+        "kl": None if effects is None else effects.divergence,
+        "perplexity": None if effects is None else effects.perplexity,
+        "perplexity_steered": None if effects is None else effects.perplexity_steered,
     }
 
 

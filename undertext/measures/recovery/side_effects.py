@@ -6,6 +6,7 @@ from math import exp
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
+from undertext.core.terms import FIT
 from undertext.measures.recovery.config import SearchConfig
 from undertext.steering import Readout, Setting, SteeringVector, on_text
 from undertext.tasks.task import Task
@@ -41,9 +42,9 @@ class SideEffects:
     divergence: float
     """KL(steered || unsteered), nats a token."""
     perplexity: float
-    """exp of the mean -log p of the text's tokens, unsteered, and"""
+    """exp of the mean -log p of the text's tokens, unsteered."""
     perplexity_steered: float
-    """steered."""
+    """exp of the mean -log p of the text's tokens, steered."""
     tokens: int
     """How many tokens were predicted."""
     touched: int
@@ -69,9 +70,9 @@ def side_text(checkpoint: Checkpoint, task: Task, config: SearchConfig) -> SideT
     )
     if known:
         return SideText("plain sentences", known)
-    prompts = [problem.prompt for problem in task.split("train")[:PROMPTS]]
+    prompts = [problem.prompt for problem in task.split(FIT)[:PROMPTS]]
     long = tuple(text for text in prompts if len(checkpoint.encode([text])[0]) > 1)
-    return SideText("prompts of train", long)
+    return SideText(f"prompts of {FIT}", long)
 
 
 def side_effects(
@@ -86,7 +87,7 @@ def side_effects(
     A setting that acts at a token of the prompt which the first half of a text does not have leaves
     that text out.
     """
-    at = setting.where.at
+    at = setting.gate.at
     room = max((abs(index) for index in at), default=0) if isinstance(at, tuple) else 1
     encoded = [ids for ids in checkpoint.encode(text.texts) if len(ids) // 2 >= max(room, 1)]
     if not encoded:

@@ -1,6 +1,6 @@
 """Routes that are training: reference points beside the others, and never evidence of what was latent."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -10,12 +10,13 @@ from torch import Tensor
 from undertext.activations.capture import capture
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
-from undertext.activations.interventions import Intervention
-from undertext.jobs.routes.config import RoutesConfig
-from undertext.measures.recovery.routes import Outcome, Progress, greedy, solved
+from undertext.activations.interventions import GateAt, Intervention
+from undertext.core.terms import CHOOSE, FIT
+from undertext.measures.answers import Answers, Progress, greedy, solved
 from undertext.steering import (
     Course,
     Practice,
+    copy_with_weights,
     fit_vector,
     mean_norm,
     reinforce_vectors,
@@ -29,98 +30,121 @@ BY_REWARD = "a vector a layer, trained by reward"
 RLVR = "RLVR, all weights of a copy"
 FIT_BATCH = 32
 """Solutions an update of the fitted bias."""
-_GRADER = "the grader, on train"
+_GRADER = f"the grader, on {FIT}"
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What training made: a checkpoint, with what is added to it."""
+    """What training made, as plain tensors: vectors that are added, or the weights of a copy."""
 
     name: str
-    checkpoint: Checkpoint
-    acting: tuple[Intervention, ...]
-    knows: str
+    access: str
+    """What training was allowed to know."""
     tokens: int
-    """Read or sampled in all updates."""
+    """Tokens read or sampled in all updates."""
     note: str = ""
+    directions: dict[int, Float[Tensor, " d_model"]] | None = None
+    """By layer, what is added to `resid_post`."""
+    at: GateAt = "last_prompt"
+    """The tokens at which the directions are added."""
+    weights: dict[str, Tensor] | None = None
+    """All weights of the trained copy, in float32."""
 
-    def outcome(
-        self, task: Task, problems: Sequence[Problem], config: RoutesConfig, done: Progress | None = None
-    ) -> Outcome:
-        """Its greedy answers, graded."""
-        right, written = greedy(self.checkpoint, task, problems, config, done, acting=self.acting)
-        return Outcome(self.name, "training", right, written, self.knows, self.tokens)
+    def answers(
+        self,
+        checkpoint: Checkpoint,
+        task: Task,
+        problems: Sequence[Problem],
+        *,
+        batch_size: int,
+        progress: Progress | None = None,
+    ) -> Answers:
+        """Greedy answers of the checkpoint with what training made; the checkpoint stays as it is."""
+        learnt = checkpoint if self.weights is None else copy_with_weights(checkpoint, self.weights)
+        acting = [
+            Intervention(_at(layer), row, 1.0, self.at) for layer, row in (self.directions or {}).items()
+        ]
+        return greedy(learnt, task, problems, acting=acting, batch_size=batch_size, progress=progress)
 
 
 def fit_bias(
     checkpoint: Checkpoint,
     task: Task,
     layers: Sequence[int],
-    config: RoutesConfig,
-    done: Progress | None = None,
+    *,
+    fit_on: int,
+    choose_on: int,
+    steps: int,
+    seed: int,
+    batch_size: int,
+    progress: Progress | None = None,
 ) -> Trained:
-    """A bias fitted to `train`'s solutions with the weights frozen, at the layer that does best on dev."""
-    train = task.split("train")[: config.vector_problems]
-    targets = [solved(problem)[len(problem.prompt) :] for problem in train]
+    """A bias fitted to solutions of train with the weights frozen, at the layer that does best on dev.
+
+    `fit_on` and `choose_on` are numbers of problems of train and of dev, `steps` the updates at each layer.
+    """
+    train = task.split(FIT)[:fit_on]
     directions = fit_vector(
         checkpoint,
         [problem.prompt for problem in train],
-        targets,
+        [solved(problem)[len(problem.prompt) :] for problem in train],
         _norms(checkpoint, train),
         layers=layers,
-        steps=config.fit_steps,
+        steps=steps,
         batch_size=FIT_BATCH,
-        seed=config.seed,
-        progress=done,
+        seed=seed,
+        progress=progress,
     )
-    dev = task.split("dev")[: config.search_problems]
-    tried = {layer: (Intervention(_at(layer), directions[layer], 1.0),) for layer in layers}
-    right = {
-        layer: greedy(checkpoint, task, dev, config, acting=acting)[0] for layer, acting in tried.items()
-    }
-    best = max(layers, key=lambda layer: float(right[layer].mean()))
     read = sum(map(len, checkpoint.encode([solved(problem) for problem in train])))
-    read_all = round(read * config.fit_steps / ceil(len(train) / FIT_BATCH)) * len(layers)
-    return Trained(FITTED, checkpoint, tried[best], "solutions of train", read_all)
+    read_all = round(read * steps / ceil(len(train) / FIT_BATCH)) * len(layers)
+    fitted = [
+        Trained(FITTED, f"solutions of {FIT}", read_all, directions={layer: directions[layer]})
+        for layer in layers
+    ]
+    dev = task.split(CHOOSE)[:choose_on]
+
+    def right(trained: Trained) -> float:
+        return float(trained.answers(checkpoint, task, dev, batch_size=batch_size).lenient.mean())
+
+    return max(fitted, key=right)
 
 
 def train_vectors(
-    checkpoint: Checkpoint,
-    task: Task,
-    layers: Sequence[int],
-    config: RoutesConfig,
-    done: Progress | None = None,
+    checkpoint: Checkpoint, task: Task, layers: Sequence[int], practice: Practice, *, norms_on: int
 ) -> Trained:
-    """A vector at each of the layers, all added to every token, trained by the grader on `train`."""
-    train = task.split("train")
+    """A vector at each of the layers, all added to every token, trained by the grader on `train`.
+
+    `norms_on` is the number of problems of train on which the mean residual norms are measured.
+    """
+    train = task.split(FIT)
     made = reinforce_vectors(
         checkpoint,
         [problem.prompt for problem in train],
-        lambda row, text: float(grade(task.grader, text, train[row].answer).lenient),
-        _norms(checkpoint, train[: config.vector_problems]),
-        _practice(task, config, config.vector_lr, done),
+        _reward(task),
+        _norms(checkpoint, train[:norms_on]),
+        practice,
         layers=layers,
     )
-    acting = tuple(Intervention(_at(layer), made.directions[layer], 1.0, "all") for layer in layers)
-    return Trained(BY_REWARD, checkpoint, acting, _GRADER, made.course.written, _note(BY_REWARD, made.course))
+    directions = {layer: made.directions[layer] for layer in layers}
+    note = _note(BY_REWARD, made.course)
+    return Trained(BY_REWARD, _GRADER, made.course.written, note, directions, "all")
 
 
-def train_weights(
-    checkpoint: Checkpoint, task: Task, config: RoutesConfig, done: Progress | None = None
-) -> Trained:
-    """A copy of the checkpoint whose weights were trained by the grader on `train`."""
-    train = task.split("train")
-    made = reinforce_weights(
-        checkpoint,
-        [problem.prompt for problem in train],
-        lambda row, text: float(grade(task.grader, text, train[row].answer).lenient),
-        _practice(task, config, config.rlvr_lr, done),
-    )
-    return Trained(RLVR, made.checkpoint, (), _GRADER, made.course.written, _note(RLVR, made.course))
+def train_weights(checkpoint: Checkpoint, task: Task, practice: Practice) -> Trained:
+    """The weights of a copy of the checkpoint that was trained by the grader on `train`."""
+    prompts = [problem.prompt for problem in task.split(FIT)]
+    made = reinforce_weights(checkpoint, prompts, _reward(task), practice)
+    weights = dict(made.checkpoint.model.state_dict())
+    return Trained(RLVR, _GRADER, made.course.written, _note(RLVR, made.course), weights=weights)
+
+
+def _reward(task: Task) -> Callable[[int, str], float]:
+    train = task.split(FIT)
+    return lambda row, text: float(grade(task.grader, text, train[row].answer).lenient)
 
 
 def _note(name: str, course: Course) -> str:
-    """What the reward did, and where there was nothing to learn from."""
+    """How the reward moved, and where there was nothing to learn from."""
     rewards, steps = course.rewards, len(course.rewards)
     silent = int((course.telling == 0).sum())
     first, last = float(rewards[:5].mean()), float(rewards[-5:].mean())
@@ -131,21 +155,6 @@ def _note(name: str, course: Course) -> str:
     if silent == steps:
         return f"{note}; no gradient in any of {steps} updates, {alike}: nothing was learnt"
     return f"{note}; no gradient in {silent} of {steps} updates, {alike}"
-
-
-def _practice(task: Task, config: RoutesConfig, lr: float, done: Progress | None) -> Practice:
-    return Practice(
-        task.max_new_tokens,
-        tuple(task.stop),
-        steps=config.rlvr_steps,
-        samples=config.budget,
-        prompts=config.rlvr_prompts,
-        lr=lr,
-        temperature=config.temperature,
-        seed=config.seed,
-        batch_size=config.batch_size,
-        progress=done,
-    )
 
 
 def _norms(checkpoint: Checkpoint, problems: Sequence[Problem]) -> Float[Tensor, " layer"]:
