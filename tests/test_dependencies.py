@@ -1,25 +1,20 @@
 """What the packages import is declared: `make demo` installs the main dependencies and no more."""
 
-import ast
 import re
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-PACKAGES = ["activations", "probes", "saes", "steering", "undertext"]
+from tests.imports import GROUND_AND_WINGS, ROOT, imported_names, module_files
 
-
-def imported(file: Path) -> set[str]:
-    """Top-level names of the modules that `file` imports, anywhere in it."""
-    names = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module.split(".")[0])
-    return names
+EXTRAS = {"gguf": ("undertext.steering.",), "saes": ("undertext.saes.",)}
+"""By extra, the beginnings of the modules that may import what it holds."""
+WITHOUT = """
+import sys
+sys.modules |= dict.fromkeys(["gguf", "sae_lens"])  # as if they were not installed
+import undertext.jobs.compare.job, undertext.jobs.compare.report, undertext.jobs.demo.command
+"""
 
 
 def canonical(requirement: str) -> str:
@@ -27,16 +22,30 @@ def canonical(requirement: str) -> str:
     return re.split(r"[^\w.-]", requirement)[0].lower().replace("_", "-")
 
 
+def project() -> dict[str, set[str]]:
+    """Names of what is required: under "main", and under each extra."""
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    required = {"main": told["dependencies"], **told["optional-dependencies"]}
+    return {name: {canonical(one) for one in requirements} for name, requirements in required.items()}
+
+
 def test_every_import_of_the_packages_is_declared():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    main = {canonical(r) for r in project["dependencies"]}
-    extra = {canonical(r) for r in project["optional-dependencies"]["saes"]}
-    providers = packages_distributions()
+    required, providers = project(), packages_distributions()
     undeclared: dict[str, list[str]] = {}
-    for package in PACKAGES:
-        declared = main | extra if package == "saes" else main
-        for file in (ROOT / package).rglob("*.py"):
-            for name in imported(file) - set(sys.stdlib_module_names) - set(PACKAGES):
-                if declared.isdisjoint(canonical(d) for d in providers.get(name, [name])):
-                    undeclared.setdefault(name, []).append(str(file.relative_to(ROOT)))
+    for module, file in module_files().items():
+        if not module.startswith("undertext"):
+            continue
+        declared = set(required["main"])
+        for extra, beginnings in EXTRAS.items():
+            if module.startswith(beginnings):
+                declared |= required[extra]
+        tops = {name.partition(".")[0] for name in imported_names(file)}
+        for name in tops - set(sys.stdlib_module_names) - {"undertext", *GROUND_AND_WINGS}:
+            if declared.isdisjoint(canonical(distribution) for distribution in providers.get(name, [name])):
+                undeclared.setdefault(name, []).append(str(file.relative_to(ROOT)))
     assert undeclared == {}
+
+
+def test_the_demo_does_without_the_extras():
+    done = subprocess.run([sys.executable, "-c", WITHOUT], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
