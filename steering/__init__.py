@@ -10,6 +10,7 @@ from undertext.steering.fitted import fit_vector
 from undertext.steering.gguf_files import export_gguf, import_gguf
 from undertext.steering.halving import Halving, Round, Schedule, halving
 from undertext.steering.on_text import OnText, on_text
+from undertext.steering.opening import open_vector
 from undertext.steering.reinforced import (
     Course,
     Practice,
@@ -65,6 +66,7 @@ __all__ = [
     "mean_norm",
     "means_of_written",
     "on_text",
+    "open_vector",
     "principal_difference",
     "random_directions",
     "random_like",

@@ -4,13 +4,15 @@ A tensor `direction.i` is added to the output of block i, counted from 0: repeng
 calls `build_cvec(cur, il)` where block `il` ends. That is our `resid_post` of layer i. llama.cpp has no
 place for layer 0, refuses a file that holds `direction.0`, and takes layers that a file leaves out as
 zeros; repeng writes whatever layers it was given, by default all but 0.
+
+The package gguf is an extra: `pip install undertext[gguf]`. It is loaded when a file is.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
-import gguf
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -27,11 +29,18 @@ ARCHITECTURE = "controlvector"
 HINT = f"{ARCHITECTURE}.model_hint"
 COUNT = f"{ARCHITECTURE}.layer_count"
 TENSOR = "direction."
-READABLE = (
-    gguf.GGMLQuantizationType.F16,
-    gguf.GGMLQuantizationType.F32,
-    gguf.GGMLQuantizationType.F64,
-)
+READABLE = ("F16", "F32", "F64")
+
+
+def load_gguf() -> Any:
+    """The package gguf. Raises UserError saying how to install it where it is missing."""
+    try:
+        import gguf
+    except ImportError as error:
+        raise UserError(
+            "GGUF files need gguf, which is not installed: pip install undertext[gguf]"
+        ) from error
+    return gguf
 
 
 def export_gguf(
@@ -71,7 +80,7 @@ def export_gguf(
     try:
         with TemporaryDirectory() as folder:
             partial = Path(folder) / "vector.gguf"
-            writer = gguf.GGUFWriter(partial, ARCHITECTURE)
+            writer = load_gguf().GGUFWriter(partial, ARCHITECTURE)
             writer.add_name(vector.name)
             writer.add_description(vector.made)
             writer.add_string(HINT, model_type)
@@ -107,7 +116,9 @@ def import_gguf(
         UserError: for a file that is no GGUF file or of another architecture, holds no directions, one
             for a layer that the model lacks, one of another width or type, or NaN.
     """
-    path = Path(path)
+    path, gguf = Path(path), load_gguf()
+    if not path.is_file():
+        raise UserError(f"no file {path}")
     try:
         reader = gguf.GGUFReader(path)
     except Exception as error:  # whatever it meets in a broken file: ValueError, IndexError, KeyError
@@ -116,15 +127,15 @@ def import_gguf(
     if architecture != ARCHITECTURE:
         raise UserError(f"{path}: expected the architecture {ARCHITECTURE!r}, got {architecture!r}")
     directions = torch.zeros(n_layers, d_model)
-    there = set()
+    present = set()
     for tensor in reader.tensors:
         if tensor.name.startswith(TENSOR):
             layer = _layer(tensor.name, path, n_layers)
             directions[layer] = _direction(tensor, path, d_model)
-            there.add(layer)
-    if not there:
-        found = ", ".join(tensor.name for tensor in reader.tensors[:5]) or "none"
-        raise UserError(f"{path} holds no tensors {TENSOR}LAYER; its tensors: {found}")
+            present.add(layer)
+    if not present:
+        names = ", ".join(tensor.name for tensor in reader.tensors[:5]) or "none"
+        raise UserError(f"{path} holds no tensors {TENSOR}LAYER; its tensors: {names}")
     written = _text(reader, CARD)
     card = Card.read(written, path) if written is not None else None
     hint = _text(reader, HINT) or "an unknown model"
@@ -135,14 +146,14 @@ def import_gguf(
         made=card.made if card else f"read from the control vector {path.name}, for {hint}",
         trained=card.trained if card else None,
         sources=card.sources if card else (),
-        absent=frozenset(range(n_layers)) - there,
+        absent=frozenset(range(n_layers)) - present,
     )
 
 
-def _text(reader: gguf.GGUFReader, key: str) -> str | None:
+def _text(reader: Any, key: str) -> str | None:
     """A text among a file's keys; None where it is not there or no text."""
     field = reader.get_field(key)
-    if field is None or field.types != [gguf.GGUFValueType.STRING]:
+    if field is None or [kind.name for kind in field.types] != ["STRING"]:
         return None
     return bytes(field.parts[-1]).decode(errors="replace")
 
@@ -156,8 +167,8 @@ def _layer(name: str, path: Path, n_layers: int) -> int:
     return int(number)
 
 
-def _direction(tensor: gguf.ReaderTensor, path: Path, d_model: int) -> Float[Tensor, " d_model"]:
-    if tensor.tensor_type not in READABLE:
+def _direction(tensor: Any, path: Path, d_model: int) -> Float[Tensor, " d_model"]:
+    if tensor.tensor_type.name not in READABLE:
         raise UserError(f"{path}: {tensor.name} is {tensor.tensor_type.name}, expected F32, F16 or F64")
     if tensor.data.shape != (d_model,):
         raise UserError(f"{path}: expected {tensor.name} [{d_model}], got {list(tensor.data.shape)}")

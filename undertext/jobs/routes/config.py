@@ -9,17 +9,18 @@ class RoutesConfig(SearchConfig):
     """How `routes` measures."""
 
     budget: int = Field(default=8, ge=1)
-    """Rows a problem that a route may write, each of the task's `max_new_tokens`."""
+    """Largest number of outputs that a route may write for each problem, each of at most the task's
+    max_new_tokens."""
     shots: int = Field(default=2, ge=1)
-    """Solved examples in a prompt."""
+    """Number of solved examples in a prompt."""
     fit_steps: int = Field(default=60, ge=1)
-    """Updates of the fitted vector at each layer."""
+    """Number of updates of the fitted vector at each layer."""
     rlvr_steps: int = Field(default=60, ge=0)
-    """Updates of what is trained by reward: a vector a layer, and the weights of a copy, which need 16 bytes
-    each. 0 leaves both out."""
+    """Number of updates of a vector a layer, and of all weights of a copy, that are trained by the grader's
+    reward; 0 leaves both out. Training a copy needs 16 bytes of memory a weight."""
     rlvr_prompts: int = Field(default=32, ge=1)
-    """Problems an update, `budget` samples of each, from all of train: few problems would be memorised."""
+    """Number of problems of train in an update by reward; `budget` answers are sampled of each problem."""
     rlvr_lr: float = Field(default=3e-4, gt=0)
-    """Adam's step of the copy's weights, and"""
+    """Step size of Adam for the weights of the copy."""
     vector_lr: float = Field(default=0.05, gt=0)
-    """of the vectors, a share of the mean residual norm."""
+    """Step size of Adam for the vectors trained by reward, as a share of the mean residual norm."""

@@ -1,7 +1,13 @@
 """What `steer` can be told."""
 
+from typing import Literal
+
 from undertext.measures.recovery.config import SearchConfig
 
 
 class SteerConfig(SearchConfig):
     """How `steer` measures."""
+
+    export: Literal["gguf"] | None = None
+    """Format in which the best vector is written as well: gguf writes OUT/vector.gguf, a control vector of
+    llama.cpp at the chosen layer and dose. None writes no vector."""

@@ -1,82 +1,36 @@
 """`steer`: what vectors recover in one checkpoint, beside controls under the same search. No verdict."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import pyarrow as pa
 
 from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
 from undertext.activations.pair import check_pair
-from undertext.core.output import check_writable
+from undertext.core.job import job_run
+from undertext.core.output import plain
 from undertext.core.progress import Progress
-from undertext.core.setup import checkpoint_record, layers_of, open_checkpoint, threads
-from undertext.core.statistics import Estimate, proportion
-from undertext.core.terms import FITTING
-from undertext.jobs.compare.config import verdict_rule
-from undertext.measures.answers import Answers, answers
-from undertext.measures.recovery.candidates import candidate_vectors
-from undertext.measures.recovery.config import SearchConfig
-from undertext.measures.recovery.estimate import RecoveryEstimate, recovered
+from undertext.core.resume import Done, Part
+from undertext.core.setup import checkpoint_record, layers_of, open_checkpoint
+from undertext.core.statistics import proportion
+from undertext.jobs.steer.config import SteerConfig
+from undertext.jobs.steer.result import SteerResult
+from undertext.measures.answers import Answers, greedy
+from undertext.measures.recovery.estimate import RecoveryEstimate, estimate_recovery
 from undertext.measures.recovery.feature_vectors import sae_of
-from undertext.measures.recovery.rows import recovery_rows, schema_of, sweep_rows
-from undertext.measures.recovery.search import recover, search, search_settings
-from undertext.measures.recovery.side_effects import SideEffects, side_effects, side_text
-from undertext.steering import SteeringVector
-from undertext.tasks.load import load_task
-from undertext.tasks.open import check_task_fits, splits_to_report, task_record
+from undertext.measures.recovery.parts import SteeringParts
+from undertext.measures.recovery.rows import recovery_row, schema_of, sweep_rows
+from undertext.measures.recovery.search import SteeringSearch
+from undertext.steering import SteeringVector, export_gguf, open_vector
+from undertext.steering.gguf_files import load_gguf
+from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record
 from undertext.tasks.task import Task
 
-KEPT = "kept"
-"""Folder below `out` in which the rows of the sweeps are kept, for a job that is killed and run again."""
-
-
-@dataclass(frozen=True)
-class Steered:
-    """The answer of `undertext.steer`."""
-
-    checkpoint: Mapping[str, Any]
-    """What was steered: `name`, `fingerprint`, `n_layers`, `d_model`, `d_vocab`."""
-    stronger: Mapping[str, Any] | None
-    """The same of the checkpoint that the gap is to; None where none was given."""
-    task: Mapping[str, Any]
-    headline: str
-    """The vector, or random direction, that did best on dev."""
-    accuracy: Mapping[str, Mapping[str, Estimate]]
-    """By split: lenient accuracy of `unsteered` and, where there is one, `stronger`."""
-    splits: Mapping[str, Mapping[str, RecoveryEstimate]]
-    """By split and vector, controls among them."""
-    side_effects: Mapping[str, SideEffects | None]
-    """By vector; None where no text was long enough for where it acts."""
-    notes: Sequence[str]
-    """What could not be made, and why."""
-    run: Mapping[str, Any]
-    """Config and timings."""
-    tables: Mapping[str, pa.Table] = field(repr=False)
-    """`sweep`: a row a setting, on dev. `recovery`: a row a split and vector."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """steering.json as plain values."""
-        whole = asdict(self)
-        del whole["tables"], whole["run"]
-        return whole
-
-    def save(self, out: str | Path) -> Path:
-        """Write steering.json, run.json, figures/ and tables/ under `out`, whole or not at all.
-
-        Raises UserError when `out` cannot be written.
-        """
-        from undertext.jobs.steer.report import save
-
-        return save(self, Path(out))
-
-    def figure(self) -> Any:
-        """Dose-response on dev, each kind of control as a band, as a matplotlib figure."""
-        from undertext.jobs.steer.report import figure
-
-        return figure(self)
+VECTOR = "vector.gguf"
+"""File below `out` that `export` writes."""
 
 
 def steer(
@@ -84,101 +38,127 @@ def steer(
     task: str | Path | Task,
     *,
     stronger: Any = None,
-    vectors: Sequence[SteeringVector] = (),
-    config: SearchConfig | None = None,
+    vectors: Sequence[SteeringVector | str | Path] = (),
+    config: SteerConfig | None = None,
     out: str | Path | None = None,
     progress: bool | Progress | None = None,
-) -> Steered:
+) -> SteerResult:
     """What can be recovered in `checkpoint` on `task` with a vector, and no training?
 
-    Settings are searched on `dev` and the chosen ones applied to the other splits, controls alike.
-    `vectors` go through the search beside those that the task and the pair offer. Without a `stronger`
-    checkpoint there is no gap, and differences in accuracy stand alone. With `out`, results are written
-    there, rows as they come: a job that was killed goes on where it was when it is called again.
+    Settings are searched on `dev` and the chosen ones applied to the other splits, controls alike. `vectors`
+    (in memory, or files of `save_vector` or of llama.cpp) go through the search beside those that the task
+    and the pair offer. Without a `stronger` checkpoint there is no gap, and differences in accuracy stand
+    alone. With `out`, results are written there, finished parts as they come: a job that was killed and is
+    called again goes on from them.
 
-    Raises UserError as `compare` does, for vectors that do not fit or share a name, and for an `out` that
-    keeps the rows of another job.
+    Raises UserError for a checkpoint, task or vector that cannot be opened, for checkpoints that are not of
+    one model, for vectors that do not fit or share a name, and for an `out` with unfinished parts of another
+    job.
     """
-    config = config or SearchConfig()
-    start = perf_counter()
-    bars = progress if isinstance(progress, Progress) else Progress(progress)
-    if out is not None:
-        check_writable(Path(out))
-    task = task if isinstance(task, Task) else load_task(task)
-    splits = splits_to_report(task, config)
-    level = verdict_rule().level
-    with threads(config.threads):
-        with bars.stage("loading"):
-            weaker = open_checkpoint(checkpoint, config)
-            above = None if stronger is None else open_checkpoint(stronger, config)
-            if above is not None:
-                check_pair(weaker, above)
-        for split in dict.fromkeys([*FITTING, *splits]):
-            for each in (weaker, above) if above is not None else (weaker,):
-                check_task_fits(each, task, split)
-        behaviour = {
-            (split, name): _answers(each, name, task, split, config, bars)
-            for split in splits
-            for name, each in (("unsteered", weaker), ("stronger", above))
-            if each is not None
-        }
-        with bars.stage("vectors"):
-            offered = candidate_vectors(weaker, above, task, config, vectors, sae_of(config))
+    config = config or SteerConfig()
+    with job_run("steer", config, out, progress) as run:
+        if config.export is not None:
+            _check_export(run.out)
+        task = open_task(task)
+        splits = splits_to_report(task, config.splits)
+        with run.bars.stage("loading"):
+            opened = {"unsteered": open_checkpoint(checkpoint, device=config.device, dtype=config.dtype)}
+            if stronger is not None:
+                opened["stronger"] = open_checkpoint(stronger, device=config.device, dtype=config.dtype)
+                check_pair(*opened.values())
+            weaker, above = opened["unsteered"], opened.get("stronger")
+            given = [open_vector(source, weaker) for source in vectors]
+            sae = sae_of(config)
+        check_task_fits(list(opened.values()), task, splits)
         layers = layers_of(weaker, config.layers, config.max_layers)
-        problems = min(len(task.split("dev")), config.search_problems)
-        with bars.stage("search", problems * len(search_settings(offered, layers, config))) as done:
-            found = search(weaker, task, offered, layers, config, done, _kept(out, "dev"))
-        text = side_text(weaker, task, config)
-        with bars.stage("side effects"):
-            effects = {
-                name: side_effects(weaker, text, setting, offered.vectors, offered.thresholds)
-                for name, setting in found.best.items()
+        steering = SteeringParts(weaker, above, task, config, layers, given, sae, run.scratch)
+        run.begin(
+            checkpoint=weaker.fingerprint,
+            stronger=None if above is None else above.fingerprint,
+            task=task_record(task)["fingerprint"],
+            **steering.inputs,
+        )
+
+        keys = [(split, name) for split in splits for name in opened]
+        made = run.make([_answers(opened[name], name, task, split, config) for split, name in keys])
+        answers: dict[tuple[str, str], Answers] = dict(zip(keys, made, strict=True))
+        (candidates,) = run.make([steering.candidates()])
+        (searched,) = run.make([steering.search(candidates)])
+        (effects,) = run.make([steering.side_effects(searched)])
+        steered = run.make([steering.recover(searched, split) for split in splits])
+
+        estimates: dict[str, dict[str, RecoveryEstimate]] = {}
+        rows: list[dict[str, Any]] = []
+        for split, by_vector in zip(splits, steered, strict=True):
+            pair = answers[split, "unsteered"], answers.get((split, "stronger"))
+            estimates[split] = {
+                name: estimate_recovery(searched, by_vector, name, *pair, seed=config.seed)
+                for name in searched.best
             }
-        rows, by_split = [], {}
-        for split in splits:
-            with bars.stage(f"steering on {split}", len(task.split(split)) * len(found.best)) as done:
-                recovery = recover(weaker, task, split, found, config, done, _kept(out, split))
-            pair = behaviour[split, "unsteered"], behaviour.get((split, "stronger"))
-            by_split[split] = {
-                name: recovered(recovery, name, *pair, seed=config.seed, level=level) for name in found.best
-            }
-            rows += recovery_rows(recovery, split, *pair, effects, seed=config.seed, level=level)
-    tables = {"sweep": sweep_rows(found), "recovery": rows}
-    steered = Steered(
-        checkpoint=checkpoint_record(weaker),
-        stronger=None if above is None else checkpoint_record(above),
-        task=task_record(task),
-        headline=found.headline,
-        accuracy={
-            split: {
-                name: proportion(behaviour[split, name].lenient, level)
-                for name in ("unsteered", "stronger")
-                if (split, name) in behaviour
-            }
-            for split in splits
-        },
-        splits=by_split,
-        side_effects=effects,
-        notes=offered.notes,
-        run={
-            "config": config.model_dump(mode="json"),
-            "timings_s": {name: round(seconds, 3) for name, seconds in bars.timings.items()},
-            "elapsed_s": round(perf_counter() - start, 3),
-        },
-        tables={name: pa.Table.from_pylist(each, schema=schema_of(each)) for name, each in tables.items()},
-    )
-    if out is not None:
-        steered.save(out)
-    return steered
+            rows += [
+                recovery_row(split, found, effects[name], best_vector=name == searched.best_vector)
+                for name, found in estimates[split].items()
+            ]
+        notes = list(candidates.notes)
+        if config.export is not None and run.out is not None:
+            notes.append(_export(searched, weaker, run.out / VECTOR))
+        summary = {
+            "checkpoint": checkpoint_record(weaker),
+            "stronger": None if above is None else checkpoint_record(above),
+            "task": task_record(task),
+            "best_vector": searched.best_vector,
+            "accuracy": {
+                split: {name: asdict(proportion(answers[split, name].lenient)) for name in opened}
+                for split in splits
+            },
+            "splits": {
+                split: {name: asdict(found) for name, found in by_vector.items()}
+                for split, by_vector in estimates.items()
+            },
+            "side_effects": {
+                name: None if effect is None else asdict(effect) for name, effect in effects.items()
+            },
+            "notes": notes,
+        }
+        return run.finish(
+            SteerResult, plain(summary), _tables({"sweep": sweep_rows(searched), "recovery": rows})
+        )
 
 
-def _answers(
-    checkpoint: Checkpoint, name: str, task: Task, split: str, config: SearchConfig, bars: Progress
-) -> Answers:
+def _answers(checkpoint: Checkpoint, name: str, task: Task, split: str, config: SteerConfig) -> Part:
     problems = task.split(split)
-    with bars.stage(f"{name} on {split}", len(problems)) as done:
-        return answers(checkpoint, task, problems, config, done)
+
+    def make(done: Done) -> Answers:
+        return greedy(checkpoint, task, problems, batch_size=config.batch_size, progress=done)
+
+    return Part(f"answers/{split}/{name}", make, len(problems), f"{name} on {split}")
 
 
-def _kept(out: str | Path | None, split: str) -> Path | None:
-    return None if out is None else Path(out) / KEPT / split
+def _tables(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, pa.Table]:
+    return {name: pa.Table.from_pylist(list(each), schema=schema_of(each)) for name, each in rows.items()}
+
+
+def _check_export(out: Path | None) -> None:
+    """Refuse at the start what would fail at the end."""
+    if out is None:
+        raise UserError("export needs a folder `out` to write the vector to")
+    load_gguf()
+
+
+def _export(searched: SteeringSearch, weaker: Checkpoint, path: Path) -> str:
+    """Write the best vector as a control vector of llama.cpp; a note on what was written, or why not."""
+    setting = searched.best[searched.best_vector]
+    vector = next(v for v in searched.candidates.vectors if v.name == setting.vector)
+    if setting.operator != "add":
+        return f"{path.name} was not written: llama.cpp adds a vector, and {setting.operator} did best here"
+    try:
+        export_gguf(
+            vector,
+            path,
+            model_type=str(weaker.model.config.model_type),
+            dose=setting.dose,
+            layers=setting.layers,
+        )
+    except UserError as error:
+        return f"{path.name} was not written: {error}"
+    return f"{path.name} holds {vector.name!r} at its chosen layer and dose; llama.cpp adds it at every token"

@@ -1,28 +1,167 @@
-"""The files of a steering job: steering.json, run.json, the dose-response figure and the tables."""
-
-from pathlib import Path
+"""How `steer`'s result is shown: the page, the dose figure, and lines for a terminal."""
 
 from matplotlib.figure import Figure
 
-from undertext.core.output import RUN, json_bytes, parquet, publish
-from undertext.jobs.steer.job import Steered
+from undertext.jobs.steer.result import SteerResult
+from undertext.measures.recovery.estimate import RecoveryEstimate
+from undertext.measures.recovery.side_effects import SideEffects
 from undertext.report.figures.doses import doses_figure
-from undertext.report.style import house_style, png, svg
+from undertext.report.files import report_files
+from undertext.report.numbers import NOTHING, estimate, number, percent
+from undertext.report.page import Section, document, fragment
+from undertext.report.style import house_style, svg
+
+_CONTROLS = (
+    "Controls go through the same search as the vectors. Where a control recovers as much as a vector, the "
+    "capability is easy to elicit and the vector is not specific."
+)
 
 
-def save(steered: Steered, out: Path) -> Path:
-    """Write the files under `out` and return it; see `publish` for what happens to what is there."""
-    drawn = figure(steered)
-    files = {"figures/doses.svg": svg(drawn), "figures/doses.png": png(drawn)}
-    files |= {f"tables/{name}.parquet": parquet(table) for name, table in steered.tables.items()}
-    files["steering.json"] = json_bytes(steered.to_dict())
-    files[RUN] = json_bytes({**steered.run, "files": sorted([*files, RUN])})
-    return publish(files, out)
+def files(result: SteerResult) -> dict[str, bytes]:
+    """The files of the job, by path."""
+    drawn = figures(result)
+    return report_files(
+        summary=result.summary,
+        tables=result.tables,
+        run=result.run,
+        figures=drawn,
+        page=_page(result, drawn),
+    )
 
 
-def figure(steered: Steered) -> Figure:
-    """Dose-response on dev, each kind of control as a band."""
+def figures(result: SteerResult) -> dict[str, Figure]:
+    """`doses`: accuracy on dev by dose, each kind of control as a band."""
     with house_style():
-        drawn = doses_figure(steered.tables["sweep"].to_pylist())
-    assert drawn is not None
-    return drawn
+        drawn = doses_figure(result.tables["sweep"].to_pylist())
+    return {} if drawn is None else {"doses": drawn}
+
+
+def summary_html(result: SteerResult) -> str:
+    """Accuracy with and without the best vector, for notebooks."""
+    return fragment(f"steer: {result.summary['checkpoint']['name']}", _accuracy(result))
+
+
+def lines(result: SteerResult) -> list[str]:
+    """What the best vector recovered on each split, for a terminal."""
+    said = []
+    for split, vectors in result.splits.items():
+        found = vectors[result.best_vector]
+        said += [
+            f"{split}: {found.vector!r} (access: {found.access}), {_setting(found)}; "
+            f"{percent(found.steered)} of generated tokens steered, "
+            f"{percent(found.steered_of_all)} of all that were read",
+            f"  accuracy {estimate(result.accuracy[split]['unsteered'])} to {estimate(found.lenient)}",
+            f"  {_recovered(found)}; difference {estimate(found.difference)}",
+        ]
+        said += [f"  accuracy over {kind}: {estimate(over.accuracy)}" for kind, over in found.excess.items()]
+        if found.still_correct is not None:
+            said.append(
+                f"  still correct of {found.solved} solved unsteered: {estimate(found.still_correct)}"
+            )
+    effect = result.side_effects[result.best_vector]
+    if effect is not None:
+        said.append(
+            f"on {effect.source}: divergence {effect.divergence:.3f} nats a token, {_perplexity(effect)}"
+        )
+    return [*said, *(f"note: {note}" for note in result.notes)]
+
+
+def _page(result: SteerResult, drawn: dict[str, Figure]) -> str:
+    summary = result.summary
+    about = {
+        "checkpoint": summary["checkpoint"]["name"],
+        "stronger": "none given" if summary["stronger"] is None else summary["stronger"]["name"],
+        "task": summary["task"]["name"],
+    }
+    sections = [_accuracy(result), *(_recovery(result, split) for split in result.splits)]
+    if "doses" in drawn:
+        alternative = "Accuracy on dev by dose, a line a vector, each kind of control as a band."
+        sections.append(Section("Dose", picture=(svg(drawn["doses"]), alternative)))
+    sections.append(_side_effects(result))
+    if result.notes:
+        sections.append(Section("Notes", result.notes))
+    return document(
+        f"steer: {about['checkpoint']}",
+        "steering, no training",
+        "What vectors recover",
+        about,
+        sections,
+        result.run,
+    )
+
+
+def _accuracy(result: SteerResult) -> Section:
+    rows = []
+    for split, accuracy in result.accuracy.items():
+        found = result.splits[split][result.best_vector]
+        stronger = accuracy.get("stronger")
+        rows.append(
+            [
+                split,
+                str(found.lenient.n),
+                estimate(accuracy["unsteered"]),
+                estimate(found.lenient),
+                NOTHING if stronger is None else estimate(stronger),
+                estimate(found.difference),
+                NOTHING if found.gap is None else estimate(found.gap),
+            ]
+        )
+    head = ["split", "problems", "unsteered", "steered", "stronger", "difference", "recovered gap"]
+    best = next(iter(result.splits.values()))[result.best_vector]
+    text = f"Best on dev: {best.vector!r} (access: {best.access}), {_setting(best)}. Accuracy is lenient."
+    return Section("Accuracy", [text], head, rows)
+
+
+def _recovery(result: SteerResult, split: str) -> Section:
+    """Every vector, best first, and of each kind of control the one that did best on dev."""
+    estimates = result.splits[split]
+    best = estimates[result.best_vector]
+    controls = [estimates[over.control] for over in best.excess.values()]
+    vectors = [found for found in estimates.values() if found.control is None or found is best]
+    vectors.sort(key=lambda found: (found is not best, -found.lenient.value))
+    kinds = list(dict.fromkeys(kind for found in vectors for kind in found.excess))
+    rows = []
+    for found in [*vectors, *controls]:
+        name = found.vector if found.control is None else f"{found.vector} (best of {found.control})"
+        over = [found.excess.get(kind) for kind in kinds]
+        rows.append(
+            [
+                name,
+                found.access,
+                _setting(found),
+                percent(found.steered),
+                estimate(found.lenient),
+                _recovered(found, gap=""),
+                *(NOTHING if each is None else estimate(each.accuracy) for each in over),
+                NOTHING if found.still_correct is None else estimate(found.still_correct),
+            ]
+        )
+    head = ["vector", "access", "setting", "tokens steered", "accuracy", "recovered gap"]
+    head += [f"accuracy over {kind}" for kind in kinds]
+    return Section(f"Recovered on {split}", [_CONTROLS], [*head, "still correct"], rows)
+
+
+def _side_effects(result: SteerResult) -> Section:
+    shown = [(name, effect) for name, effect in result.side_effects.items() if effect is not None]
+    wanted = {
+        found.vector for split in result.splits.values() for found in split.values() if not found.control
+    }
+    rows = [
+        [name, effect.source, number(effect.divergence, 3), _perplexity(effect, name="")]
+        for name, effect in shown
+        if name in wanted or name == result.best_vector
+    ]
+    text = "What each vector does, at its chosen setting, to text that is none of the task's problems."
+    return Section("Side effects", [text], ["vector", "text", "nats a token", "perplexity"], rows)
+
+
+def _setting(found: RecoveryEstimate) -> str:
+    return f"layer {found.layer}, {found.at}, {found.operator}, dose {found.dose:g}"
+
+
+def _recovered(found: RecoveryEstimate, gap: str = "recovered gap ") -> str:
+    return "no gap to recover" if found.gap is None else f"{gap}{estimate(found.gap)}"
+
+
+def _perplexity(effect: SideEffects, name: str = "perplexity ") -> str:
+    return f"{name}{number(effect.perplexity, 1)} to {number(effect.perplexity_steered, 1)}"

@@ -16,39 +16,44 @@ class SearchConfig(RunConfig):
     """How a steering search is made, and what it is reported on."""
 
     splits: tuple[str, ...] | None = None
-    """Splits to judge, or to report on; None takes `test` and every split beside train, dev and test."""
+    """Splits that results are reported on; None takes every split beside train and dev."""
     layers: tuple[int, ...] | None = None
-    """Layers to steer and to probe; None takes at most `max_layers`, evenly spaced, the last among them."""
+    """Layers that are steered and probed; None takes at most `max_layers` of them, evenly spaced, the last
+    included."""
     max_layers: int = Field(default=8, ge=1)
-    """How many layers are taken where `layers` is not given."""
+    """Largest number of layers where `layers` is not given."""
     temperature: float = Field(default=1.0, gt=0)
-    """Of those samples, and of rollouts."""
+    """Temperature of sampled answers, those that vectors are made from among them."""
     vector_problems: int = Field(default=128, ge=2)
-    """Problems of `train` that vectors are taken from, at most."""
+    """Largest number of problems of train that vectors are made from."""
     search_problems: int = Field(default=64, ge=2)
-    """Problems of `dev` that steering settings are searched on, at most."""
+    """Largest number of problems of dev that steering settings are searched on."""
     doses: tuple[Annotated[float, Field(gt=0)], ...] = Field(default=(0.5, 1.0, 2.0, 4.0), min_length=1)
-    """Steering doses, in units of the mean residual norm at the layer."""
+    """Steering doses: of add and clamp in units of the mean residual norm at the layer, of ablate and rotate
+    shares of the change."""
     positions: tuple[GateConfig, ...] = Field(
         default=(GateConfig(at="last_prompt"), GateConfig(at="generated")), min_length=1
     )
-    """Where vectors act: last_prompt, prompt, generated, all, or a mapping with any of at, first, decay,
-    tokens, pattern, above and reading, such as '{first: 4}'."""
+    """Tokens at which vectors act: last_prompt, prompt, generated, all, or a mapping with any of at, first,
+    decay, tokens, pattern, above and reading, such as '{first: 4}'."""
     random_directions: int = Field(default=4, ge=1)
-    """Matched random directions put through the same search."""
+    """Number of random directions that go through the same search as controls."""
     sae: Path | None = None
-    """Folder of an SAE of sae-lens that reads `resid_post`; its features are steered with as well."""
+    """Folder of an SAE of sae-lens that reads resid_post; the best features of the SAE are steered with as
+    well."""
     sae_features: int = Field(default=2, ge=1)
-    """Features taken by each way of ranking them."""
+    """Number of features of the SAE that each ranking of features contributes."""
     random_features: int = Field(default=4, ge=1)
-    """For each of those, random features of like firing frequency put through the same search."""
+    """Number of random features of like firing frequency that go through the same search as controls of each
+    feature of the SAE."""
     operators: tuple[SearchedOperator, ...] = Field(default=("add",), min_length=1)
-    """What is done with a vector: add, ablate, clamp, rotate. Doses of ablate and rotate are shares."""
+    """Operators that the search tries on each vector: add, ablate, clamp, rotate."""
     search: Literal["grid", "halving"] = "grid"
-    """Every setting on every problem of the search, or ever fewer settings on ever more of them."""
+    """Kind of search: grid tries every setting on every problem; halving gives ever fewer settings ever more
+    problems."""
     side_texts: tuple[Annotated[str, Field(min_length=1)], ...] | None = None
-    """Text on which side effects of steering are read; None takes plain sentences that are shipped, or, where
-    the tokenizer does not know their words, prompts of `train`."""
+    """Texts on which side effects of steering are measured; None takes plain sentences that are shipped, or
+    prompts of train where the tokenizer does not know the words of these sentences."""
 
     @field_validator("positions")
     @classmethod

@@ -27,9 +27,9 @@ from undertext.measures.recovery.search import (
     search_settings,
 )
 from undertext.measures.recovery.side_effects import SideEffects, side_effects, side_text
+from undertext.saes import fingerprint
 from undertext.saes.sae_type import SAE
 from undertext.steering import SteeringVector
-from undertext.steering.steering_vector import digest, tensor_bytes
 from undertext.tasks.task import Task
 
 
@@ -54,15 +54,9 @@ class SteeringParts:
     @property
     def inputs(self) -> dict[str, Any]:
         """What the parts depend on beside the checkpoints, the task and the config: for `JobRun.begin`."""
-        tensors = {} if self.sae is None else self.sae.state_dict()
-        content = [
-            part
-            for name, weights in sorted(tensors.items())
-            for part in (name.encode(), tensor_bytes(weights))
-        ]
         return {
             "vectors": [[vector.name, vector.fingerprint] for vector in self.given],
-            "sae": digest(content) if content else None,
+            "sae": None if self.sae is None else fingerprint(self.sae.state_dict()),
         }
 
     def candidates(self) -> Part:

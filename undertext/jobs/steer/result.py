@@ -1,0 +1,51 @@
+"""The answer of `steer`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from undertext.core.result import Result
+from undertext.core.statistics import Estimate
+from undertext.core.views import typed
+from undertext.measures.recovery.estimate import RecoveryEstimate
+from undertext.measures.recovery.side_effects import SideEffects
+
+
+class SteerResult(Result):
+    """What vectors recovered in a checkpoint. `summary` holds `checkpoint`, `stronger` (null without one),
+    `task`, and what the properties below give as typed values.
+
+    Tables: `sweep`, a row a setting on dev; `recovery`, a row a split and vector, controls among them.
+    """
+
+    @property
+    def best_vector(self) -> str:
+        """The vector, or random direction, that did best on dev."""
+        return str(self.summary["best_vector"])
+
+    @property
+    def accuracy(self) -> dict[str, dict[str, Estimate]]:
+        """By split: lenient accuracy of `unsteered` and, where there is one, `stronger`."""
+        return self._typed(dict[str, dict[str, Estimate]], "accuracy")
+
+    @property
+    def splits(self) -> dict[str, dict[str, RecoveryEstimate]]:
+        """By split and vector, what the vector's chosen setting recovered; controls among the vectors."""
+        return self._typed(dict[str, dict[str, RecoveryEstimate]], "splits")
+
+    @property
+    def side_effects(self) -> dict[str, SideEffects | None]:
+        """By vector; None where no text was long enough for the vector's gate."""
+        return self._typed(dict[str, SideEffects | None], "side_effects")
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What could not be made, and why."""
+        return list(self.summary["notes"])
+
+    @property
+    def stronger(self) -> Mapping[str, Any] | None:
+        """The record of the checkpoint that the gap is to; None where none was given."""
+        return self.summary["stronger"]
+
+    def _typed(self, kind: Any, key: str) -> Any:
+        return typed(kind, self.summary[key])
