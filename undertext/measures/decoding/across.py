@@ -1,4 +1,4 @@
-"""One checkpoint's probes on another's activations: the same code, one rotated, or gone."""
+"""One checkpoint's probes on another's activations: the same code, a rotated one, or gone."""
 
 from collections.abc import Mapping
 
@@ -8,13 +8,12 @@ from torch import Tensor
 
 from undertext.activations.errors import UserError
 from undertext.core.terms import CHOOSE, FIT
-from undertext.jobs.probe.config import ProbeConfig
-from undertext.measures.decoding.entries import Entries, share
+from undertext.measures.decoding.config import DecodingConfig
 from undertext.measures.decoding.kinds import Fitted
-from undertext.measures.decoding.positions import Gathered
-from undertext.measures.decoding.rows import Row
-from undertext.measures.decoding.table import FittedOf
-from undertext.measures.decoding.values import Places, values_at
+from undertext.measures.decoding.positions import Gathered, Located
+from undertext.measures.decoding.table import FittedProbes, Row
+from undertext.measures.decoding.transfer import Entries, share
+from undertext.measures.decoding.values import values_of
 from undertext.probes import linear_cka, mispaired_rows, principal_angles, procrustes, random_subspaces
 
 PAIR_SEED, ANGLE_SEED = 14, 15
@@ -24,38 +23,38 @@ PAIR_SEED, ANGLE_SEED = 14, 15
 def read_across(
     target: Mapping[str, Gathered],
     source: Mapping[str, Gathered],
-    own: FittedOf,
-    fitted: FittedOf,
-    places: Places,
-    config: ProbeConfig,
+    own: FittedProbes,
+    fitted: FittedProbes,
+    located: Located,
+    config: DecodingConfig,
     layers: list[int],
     names: tuple[str, str, str],
 ) -> list[Row]:
     """Rows of the transfer table from one checkpoint (`source`, its probes `fitted`) to another (`target`,
     its probes `own`); `names`: read on, fitted on, and the task's.
 
-    Alignments are fitted, without labels, to what both have at all the tokens of a position in dev: at those
-    that the probe was fitted to, one that learnt noise by heart would read the target's code through them.
-    """
+    Alignments are fitted, without labels, to what both have at all the tokens of a position in dev. Were they
+    fitted at the tokens that the probe was fitted to, a probe that learnt noise by heart would read the
+    target's code through them."""
     read_on, fitted_on, task = names
-    splits = [split for split in places if split != FIT]
+    splits = [split for split in located if split != FIT]
     ends = (fitted_on, read_on)
     rows: list[Row] = []
-    values = values_at(places, config, task)
+    values = values_of(located, config, task)
     for position in dict.fromkeys(value.position for value in values):
-        fixed = Entries("checkpoint", task, config.seed, position=str(position))
-        there, problem = source[CHOOSE].tokens(position)
-        here, _ = target[CHOOSE].tokens(position)
+        shared = Entries("checkpoint", task, config.seed, position=str(position))
+        from_source, problem = source[CHOOSE].at(position)
+        from_target, _ = target[CHOOSE].at(position)
         generator = torch.Generator().manual_seed(config.seed + PAIR_SEED)
-        alignment = procrustes(here, there)
-        mispaired = procrustes(here, there[:, mispaired_rows(problem, generator)])
+        alignment = procrustes(from_target, from_source)
+        mispaired = procrustes(from_target, from_source[:, mispaired_rows(problem, generator)])
         for split in splits:
-            both = (each[split].tokens(position)[0] for each in (source, target))
-            found, n = _cka(*both), len(source[split].tokens(position)[1])
-            rows += fixed.layers(*ends, "cka", split, found, n, layers)
+            both = (each[split].at(position)[0] for each in (source, target))
+            similarity, n = _cka(*both), len(source[split].at(position)[1])
+            rows += shared.layers(*ends, "cka", split, similarity, n, layers)
         for value in (each for each in values if each.position == position):
-            for kind in config.probes:
-                entries = fixed._replace(value=value, probe=kind)
+            for kind in dict.fromkeys(config.probes):
+                entries = shared._replace(value=value, probe=kind)
                 probe = fitted[position, value.name, kind]
                 for split in splits:
                     X, y = target[split].rows(position, value.name), value.y[split]
@@ -69,23 +68,26 @@ def read_across(
                         right = share(probe.right(moved, y))
                         rows += entries.layers(*ends, measure, split, right, len(y), layers)
                 rank = config.rank if kind == "low_rank" else len(value.classes) - 1
-                for measure, angle in _angles(probe, own[position, value.name, kind], rank, config).items():
+                angles = _angles(probe, own[position, value.name, kind], rank, config)
+                for measure, angle in angles.items():
                     rows += entries.layers(*ends, measure, None, angle, len(value.y[FIT]), layers)
     return rows
 
 
 def _cka(X: Float[Tensor, "layer m d"], Y: Float[Tensor, "layer m d"]) -> Float[Tensor, " layer"]:
     """Debiased; NaN at a layer where activations do not vary, or of too few tokens."""
-    found = torch.full((len(X),), torch.nan)
+    similarity = torch.full((len(X),), torch.nan)
     for layer, (x, y) in enumerate(zip(X, Y, strict=True)):
         try:
-            found[layer] = linear_cka(x, y, debiased=True)
+            similarity[layer] = linear_cka(x, y, debiased=True)
         except UserError:
             continue
-    return found
+    return similarity
 
 
-def _angles(one: Fitted, other: Fitted, rank: int, config: ProbeConfig) -> dict[str, Float[Tensor, " layer"]]:
+def _angles(
+    one: Fitted, other: Fitted, rank: int, config: DecodingConfig
+) -> dict[str, Float[Tensor, " layer"]]:
     """Mean principal angle between what two probes read, in degrees, and with a random subspace instead."""
     span = one.span(rank)
     k, d = span.shape[1:]

@@ -8,11 +8,11 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from undertext.core.terms import CHOOSE, FIT
-from undertext.jobs.probe.config import ProbeConfig, ProbeKind
-from undertext.measures.decoding.controls import surface_of
-from undertext.measures.decoding.entries import Entries, share
+from undertext.measures.decoding.config import DecodingConfig, ProbeKind
+from undertext.measures.decoding.controls import surface_arm
 from undertext.measures.decoding.kinds import KINDS, Fitted
-from undertext.measures.decoding.rows import Row
+from undertext.measures.decoding.table import Row
+from undertext.measures.decoding.transfer import Entries, share
 from undertext.measures.decoding.values import Value
 from undertext.tasks.task import Task
 from undertext.tasks.value_tokens import MIN_ROWS
@@ -53,7 +53,7 @@ def read_groups(
     groups: Groups,
     layers: Sequence[int],
     entries: Entries,
-    config: ProbeConfig,
+    config: DecodingConfig,
 ) -> list[Row]:
     """Probes fitted to some groups of problems, read on each, beside such of the surface.
 
@@ -67,7 +67,7 @@ def read_groups(
     if len(names) < 2:
         return []
     rows: list[Row] = []
-    surface = surface_of(value)
+    surface = surface_arm(value).X
     of_surface = _fit(kind, value, surface, None, config)
     for measure, features, whole, at in (
         ("accuracy", X, own, layers),
@@ -77,9 +77,9 @@ def read_groups(
             for split in (s for s in X if s != FIT):
                 right = fit.probe.right(features[split], value.y[split])
                 for name in names if fit.only is None else [fit.only]:
-                    there = torch.tensor([each == name for each in group[split]], dtype=torch.bool)
-                    n = int(there.sum())
-                    rows += entries.layers(fit.label, name, measure, split, share(right[:, there]), n, at)
+                    in_group = torch.tensor([each == name for each in group[split]], dtype=torch.bool)
+                    n = int(in_group.sum())
+                    rows += entries.layers(fit.label, name, measure, split, share(right[:, in_group]), n, at)
     return rows
 
 
@@ -90,7 +90,7 @@ def _partial(
     X: Mapping[str, Tensor],
     group: Mapping[str, list[str | None]],
     names: Sequence[str],
-    config: ProbeConfig,
+    config: DecodingConfig,
 ) -> list[_Fit]:
     fits = []
     for name in names:
@@ -116,7 +116,7 @@ def _fit(
     value: Value,
     X: Mapping[str, Tensor],
     keep: Mapping[str, Bool[Tensor, " n"]] | None,
-    config: ProbeConfig,
+    config: DecodingConfig,
 ) -> Fitted:
     rows, choose = (value.labelled(split, X[split], value.y[split]) for split in (FIT, CHOOSE))
     if keep is not None:

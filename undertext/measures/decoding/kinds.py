@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from undertext.jobs.probe.config import ProbeConfig, ProbeKind
+from undertext.measures.decoding.config import DecodingConfig, ProbeKind
 from undertext.probes import (
     Labelled,
     LDAProbe,
@@ -42,56 +42,56 @@ class Fitted(NamedTuple):
         return principal_directions(self.coef)[:, :most]
 
 
-Fit = Callable[[Labelled, Labelled, ProbeConfig], Fitted]
+Fit = Callable[[Labelled, Labelled, DecodingConfig], Fitted]
 """From the rows that are fitted, and those that strength and layer are chosen on."""
 
 
-def _logistic(rows: Labelled, choose: Labelled, config: ProbeConfig) -> Fitted:
-    found = fit_select(rows.X, rows.y, choose.X, choose.y, strengths=config.strengths)
-    probe = found.probe
-    return Fitted(probe.coef_, probe.intercept_, probe.classes_, found.strengths, found.layer)
+def _logistic(rows: Labelled, choose: Labelled, config: DecodingConfig) -> Fitted:
+    selected = fit_select(rows.X, rows.y, choose.X, choose.y, strengths=config.strengths)
+    probe = selected.probe
+    return Fitted(probe.coef_, probe.intercept_, probe.classes_, selected.strengths, selected.layer)
 
 
-def _logistic_cv(rows: Labelled, choose: Labelled, config: ProbeConfig) -> Fitted:
+def _logistic_cv(rows: Labelled, choose: Labelled, config: DecodingConfig) -> Fitted:
     probe = LogisticProbeCV(Cs=config.strengths, seed=config.seed)
     probe.fit(rows.X, rows.y, groups=rows.problems)
     return _layer_chosen(probe.coef_, probe.intercept_, probe.classes_, probe.C_, choose)
 
 
-def _low_rank(rows: Labelled, choose: Labelled, config: ProbeConfig) -> Fitted:
+def _low_rank(rows: Labelled, choose: Labelled, config: DecodingConfig) -> Fitted:
     Cs = sorted(config.strengths)
     fits = [LowRankProbe(rank=config.rank, C=C).fit(rows.X, rows.y) for C in Cs]
     coef, intercept = torch.stack([f.coef_ for f in fits]), torch.stack([f.intercept_ for f in fits])
     return _strength_chosen(coef, intercept, fits[0].classes_, Cs, choose)
 
 
-def _ridge(rows: Labelled, choose: Labelled, config: ProbeConfig) -> Fitted:
+def _ridge(rows: Labelled, choose: Labelled, config: DecodingConfig) -> Fitted:
     Cs = sorted(config.strengths)
     return _strength_chosen(*_least_squares(rows, Cs), Cs, choose)
 
 
-def _ridge_cv(rows: Labelled, choose: Labelled, config: ProbeConfig) -> Fitted:
+def _ridge_cv(rows: Labelled, choose: Labelled, config: DecodingConfig) -> Fitted:
     Cs = sorted(config.strengths)
     _, indicators = _indicators(rows)
     scores = RidgeProbeCV(alphas=[1 / C for C in Cs], seed=config.seed)
-    found = scores.fit(rows.X, indicators, groups=rows.problems).scores_
+    r_squared = scores.fit(rows.X, indicators, groups=rows.problems).scores_
     # A class that no held-out row of a fold shows has no R squared there. One strength serves all classes of
     # a layer, so that their values can be compared.
-    told = torch.isfinite(found)
-    total = torch.where(told, found, 0.0).sum((1, 3))
-    best = (total / told.sum((1, 3)).clamp(min=1)).argmax(-1)
+    finite = torch.isfinite(r_squared)
+    total = torch.where(finite, r_squared, 0.0).sum((1, 3))
+    best = (total / finite.sum((1, 3)).clamp(min=1)).argmax(-1)
     coef, intercept, classes = _least_squares(rows, Cs)
     layers = torch.arange(len(best))
     strength = torch.tensor(Cs)[best]
     return _layer_chosen(coef[best, layers], intercept[best, layers], classes, strength, choose)
 
 
-def _means(rows: Labelled, choose: Labelled, config: ProbeConfig) -> Fitted:
+def _means(rows: Labelled, choose: Labelled, config: DecodingConfig) -> Fitted:
     probe = MeansProbe().fit(rows.X, rows.y)
     return _layer_chosen(probe.coef_, probe.intercept_, probe.classes_, _none(probe.coef_), choose)
 
 
-def _lda(rows: Labelled, choose: Labelled, config: ProbeConfig) -> Fitted:
+def _lda(rows: Labelled, choose: Labelled, config: DecodingConfig) -> Fitted:
     probe = LDAProbe().fit(rows.X, rows.y)
     return _layer_chosen(probe.coef_, probe.intercept_, probe.classes_, _none(probe.coef_), choose)
 
@@ -129,8 +129,8 @@ def _strength_chosen(
 def _layer_chosen(
     coef: Tensor, intercept: Tensor, classes: Tensor, strength: Tensor, choose: Labelled
 ) -> Fitted:
-    found = Fitted(coef, intercept, classes, strength.float().cpu(), 0)
-    return found._replace(layer=int(found.right(choose.X, choose.y).double().mean(1).argmax()))
+    probes = Fitted(coef, intercept, classes, strength.float().cpu(), 0)
+    return probes._replace(layer=int(probes.right(choose.X, choose.y).double().mean(1).argmax()))
 
 
 def _none(coef: Float[Tensor, "layer class d"]) -> Float[Tensor, " layer"]:

@@ -1,4 +1,4 @@
-"""Where a job reads: the sites of values at each of its positions, and the activations there."""
+"""The tokens at which values are read, position by position, and the activations there."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,52 +11,53 @@ from undertext.activations.capture import capture
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.spans import tokens_before
-from undertext.jobs.probe.config import Position
+from undertext.measures.decoding.config import Position
 from undertext.tasks.task import Problem
 from undertext.tasks.value_positions import ValuePosition, reading_text, step_positions, value_positions
 from undertext.tasks.value_tokens import ValueTokens, locate_values
 
+Located = Mapping[str, Mapping[Position, ValueTokens]]
+"""By split and position: the tokens at which values are read."""
 
-def places_of(
+
+def locate_at(
     checkpoint: Checkpoint,
     problems: Sequence[Problem],
     positions: Sequence[Position],
     *,
-    judged: bool = False,
+    validity: bool = False,
 ) -> dict[Position, ValueTokens]:
-    """The sites at each position. A value too near its text's edge to be read there is left out.
+    """The tokens of each position. A value too near its text's edge to be read there is left out.
 
-    With `judged`, whether a step is valid is a value too, said at the step's end.
+    With `validity`, whether a step is valid is a value too, read at the step's end.
     """
-    said = locate_values(checkpoint, problems, _with_steps if judged else value_positions)
-    at_end = None
-    found: dict[Position, ValueTokens] = {}
-    for position in positions:
+    said = locate_values(checkpoint, problems, _with_validity if validity else value_positions)
+    tokens: dict[Position, ValueTokens] = {}
+    for position in dict.fromkeys(positions):
         if position == "prompt_end":
-            at_end = at_end or _prompt_ends(checkpoint, problems)
-            found[position] = at_end
+            tokens[position] = _prompt_ends(checkpoint, problems)
         else:
-            found[position] = _moved(said, position)
-    return found
+            tokens[position] = _moved(said, position)
+    return tokens
 
 
-def _with_steps(problem: Problem) -> list[ValuePosition]:
+def _with_validity(problem: Problem) -> list[ValuePosition]:
     return [*value_positions(problem), *step_positions(problem)]
 
 
 def _moved(said: ValueTokens, offset: int) -> ValueTokens:
     lengths = [len(said.tokens[problem]) for problem in said.problem.tolist()]
-    kept = [
+    within = [
         row
         for row, (position, n) in enumerate(zip(said.position, lengths, strict=True))
         if 0 <= position + offset < n
     ]
     return ValueTokens(
         said.tokens,
-        said.problem[kept],
-        [said.position[row] + offset for row in kept],
-        [said.name[row] for row in kept],
-        [said.label[row] for row in kept],
+        said.problem[within],
+        [said.position[row] + offset for row in within],
+        [said.name[row] for row in within],
+        [said.label[row] for row in within],
     )
 
 
@@ -78,43 +79,42 @@ class Gathered:
     """Activations at all positions of one split, each token captured once."""
 
     stack: Float[Tensor, "layer token d"]
-    places: Mapping[Position, ValueTokens]
+    tokens: Mapping[Position, ValueTokens]
     _at: Mapping[tuple[int, int], int]
 
     @classmethod
     def capture(
-        cls, checkpoint: Checkpoint, places: Mapping[Position, ValueTokens], points: Sequence[HookPoint]
+        cls, checkpoint: Checkpoint, tokens: Mapping[Position, ValueTokens], points: Sequence[HookPoint]
     ) -> "Gathered":
-        """What `checkpoint` has at every site."""
-        tokens = next(iter(places.values())).tokens
-        wanted: list[set[int]] = [set() for _ in tokens]
-        for sites in places.values():
-            for problem, position in zip(sites.problem.tolist(), sites.position, strict=True):
+        """The activations of `checkpoint` at every token."""
+        texts = next(iter(tokens.values())).tokens
+        wanted: list[set[int]] = [set() for _ in texts]
+        for each in tokens.values():
+            for problem, position in zip(each.problem.tolist(), each.position, strict=True):
                 wanted[problem].add(position)
-        chosen = [sorted(each) for each in wanted]
-        at = {pair: i for i, pair in enumerate((p, t) for p, each in enumerate(chosen) for t in each)}
-        return cls(capture(checkpoint, tokens, points, chosen).activations, places, at)
+        chosen = [sorted(positions) for positions in wanted]
+        pairs = ((p, t) for p, positions in enumerate(chosen) for t in positions)
+        at = {pair: i for i, pair in enumerate(pairs)}
+        return cls(capture(checkpoint, texts, points, chosen).activations, tokens, at)
 
     @classmethod
     def of_splits(
-        cls,
-        checkpoint: Checkpoint,
-        places: Mapping[str, Mapping[Position, ValueTokens]],
-        points: Sequence[HookPoint],
+        cls, checkpoint: Checkpoint, located: Located, points: Sequence[HookPoint]
     ) -> "dict[str, Gathered]":
         """The same for each split."""
-        return {split: cls.capture(checkpoint, each, points) for split, each in places.items()}
+        return {split: cls.capture(checkpoint, tokens, points) for split, tokens in located.items()}
 
     def rows(self, position: Position, name: str) -> Float[Tensor, "layer n d"]:
         """At the rows of one value, in the order of `ValueTokens.rows`."""
-        sites = self.places[position]
-        found = sites.rows(name).tolist()
-        index = [self._at[int(sites.problem[row]), sites.position[row]] for row in found]
+        tokens = self.tokens[position]
+        index = [
+            self._at[int(tokens.problem[row]), tokens.position[row]] for row in tokens.rows(name).tolist()
+        ]
         return self.stack[:, index]
 
-    def tokens(self, position: Position) -> tuple[Float[Tensor, "layer m d"], Int[Tensor, " m"]]:
+    def at(self, position: Position) -> tuple[Float[Tensor, "layer m d"], Int[Tensor, " m"]]:
         """At every token of a position, each once whatever values are read there, and its problem."""
-        sites = self.places[position]
-        pairs = sorted(set(zip(sites.problem.tolist(), sites.position, strict=True)))
+        tokens = self.tokens[position]
+        pairs = sorted(set(zip(tokens.problem.tolist(), tokens.position, strict=True)))
         index = [self._at[pair] for pair in pairs]
         return self.stack[:, index], torch.tensor([problem for problem, _ in pairs])

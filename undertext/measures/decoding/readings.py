@@ -1,23 +1,47 @@
-"""What can be read off the two checkpoints, and off what knows nothing: probes of every value and null."""
+"""A probe beside its controls: fitted on train, strength and layer chosen on dev, read on every split.
+
+The control arms go through the same search. The probing job and the comparison both read in this way.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.random_init import random_init
 from undertext.core.terms import CHOOSE, FIT
-from undertext.measures.decoding.control_labels import control_targets
-from undertext.probes import SelectedProbe, Surface, fit_select
+from undertext.measures.decoding.config import DecodingConfig, ProbeKind
+from undertext.measures.decoding.controls import CONTROL_SEED, RANDOM_SEED, Arm, control_arms, surface_arm
+from undertext.measures.decoding.kinds import KINDS, Fitted
+from undertext.measures.decoding.values import Value
 from undertext.tasks.task import Task
 from undertext.tasks.value_tokens import ValueTokens, locate_values, readable_values
 
 NULLS = ("control", "surface", "random_init")
+"""The controls that a comparison reads beside both checkpoints."""
+
+
+class Reading(NamedTuple):
+    """One arm, read."""
+
+    probe: Fitted
+    right: Mapping[str, Bool[Tensor, "layer n"]]
+    """Whether each row of each split is read as is wanted of the arm, at each layer."""
+    on_dev: Float[Tensor, " layer"]
+    """Share of dev's rows read as the labels say that strength and layer are chosen by."""
+
+
+def read_arm(kind: ProbeKind, value: Value, arm: Arm, config: DecodingConfig) -> Reading:
+    """Fit a probe to the arm's train, choose its strength and layer on the arm's dev, read every split."""
+    rows, choose = (value.labelled(split, arm.X[split], arm.y[split]) for split in (FIT, CHOOSE))
+    probe = KINDS[kind](rows, choose, config)
+    right = {split: probe.right(X, arm.wanted[split]) for split, X in arm.X.items()}
+    return Reading(probe, right, probe.right(choose.X, choose.y).double().mean(1))
 
 
 @dataclass
@@ -25,6 +49,7 @@ class Readings:
     """Probes of every readable value on the weaker and the stronger checkpoint and on the nulls."""
 
     sites: Mapping[str, ValueTokens]
+    """By split: the tokens at which values are read, where each is about to be said."""
     classes: Mapping[str, list[str]]
     """By name of the value."""
     right: dict[tuple[str, str], dict[str, Bool[Tensor, "layer n"]]] = field(default_factory=dict)
@@ -47,13 +72,20 @@ class Readings:
         total: dict[int, list[bool]] = {}
         for name in names:
             rows = self.sites[split].rows(name)
-            for problem, ok in zip(
+            for problem, right in zip(
                 self.sites[split].problem[rows].tolist(),
                 self.at_chosen(name, split, source(name)).tolist(),
                 strict=True,
             ):
-                total.setdefault(problem, []).append(ok)
-        return {problem: float(np.mean(each)) for problem, each in total.items()}
+                total.setdefault(problem, []).append(right)
+        return {problem: float(np.mean(rows)) for problem, rows in total.items()}
+
+    def record(self, name: str, source: str, probe: Fitted, right: Mapping[str, Tensor]) -> None:
+        """Add what a source's probe reads."""
+        self.chosen[name, source] = probe.layer
+        self.strength[name, source] = probe.strength
+        for split, rows in right.items():
+            self.right.setdefault((name, split), {})[source] = rows
 
 
 def measure_readings(
@@ -67,18 +99,17 @@ def measure_readings(
     seed: int,
     progress: Callable[[int], None] | None = None,
 ) -> Readings:
-    """Fit probes on train, choose layer and strength on dev, read every split; the same for each null."""
+    """Read every value on both checkpoints and every null, where the value is about to be said."""
     wanted = list(dict.fromkeys([FIT, CHOOSE, *splits]))
     sites = {split: locate_values(weaker, task.split(split)) for split in wanted}
     on_dev = set(sites[CHOOSE].name)  # without these no layer could be chosen
-    classes_of = readable_values(sites[FIT], max_classes)
-    out = Readings(sites, {name: classes for name, classes in classes_of.items() if name in on_dev})
+    readable = readable_values(sites[FIT], max_classes)
+    out = Readings(sites, {name: classes for name, classes in readable.items() if name in on_dev})
     if not out.classes:
         return out
     stacks = stacks_of(weaker, stronger, sites, points, seed)
     for name, classes in out.classes.items():
-        rows = {split: sites[split].rows(name) for split in wanted}
-        y = {split: labels_of(sites[split], rows[split], classes) for split in wanted}
+        y = Value.of(sites, 0, name, classes).y
         read_value(out, name, stacks, y, y, seed)
         if progress is not None:
             progress(1)
@@ -96,14 +127,14 @@ def stacks_of(
     points: Sequence[HookPoint],
     seed: int,
 ) -> Stacks:
-    """Activations at every site of both checkpoints, and of the architecture at random init."""
+    """Activations at every token of both checkpoints, and of the architecture at random init."""
     sources = {
         "weaker": weaker,
         "stronger": stronger,
-        "random_init": random_init(weaker, seed=seed + 11),
+        "random_init": random_init(weaker, seed=seed + RANDOM_SEED),
     }
     return {
-        source: {split: each.activations(checkpoint, points) for split, each in sites.items()}
+        source: {split: tokens.activations(checkpoint, points) for split, tokens in sites.items()}
         for source, checkpoint in sources.items()
     }
 
@@ -121,45 +152,22 @@ def read_value(
     `y` are the labels a split; `y_stronger` those that the stronger checkpoint's own probe is fitted to
     and read against, which differ only where the label is about the checkpoint itself.
     """
-    splits = list(y)
-    rows = {split: out.sites[split].rows(name) for split in splits}
+    config = DecodingConfig(seed=seed)
+    value = Value.of(out.sites, 0, name, out.classes[name])._replace(y=dict(y))
     X = {
-        source: {split: stack[split][:, rows[split]] for split in splits} for source, stack in stacks.items()
+        source: {split: stack[split][:, out.sites[split].rows(name)] for split in y}
+        for source, stack in stacks.items()
     }
-    _keep(out, name, "weaker", X["weaker"], y)
-    strong = _keep(out, name, "stronger", X["stronger"], y_stronger)
-    _keep(out, name, "random_init", X["random_init"], y)
-    _record(out, name, "transported", strong, X["weaker"], y)
-    windows = {split: [out.sites[split].window(int(row)) for row in rows[split]] for split in splits}
-    surface = Surface(windows[FIT])
-    _keep(out, name, "surface", {split: surface.features(windows[split])[None] for split in splits}, y)
-    (drawn,) = control_targets(windows, y[FIT], len(out.classes[name]), seeds=[seed + 12])
-    _keep(out, name, "control", X["weaker"], drawn)
-
-
-def _keep(
-    out: Readings, name: str, source: str, X: Mapping[str, Tensor], y: Mapping[str, Tensor]
-) -> SelectedProbe:
-    fitted = fit_select(X[FIT], y[FIT], X[CHOOSE], y[CHOOSE])
-    _record(out, name, source, fitted, X, y)
-    return fitted
-
-
-def _record(
-    out: Readings,
-    name: str,
-    source: str,
-    fitted: SelectedProbe,
-    X: Mapping[str, Tensor],
-    y: Mapping[str, Tensor],
-) -> None:
-    out.chosen[name, source] = fitted.layer
-    out.strength[name, source] = fitted.strengths
-    for split in X:
-        out.right.setdefault((name, split), {})[source] = fitted.correct(X[split], y[split])
-
-
-def labels_of(sites: ValueTokens, rows: Int[Tensor, " n"], classes: Sequence[str]) -> Int[Tensor, " n"]:
-    """Class of each row; -1, which no probe answers, where train never showed the value."""
-    index = {label: i for i, label in enumerate(classes)}
-    return torch.tensor([index.get(sites.label[int(row)], -1) for row in rows], dtype=torch.long)
+    arms = {
+        "weaker": Arm(X["weaker"], y, y),
+        "stronger": Arm(X["stronger"], y_stronger, y_stronger),
+        "random_init": Arm(X["random_init"], y, y),
+        "surface": surface_arm(value),
+        "control": control_arms(value, X["weaker"], [seed + CONTROL_SEED])[0],
+    }
+    for source, arm in arms.items():
+        reading = read_arm("logistic", value, arm, config)
+        out.record(name, source, reading.probe, reading.right)
+        if source == "stronger":
+            moved = {split: reading.probe.right(X["weaker"][split], y[split]) for split in y}
+            out.record(name, "transported", reading.probe, moved)

@@ -8,52 +8,51 @@ from torch import Tensor
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.core.terms import FIT
-from undertext.jobs.probe.config import ProbeConfig
-from undertext.measures.decoding.entries import Entries, share
+from undertext.measures.decoding.config import DecodingConfig
 from undertext.measures.decoding.groups import BY, Groups, read_groups
 from undertext.measures.decoding.kinds import Fitted
-from undertext.measures.decoding.positions import Gathered
-from undertext.measures.decoding.rows import Row
-from undertext.measures.decoding.table import FittedOf
-from undertext.measures.decoding.values import Places, Value, points_of, values_at
+from undertext.measures.decoding.positions import Gathered, Located
+from undertext.measures.decoding.table import FittedProbes, Row
+from undertext.measures.decoding.transfer import Entries, share
+from undertext.measures.decoding.values import Value, points_of, values_of
 
 
 def read_within(
     checkpoint: Checkpoint,
-    fitted: FittedOf,
-    places: Places,
+    fitted: FittedProbes,
+    located: Located,
     groups: Groups,
-    config: ProbeConfig,
+    config: DecodingConfig,
     names: tuple[str, str],
 ) -> list[Row]:
     """Rows of the transfer table within one checkpoint; `names` are its and the task's.
 
-    Of `checkpoint` there is the diagonal alone. Raises UserError as `read_own`.
+    Across checkpoints these are the rows of a checkpoint on itself. Raises UserError as `read_own`.
     """
     points = points_of(checkpoint, config)
     layers = [point.layer for point in points]
-    gathered = Gathered.of_splits(checkpoint, places, points)
-    values = values_at(places, config, names[1])
+    gathered = Gathered.of_splits(checkpoint, located, points)
+    values = values_of(located, config, names[1])
     rows: list[Row] = []
     for value in values:
         at = str(value.position)
         X = {split: each.rows(value.position, value.name) for split, each in gathered.items()}
-        for kind in config.probes:
+        for kind in dict.fromkeys(config.probes):
             own = fitted[value.position, value.name, kind]
             for across in dict.fromkeys(config.transfer):
-                fixed = Entries(across, names[1], config.seed, names[0], value, kind, at)
+                shared = Entries(across, names[1], config.seed, names[0], value, kind, at)
                 if across == "checkpoint":
-                    for split in (s for s in places if s != FIT):
+                    for split in (s for s in located if s != FIT):
                         right, n = share(own.right(X[split], value.y[split])), len(value.y[split])
-                        entries = fixed._replace(checkpoint=None)
+                        entries = shared._replace(checkpoint=None)
                         rows += entries.layers(names[0], names[0], "accuracy", split, right, n, layers)
                 elif across == "layer":
-                    for split in (s for s in places if s != FIT):
-                        rows += _layers(fixed, own, X[split], value.y[split], split, layers)
+                    for split in (s for s in located if s != FIT):
+                        rows += _layers(shared, own, X[split], value.y[split], split, layers)
                 elif across == "position":
-                    rows += _positions(fixed._replace(position=None), own, value, values, gathered, layers)
+                    rows += _positions(shared._replace(position=None), own, value, values, gathered, layers)
                 elif across in BY:
-                    rows += read_groups(across, value, X, kind, own, groups, layers, fixed, config)
+                    rows += read_groups(across, value, X, kind, own, groups, layers, shared, config)
     return rows
 
 

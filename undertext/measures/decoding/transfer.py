@@ -1,19 +1,41 @@
-"""Rows of the transfer table, made from what a matrix holds fixed."""
+"""The table of probe transfer: what is read across checkpoints, layers, positions, lengths and types."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import pyarrow as pa
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from undertext.jobs.probe.config import Across
-from undertext.measures.decoding.rows import Row
+from undertext.measures.decoding.config import Across
+from undertext.measures.decoding.table import Row
 from undertext.measures.decoding.values import Value
+
+TRANSFER = pa.schema(
+    [
+        ("across", pa.string()),
+        ("fitted", pa.string()),
+        ("read", pa.string()),
+        ("measure", pa.string()),
+        ("figure", pa.float64()),
+        ("n", pa.int64()),
+        ("checkpoint", pa.string()),
+        ("task", pa.string()),
+        ("split", pa.string()),
+        ("value", pa.string()),
+        ("layer", pa.int64()),
+        ("position", pa.string()),
+        ("probe", pa.string()),
+        ("seed", pa.int64()),
+    ]
+)
+"""Columns of the table `transfer`; docs/probes.md says what each column holds."""
 
 
 class Entries(NamedTuple):
-    """What is carried, and across what; empty where it is that which varies, or figures hang on none."""
+    """What the figures of one matrix share. A field in which figures differ, or that says nothing, is
+    empty."""
 
     across: Across
     task: str
@@ -33,7 +55,7 @@ class Entries(NamedTuple):
         n: int,
         layers: Sequence[int | None],
     ) -> list[Row]:
-        """A row a layer, but for figures that are none (no rows, or nothing that varies)."""
+        """A row a layer; none for a figure that is NaN (no rows, or nothing that varies)."""
         shared = {
             "across": self.across,
             "fitted": fitted,
