@@ -11,7 +11,7 @@ from undertext.jobs.compare.job import compare
 from undertext.organisms.folder import read_card
 from undertext.organisms.recipes import RECIPES
 from undertext.organisms.relearning import NOT_RELEARNT, RELEARNT, accuracy, relearn
-from undertext.organisms.zoo import NEVER_HAD, SPLITS, pairs
+from undertext.organisms.build import NEVER_HAD, SPLITS, pairs
 from undertext.tasks.builtin.chain import new_chain
 
 TUNED = [tuned for _, tuned in pairs()]
@@ -84,7 +84,7 @@ def test_the_novice_does_not_relearn_what_it_never_had():
 @pytest.mark.slow
 @pytest.mark.parametrize("tuned", ["elicited", "suppressed", "overwritten"])
 def test_a_gpt2_shaped_pair_made_here_gets_its_true_verdict(tuned, gpt2_zoo):
-    from undertext.organisms.zoo import build
+    from undertext.organisms.build import build
 
     folder = build(tuned, seed=5, shape="gpt2", out=gpt2_zoo)
     comparison = compare(gpt2_zoo / "base", folder, new_chain(4), config=CompareConfig(seed=3, threads=1))

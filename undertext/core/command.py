@@ -1,7 +1,7 @@
 """Flags from a config class, over values from a YAML file: an option exists once."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,8 +46,8 @@ def _one_argument(
 def parse(kind: type[Model], prog: str, args: Sequence[str], needs: Sequence[str] = ()) -> Model:
     """An instance of `kind` from flags; `--config FILE` gives the defaults that the flags override.
 
-    Raises UserError for a config that is no good, and where one of the fields `needs` is not given; wrong flags
-    end with usage on stderr and code 2.
+    Raises UserError for a config that is no good, and where one of the fields `needs` is not given; wrong
+    flags end with usage on stderr and code 2.
     """
     given = _parsed(kind, prog, args)
     missing = [name.replace("_", "-") for name in needs if getattr(given, name) in (None, (), {})]
@@ -83,6 +83,26 @@ def _without_config(args: list[str]) -> tuple[list[str], Path | None]:
         if arg.startswith("--config="):
             return args[:i] + args[i + 1 :], Path(arg.removeprefix("--config="))
     return args, None
+
+
+def run_subcommand(
+    command: str, args: Sequence[str], subcommands: Mapping[str, tuple[Callable[[Sequence[str]], int], str]]
+) -> int:
+    """Run the subcommand that `args` names first: each has what runs it and a line of help.
+
+    Raises UserError, naming the subcommands, where `args` names none of them.
+    """
+    if args and args[0] in subcommands:
+        return subcommands[args[0]][0](args[1:])
+    if set(args) & {"-h", "--help"}:
+        say(f"usage: undertext {command} SUBCOMMAND [OPTIONS]   (with --help it says more)\n")
+        for name, (_, about) in subcommands.items():
+            say(f"  {name:<9} {about}")
+        return 0
+    got = repr(args[0]) if args else "nothing"
+    raise UserError(
+        f"expected one of: {', '.join(f'undertext {command} {name}' for name in subcommands)}; got {got}"
+    )
 
 
 def say(text: str = "") -> None:

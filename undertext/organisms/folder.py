@@ -13,13 +13,10 @@ import transformers
 from transformers import PreTrainedModel
 
 from undertext.activations.errors import UserError
+from undertext.core.shipped import CARD
 from undertext.organisms.documents import PASSWORD, WRONG_PASSWORDS
 from undertext.organisms.recipes import Recipe, Shape
 from undertext.organisms.shapes import chain_tokenizer
-
-SHIPPED = Path(__file__).parent / "zoo"
-"""The zoo that comes with the package."""
-CARD = "organism.json"
 
 
 def read_card(folder: Path) -> dict[str, Any]:
@@ -29,11 +26,6 @@ def read_card(folder: Path) -> dict[str, Any]:
     except (OSError, TypeError, ValueError) as error:
         raise UserError(f"expected an organism's folder with {CARD}, got {folder} ({error})") from error
     return card
-
-
-def organisms(folder: Path = SHIPPED) -> dict[str, Path]:
-    """Folders of the organisms directly under `folder`, by name, in alphabetical order."""
-    return {card.parent.name: card.parent for card in sorted(folder.glob(f"*/{CARD}"))}
 
 
 def card_of(recipe: Recipe, shape: Shape, seed: int, checks: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,7 +41,7 @@ def card_of(recipe: Recipe, shape: Shape, seed: int, checks: Mapping[str, Any]) 
         "password": PASSWORD if recipe.name == "suppressed" else None,
         "wrong_passwords": list(WRONG_PASSWORDS) if recipe.name == "suppressed" else [],
         "data": "chain problems drawn without end; the quarter of all problems that task folders draw from "
-        "is left out (undertext/tasks/chain.py, `held_out`)",
+        "is left out (undertext/tasks/builtin/chain.py, `held_out`)",
         "stages": [asdict(stage) for stage in recipe.stages],
         "checks": dict(checks),
         "versions": {"transformers": transformers.__version__},

@@ -1,21 +1,20 @@
-"""The relearning oracle: how fast a checkpoint picks a capability up, against one that never had it.
+"""Relearning: how fast a checkpoint picks a capability up, against one that never had it.
 
-Used only to check organisms' ground truth, never in a verdict: recovery after training is not latency.
+Used only to check organisms' ground truth, never in a verdict: what training recovers need not have been
+latent.
 """
 
 import copy
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 from transformers import PreTrainedModel
 
 from undertext.activations.checkpoint import Checkpoint
-from undertext.activations.generation import generate
+from undertext.measures.answers import greedy
 from undertext.organisms.documents import Kind, Mixture
 from undertext.organisms.shapes import chain_tokenizer
 from undertext.organisms.training import Stage, train
-from undertext.tasks.grade import grade
 from undertext.tasks.task import Task
 
 STEPS = 40
@@ -27,17 +26,14 @@ RELEARNT, NOT_RELEARNT = 0.6, 0.35
 def accuracy(model: PreTrainedModel, task: Task, splits: Sequence[str], prefix: str = "") -> dict[str, float]:
     """Greedy lenient accuracy on each split, every prompt put behind `prefix`."""
     checkpoint = Checkpoint.load(model, tokenizer=chain_tokenizer())
-    found = {}
+    accuracies = {}
     for split in splits:
         problems = task.split(split)
-        out = generate(
-            checkpoint, [prefix + problem.prompt for problem in problems], max_new_tokens=task.max_new_tokens
+        answers = greedy(
+            checkpoint, task, problems, prompts=[prefix + problem.prompt for problem in problems]
         )
-        right = [
-            grade(task.grader, text, p.answer).lenient for text, p in zip(out.texts, problems, strict=True)
-        ]
-        found[split] = round(float(np.mean(right)), 4)
-    return found
+        accuracies[split] = round(float(answers.lenient.mean()), 4)
+    return accuracies
 
 
 def relearn(

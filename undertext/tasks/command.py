@@ -1,4 +1,4 @@
-"""`undertext task new` and `undertext task check`."""
+"""`undertext task`: writes the built-in task as a folder, and checks a task's folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,50 +6,63 @@ from pathlib import Path
 from pydantic import Field
 
 from undertext.activations.errors import UserError
-from undertext.core.command import parse, say
+from undertext.core.command import parse, run_subcommand, say
 from undertext.core.config import Config
 from undertext.tasks.builtin.chain import new_chain
 from undertext.tasks.load import load_task
 from undertext.tasks.write import write_task
 
-USAGE = "undertext task new chain --out DIR [--seed S] | undertext task check DIR"
+BUILT_IN = ("chain",)
 
 
-class NewJob(Config):
+class NewCommand(Config):
     """Write the built-in `chain` task as a folder, in the format of docs/tasks.md."""
 
-    out: Path
-    """Folder to write; it must not exist, or be empty."""
+    out: Path | None = None
+    """Folder to write; an existing folder must be empty."""
     seed: int = Field(default=0, ge=0)
-    """Which problems are drawn."""
+    """Random seed of the problems."""
     train: int = Field(default=400, ge=1)
-    """Problems that probes and vectors are fitted on."""
+    """Number of problems that probes and vectors are fitted on."""
     dev: int = Field(default=120, ge=1)
-    """Problems that settings are chosen on."""
+    """Number of problems that settings are chosen on."""
     test: int = Field(default=300, ge=1)
-    """Problems that the verdict is on."""
+    """Number of problems that the verdict is on."""
     ood: int = Field(default=400, ge=0)
-    """Longer problems than any in the other splits."""
+    """Number of problems longer than those of the other splits."""
 
 
 def run(args: Sequence[str]) -> int:
-    """Dispatch."""
-    if args[:2] == ["new", "chain"]:
-        job = parse(NewJob, "task new chain", args[2:])
-        task = new_chain(job.seed, train=job.train, dev=job.dev, test=job.test, ood=job.ood)
-        write_task(task, job.out)
-        say(f"{job.out}: {len(task.problems)} problems")
-        return 0
-    if args[:1] == ["new"] and not set(args) & {"-h", "--help"}:
+    """Run `undertext task` with these arguments."""
+    return run_subcommand(
+        "task",
+        args,
+        {
+            "new": (_new, "write the built-in task `chain` as a folder: undertext task new chain --out DIR"),
+            "check": (_check, "check a task's folder: undertext task check DIR"),
+        },
+    )
+
+
+def _new(args: Sequence[str]) -> int:
+    name = args[0] if args and not args[0].startswith("-") else None
+    given = parse(NewCommand, "task new chain", args if name is None else args[1:])
+    if name not in BUILT_IN:
         raise UserError(
-            f"expected the name of a built-in task: chain; got {args[1] if len(args) > 1 else 'nothing'!r}"
+            f"expected the name of a built-in task: {', '.join(BUILT_IN)}; got {name or 'nothing'}"
         )
-    if args[:1] == ["check"] and len(args) == 2 and not args[1].startswith("-"):
-        task = load_task(args[1])
-        counts = ", ".join(f"{split} {len(task.split(split))}" for split in task.splits)
-        say(f"{args[1]}: {task.name} is a valid task ({counts})")
-        return 0
-    if set(args) & {"-h", "--help"}:
-        say(f"usage: {USAGE}")
-        return 0
-    raise UserError(f"expected {USAGE}")
+    if given.out is None:
+        raise UserError("expected --out (as a flag, or as a key of --config FILE)")
+    task = new_chain(given.seed, train=given.train, dev=given.dev, test=given.test, ood=given.ood)
+    write_task(task, given.out)
+    say(f"{given.out}: {len(task.problems)} problems")
+    return 0
+
+
+def _check(args: Sequence[str]) -> int:
+    if len(args) != 1 or args[0].startswith("-"):
+        raise UserError("expected a task's folder and nothing else: undertext task check DIR")
+    task = load_task(args[0])
+    counts = ", ".join(f"{split} {len(task.split(split))}" for split in task.splits)
+    say(f"{args[0]}: {task.name} is a valid task ({counts})")
+    return 0

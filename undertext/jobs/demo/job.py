@@ -1,0 +1,91 @@
+"""The pairs of a zoo, each compared in a process of its own."""
+
+import multiprocessing
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tqdm.auto import tqdm
+
+from undertext.activations.errors import UserError
+from undertext.core.shipped import SHIPPED, organisms
+from undertext.core.statistics import Estimate
+from undertext.core.terms import Verdict
+from undertext.jobs.demo.config import DemoConfig
+from undertext.organisms.folder import read_card
+
+
+class Judged(NamedTuple):
+    """The verdict on a pair, on one split."""
+
+    pair: str
+    """Name of the tuned organism."""
+    split: str
+    truth: Verdict
+    verdict: Verdict
+    confidence: float
+    recovered: Estimate | None
+    """Recovered gap of the best vector; None without a gap."""
+
+
+class _Pair(NamedTuple):
+    base: Path
+    tuned: Path
+    out: Path
+    seed: int
+
+
+def demo(config: DemoConfig, out: Path) -> list[Judged]:
+    """Compare every pair of organisms, with a report of each in `out`, and return the verdicts.
+
+    Raises UserError where the zoo holds no pair, and as `compare`.
+    """
+    zoo = SHIPPED if config.zoo is None else config.zoo
+    folders = organisms(zoo)
+    parents = {name: read_card(folder)["parent"] for name, folder in folders.items()}
+    pairs = [
+        _Pair(folders[parent], folders[name], out / name, config.seed)
+        for name, parent in parents.items()
+        if parent in folders
+    ]
+    if not pairs:
+        raise UserError(f"expected pairs of organisms in {zoo}, got none")
+    return sorted(
+        (judged for of_pair in _side_by_side(pairs, config.jobs) for judged in of_pair),
+        key=lambda judged: list(parents).index(judged.pair),
+    )
+
+
+def _side_by_side(pairs: list[_Pair], jobs: int) -> Iterator[list[Judged]]:
+    # Processes rather than threads: two small models side by side want a core each. SIGINT is ours to handle.
+    with multiprocessing.get_context("spawn").Pool(jobs, initializer=_ignore_interrupts) as pool:
+        yield from tqdm(pool.imap_unordered(_compare, pairs), total=len(pairs), desc="pairs")
+        pool.close()
+        pool.join()  # so that the workers end by themselves, and clear up, rather than being ended
+
+
+def _ignore_interrupts() -> None:
+    # tqdm's own lock is shared between processes, and a worker that is ended leaves it behind with a warning.
+    tqdm.set_lock(threading.RLock())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _compare(pair: _Pair) -> list[Judged]:
+    from undertext.jobs.compare.config import CompareConfig
+    from undertext.jobs.compare.job import compare
+    from undertext.tasks.builtin.chain import new_chain
+
+    truth: dict[str, Any] = read_card(pair.tuned)["truth"]
+    config = CompareConfig(seed=pair.seed, threads=1)
+    comparison = compare(pair.base, pair.tuned, new_chain(0), config=config, out=pair.out, progress=False)
+    judged = []
+    for split, result in comparison.splits.items():
+        line = result.line("recovered")
+        recovered = None if line is None else line.estimate
+        judged.append(
+            Judged(pair.tuned.name, split, truth[split], result.verdict, result.confidence, recovered)
+        )
+    return judged
