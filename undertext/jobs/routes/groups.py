@@ -1,157 +1,266 @@
-"""The groups of routes that a routes job runs; what serves several splits is made once, when it is needed."""
+"""The groups of routes as parts of a job: what runs together gives one RouteGroup on one split."""
 
-from collections.abc import Callable, Sequence
-from functools import cache, partial
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal, NamedTuple
 
+from jaxtyping import Float
+from numpy import ndarray
+
+from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
-from undertext.activations.pair import Pair
-from undertext.core.progress import Progress as Bars
+from undertext.core.resume import Done, Part
+from undertext.core.statistics import pass_at_k
+from undertext.core.terms import FIT
 from undertext.jobs.routes.config import RoutesConfig
-from undertext.jobs.routes.kept import RouteGroup
-from undertext.measures.recovery.candidates import candidate_vectors
-from undertext.measures.recovery.routes import Kind, Outcome, cot_decoded, greedy, prompted, sampled
-from undertext.measures.recovery.search import (
-    RUNGS,
-    SteeredAnswers,
-    SteeringSearch,
-    recover,
-    search,
-    search_settings,
-)
+from undertext.measures.answers import Answers, cot_decoded, greedy, majority, sampled, solved
+from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
 from undertext.measures.recovery.trained import Trained, fit_bias, train_vectors, train_weights
-from undertext.saes.sae_type import SAE
-from undertext.steering import SteeringVector
-from undertext.tasks.task import Task
+from undertext.steering import Practice
+from undertext.tasks.task import Problem, Task, fill
 
-UNAIDED = "unaided"
-"""The group of both checkpoints as they are: the gap's ends, and no route."""
+Kind = Literal["unaided", "vector", "feature", "given direction", "control", "decoding", "prompt", "training"]
 
 
-class RouteGroups:
-    """All groups on one pair and task."""
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What one route got right."""
 
-    def __init__(
-        self,
-        pair: Pair,
-        task: Task,
-        config: RoutesConfig,
-        layers: Sequence[int],
-        vectors: Sequence[SteeringVector],
-        sae: SAE | None,
-        bars: Bars,
-        keep: Callable[[str], Path | None],
-    ) -> None:
-        """`keep` says where the rows of the sweep on a split go."""
-        self._weaker, self._stronger, self._task = pair.base, pair.tuned, task
-        self._config, self._layers, self._bars, self._keep = config, layers, bars, keep
-        self._given, self._sae = vectors, sae
-        self._found = cache(self._search)
-        self._trained = cache(self._train)
+    name: str
+    kind: Kind
+    right: Float[ndarray, " problem"]
+    """1 where the output is right, leniently graded; for pass@k the probability."""
+    tokens: float
+    """Number of tokens written for a problem, mean."""
+    access: str
+    """What the route was allowed to know."""
+    training_tokens: int = 0
+    """Number of tokens that were read or sampled to train the route, all updates together."""
 
-    def by_name(self) -> dict[str, Callable[[str], RouteGroup]]:
-        """What runs each group on a split, in the order of the table."""
-        return {
-            UNAIDED: self._unaided,
-            "steering": self._steering,
-            "cot_decoding": partial(self._decoding, cot_decoded, "CoT-decoding"),
-            "sampling": partial(self._decoding, sampled, "sampling"),
-            "prompt": self._prompt,
-            "fitted": partial(self._training, "fitted"),
-            "reinforced_vectors": partial(self._training, "reinforced_vectors"),
-            "rlvr": partial(self._training, "rlvr"),
+
+class RouteGroup(NamedTuple):
+    """Routes that are run together, on one split."""
+
+    outcomes: list[Outcome]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class RouteParts:
+    """The parts of a routes job beside those of steering."""
+
+    weaker: Checkpoint
+    stronger: Checkpoint
+    task: Task
+    config: RoutesConfig
+    layers: Sequence[int]
+
+    def unaided(self, split: str) -> Part:
+        """Both checkpoints as they are, the weaker first: the ends of the gap, and no routes."""
+        problems = self.task.split(split)
+
+        def make(done: Done) -> RouteGroup:
+            ends = {"weaker": self.weaker, "stronger": self.stronger}
+            return RouteGroup(
+                [
+                    _outcome(name, "unaided", self._greedy(checkpoint, problems, done), "nothing")
+                    for name, checkpoint in ends.items()
+                ],
+                [],
+            )
+
+        return Part(f"{split}/unaided", make, 2 * len(problems), f"both checkpoints on {split}")
+
+    def untrained(self, split: str) -> list[Part]:
+        """Decoding and prompts, in the order of the table."""
+        problems = self.task.split(split)
+        rows, prompts = len(problems) * self.config.budget, len(problems) * (1 + len(self.task.contrasts))
+        return [
+            Part(f"{split}/cot_decoding", partial(self._cot, problems), rows, f"CoT-decoding on {split}"),
+            Part(f"{split}/sampling", partial(self._sampling, problems), rows, f"sampling on {split}"),
+            Part(f"{split}/prompt", partial(self._prompts, problems), prompts, f"prompts on {split}"),
+        ]
+
+    def training(self) -> list[Part]:
+        """Each makes a Trained, or the note that says why it could not; in the order of the table."""
+        config, layers = self.config, self.layers
+        ways: dict[str, tuple[int, Callable[[Done], Trained]]] = {
+            "fitted": (
+                config.fit_steps * len(layers),
+                lambda done: fit_bias(
+                    self.weaker,
+                    self.task,
+                    layers,
+                    fit_on=config.vector_problems,
+                    choose_on=config.search_problems,
+                    steps=config.fit_steps,
+                    seed=config.seed,
+                    batch_size=config.batch_size,
+                    progress=done,
+                ),
+            )
         }
+        if config.rlvr_steps and config.budget > 1:
+            practice = Practice(
+                self.task.max_new_tokens,
+                tuple(self.task.stop),
+                steps=config.rlvr_steps,
+                samples=config.budget,
+                prompts=config.rlvr_prompts,
+                temperature=config.temperature,
+                seed=config.seed,
+                batch_size=config.batch_size,
+            )
+            ways["reinforced_vectors"] = (
+                config.rlvr_steps,
+                lambda done: train_vectors(
+                    self.weaker,
+                    self.task,
+                    layers,
+                    replace(practice, lr=config.vector_lr, progress=done),
+                    norms_on=config.vector_problems,
+                ),
+            )
+            ways["rlvr"] = (
+                config.rlvr_steps,
+                lambda done: train_weights(
+                    self.weaker, self.task, replace(practice, lr=config.rlvr_lr, progress=done)
+                ),
+            )
+        return [
+            Part(f"training/{name}", partial(_trained, name.replace("_", " "), train), updates)
+            for name, (updates, train) in ways.items()
+        ]
 
-    def _unaided(self, split: str) -> RouteGroup:
-        problems, outcomes = self._task.split(split), []
-        for name, checkpoint in (("weaker", self._weaker), ("stronger", self._stronger)):
-            with self._bars.stage(f"{name} on {split}", len(problems)) as done:
-                right, tokens = greedy(checkpoint, self._task, problems, self._config, done)
-            outcomes.append(Outcome(name, "unaided", right, tokens, "nothing"))
-        return RouteGroup(outcomes, [])
+    def trained(self, split: str, key: str, trained: Trained | str) -> Part:
+        """What training made, on a split; `key` is that of the part that made it."""
+        problems = self.task.split(split)
 
-    def _search(self) -> SteeringSearch:
-        task, config = self._task, self._config
-        with self._bars.stage("vectors"):
-            offered = candidate_vectors(self._weaker, self._stronger, task, config, self._given, self._sae)
-        rows = min(len(task.split("dev")), config.search_problems)
-        settings = search_settings(offered, self._layers, config)
-        with self._bars.stage("search", rows * len(settings)) as done:
-            return search(self._weaker, task, offered, self._layers, config, done, self._keep("dev"))
+        def make(done: Done) -> RouteGroup:
+            if isinstance(trained, str):
+                return RouteGroup([], [trained])
+            answers = trained.answers(
+                self.weaker, self.task, problems, batch_size=self.config.batch_size, progress=done
+            )
+            outcome = _outcome(trained.name, "training", answers, trained.access)
+            return RouteGroup(
+                [replace(outcome, training_tokens=trained.tokens)], [trained.note] if trained.note else []
+            )
 
-    def _steering(self, split: str) -> RouteGroup:
-        found = self._found()
-        rows = len(self._task.split(split)) * len(found.best)
-        with self._bars.stage(f"steering on {split}", rows) as done:
-            recovery = recover(self._weaker, self._task, split, found, self._config, done, self._keep(split))
-        return RouteGroup(best_of_kinds(recovery, self._given), list(found.offered.notes))
+        return Part(f"{split}/{key}", make, len(problems), f"{key.removeprefix('training/')} on {split}")
 
-    def _decoding(self, run: Callable[..., list[Outcome]], title: str, split: str) -> RouteGroup:
-        problems = self._task.split(split)
-        with self._bars.stage(f"{title} on {split}", len(problems) * self._config.budget) as done:
-            return RouteGroup(run(self._weaker, self._task, problems, self._config, done), [])
+    def _greedy(
+        self,
+        checkpoint: Checkpoint,
+        problems: Sequence[Problem],
+        done: Done,
+        prompts: Sequence[str] | None = None,
+    ) -> Answers:
+        return greedy(
+            checkpoint,
+            self.task,
+            problems,
+            prompts=prompts,
+            batch_size=self.config.batch_size,
+            progress=done,
+        )
 
-    def _prompt(self, split: str) -> RouteGroup:
-        problems, notes = self._task.split(split), list[str]()
-        with self._bars.stage(f"prompts on {split}", len(problems) * (1 + len(self._task.contrasts))) as done:
-            outcomes = prompted(self._weaker, self._task, problems, self._config, notes, done)
-        return RouteGroup(outcomes, notes)
+    def _cot(self, problems: Sequence[Problem], done: Done) -> RouteGroup:
+        """CoT-decoding with `budget` branches a problem, by its two ways to choose among them."""
+        k = self.config.budget
+        decoded = cot_decoded(
+            self.weaker,
+            self.task,
+            problems,
+            branches=k,
+            batch_size=self.config.batch_size,
+            progress=done,
+        )
+        chosen = {f"widest of {k}": decoded.widest, f"summed over {k}": decoded.summed}
+        return RouteGroup(
+            [_outcome(f"CoT-decoding, {way}", "decoding", each, "nothing") for way, each in chosen.items()],
+            [],
+        )
 
-    def _train(self, which: str) -> Trained | str:
-        """What training made, or why it could not."""
-        config, common = self._config, (self._weaker, self._task)
-        updates = config.fit_steps * len(self._layers) if which == "fitted" else config.rlvr_steps
-        try:
-            with self._bars.stage(which.replace("_", " "), updates) as done:
-                if which == "rlvr":
-                    return train_weights(*common, config, done)
-                fit = fit_bias if which == "fitted" else train_vectors
-                return fit(*common, self._layers, config, done)
-        except UserError as error:  # no memory for a copy, or a loss that is not finite
-            return f"{which.replace('_', ' ')}: {error}"
+    def _sampling(self, problems: Sequence[Problem], done: Done) -> RouteGroup:
+        """`budget` samples a problem: the majority's answer, and pass@k."""
+        config, k = self.config, self.config.budget
+        samples = sampled(
+            self.weaker,
+            self.task,
+            problems,
+            samples=k,
+            temperature=config.temperature,
+            seed=config.seed,
+            batch_size=config.batch_size,
+            progress=done,
+        )
+        name = f"temperature {config.temperature:g}, majority of {k}"
+        voted = _outcome(name, "decoding", majority(self.task, problems, samples), "nothing")
+        passed = pass_at_k(samples.right, k).astype(float)
+        return RouteGroup(
+            [voted, Outcome(f"pass@{k}", "decoding", passed, voted.tokens, "the right answer")], []
+        )
 
-    def _training(self, which: str, split: str) -> RouteGroup:
-        if which != "fitted":
-            if not self._config.rlvr_steps:
-                return RouteGroup([], [])
-            if self._config.budget < 2:
-                why = "the samples of a problem are each other's baseline, and a budget of 1 has none"
-                return RouteGroup([], [f"training by reward was left out: {why}"])
-        trained = self._trained(which)
-        if isinstance(trained, str):
-            return RouteGroup([], [trained])
-        problems = self._task.split(split)
-        with self._bars.stage(f"{which.replace('_', ' ')} on {split}", len(problems)) as done:
-            outcome = trained.outcome(self._task, problems, self._config, done)
-        return RouteGroup([outcome], [trained.note] if trained.note else [])
+    def _prompts(self, problems: Sequence[Problem], done: Done) -> RouteGroup:
+        """Solved examples before the problem, and the positive wording of each contrast."""
+        shown = [solved(problem) for problem in self.task.split(FIT)[: self.config.shots]]
+        few_shot = f"prompt, {self.config.shots} solved examples"
+        ways = {few_shot: ["\n".join([*shown, problem.prompt]) for problem in problems]}
+        ways |= {
+            f"prompt, worded {contrast.name!r}": [fill(contrast.positive, each.prompt) for each in problems]
+            for contrast in self.task.contrasts
+        }
+        group = RouteGroup([], [])
+        for name, prompts in ways.items():
+            try:
+                answers = self._greedy(self.weaker, problems, done, prompts)
+            except UserError as error:  # examples that do not fit the context
+                group.notes.append(f"{name}: {error}")
+                continue
+            access = "solved examples" if name == few_shot else "the wording"
+            group.outcomes.append(_outcome(name, "prompt", answers, access))
+        return group
 
 
-def best_of_kinds(recovery: SteeredAnswers, given: Sequence[SteeringVector]) -> list[Outcome]:
-    """Of each kind the vector that does best on dev: of the task's own only such as know the weaker alone."""
-    found = recovery.search
-    named, features = [vector.name for vector in given], list(found.offered.features)
-    taken = {*named, *features}
-    controls = found.offered.controls
+def steered_group(
+    searched: SteeringSearch, steered: Mapping[str, SteeredAnswers], given: Sequence[str]
+) -> RouteGroup:
+    """Of each kind the vector that does best on dev: of the task's own only those of the weaker's access.
+
+    `given` are the names of the vectors that the job was given.
+    """
+    candidates = searched.candidates
+    elsewhere = {*given, *candidates.features, *candidates.controls}
     own = [
-        name
-        for name in found.best
-        if name not in controls and name not in taken and found.offered.oracles[name] == RUNGS[0]
+        name for name in searched.best if name not in elsewhere and candidates.access[name] == "weaker only"
     ]
     random, alike = (
-        [name for name, control in controls.items() if control.kind == kind]
+        [name for name, control in candidates.controls.items() if control.kind == kind]
         for kind in ("random directions", "random features")
     )
-    kinds: list[tuple[Kind, list[str], str]] = [
+    kinds: list[tuple[Kind, Sequence[str], str]] = [
         ("vector", own, "vector, "),
         ("control", random, "random direction, "),
-        ("given direction", named, "given direction, "),
-        ("feature", features, "SAE feature, "),
+        ("given direction", given, "given direction, "),
+        ("feature", candidates.features, "SAE feature, "),
         ("control", alike, "random feature, "),
     ]
     outcomes = []
-    for kind, some, title in kinds:
-        best = max(sorted(some), key=lambda name: found.accuracy(found.best[name]), default=None)
+    for kind, names, title in kinds:
+        best = max(sorted(names), key=lambda name: searched.accuracy(searched.best[name]), default=None)
         if best is not None:
-            right, tokens = recovery.lenient[best].astype(float), recovery.tokens[best]
-            outcomes.append(Outcome(f"{title}{best}", kind, right, tokens, found.offered.oracles[best]))
-    return outcomes
+            outcomes.append(_outcome(f"{title}{best}", kind, steered[best], candidates.access[best]))
+    return RouteGroup(outcomes, list(candidates.notes))
+
+
+def _trained(title: str, train: Callable[[Done], Trained], done: Done) -> Trained | str:
+    try:
+        return train(done)
+    except UserError as error:  # no memory for a copy, or a loss that is not finite
+        return f"{title}: {error}"
+
+
+def _outcome(name: str, kind: Kind, answers: Answers, access: str) -> Outcome:
+    return Outcome(name, kind, answers.lenient.astype(float), float(answers.tokens.mean()), access)

@@ -1,31 +1,36 @@
 """`routes`: ways to elicit what a checkpoint may hold, on the same problems, within the same tokens."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
-from undertext.activations.pair import check_pair
-from undertext.core.output import check_writable
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Bool
+from numpy import ndarray
+
+from undertext.core.job import job_run
+from undertext.core.output import plain
 from undertext.core.progress import Progress
-from undertext.core.resume import JobFolder
-from undertext.core.setup import checkpoint_record, layers_of, open_checkpoint, threads, versions
-from undertext.core.terms import FITTING
-from undertext.jobs.compare.config import verdict_rule
+from undertext.core.setup import checkpoint_record, layers_of, open_pair
+from undertext.core.statistics import Estimate, bootstrap, proportion
 from undertext.jobs.routes.config import RoutesConfig
-from undertext.jobs.routes.groups import RouteGroups
-from undertext.jobs.routes.kept import KeptGroups, RouteGroup, vectors_digest, weights_digest
-from undertext.jobs.routes.result import Routes, gathered
+from undertext.jobs.routes.groups import Outcome, RouteGroup, RouteParts, steered_group
+from undertext.jobs.routes.result import Route, RoutesResult
+from undertext.measures.recovery.estimate import recovered_gap
 from undertext.measures.recovery.feature_vectors import sae_of
-from undertext.steering import SteeringVector
-from undertext.tasks.load import load_task
-from undertext.tasks.open import check_task_fits, splits_to_report, task_record
+from undertext.measures.recovery.parts import SteeringParts
+from undertext.measures.recovery.rows import schema_of, three
+from undertext.steering import SteeringVector, open_vector
+from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record
 from undertext.tasks.task import Task
 
-WORK_ONLY = {"batch_size"}
-"""Settings that change how the work is done, and no figure: a job goes on under others."""
+_NO_BASELINE = (
+    "training by reward was left out: the samples of a problem are each other's baseline, and a budget of 1 "
+    "has none"
+)
 
 
 def routes(
@@ -33,83 +38,147 @@ def routes(
     stronger: Any,
     task: str | Path | Task,
     *,
-    vectors: Sequence[SteeringVector] = (),
+    vectors: Sequence[SteeringVector | str | Path] = (),
     config: RoutesConfig | None = None,
     out: str | Path | None = None,
     progress: bool | Progress | None = None,
-) -> Routes:
-    """How much of the gap each route recovers, and whether they recover the same problems.
+) -> RoutesResult:
+    """How much of the gap each route recovers, and whether the routes recover the same problems.
 
-    Steering with the best vector that knows the weaker checkpoint only, beside the best random direction;
-    with the best of the `vectors` given; with the best feature of an SAE where the config names one, beside
-    the best random feature; decoding; a prompt;
-    and, as references that are training, a fitted bias, vectors trained by the grader's reward, and a copy
-    of all weights so trained. All steering goes through one search. No route writes more than `budget` rows
-    of `max_new_tokens` a problem; how much it does write, `Outcome.tokens` says, and what it was trained
-    on `Outcome.training_tokens`. The checkpoints stay as they are.
+    The routes: steering with the best vector that knows the weaker checkpoint alone, beside the best random
+    direction; with the best of the `vectors` given; with the best feature of an SAE where the config names
+    one, beside the best random feature; decoding; a prompt; and, as references that are training, a fitted
+    bias, vectors trained by the grader's reward, and a copy whose weights are all trained so. All steering
+    goes through one search. No route writes more than `budget` outputs of `max_new_tokens` a problem. The
+    checkpoints stay as they are.
 
-    With `out`, results are written there, each group of routes on each split as soon as it is whole: a job
-    that was killed goes on where it was when it is called again. Raises UserError as `steer`.
+    With `out`, results are written there, finished parts as they come: a job that was killed and is called
+    again goes on from them. Raises UserError as `steer`.
     """
     config = config or RoutesConfig()
-    start = perf_counter()
-    bars = progress if isinstance(progress, Progress) else Progress(progress)
-    folder = None if out is None else Path(out)
-    if folder is not None:
-        check_writable(folder)
-    task = task if isinstance(task, Task) else load_task(task)
-    splits, level = splits_to_report(task, config), verdict_rule().level
-    with threads(config.threads):
-        with bars.stage("loading"):
-            pair = check_pair(open_checkpoint(checkpoint, config), open_checkpoint(stronger, config))
-        for split in dict.fromkeys([*FITTING, *splits]):
-            for each in pair:
-                check_task_fits(each, task, split)
-        layers = layers_of(pair.base, config.layers, config.max_layers)
-        sae = sae_of(config)
-        ways = RouteGroups(pair, task, config, layers, vectors, sae, bars, _sweeps(folder))
-        job = {
-            "config": config.model_dump(mode="json", exclude=WORK_ONLY),
-            "checkpoint": pair.base.fingerprint,
-            "stronger": pair.tuned.fingerprint,
-            "task": task_record(task)["fingerprint"],
-            "vectors": vectors_digest(vectors),
-            "sae": None if sae is None else weights_digest(sae.state_dict()),
+    with job_run("routes", config, out, progress) as run:
+        task = open_task(task)
+        splits = splits_to_report(task, config.splits)
+        with run.bars.stage("loading"):
+            weaker, above = open_pair(checkpoint, stronger, config)
+            given = [open_vector(source, weaker) for source in vectors]
+            sae = sae_of(config)
+        check_task_fits([weaker, above], task, splits)
+        layers = layers_of(weaker, config.layers, config.max_layers)
+        steering = SteeringParts(weaker, above, task, config, layers, given, sae, run.scratch)
+        parts = RouteParts(weaker, above, task, config, layers)
+        run.begin(
+            checkpoint=weaker.fingerprint,
+            stronger=above.fingerprint,
+            task=task_record(task)["fingerprint"],
+            **steering.inputs,
+        )
+
+        unaided = run.make([parts.unaided(split) for split in splits])
+        (candidates,) = run.make([steering.candidates()])
+        (searched,) = run.make([steering.search(candidates)])
+        groups: dict[str, list[RouteGroup]] = {}
+        for split in splits:
+            (steered,) = run.make([steering.recover(searched, split)])
+            names = [vector.name for vector in given]
+            groups[split] = [steered_group(searched, steered, names), *run.make(parts.untrained(split))]
+        for training in parts.training():  # one after the other: a trained copy of the weights is large
+            (trained,) = run.make([training])
+            made = run.make([parts.trained(split, training.key, trained) for split in splits])
+            for split, group in zip(splits, made, strict=True):
+                groups[split].append(group)
+
+        by_split = {
+            split: _estimated(groups[split], ends, config.seed)
+            for split, ends in zip(splits, unaided, strict=True)
         }
-        parts = None if folder is None else JobFolder(folder)
-        with nullcontext() if parts is None else parts.open(job):
-            groups = _all(ways.by_name(), splits, KeptGroups(parts))
-    run = {
-        **job,
-        "checkpoint_record": {
-            "checkpoint": checkpoint_record(pair.base),
-            "stronger": checkpoint_record(pair.tuned),
+        notes = [note for split in splits for group in groups[split] for note in group.notes]
+        if config.rlvr_steps and config.budget < 2:
+            notes.append(_NO_BASELINE)
+        agreement = [row for split in splits for row in _agreement_rows(split, groups[split])]
+        summary = {
+            "checkpoint": checkpoint_record(weaker),
+            "stronger": checkpoint_record(above),
             "task": task_record(task),
-        },
-        "versions": versions(),
-        "timings_s": {name: round(seconds, 3) for name, seconds in bars.timings.items()},
-        "elapsed_s": round(perf_counter() - start, 3),
-    }
-    whole = gathered(groups, splits, seed=config.seed, level=level, run=run)
-    if folder is not None:
-        whole.save(folder)
-    return whole
+            "unaided": {
+                split: {each.name: asdict(proportion(each.right)) for each in ends.outcomes}
+                for split, ends in zip(splits, unaided, strict=True)
+            },
+            "splits": {split: [asdict(route) for route in found] for split, found in by_split.items()},
+            "agreement": _nested(agreement),
+            "notes": list(dict.fromkeys(notes)),
+        }
+        rows = {"routes": _rows(by_split), "agreement": agreement}
+        tables = {name: pa.Table.from_pylist(each, schema=schema_of(each)) for name, each in rows.items()}
+        return run.finish(RoutesResult, plain(summary), tables)
 
 
-def _sweeps(out: Path | None) -> Callable[[str], Path | None]:
-    """Where the rows of the sweep on a split are kept."""
-    return lambda split: None if out is None else JobFolder(out).path("sweep") / split
+def kappa(a: Bool[ndarray, " problem"], b: Bool[ndarray, " problem"]) -> float:
+    """Cohen's kappa of which problems are right (Cohen 1960); NaN where chance alone agrees on all."""
+    agree = float((a == b).mean())
+    chance = float(a.mean() * b.mean() + (1 - a.mean()) * (1 - b.mean()))
+    return float("nan") if chance == 1 else (agree - chance) / (1 - chance)
 
 
-def _all(
-    ways: Mapping[str, Callable[[str], RouteGroup]], splits: Sequence[str], kept: KeptGroups
-) -> dict[tuple[str, str], RouteGroup]:
-    """Every group on every split, those that are kept read. What one group has made serves all its splits."""
-    groups = {}
-    for (name, way), split in product(ways.items(), splits):
-        group = kept.read(split, name)
-        if group is None:
-            group = way(split)
-            kept.keep(split, name, group)
-        groups[name, split] = group
-    return groups
+def _estimated(groups: Sequence[RouteGroup], ends: RouteGroup, seed: int) -> list[Route]:
+    low, high = (each.right for each in ends.outcomes)
+    return [
+        Route(
+            each.name,
+            each.kind,
+            each.kind == "training",
+            each.access,
+            each.tokens,
+            each.training_tokens,
+            _accuracy(each, seed),
+            recovered_gap(each.right, low, high, seed=seed),
+        )
+        for group in groups
+        for each in group.outcomes
+    ]
+
+
+def _accuracy(outcome: Outcome, seed: int) -> Estimate:
+    if set(np.unique(outcome.right)) <= {0.0, 1.0}:
+        return proportion(outcome.right)
+    return bootstrap(lambda data: data[..., 0].mean(-1), outcome.right[:, None], seed=seed)
+
+
+def _rows(by_split: Mapping[str, Sequence[Route]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "split": split,
+            "route": route.name,
+            "kind": route.kind,
+            "training": route.training,
+            "access": route.access,
+            "tokens": route.tokens,
+            "training_tokens": route.training_tokens,
+            **three("accuracy", route.accuracy),
+            **three("recovered", route.gap),
+        }
+        for split, found in by_split.items()
+        for route in found
+    ]
+
+
+def _agreement_rows(split: str, groups: Sequence[RouteGroup]) -> list[dict[str, Any]]:
+    right = {each.name: each.right >= 0.5 for group in groups for each in group.outcomes}
+    return [
+        {
+            "split": split,
+            "route": one,
+            "other": other,
+            "kappa": kappa(right[one], right[other]),
+            "alike": float((right[one] == right[other]).mean()),
+        }
+        for one, other in product(right, repeat=2)
+    ]
+
+
+def _nested(agreement: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
+    """Kappa by split, route and other route."""
+    nested: dict[str, dict[str, dict[str, float]]] = {}
+    for row in agreement:
+        nested.setdefault(row["split"], {}).setdefault(row["route"], {})[row["other"]] = row["kappa"]
+    return nested

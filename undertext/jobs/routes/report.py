@@ -1,116 +1,112 @@
-"""The files of a routes job: routes.json, run.json, figures and tables."""
+"""How `routes`' result is shown: the page, the two figures, and a table for a terminal."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-
-import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from undertext.core.output import RUN, json_bytes, parquet, publish
-from undertext.jobs.routes.result import Route, Routes
-from undertext.report.style import (
-    BAND,
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    SKY,
-    VERMILLION,
-    WINE,
-    Look,
-    ReportFigure,
-    house_style,
-    literal,
-    png,
-    svg,
+from undertext.jobs.routes.result import Route, RoutesResult
+from undertext.report.figures.routes import agreement_figure, routes_figure
+from undertext.report.files import report_files
+from undertext.report.numbers import NOTHING, estimate, number
+from undertext.report.page import Section, document, fragment
+from undertext.report.style import house_style, svg
+
+_TRAINING = (
+    "Routes marked as training are reference points and no evidence that the capability was latent: "
+    "gradient descent can also teach a skill that the checkpoint never had."
 )
-
-WIDTH = 6.4
-"""Inches: names of routes stand beside what they recover."""
-_LOOKS = {
-    "vector": ("steering", Look(GREEN, "D")),
-    "feature": ("SAE feature", Look(WINE, "^")),
-    "given direction": ("given direction", Look(ORANGE, "P")),
-    "control": ("control under the same search", Look(GREY, "o")),
-    "decoding": ("decoding", Look(BLUE, "o")),
-    "prompt": ("prompt", Look(SKY, "v")),
-    "training": ("training: a reference, no evidence", Look(VERMILLION, "s")),
-}
+_AGREEMENT = (
+    "Cohen's kappa of which problems two routes get right. Near the ceiling kappa is close to 0 whatever the "
+    "routes do, or not defined."
+)
+_HEAD = ("route", "accuracy", "recovered gap", "tokens", "training tokens", "access")
 
 
-def save(routes: Routes, out: Path) -> Path:
-    """Write the files under `out` and return it; see `publish` for what happens to what is there."""
-    drawn = figures(routes)
-    files = {f"figures/{name}.svg": svg(figure) for name, figure in drawn.items()}
-    files |= {f"figures/{name}.png": png(figure) for name, figure in drawn.items()}
-    files |= {f"tables/{name}.parquet": parquet(table) for name, table in routes.tables.items()}
-    files["routes.json"] = json_bytes(routes.to_dict())
-    files[RUN] = json_bytes({**routes.run, "files": sorted([*files, RUN])})
-    return publish(files, out)
+def files(result: RoutesResult) -> dict[str, bytes]:
+    """The files of the job, by path."""
+    drawn = figures(result)
+    return report_files(
+        summary=result.summary,
+        tables=result.tables,
+        run=result.run,
+        figures=drawn,
+        page=_page(result, drawn),
+    )
 
 
-def figures(routes: Routes) -> dict[str, Figure]:
-    """`routes` and `agreement`, a panel a split."""
+def figures(result: RoutesResult) -> dict[str, Figure]:
+    """`routes`: the gap that each route recovers; `agreement`: the routes' kappas. A panel a split."""
+    ends = {split: [end.value for end in ends.values()] for split, ends in result.unaided.items()}
     with house_style():
-        return {"routes": _recovered(routes), "agreement": _agreement(routes)}
+        return {
+            "routes": routes_figure(result.tables["routes"].to_pylist(), ends),
+            "agreement": agreement_figure(result.tables["agreement"].to_pylist()),
+        }
 
 
-def _recovered(routes: Routes) -> Figure:
-    """What each route recovers of the gap, with its interval; its accuracy where there is no gap."""
-    heights = [0.7 + 0.27 * len(found) for found in routes.splits.values()]
-    figure = ReportFigure(figsize=(WIDTH, sum(heights) + 0.75), layout="constrained")
-    axes = figure.subplots(len(heights), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
-    handles: dict[str, Any] = {}
-    for axis, (split, found) in zip(axes, routes.splits.items(), strict=True):
-        _draw(axis, found, handles)
-        accuracy = routes.unaided[split]
-        ends = f"{accuracy['weaker'].value:.2f} to {accuracy['stronger'].value:.2f}"
-        axis.set_title(f"{literal(split)}: accuracy {ends}")
-    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=2)
-    return figure
+def summary_html(result: RoutesResult) -> str:
+    """The table of routes of each split, for notebooks."""
+    return "".join(fragment(f"routes on {split}", _table(result, split)) for split in result.splits)
 
 
-def _draw(axis: Axes, found: Sequence[Route], handles: dict[str, Any]) -> None:
-    gaps = all(route.gap is not None for route in found)
-    for at, route in enumerate(found):
-        label, look = _LOOKS[route.outcome.kind]
-        shown = route.gap if gaps and route.gap is not None else route.accuracy
-        fill = "none" if route.outcome.trained else look.color
-        axis.plot([shown.low, shown.high], [at, at], color=look.color, linewidth=2.2, solid_capstyle="butt")
-        (handles[label],) = axis.plot(
-            shown.value, at, look.marker, color=look.color, markerfacecolor=fill, markersize=7
-        )
-        axis.text(1.02, at, _written(shown.value), transform=axis.get_yaxis_transform(), va="center_baseline")
-    axis.set_yticks(range(len(found)), [literal(route.outcome.name, 40) for route in found])
-    axis.set_ylim(len(found) - 0.5, -0.5)
-    axis.grid(axis="y", visible=False)
-    for end in (0, 1):
-        axis.axvline(end, color=GREY, linewidth=1, zorder=0)
-    axis.set_xlabel("recovered gap: 0 the weaker checkpoint, 1 the stronger" if gaps else "accuracy")
+def lines(result: RoutesResult) -> list[str]:
+    """By split a table in Markdown, a row a route, with its agreement with the others in the same order."""
+    said = []
+    for split, routes in result.splits.items():
+        kappas = result.agreement[split]
+        head = ["", *_HEAD[:4], _HEAD[5], "kappa with 1, 2, ..."]
+        said += [
+            f"## {split}",
+            "",
+            f"| {' | '.join(head)} |".replace("|  |", "| |"),
+            "|---" * len(head) + "|",
+        ]
+        for place, route in enumerate(routes, 1):
+            name, accuracy, gap, tokens, _, access = _cells(route)
+            agreement = " ".join(f"{kappas[route.name, other.name]:.2f}" for other in routes)
+            said.append(f"| {place} | {name} | {accuracy} | {gap} | {tokens} | {access} | {agreement} |")
+        said.append("")
+    return [*said, *(f"note: {note}" for note in result.notes)]
 
 
-def _written(value: float) -> str:
-    return f"{round(float(value), 2) + 0.0:.2f}".replace("-", "−")  # no minus before zero
+def _page(result: RoutesResult, drawn: dict[str, Figure]) -> str:
+    summary = result.summary
+    about = {
+        "weaker": summary["checkpoint"]["name"],
+        "stronger": summary["stronger"]["name"],
+        "task": summary["task"]["name"],
+    }
+    sections = [_table(result, split) for split in result.splits]
+    recovered = "What each route recovers of the gap, with its interval, by split."
+    sections.append(Section("Recovered gap", [_TRAINING], picture=(svg(drawn["routes"]), recovered)))
+    agreement = "A grid of Cohen's kappa for every two routes, by split."
+    sections.append(Section("Agreement", [_AGREEMENT], picture=(svg(drawn["agreement"]), agreement)))
+    if result.notes:
+        sections.append(Section("Notes", result.notes))
+    return document(
+        f"routes: {about['weaker']}",
+        "ways to elicit a capability",
+        "How much each route recovers",
+        about,
+        sections,
+        result.run,
+    )
 
 
-def _agreement(routes: Routes) -> Figure:
-    """Cohen's kappa of which problems two routes get right; empty where chance alone agrees on all."""
-    counts = [len(found) for found in routes.splits.values()]
-    figure = ReportFigure(figsize=(WIDTH, sum(0.9 + 0.27 * n for n in counts)), layout="constrained")
-    axes = figure.subplots(len(counts), 1, squeeze=False, gridspec_kw={"height_ratios": counts})[:, 0]
-    for axis, (split, found) in zip(axes, routes.splits.items(), strict=True):
-        names = [route.outcome.name for route in found]
-        cells = np.array([[routes.agreement[split][one, other] for other in names] for one in names])
-        axis.imshow(cells, aspect="auto", cmap="RdBu", vmin=-1, vmax=1)
-        axis.set_facecolor(BAND)
-        axis.grid(visible=False)
-        axis.set_xticks(range(len(names)), [str(i + 1) for i in range(len(names))])
-        axis.set_yticks(range(len(names)), [f"{literal(name, 40)}  {i + 1}" for i, name in enumerate(names)])
-        axis.set_title(f"{literal(split)}: agreement (Cohen's kappa)")
-        for (i, j), cell in np.ndenumerate(cells):
-            if np.isfinite(cell):
-                dark = "white" if abs(cell) > 0.6 else "black"
-                axis.text(j, i, _written(cell), ha="center", va="center", fontsize=7, color=dark)
-    return figure
+def _table(result: RoutesResult, split: str) -> Section:
+    ends = result.unaided[split]
+    text = (
+        f"Accuracy (lenient) of the weaker checkpoint {estimate(ends['weaker'])}, of the stronger "
+        f"{estimate(ends['stronger'])}, on {ends['weaker'].n} problems."
+    )
+    rows = [_cells(route) for route in result.splits[split]]
+    return Section(f"Routes on {split}", [text, _TRAINING], _HEAD, rows)
+
+
+def _cells(route: Route) -> list[str]:
+    return [
+        f"{route.name} (training)" if route.training else route.name,
+        estimate(route.accuracy),
+        NOTHING if route.gap is None else estimate(route.gap),
+        number(route.tokens, 1),
+        f"{route.training_tokens:,}" if route.training else NOTHING,
+        route.access,
+    ]

@@ -120,14 +120,14 @@ def estimate_recovery(
 
 
 def recovered_gap(
-    steered: ndarray, weaker: ndarray, stronger: ndarray, *, seed: int, level: float
+    steered: ndarray, weaker: ndarray, stronger: ndarray, *, seed: int, level: float = 0.95
 ) -> Estimate | None:
     """The recovered gap with its paired bootstrap interval; None where the gap's interval touches zero."""
     return gap_share(weaker, steered, weaker, stronger, seed=seed, level=level)
 
 
 def gap_share(
-    low: ndarray, high: ndarray, weaker: ndarray, stronger: ndarray, *, seed: int, level: float
+    low: ndarray, high: ndarray, weaker: ndarray, stronger: ndarray, *, seed: int, level: float = 0.95
 ) -> Estimate | None:
     """`(mean(high) - mean(low)) / (mean(stronger) - mean(weaker))`, paired bootstrap interval.
 

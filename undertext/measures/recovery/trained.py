@@ -134,7 +134,7 @@ def train_weights(checkpoint: Checkpoint, task: Task, practice: Practice) -> Tra
     """The weights of a copy of the checkpoint that was trained by the grader on `train`."""
     prompts = [problem.prompt for problem in task.split(FIT)]
     made = reinforce_weights(checkpoint, prompts, _reward(task), practice)
-    weights = dict(made.checkpoint.model.state_dict())
+    weights = {name: tensor.cpu() for name, tensor in made.checkpoint.model.state_dict().items()}
     return Trained(RLVR, _GRADER, made.course.written, _note(RLVR, made.course), weights=weights)
 
 
