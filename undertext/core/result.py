@@ -54,7 +54,11 @@ class Result:
                 tables[path.stem] = pq.read_table(path)
             except (OSError, pa.ArrowException) as error:
                 raise UserError(f"{path} is damaged: {one_line(error)}") from error
-        return cls(read_json(folder / cls.FILE), tables, read_json(folder / RUN))
+        run = read_json(folder / RUN)
+        run.pop(
+            "files", None
+        )  # `files` lists them anew: a loaded result writes the bytes that a fresh one does
+        return cls(read_json(folder / cls.FILE), tables, run)
 
     def table(self, name: str) -> Any:
         """One of the tables as a pandas DataFrame. Raises UserError naming those there are."""
