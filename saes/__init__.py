@@ -12,10 +12,10 @@ imported; the names below load what they need when they are first used.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from undertext.saes.autoencoder import decoder_directions, encode, load_sae
+from undertext.saes.autoencoder import decoder_directions, encode, fingerprint, load_sae
 
 if TYPE_CHECKING:
-    from undertext.saes.carrying import Carried, carried
+    from undertext.saes.association import LabelAssociation, label_association
     from undertext.saes.config import SaeConfig, Training
     from undertext.saes.crosscoder import Crosscoder
     from undertext.saes.crosscoder_training import TrainedCrosscoder, load_crosscoder, train_crosscoder
@@ -23,22 +23,20 @@ if TYPE_CHECKING:
     from undertext.saes.falsifying import Falsification, Shift, ShiftCuts, falsify, inject, shift
     from undertext.saes.fates import FATES, FateCuts, Fates, SortedFates, follow, sort_fates
     from undertext.saes.feed import Rows
-    from undertext.saes.firings import Firings, PairFirings, read_pair, read_rows
+    from undertext.saes.firings import Firings, PairFirings, read_pair
     from undertext.saes.loss import LossRecovered, loss_recovered
-    from undertext.saes.measuring import Fidelity, fidelity
+    from undertext.saes.measuring import Fidelity, fidelity, firing_shares
     from undertext.saes.pages import Context, FeaturePage, Histogram, LogitEffects, feature_page
     from undertext.saes.pairs import difference
     from undertext.saes.reason_score import ReasonScore, score_reasoning
-    from undertext.saes.scaling import Scaling, latent_scaling
-    from undertext.saes.sorting import Cuts, Sorted, relative_norm, sort_by_norm, sort_latents
+    from undertext.saes.scaling import Scaling, ScalingCuts, latent_scaling
+    from undertext.saes.sorting import LatentCuts, SortedLatents, relative_norm, sort_by_norm, sort_latents
     from undertext.saes.texts import TextFirings, read_texts
     from undertext.saes.training import TrainedSae, train_sae
 
 _HOMES = {
-    "Carried": "carrying",
     "Context": "pages",
     "Crosscoder": "crosscoder",
-    "Cuts": "sorting",
     "Effects": "effects",
     "FATES": "fates",
     "Falsification": "falsifying",
@@ -48,6 +46,8 @@ _HOMES = {
     "Fidelity": "measuring",
     "Firings": "firings",
     "Histogram": "pages",
+    "LabelAssociation": "association",
+    "LatentCuts": "sorting",
     "LogitEffects": "pages",
     "LossRecovered": "loss",
     "Matched": "effects",
@@ -56,28 +56,29 @@ _HOMES = {
     "Rows": "feed",
     "SaeConfig": "config",
     "Scaling": "scaling",
+    "ScalingCuts": "scaling",
     "Shift": "falsifying",
     "ShiftCuts": "falsifying",
-    "Sorted": "sorting",
     "SortedFates": "fates",
+    "SortedLatents": "sorting",
     "TextFirings": "texts",
     "TrainedCrosscoder": "crosscoder_training",
     "TrainedSae": "training",
     "Training": "config",
-    "carried": "carrying",
     "difference": "pairs",
     "falsify": "falsifying",
     "feature_effects": "effects",
     "feature_page": "pages",
     "fidelity": "measuring",
+    "firing_shares": "measuring",
     "follow": "fates",
     "inject": "falsifying",
+    "label_association": "association",
     "latent_scaling": "scaling",
     "load_crosscoder": "crosscoder_training",
     "loss_recovered": "loss",
     "match_controls": "effects",
     "read_pair": "firings",
-    "read_rows": "firings",
     "read_texts": "texts",
     "relative_norm": "sorting",
     "score_reasoning": "reason_score",
@@ -91,10 +92,8 @@ _HOMES = {
 
 __all__ = [
     "FATES",
-    "Carried",
     "Context",
     "Crosscoder",
-    "Cuts",
     "Effects",
     "Falsification",
     "FateCuts",
@@ -103,6 +102,8 @@ __all__ = [
     "Fidelity",
     "Firings",
     "Histogram",
+    "LabelAssociation",
+    "LatentCuts",
     "LogitEffects",
     "LossRecovered",
     "Matched",
@@ -111,15 +112,15 @@ __all__ = [
     "Rows",
     "SaeConfig",
     "Scaling",
+    "ScalingCuts",
     "Shift",
     "ShiftCuts",
-    "Sorted",
     "SortedFates",
+    "SortedLatents",
     "TextFirings",
     "TrainedCrosscoder",
     "TrainedSae",
     "Training",
-    "carried",
     "decoder_directions",
     "difference",
     "encode",
@@ -127,15 +128,17 @@ __all__ = [
     "feature_effects",
     "feature_page",
     "fidelity",
+    "fingerprint",
+    "firing_shares",
     "follow",
     "inject",
+    "label_association",
     "latent_scaling",
     "load_crosscoder",
     "load_sae",
     "loss_recovered",
     "match_controls",
     "read_pair",
-    "read_rows",
     "read_texts",
     "relative_norm",
     "score_reasoning",
@@ -151,7 +154,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Load a public name from the module it lives in."""
     if name not in _HOMES:
-        raise AttributeError(f"module 'saes' has no attribute {name!r}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"undertext.saes.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

@@ -1,5 +1,7 @@
 """Loading an SAE, and the two tensors that the rest of the project needs of it."""
 
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -44,6 +46,16 @@ def load_sae(source: str | Path, sae_id: str | None = None, *, device: str = "cp
         reason = " ".join(str(error).split())  # torch's mismatches fill a page
         raise UserError(f"could not load the SAE {name}: {type(error).__name__}: {reason}") from error
     return sae.eval()
+
+
+def fingerprint(weights: Mapping[str, Tensor]) -> str:
+    """16 hex digits of a SHA-256 over the name, type, shape and bytes of each tensor, as `sae.state_dict()`
+    has them."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:16]
 
 
 def decoder_directions(sae: SAE, *, unit_norm: bool = False) -> Float[Tensor, "d_sae d_model"]:

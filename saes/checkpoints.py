@@ -2,15 +2,18 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from undertext.activations.errors import UserError
 from undertext.activations.files import one_line, read_json
-from undertext.saes.autoencoder import FILES
+from undertext.saes.autoencoder import FILES, load_sae
 from undertext.saes.config import Training
 from undertext.saes.feed import Feed
+from undertext.saes.sae_type import SAE
 
 CONFIG = "training.json"
 """The config of the run, in its folder from the first moment."""
@@ -37,9 +40,9 @@ class Checkpoints:
             free = {"device", "checkpoint_every"}
             unlike = [key for key in found | wanted if key not in free and found.get(key) != wanted.get(key)]
             if unlike:
-                told = ", ".join(f"{key} {found.get(key)!r}, not {wanted.get(key)!r}" for key in unlike)
-                raise UserError(f"{folder} holds a run with {told}: give another folder, or that config")
-        elif folder.is_dir() and any(folder.iterdir()):
+                shown = ", ".join(f"{key} {found.get(key)!r}, not {wanted.get(key)!r}" for key in unlike)
+                raise UserError(f"{folder} holds a run with {shown}: give another folder, or that config")
+        elif folder.is_dir() and any(path.name != f"{CONFIG}.partial" for path in folder.iterdir()):
             raise UserError(f"{folder} is not empty and holds no run of training: give another folder")
         else:
             folder.mkdir(parents=True, exist_ok=True)
@@ -78,6 +81,21 @@ class Checkpoints:
                 raise
             raise UserError(f"cannot go on from {last}: {one_line(error)}") from error
 
+    def publish(self, trained: Any) -> None:
+        """Save sae-lens's inference SAE of `trained` in the folder, and remove the checkpoints."""
+        partial = self.folder / "sae.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        trained.save_inference_model(partial)
+        for name in sorted(FILES, reverse=True):  # the config last: without it there is no SAE
+            (partial / name).replace(self.folder / name)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Remove what a finished run needs no more, or a kill has left of it."""
+        self._clear(keep=None)
+        for partial in ("step.partial", "sae.partial"):
+            shutil.rmtree(self.folder / partial, ignore_errors=True)
+
     def _saved(self) -> dict[int, Path]:
         found = {path.name.removeprefix("step-"): path for path in self.folder.glob("step-*")}
         return {int(number): path for number, path in found.items() if number.isdigit()}
@@ -88,11 +106,15 @@ class Checkpoints:
                 shutil.rmtree(path)
 
 
-def publish(sae: Path, run: Checkpoints) -> None:
-    """Move the files of a trained SAE into the run's folder, and its checkpoints out of it."""
-    for name in sorted(FILES, reverse=True):  # the config last: without it there is no SAE
-        partial = run.folder / f"{name}.partial"
-        shutil.copyfile(sae / name, partial)
-        partial.replace(run.folder / name)
-    run._clear(keep=None)
-    shutil.rmtree(run.folder / "step.partial", ignore_errors=True)
+def trained_sae(run: Checkpoints | None, train: Callable[[], Any], device: str) -> SAE:
+    """The inference SAE of what `train` returns, saved where there is a run; a finished run's SAE is read
+    instead."""
+    if run is None:
+        with TemporaryDirectory() as scratch:
+            train().save_inference_model(scratch)
+            return load_sae(scratch, device=device)
+    if run.finished:
+        run.tidy()
+    else:
+        run.publish(train())
+    return load_sae(run.folder, device=device)

@@ -1,4 +1,4 @@
-"""What training an SAE or a crosscoder can be told."""
+"""Settings of training an SAE or a crosscoder."""
 
 from typing import Annotated, Literal
 
@@ -9,35 +9,35 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Training(BaseModel):
-    """How long and how fast; frozen, and unknown keys are errors."""
+    """Size, schedule and data of one training run; frozen, and unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     d_sae: int = Field(ge=1)
-    """Latents."""
+    """Number of latents."""
     k: float = Field(default=32, gt=0)
-    """Active latents a row: exactly (`topk`), on average (`batchtopk`, `matryoshka`), or aimed at
-    (`jumprelu`)."""
+    """Number of active latents for each row: exact with topk, the mean with batchtopk and matryoshka, the
+    target with jumprelu."""
     steps: int = Field(default=10_000, ge=1)
-    """Steps of training."""
+    """Number of training steps."""
     batch_size: int = Field(default=4096, ge=1)
-    """Rows a step."""
+    """Number of rows of activations in one training step."""
     lr: float = Field(default=3e-4, gt=0)
-    """Adam's rate once warmed up."""
+    """Learning rate of Adam after the warm-up."""
     warm_up: Share = 0.02
-    """Share of the steps in which the rate rises."""
+    """Share of the steps in which the learning rate rises, at the beginning."""
     decay: Share = 0.2
-    """Share of the steps, at the end, in which it falls to zero."""
+    """Share of the steps in which the learning rate falls to zero, at the end."""
     dead_after: int = Field(default=1000, ge=1)
-    """Steps without firing after which a latent counts as dead and the loss tries to revive it."""
+    """Number of steps without firing after which a latent counts as dead and gets an auxiliary loss."""
     held_out: int = Field(default=4096, ge=2)
-    """Rows that are not trained on, and on which the result is measured."""
+    """Number of rows held out from training, on which the SAE is measured."""
     checkpoint_every: int = Field(default=1000, ge=1)
-    """Steps between checkpoints, where a folder is given for them."""
+    """Number of steps between checkpoints of the training, which an interrupted training goes on from."""
     seed: int = Field(default=0, ge=0)
-    """Everything drawn at random hangs on it."""
+    """Random seed."""
     device: str = "cpu"
-    """Where to train: cpu, cuda, cuda:1."""
+    """Device of training: cpu, cuda or cuda:1."""
 
     @model_validator(mode="after")
     def _check(self) -> "Training":
@@ -49,17 +49,17 @@ class Training(BaseModel):
 
 
 class SaeConfig(Training):
-    """One SAE."""
+    """Settings of training one SAE."""
 
     architecture: Architecture = "batchtopk"
-    """What decides which latents are active."""
+    """Rule by which latents are active: topk, batchtopk, jumprelu or matryoshka."""
     normalize: bool = True
-    """Whether inputs are scaled to a mean norm of sqrt(d_in) while training; the scale is folded in at the
-    end."""
+    """Whether inputs are scaled to a mean norm of sqrt(d_in) in training; the scale is folded into the
+    weights."""
     matryoshka_widths: tuple[int, ...] = ()
-    """Widths of the nested dictionaries, ascending; `d_sae` is added as the last (`matryoshka` alone)."""
+    """Ascending widths of the nested dictionaries below d_sae, for matryoshka alone."""
     l0_coefficient: float = Field(default=1.0, gt=0)
-    """Weight of the sparsity loss (`jumprelu` alone)."""
+    """Weight of the sparsity loss, for jumprelu alone."""
 
     @model_validator(mode="after")
     def _check_architecture(self) -> "SaeConfig":

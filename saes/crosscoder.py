@@ -64,6 +64,11 @@ class Crosscoder:
         """The reconstruction of each model's activations, in their own units."""
         return torch.einsum("ns,mpsd->mpnd", latents, self.decoders) + self.decoder_bias.unsqueeze(2)
 
+    def weights(self) -> dict[str, Tensor]:
+        """All its tensors, by name."""
+        names = ("encoders", "encoder_bias", "threshold", "decoders", "decoder_bias", "scales")
+        return {name: getattr(self, name) for name in names}
+
     def norms(self) -> Float[Tensor, "model d_sae"]:
         """Each latent's decoder norm in each model, over all points, in the units of training."""
         return (self.decoders * self.scales[..., None, None]).permute(0, 2, 1, 3).flatten(2).norm(dim=-1)

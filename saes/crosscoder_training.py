@@ -2,21 +2,22 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from undertext.activations.files import check_safetensors
 from undertext.activations.hookpoint import HookPoint
 from undertext.saes.autoencoder import load_sae
-from undertext.saes.checkpoints import Checkpoints, publish
+from undertext.saes.checkpoints import Checkpoints, trained_sae
 from undertext.saes.config import Training
 from undertext.saes.crosscoder import Crosscoder, Normalisation, split
 from undertext.saes.feed import Feed, Rows
-from undertext.saes.measuring import Fidelity, fidelity
+from undertext.saes.measuring import Fidelity, fidelity, firing_shares
 from undertext.saes.pairs import PairSource, pair_rows
 from undertext.saes.training import check_sae_lens, run_trainer
 
@@ -33,6 +34,8 @@ class TrainedCrosscoder:
     config: Training
     fidelity: Fidelity
     """On rows held out, over both models together, in the units of training."""
+    firing_shares: Float[Tensor, " d_sae"]
+    """Share of the rows held out at which each latent fires."""
     folder: Path | None
     """Where it is saved: sae-lens's files of the SAE on activations side by side, and their normalisation."""
 
@@ -65,9 +68,8 @@ def train_crosscoder(
         seed=config.seed,
     )
     run = Checkpoints.open(folder, config) if folder is not None else None
-    if run is not None and run.finished:
-        sae = load_sae(run.folder)
-    else:
+
+    def train() -> Any:
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             training = SparseBatchTopKTrainingSAE(
@@ -75,15 +77,17 @@ def train_crosscoder(
             )
         _start_alike(training, normal.means.shape[0])
         trained = run_trainer(training, config, feed, run, progress)
-        with TemporaryDirectory() as scratch:
-            trained.save_inference_model(scratch)
-            if run is not None:
-                parts = {"means": normal.means.contiguous(), "scales": normal.scales.contiguous()}
-                save_file(parts, run.folder / NORMALISATION, {"points": " ".join(map(str, rows.points))})
-                publish(Path(scratch), run)
-            sae = load_sae(scratch)
+        if run is not None:
+            parts = {"means": normal.means.contiguous(), "scales": normal.scales.contiguous()}
+            save_file(parts, run.folder / NORMALISATION, {"points": " ".join(map(str, rows.points))})
+        return trained
+
+    sae = trained_sae(run, train, config.device)
     where = None if run is None else run.folder
-    return TrainedCrosscoder(split(sae, rows.points, normal), config, fidelity(sae, feed.held_out), where)
+    shares = firing_shares(sae, feed.held_out)
+    return TrainedCrosscoder(
+        split(sae, rows.points, normal), config, fidelity(sae, feed.held_out), shares, where
+    )
 
 
 def load_crosscoder(folder: str | Path) -> Crosscoder:

@@ -1,9 +1,9 @@
-"""What a candidate must survive: its words put where there is no reasoning, and other words for the same."""
+"""Token injection and paraphrase: does a feature detect words, or depend on one wording?"""
 
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +13,6 @@ from torch import Tensor
 
 from undertext.activations.errors import UserError
 
-Where = Literal["scattered", "first", "last"]
 Test = Literal["welch", "mann_whitney"]
 
 
@@ -23,27 +22,20 @@ def inject(
     *,
     seed: int,
     count: int = 3,
-    where: Where = "scattered",
     keep: int = 1,
 ) -> list[list[int]]:
-    """`count` of the words put into each text, all as token ids; the rest of the text stays as it is.
+    """Insert `count` of the words into each text, all as token ids, and change nothing else.
 
-    Words are drawn at random, and so are their places when `scattered`; the first `keep` tokens (of a
-    beginning-of-text token, say) stay first. UserError when there are no words or an empty one.
+    Words and their positions are drawn at random; the first `keep` tokens (a beginning-of-text token, for
+    example) stay first. UserError when there are no words or an empty one.
     """
     if not words or not all(map(len, words)):
         raise UserError("expected words of one token or more to inject")
-    if where not in get_args(Where):
-        raise UserError(f"unknown place {where!r}: valid are {', '.join(get_args(Where))}")
     draw = random.Random(seed)
     out = []
     for text in texts:
         start = min(keep, len(text))
-        places = {
-            "first": [start] * count,
-            "last": [len(text)] * count,
-            "scattered": sorted(draw.randint(start, len(text)) for _ in range(count)),
-        }[where]
+        places = sorted(draw.randint(start, len(text)) for _ in range(count))
         new: list[int] = []
         done = 0
         for place in places:
@@ -57,11 +49,11 @@ class ShiftCuts(NamedTuple):
     """When a feature fires much more in the second texts than in the first."""
 
     d: float
-    """Cohen's d is at least this,"""
+    """Smallest Cohen's d."""
     p: float
-    """and p below this,"""
+    """Upper bound of p."""
     test: Test
-    """by this test."""
+    """The test that p is of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +112,7 @@ def shift(first: Float[Tensor, "text d_sae"], second: Float[Tensor, "other d_sae
 
 @dataclass(frozen=True, eq=False)
 class Falsification:
-    """How candidates came through token injection and paraphrase."""
+    """Every feature under token injection and paraphrase."""
 
     injection: Shift
     """From texts without reasoning to the same with words of reasoning put into them."""

@@ -1,4 +1,5 @@
-"""What became of a feature: whether it fires on the same inputs in both checkpoints, and tells the same."""
+"""What became of a feature: whether it fires on the same inputs in both checkpoints, and predicts the same
+labels."""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -8,28 +9,28 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from undertext.activations.errors import UserError
-from undertext.saes.carrying import carried
+from undertext.saes.association import label_association
 from undertext.saes.firings import Firings, PairFirings
 
-Fate = Literal["kept", "moved", "silenced", "new", "dead"]
-FATES: tuple[Fate, ...] = ("kept", "moved", "silenced", "new", "dead")
+Fate = Literal["stable", "moved", "silenced", "new", "dead"]
+FATES: tuple[Fate, ...] = ("stable", "moved", "silenced", "new", "dead")
 
 
 class FateCuts(NamedTuple):
-    """What the fates are told apart by."""
+    """Thresholds between the fates."""
 
     alive: float
     """A feature lives in a checkpoint when it fires at this share of the rows or more."""
     gone: float
     """It is silenced, or new, when it fires in the one less than this share as often as in the other."""
     recall: float
-    """Kept features have at least this recall,"""
+    """Smallest recall of firing of a stable feature."""
     precision: float
-    """this precision of firing,"""
+    """Smallest precision of firing of a stable feature."""
     correlation: float
-    """and this correlation (where it is not defined, the two above decide)."""
-    meaning: float
-    """Where labels were given, no AUROC of a kept feature differs by more than this between checkpoints."""
+    """Smallest correlation of a stable feature; where undefined, recall and precision decide."""
+    auroc: float
+    """Largest difference of a stable feature's AUROC between checkpoints, for labels that were given."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +51,7 @@ class Fates:
     """Of the rows at which it fires in the base, the share at which it does in tuned; NaN where there are
     none."""
     auroc: Float[Tensor, "model cls d_sae"] | None
-    """For the labels, if any were given: see `Carried.auroc`."""
+    """For the labels, if any were given: see `LabelAssociation.auroc`."""
 
 
 def follow(firings: PairFirings, labels: Int[Tensor, " n"] | None = None) -> Fates:
@@ -72,7 +73,11 @@ def follow(firings: PairFirings, labels: Int[Tensor, " n"] | None = None) -> Fat
     spread = n * squares - sums.square()
     # What rounding leaves of a constant is no spread.
     spread = torch.where(spread > 1e-9 * n * squares, spread, torch.nan)
-    auroc = None if labels is None else torch.stack([carried(each, labels).auroc for each in (base, tuned)])
+    auroc = (
+        None
+        if labels is None
+        else torch.stack([label_association(each, labels).auroc for each in (base, tuned)])
+    )
     return Fates(
         rows=n,
         frequency=(counts / n).float(),
@@ -104,29 +109,32 @@ class SortedFates:
 def sort_fates(fates: Fates, cuts: FateCuts) -> SortedFates:
     """Sort features by what became of them.
 
-    `kept`: it fires at the same rows in both, and tells the same; `moved`: it fires in both, but not so;
-    `silenced`: in the base alone; `new`: in tuned alone; `dead`: in neither. For a feature that fires at a
-    share q of the rows, chance alone gives a precision and a recall of q: compare cuts with frequencies.
+    `stable`: the feature fires at the same rows in both, and predicts the labels alike; `moved`: it fires in
+    both, but not so; `silenced`: in the base alone; `new`: in tuned alone; `dead`: in neither. For a feature
+    that fires at a share q of the rows, chance alone gives a precision and a recall of q: compare cuts with
+    frequencies.
 
-    With labels, a feature is silenced as well when it told them in the base and tells nothing in tuned,
-    however often it fires there (its AUROCs are further than `meaning` from 0.5 in the base, within it in
-    tuned, and that much nearer), and new in the reverse. How often it fires hangs on the size of the
-    activations, by way of its threshold; what it tells does not.
+    With labels, a feature is silenced as well when it predicts them in the base and not in tuned, however
+    often it fires there (an AUROC further than `auroc` from 0.5 in the base, all within that distance in
+    tuned, and nearer by as much), and new in the reverse. The frequency of firing depends on the size of the
+    activations, because the SAE has thresholds; the AUROC does not.
     """
     base, tuned = fates.frequency
     silenced = (base >= cuts.alive) & (tuned < cuts.gone * base)
     new = (tuned >= cuts.alive) & (base < cuts.gone * tuned)
-    kept = (
+    stable = (
         (fates.recall >= cuts.recall)
         & (fates.precision >= cuts.precision)
         & ~(fates.correlation < cuts.correlation)
     )
     if fates.auroc is not None:
-        kept &= (fates.auroc[0] - fates.auroc[1]).abs().amax(dim=0) <= cuts.meaning
-        told, tells = (fates.auroc - 0.5).abs().nan_to_num(0.0).amax(dim=1)
-        silenced |= ~kept & (told > cuts.meaning) & (tells <= cuts.meaning) & (told - tells > cuts.meaning)
-        new |= ~kept & (tells > cuts.meaning) & (told <= cuts.meaning) & (tells - told > cuts.meaning)
-    index = torch.where(kept, FATES.index("kept"), FATES.index("moved"))
+        stable &= (fates.auroc[0] - fates.auroc[1]).abs().amax(dim=0) <= cuts.auroc
+        in_base, in_tuned = (fates.auroc - 0.5).abs().nan_to_num(0.0).amax(dim=1)
+        silenced |= (
+            ~stable & (in_base > cuts.auroc) & (in_tuned <= cuts.auroc) & (in_base - in_tuned > cuts.auroc)
+        )
+        new |= ~stable & (in_tuned > cuts.auroc) & (in_base <= cuts.auroc) & (in_tuned - in_base > cuts.auroc)
+    index = torch.where(stable, FATES.index("stable"), FATES.index("moved"))
     index = torch.where(silenced, FATES.index("silenced"), index)
     index = torch.where(new, FATES.index("new"), index)
     return SortedFates(torch.where((base < cuts.alive) & (tuned < cuts.alive), FATES.index("dead"), index))

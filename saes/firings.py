@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from undertext.activations.errors import UserError
 from undertext.saes.autoencoder import encode
-from undertext.saes.feed import Rows, Source, rows_of
 from undertext.saes.pairs import PairRows, PairSource, pair_rows
 from undertext.saes.sae_type import SAE
 
@@ -105,23 +104,6 @@ class PairFirings(NamedTuple):
     tuned: Firings
     scales: tuple[float, float] = (1.0, 1.0)
     """What the activations of each were multiplied by before they were encoded."""
-
-
-def read_rows(sae: SAE, source: Source, *, size: int = ROWS) -> Firings:
-    """Firings of `sae` at activations `[n, d_model]`, a store of one hook point, or chunks as they come.
-
-    What can be read in parts is read and encoded `size` rows at a time.
-    """
-    rows = rows_of(source)
-    chunks = (
-        (rows.take(chosen) for chosen in torch.arange(rows.count).split(size))
-        if isinstance(rows, Rows)
-        else rows
-    )
-    collector = Collector()
-    for chunk in chunks:
-        collector.add(encode(sae, chunk.float()))
-    return collector.firings()
 
 
 def read_pair(

@@ -1,4 +1,4 @@
-"""How true an SAE is to the activations it reads."""
+"""How well an SAE reconstructs the activations it reads, and how often its latents fire."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ ROWS = 2048
 
 @dataclass(frozen=True)
 class Fidelity:
-    """What an SAE keeps of some rows of activations."""
+    """Reconstruction and sparsity of an SAE on some rows of activations."""
 
     explained_variance: float
     """1 less the mean squared error over the variance about the mean row; 1 is perfect, 0 no better than
@@ -52,3 +52,12 @@ def fidelity(sae: SAE, activations: Float[Tensor, "n d_in"]) -> Fidelity:
     if variance == 0:
         raise UserError(f"all {n} rows of activations are equal: there is no variance to explain")
     return Fidelity(1 - error / variance, int(fired.sum()) / n, int((fired == 0).sum()) / len(fired), n)
+
+
+@torch.no_grad()
+def firing_shares(sae: SAE, activations: Float[Tensor, "n d_in"]) -> Float[Tensor, " d_sae"]:
+    """Share of the rows at which each latent fires."""
+    fired = torch.zeros(sae.cfg.d_sae, dtype=torch.long, device=sae.W_dec.device)
+    for rows in activations.split(ROWS):
+        fired += (sae.encode(rows.to(sae.W_dec.device, sae.W_dec.dtype)) > 0).sum(dim=0)
+    return (fired.double() / len(activations)).float().cpu()

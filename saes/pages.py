@@ -1,20 +1,22 @@
-"""What there is to see of a feature: where it fires most in each checkpoint, how strongly, what it writes."""
+"""A feature's page as plain values: where it fires most in each checkpoint, how strongly, and what it
+writes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
-from undertext.saes.page_html import page_html
 from undertext.saes.texts import TextFirings
 
 
-class Context(NamedTuple):
+@dataclass(frozen=True)
+class Context:
     """A piece of a text around the token at which a feature fires most in it."""
 
     text: int
@@ -28,7 +30,8 @@ class Context(NamedTuple):
     """By checkpoint, at each token shown."""
 
 
-class Histogram(NamedTuple):
+@dataclass(frozen=True)
+class Histogram:
     """How often a feature fires how strongly; rows at which it is silent are not counted."""
 
     edges: tuple[float, ...]
@@ -37,22 +40,31 @@ class Histogram(NamedTuple):
     """Tokens, by checkpoint and bin."""
 
 
-class LogitEffects(NamedTuple):
-    """W_U d: what one unit of strength adds to the logits by way of the unembedding alone.
+@dataclass(frozen=True)
+class Added:
+    """What one unit of strength adds to one token's logit."""
+
+    token: str
+    value: float
+
+
+@dataclass(frozen=True)
+class LogitEffects:
+    """W_U d: what one unit of strength adds to the logits through the unembedding alone.
 
     d is the feature's decoder row. The final norm is left out, its weights too, and so is all that later
     layers make of the row: a direct and approximate effect.
     """
 
-    raised: tuple[tuple[str, float], ...]
-    """Tokens and what is added to their logits, the greatest first."""
-    lowered: tuple[tuple[str, float], ...]
+    raised: tuple[Added, ...]
+    """The greatest first."""
+    lowered: tuple[Added, ...]
     """The least first."""
 
 
 @dataclass(frozen=True)
 class FeaturePage:
-    """A feature in one checkpoint, or in base and tuned. In a notebook it shows itself."""
+    """A feature in one checkpoint, or in base and tuned."""
 
     feature: int
     names: tuple[str, ...]
@@ -64,10 +76,12 @@ class FeaturePage:
     """One from each text, the greatest strength in any checkpoint first."""
     histogram: Histogram
     logits: tuple[LogitEffects, ...]
-    """By the unembedding of each checkpoint."""
+    """Through the unembedding of each checkpoint."""
 
-    def _repr_html_(self) -> str:
-        return page_html(self)
+
+def page_of(plain: Mapping[str, Any]) -> FeaturePage:
+    """The page that `dataclasses.asdict` made plain values of, as a row of a table may hold them."""
+    return TypeAdapter(FeaturePage).validate_python(plain)
 
 
 def feature_page(
@@ -159,8 +173,8 @@ def _logits(checkpoint: Checkpoint, direction: Float[Tensor, " d_model"], tokens
         )
     added = (weights @ direction.to(weights)).float().cpu()
 
-    def named(ids: Int[Tensor, " k"]) -> tuple[tuple[str, float], ...]:
-        return tuple(zip(_tokens(checkpoint, ids), added[ids].tolist(), strict=True))
+    def named(ids: Int[Tensor, " k"]) -> tuple[Added, ...]:
+        return tuple(map(Added, _tokens(checkpoint, ids), added[ids].tolist()))
 
     order = added.argsort(stable=True)
     return LogitEffects(named(order.flip(0)[:tokens]), named(order[:tokens]))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -10,16 +11,24 @@ from torch import Tensor
 from undertext.activations.errors import UserError
 from undertext.saes.crosscoder import Crosscoder
 
-LEANS = 0.5
-"""A latent leans to a model when its decoder in the other has less than this share of its norm."""
-ECHOES = 0.1
-"""A latent that leans to one model echoes another when what it writes in the other model holds, along what
-the other latent writes there, this share of its norm in its own."""
-
-SAME = 0.9
-"""Two latents write the same in a model when their decoders there have this cosine, either way round."""
 CHUNK = 1024
 """Latents whose decoders are compared with all others at a time."""
+
+
+class ScalingCuts(NamedTuple):
+    """Thresholds by which latents are compared with one another."""
+
+    leaning: float
+    """A latent leans to a model when its decoder in the other model has less than this share of its norm."""
+    echo: float
+    """A latent that leans to one model echoes another latent when what it writes in the other model has,
+    along what the other latent writes there, this share of its norm in its own model."""
+    same: float
+    """Two latents write the same in a model when their decoders there have this absolute cosine."""
+    one_feature: float
+    """Two latents that write the same in one model are of one feature when less than this share of the
+    decoder's norm is left in the model that holds more of the latent, once the other's direction is taken
+    out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +57,9 @@ class Scaling:
     """How much of a latent each model holds beyond what another latent writes: `held`, but where it writes
     the same as another in the model that holds less, times the share of its decoder's norm that is left when
     the other's direction is taken out. A latent in which training merged a feature of one model alone with
-    part of a shared one that it fires along with writes that part in the other model. Where less than half is
-    left in the stronger model, the two are of one feature, and nothing is taken out."""
-    twin: Float[Tensor, " d_sae"]
+    part of a shared one that it fires along with writes that part in the other model. Where too little is
+    left in the stronger model (`one_feature`), the two are of one feature, and nothing is taken out."""
+    co_firing: Float[Tensor, " d_sae"]
     """How much a latent that leans to one model fires along with the one most like it that leans to the
     other, of those pairs of which one echoes the other: rows at which both fire, over the geometric mean of
     those at which each does. 0 for a latent that leans to neither, or has no such pair.
@@ -79,6 +88,7 @@ class Scaling:
 def latent_scaling(
     crosscoder: Crosscoder,
     pairs: Iterable[tuple[Float[Tensor, "point n d_model"], Float[Tensor, "point n d_model"]]],
+    cuts: ScalingCuts,
 ) -> Scaling:
     """Scaling of every latent over the rows of `pairs`, batches of base and tuned, in one pass.
 
@@ -90,7 +100,7 @@ def latent_scaling(
     decoders = (crosscoder.decoders * scales).permute(0, 2, 1, 3).flatten(2).double()
     models, d_sae, width = decoders.shape
     norms = decoders.norm(dim=-1)
-    leaning = [(norms[1 - model] < LEANS * norms[model]).nonzero()[:, 0] for model in range(2)]
+    leaning = [(norms[1 - model] < cuts.leaning * norms[model]).nonzero()[:, 0] for model in range(2)]
     together = torch.zeros(len(leaning[0]), len(leaning[1]))
     products = {name: torch.zeros_like(decoders) for name in ("error", "reconstruction")}
     sums = {name: torch.zeros(models, 1, width, dtype=torch.float64) for name in products}
@@ -99,8 +109,11 @@ def latent_scaling(
     for base, tuned in pairs:
         latents = crosscoder.encode(base, tuned).double()
         both = (torch.stack((base, tuned)) - crosscoder.decoder_bias.unsqueeze(2)) * scales
-        told = latents @ decoders
-        targets = {"error": both.permute(0, 2, 1, 3).flatten(2) - told, "reconstruction": told}
+        reconstruction = latents @ decoders
+        targets = {
+            "error": both.permute(0, 2, 1, 3).flatten(2) - reconstruction,
+            "reconstruction": reconstruction,
+        }
         for name, target in targets.items():
             products[name] += latents.t() @ target
             sums[name] += target.sum(dim=1, keepdim=True)
@@ -125,8 +138,8 @@ def latent_scaling(
         own=own.float(),
         error=_beta(left_over, direction).float(),
         reconstruction=_beta(fits["reconstruction"], direction).float(),
-        beyond=_beyond(decoders, held).float(),
-        twin=_twins(together, fired, leaning, decoders),
+        beyond=_beyond(decoders, held, cuts).float(),
+        co_firing=_co_firing(together, fired, leaning, decoders, cuts.echo),
     )
 
 
@@ -138,7 +151,7 @@ def _beta(
 
 
 def _beyond(
-    decoders: Float[Tensor, "model d_sae width"], held: Float[Tensor, "model d_sae"]
+    decoders: Float[Tensor, "model d_sae width"], held: Float[Tensor, "model d_sae"], cuts: ScalingCuts
 ) -> Float[Tensor, "model d_sae"]:
     stronger, latents = held.argmax(dim=0), torch.arange(decoders.shape[1])
     directions = torch.nn.functional.normalize(decoders, dim=-1)
@@ -152,24 +165,25 @@ def _beyond(
     other = directions[:, nearest]
     rest = decoders - (decoders * other).sum(dim=-1, keepdim=True) * other
     left = rest.norm(dim=-1) / decoders.norm(dim=-1).clamp(min=torch.finfo(decoders.dtype).tiny)
-    merged = (cosine >= SAME) & (left[stronger, latents] >= 0.5)
+    merged = (cosine >= cuts.same) & (left[stronger, latents] >= cuts.one_feature)
     return torch.where(merged, held * left, held)
 
 
-def _twins(
+def _co_firing(
     together: Float[Tensor, "base_leaning tuned_leaning"],
     fired: Float[Tensor, " d_sae"],
     leaning: Sequence[Int[Tensor, " _"]],
     decoders: Float[Tensor, "model d_sae width"],
+    echo: float,
 ) -> Float[Tensor, " d_sae"]:
-    twin = torch.zeros(len(fired))
+    co_firing = torch.zeros(len(fired))
     if together.numel():
         counts = [fired[latents].clamp(min=1).sqrt().float() for latents in leaning]
         alike = together / counts[0][:, None] / counts[1]
         echoes = torch.maximum(_echo(decoders, 0, *leaning), _echo(decoders, 1, *leaning[::-1]).t())
-        alike = alike.where(echoes >= ECHOES, 0.0)
-        twin[leaning[0]], twin[leaning[1]] = alike.amax(dim=1), alike.amax(dim=0)
-    return twin
+        alike = alike.where(echoes >= echo, 0.0)
+        co_firing[leaning[0]], co_firing[leaning[1]] = alike.amax(dim=1), alike.amax(dim=0)
+    return co_firing
 
 
 def _echo(

@@ -13,21 +13,22 @@ Kind = Literal["base_only", "shared", "tuned_only", "dead"]
 KINDS: tuple[Kind, ...] = ("base_only", "shared", "tuned_only", "dead")
 
 
-class Cuts(NamedTuple):
-    """Below all of these, the weaker model has no part in a latent."""
+class LatentCuts(NamedTuple):
+    """A latent belongs to one model alone where the other is below all of these."""
 
     held: float
-    """What the weaker model holds of it over what the stronger does (`Scaling.beyond`)."""
+    """Share of the latent that the other model holds (`Scaling.beyond`, over that of the model that holds
+    more)."""
     error: float
-    """The same of its betas on the errors, along the stronger model's decoder."""
+    """The same ratio of the betas on the errors, along the decoder of the model that holds more."""
     reconstruction: float
-    """The same of its betas on the reconstructions: other latents tell it there."""
-    twin: float
-    """How much it fires along with a latent of the weaker model (`Scaling.twin`)."""
+    """The same ratio of the betas on the reconstructions, which other latents write."""
+    co_firing: float
+    """How much the latent fires together with a latent of the other model (`Scaling.co_firing`)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Sorted:
+class SortedLatents:
     """The kind of every latent."""
 
     index: Int[Tensor, " d_sae"]
@@ -42,25 +43,25 @@ class Sorted:
         return {kind: len(self.latents(kind)) / len(self.index) for kind in KINDS}
 
 
-def sort_latents(scaling: Scaling, cuts: Cuts) -> Sorted:
+def sort_latents(scaling: Scaling, cuts: LatentCuts) -> SortedLatents:
     """Sort by decoder norm and latent scaling.
 
     A latent is of one model alone when the other holds nothing of it by any account: its own decoder, beyond
-    what another latent writes and checked against the activations; what its reconstruction leaves over; what
-    its reconstruction tells along the same direction; and whether a twin fires at the same rows. The last two
-    find a shared feature that was split into one latent for each model, whose norms alone say that it is two
-    features; the very last finds it when it was rotated as well.
+    what another latent writes and checked against the activations; what its reconstruction leaves over; how
+    much its reconstruction holds along the same direction; and whether a latent of the other model fires at
+    the same rows. The last two find a shared feature that was split into one latent for each model, for which
+    the norms alone indicate two features; the very last finds it when it was rotated as well.
     """
     apart = (
         (scaling.ratio(scaling.beyond) < cuts.held)
         & (scaling.ratio(scaling.error) < cuts.error)
         & (scaling.ratio(scaling.reconstruction) < cuts.reconstruction)
-        & (scaling.twin < cuts.twin)
+        & (scaling.co_firing < cuts.co_firing)
     )
     return _sorted(apart, scaling.stronger, scaling.fired)
 
 
-def sort_by_norm(scaling: Scaling, cut: float) -> Sorted:
+def sort_by_norm(scaling: Scaling, cut: float) -> SortedLatents:
     """Sort by relative decoder norm alone: below `cut` or above 1 - `cut`, a latent is of one model alone."""
     relative = relative_norm(scaling.norms)
     apart = (relative < cut) | (relative > 1 - cut)
@@ -75,6 +76,6 @@ def relative_norm(norms: Float[Tensor, "model d_sae"]) -> Float[Tensor, " d_sae"
 
 def _sorted(
     apart: Bool[Tensor, " d_sae"], stronger: Int[Tensor, " d_sae"], fired: Float[Tensor, " d_sae"]
-) -> Sorted:
+) -> SortedLatents:
     index = torch.where(apart, 2 * stronger, KINDS.index("shared"))
-    return Sorted(torch.where(fired > 0, index, KINDS.index("dead")))
+    return SortedLatents(torch.where(fired > 0, index, KINDS.index("dead")))

@@ -7,20 +7,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.store import Store
-from undertext.saes.autoencoder import load_sae
-from undertext.saes.checkpoints import Checkpoints, publish
+from undertext.saes.checkpoints import Checkpoints, trained_sae
 from undertext.saes.config import SaeConfig, Training
 from undertext.saes.feed import Feed, Source, rows_of
-from undertext.saes.measuring import Fidelity, fidelity
+from undertext.saes.measuring import Fidelity, fidelity, firing_shares
 from undertext.saes.sae_type import SAE
 
 NORM_BATCHES = 16
@@ -36,6 +36,8 @@ class TrainedSae:
     config: SaeConfig
     fidelity: Fidelity
     """On the rows that were held out."""
+    firing_shares: Float[Tensor, " d_sae"]
+    """Share of the rows held out at which each latent fires."""
     folder: Path | None
     """Where it is saved, in sae-lens's format."""
 
@@ -68,8 +70,9 @@ def train_sae(
     if isinstance(source, Store) and len(source.points) == 1:
         point = source.points[0]
     feed = Feed(rows_of(source), batch_size=config.batch_size, held_out=config.held_out, seed=config.seed)
-    checkpoints = Checkpoints.open(folder, config) if folder is not None else None
-    if checkpoints is None or not checkpoints.finished:
+    run = Checkpoints.open(folder, config) if folder is not None else None
+
+    def train() -> Any:
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             sae = _training_sae(lens, config, feed.d_in)
@@ -78,16 +81,12 @@ def train_sae(
             sae.cfg.metadata.model_name, sae.cfg.metadata.fingerprint = of.name, of.fingerprint
         elif isinstance(source, Store) and "checkpoint" in source.meta:
             sae.cfg.metadata.fingerprint = source.meta["checkpoint"]
-        trained = run_trainer(sae, config, feed, checkpoints, progress)
-        with TemporaryDirectory() as scratch:
-            trained.save_inference_model(scratch)
-            if checkpoints is not None:
-                publish(Path(scratch), checkpoints)
-            result = load_sae(scratch, device=config.device)
-    else:
-        result = load_sae(checkpoints.folder, device=config.device)
-    where = None if checkpoints is None else checkpoints.folder
-    return TrainedSae(result, config, fidelity(result, feed.held_out), where)
+        return run_trainer(sae, config, feed, run, progress)
+
+    sae = trained_sae(run, train, config.device)
+    rows = feed.held_out
+    where = None if run is None else run.folder
+    return TrainedSae(sae, config, fidelity(sae, rows), firing_shares(sae, rows), where)
 
 
 def run_trainer(

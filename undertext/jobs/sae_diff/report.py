@@ -1,60 +1,110 @@
-"""The files of `sae diff`: its tables, diff.json, and a page."""
+"""The report of `sae diff`: fates of features or kinds of latents, effects on answers, and pages."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from undertext.core.output import PAGE, RUN, encoded, json_bytes, parquet, publish
-from undertext.core.statistics import Estimate
-from undertext.jobs.sae_diff.job import FeatureDiff
-from undertext.jobs.sae_features.report import about
-from undertext.report.document import Section, document
-from undertext.report.figures.carriers import carriers_figure
+from matplotlib.figure import Figure
+
+from undertext.jobs.sae_diff.result import FeatureDiff
+from undertext.report.feature_page import Html, about_features, one_page, pages_section
+from undertext.report.figures.association import association_figure
+from undertext.report.files import report_files
 from undertext.report.numbers import estimate, number, percent
-from undertext.report.style import png, svg
+from undertext.report.page import Section, document, fragment
+from undertext.report.style import svg
 
-SUMMARY = "diff.json"
-
-
-def save_diff(found: FeatureDiff, out: Path) -> Path:
-    """Write the files under `out` and return it; see `publish` for what happens to what is there."""
-    files = {f"tables/{name}.parquet": parquet(table) for name, table in found.tables.items()}
-    if (figure := carriers_figure(found.summary)) is not None:
-        files |= {"figures/carriers.svg": svg(figure), "figures/carriers.png": png(figure)}
-    files |= {SUMMARY: json_bytes(found.summary), PAGE: encoded(page(found))}
-    files[RUN] = json_bytes({**found.run, "files": sorted([*files, RUN])})
-    return publish(files, out)
+LABELS = ("value", "valid", "part")
+SORTS = {"norm": "relative decoder norm alone", "scaling": "latent scaling"}
 
 
-def page(found: FeatureDiff) -> str:
-    """report.html."""
-    summary = found.summary
-    parts = _of_sae(found) if "fates" in summary else _of_crosscoder(found)
-    return document(
-        f"features of {summary['base']['name']} in {summary['tuned']['name']} on {summary['task']['name']}",
-        "undertext features",
-        "What became of the features?",
-        about(summary, {"base": summary["base"], "tuned": summary["tuned"]}),
-        [*parts, Section("Where they fire", pages=[each._repr_html_() for each in found.pages])],
-        found.run,
+def files(result: FeatureDiff) -> dict[str, bytes]:
+    """The files of the run, by path."""
+    drawn = figures(result)
+    return report_files(
+        summary=result.summary,
+        tables=result.tables,
+        run=result.run,
+        figures=drawn,
+        page=_page(result, drawn),
     )
 
 
-def _of_sae(found: FeatureDiff) -> list[Section]:
-    summary = found.summary
-    where = summary["splits"]["reported"]
+def figures(result: FeatureDiff) -> dict[str, Figure]:
+    """`association`: AUROC in base and tuned of the feature that predicts each value best. None of a
+    crosscoder, whose latents have one firing for both."""
+    drawn = association_figure(result.summary.get("associated", []))
+    return {} if drawn is None else {"association": drawn}
+
+
+def summary_html(result: FeatureDiff) -> str:
+    """What a notebook shows."""
+    return fragment(
+        _title(result.summary), _kinds(result.summary) if _sorted(result) else _fates(result.summary)
+    )
+
+
+def page(result: FeatureDiff, feature: int) -> Html:
+    """One feature's page for a notebook, base and tuned side by side."""
+    return one_page(result.tables.get("pages"), feature)
+
+
+def diff_lines(summary: Mapping[str, Any]) -> list[str]:
+    """What became of the features, in a few lines."""
+    if "kinds" in summary:
+        return [f"by {sort}: {_said(shares)}" for sort, shares in summary["kinds"].items()]
+    return [
+        f"matched in size: {_said(summary['fates'])}",
+        f"at their own size: {_said(summary['fates_at_own_size'])}",
+        *(
+            f"{row['value']} = {row['class']}: feature {row['feature']} {row['fate']}, "
+            f"AUROC {number(row['auroc']['base'])} to {number(row['auroc']['tuned'])}"
+            for row in summary["associated"]
+        ),
+    ]
+
+
+def _said(shares: Mapping[str, float]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {percent(share)}" for name, share in shares.items())
+
+
+def _sorted(result: FeatureDiff) -> bool:
+    """Whether the result is of a crosscoder, whose latents are sorted."""
+    return "kinds" in result.summary
+
+
+def _title(summary: Mapping[str, Any]) -> str:
+    return f"features of {summary['base']['name']} in {summary['tuned']['name']} on {summary['task']['name']}"
+
+
+def _page(result: FeatureDiff, drawn: Mapping[str, Figure]) -> str:
+    summary = result.summary
+    sections = [_kinds(summary), _latents(result)] if _sorted(result) else [_fates(summary)]
+    if summary.get("associated"):
+        sections.append(_associated(summary, drawn))
+    if summary.get("effects"):
+        sections.append(_effects(result))
+    return document(
+        _title(summary),
+        "undertext sae diff",
+        "What became of the features?",
+        about_features(summary, {"base": summary["base"], "tuned": summary["tuned"]}),
+        [*sections, pages_section(result.tables.get("pages"))],
+        result.run,
+    )
+
+
+def _fates(summary: Mapping[str, Any]) -> Section:
     norms, scales = summary["mean_norm"], summary["scales"]
-    larger = "base" if norms["base"] > norms["tuned"] else "tuned"
-    ratio = norms[larger] / norms["tuned" if larger == "base" else "base"]
+    smaller, larger = sorted(norms, key=norms.get)
     scaled = max(scales, key=lambda model: abs(scales[model] - 1))
-    fates = Section(
+    return Section(
         "Fates",
         [
-            f"Shares of the features that live in either checkpoint on {where} "
+            f"Shares of the features that live in either checkpoint on {summary['splits']['reported']} "
             f"({summary['tokens']:,} tokens).",
-            f"Activations of {larger} are {number(ratio, 1)} times as large as the other's; those of "
-            f"{scaled} were multiplied by {number(scales[scaled])} to match. At their own size the fates "
-            "are by firing alone.",
+            f"Activations of {larger} are {number(norms[larger] / norms[smaller], 1)} times as large as "
+            f"those of {smaller}; those of {scaled} were multiplied by {number(scales[scaled])} to match. At "
+            "their own size the fates are by firing alone.",
         ],
         ["activations", *summary["fates"]],
         [
@@ -62,94 +112,92 @@ def _of_sae(found: FeatureDiff) -> list[Section]:
             ["at their own size", *map(percent, summary["fates_at_own_size"].values())],
         ],
     )
-    carriers = Section(
-        "Features that tell a value",
+
+
+def _associated(summary: Mapping[str, Any], drawn: Mapping[str, Figure]) -> Section:
+    text = "AUROC in base and in tuned of the feature that predicts each value best."
+    return Section(
+        "Features by value",
         [
-            f"For each, the feature that tells it best on {summary['splits']['chosen']}, just before the "
-            f"text says it; AUROC on {where}."
+            f"For each value, the feature that predicts it best on {summary['splits']['chosen']}, just "
+            f"before the text says the value; AUROC on {summary['splits']['reported']}."
         ],
         ["value", "feature", "AUROC, base", "AUROC, tuned", "fate"],
         [
             [
-                f"{each['value']} = {each['class']}",
-                str(each["feature"]),
-                number(each["auroc"]["base"], 3),
-                number(each["auroc"]["tuned"], 3),
-                each["fate"],
+                f"{row['value']} = {row['class']}",
+                str(row["feature"]),
+                number(row["auroc"]["base"], 3),
+                number(row["auroc"]["tuned"], 3),
+                row["fate"],
             ]
-            for each in summary["carriers"]
+            for row in summary["associated"]
+        ],
+        picture=(svg(drawn["association"]), text),
+    )
+
+
+def _effects(result: FeatureDiff) -> Section:
+    effects = result.effects
+    return Section(
+        "Effects on answers",
+        [
+            "Accuracy with a feature taken out (ablate) or held at its mean strength (clamp) at all tokens, "
+            f"less accuracy unchanged; beside {len(effects[0].controls)} random features of equal norm and "
+            "like frequency, and the difference to their mean. Brackets hold intervals over problems."
+        ],
+        ["feature", "checkpoint", "change", "unchanged", "effect", "controls", "over controls"],
+        [
+            [
+                str(one.feature),
+                one.model,
+                one.operator,
+                estimate(one.plain),
+                estimate(one.effect),
+                f"{number(min(one.controls))} to {number(max(one.controls))}",
+                estimate(one.excess),
+            ]
+            for one in effects
         ],
     )
-    shown = [fates, carriers] if summary["carriers"] else [fates]
-    if summary["effects"]:
-        controls = len(summary["effects"][0]["controls"])
-        shown.append(
-            Section(
-                "Effects on answers",
-                [
-                    "Accuracy with a feature taken out (ablate) or held at its mean strength (clamp), at all "
-                    f"tokens, less accuracy as it is; beside {controls} random features of equal norm and "
-                    "like frequency, and the difference to their mean. Brackets hold intervals over problems."
-                ],
-                ["feature", "checkpoint", "", "as it is", "effect", "controls", "over controls"],
-                [_effect_row(each) for each in summary["effects"]],
-            )
-        )
-    return shown
 
 
-def _effect_row(each: Mapping[str, Any]) -> list[str]:
-    found = {name: Estimate(**each[name]) for name in ("plain", "effect", "excess")}
-    controls = f"{number(min(each['controls']))} to {number(max(each['controls']))}"
-    return [
-        str(each["feature"]),
-        each["model"],
-        each["operator"],
-        estimate(found["plain"]),
-        estimate(found["effect"]),
-        controls,
-        estimate(found["excess"]),
-    ]
-
-
-def _of_crosscoder(found: FeatureDiff) -> list[Section]:
-    summary = found.summary
-    names = {"norm": "relative decoder norm alone", "scaling": "latent scaling"}
-    heads = ["of", "by", "base only", "shared", "tuned only"]
-    rows = [
-        [of, names[sort], *(percent(shares[kind]) for kind in ("base_only", "shared", "tuned_only"))]
-        for of, kinds in (("all that live", "kinds"), ("those that tell the most", "kinds_of_top"))
-        for sort, shares in summary[kinds].items()
-    ]
-    kinds = Section(
-        "Whose latents",
+def _kinds(summary: Mapping[str, Any]) -> Section:
+    kinds = ("base_only", "shared", "tuned_only")
+    named = (("all that live", "kinds"), ("most associated", "kinds_of_most_associated"))
+    return Section(
+        "Latents by model",
         [
             f"{summary['alive']:,} of {summary['latents']:,} latents live on {summary['splits']['chosen']}. "
-            "The norm alone takes a shared feature that was split in two for two features; scaling asks the "
-            "activations."
+            "The norm alone takes a shared feature that was split in two for two features; scaling checks "
+            "the activations."
         ],
-        heads,
-        rows,
+        ["latents", "sorted by", "base only", "shared", "tuned only"],
+        [
+            [latents, SORTS[sort], *(percent(shares[kind]) for kind in kinds)]
+            for latents, key in named
+            for sort, shares in summary[key].items()
+        ],
     )
-    table = [found.tables["latents"].slice(latent, 1).to_pylist()[0] for latent in summary["top"]]
-    told = next(
-        kind for kind in ("value", "valid", "part") if f"{kind}_class" in (table or [{"part_class": 0}])[0]
-    )
-    tells = Section(
-        "Latents that tell the most",
+
+
+def _latents(result: FeatureDiff) -> Section:
+    summary, table = result.summary, result.tables["latents"]
+    label = next(label for label in LABELS if f"{label}_class" in table.column_names)
+    return Section(
+        "Latents most associated with the values",
         [f"Chosen on {summary['splits']['chosen']}, reported on {summary['splits']['reported']}."],
-        ["latent", "tells", "AUROC", "fires at", "relative norm", "by norm", "by scaling"],
+        ["latent", "predicts", "AUROC", "fires at", "relative norm", "by norm", "by scaling"],
         [
             [
                 str(row["latent"]),
-                f"{row['value']} = {row['value_class']}" if told == "value" else row[f"{told}_class"],
-                number(row[f"{told}_auroc"], 3),
+                f"{row['value']} = {row['value_class']}" if label == "value" else row[f"{label}_class"],
+                number(row[f"{label}_auroc"], 3),
                 f"{100 * row['frequency']:.3g}%",
                 number(row["relative_norm"]),
                 row["kind_by_norm"].replace("_", " "),
                 row["kind_by_scaling"].replace("_", " "),
             ]
-            for row in table
+            for row in table.take(summary["most_associated"]).to_pylist()
         ],
     )
-    return [kinds, tells]

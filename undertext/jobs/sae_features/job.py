@@ -1,53 +1,33 @@
-"""`feature_table`: what every feature of an SAE carries in one checkpoint, and what it withstands."""
+"""`feature_table`: which task values each SAE feature predicts, and whether it survives falsification."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import pyarrow as pa
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 
-from undertext.activations.checkpoint import Checkpoint
-from undertext.core.output import check_writable
+from undertext.core.job import job_run
+from undertext.core.output import plain
 from undertext.core.progress import Progress
-from undertext.core.setup import checkpoint_record, open_checkpoint, threads, versions
+from undertext.core.resume import Part
+from undertext.core.setup import checkpoint_record, open_checkpoint
 from undertext.jobs.sae_features.config import FeaturesConfig
-from undertext.measures.features.association import Best, best_of, ranked
-from undertext.measures.features.encoding import Read, check_splits, labels_of, read_split
-from undertext.measures.features.falsification import Trials, undergo, words_for
-from undertext.measures.features.labels import LabelKind
+from undertext.jobs.sae_features.result import FeatureTable
+from undertext.measures.features.association import best_features, most_associated
+from undertext.measures.features.columns import best_columns, classes_table, numbers
+from undertext.measures.features.encoding import EncodedSplit, check_splits, encode_split
+from undertext.measures.features.falsification import FalsifiedFeatures, falsify_features, words_for
 from undertext.measures.features.opening import open_sae
 from undertext.measures.features.rule import FeatureRule, feature_rule
-from undertext.saes import FeaturePage, decoder_directions, feature_page
+from undertext.saes import ShiftCuts, decoder_directions, feature_page, fingerprint
+from undertext.saes.training import check_sae_lens
 from undertext.tasks.open import check_fits, open_task, task_record
 from undertext.tasks.task import Task
-
-KINDS: tuple[LabelKind, ...] = ("value", "part", "valid")
-
-
-@dataclass(frozen=True, eq=False)
-class FeatureTable:
-    """The answer of `feature_table`."""
-
-    summary: Mapping[str, Any]
-    """features.json: who was read, shares of features that fail, words, notes."""
-    pages: tuple[FeaturePage, ...]
-    """Of the features that tell the most, in that order."""
-    table: pa.Table = field(repr=False)
-    """A row a feature; docs/saes.md says what each column holds."""
-    classes: pa.Table = field(repr=False)
-    """A row for each feature and class of each labelling: its AUROC on both splits."""
-    run: Mapping[str, Any] = field(repr=False)
-    """Config, rule, versions, times."""
-
-    def save(self, out: str | Path) -> Path:
-        """Write features.parquet, classes.parquet, features.json, report.html and run.json; `out`."""
-        from undertext.jobs.sae_features.report import save_table
-
-        return save_table(self, Path(out))
 
 
 def feature_table(
@@ -60,166 +40,145 @@ def feature_table(
     out: str | Path | None = None,
     progress: bool | Progress | None = None,
 ) -> FeatureTable:
-    """Every feature of `sae` against the task's values and steps, and through the trials.
+    """Measure every feature of `sae` against the task's values and steps, and by falsification.
 
-    `checkpoint` is whatever `Checkpoint.load` takes, a Checkpoint or `zoo:NAME`; `sae` a folder that
-    sae-lens saved, or a release with its `sae_id`. What is chosen (the class a feature tells best, which
-    features have a page) is chosen on one split and reported on another.
+    `checkpoint` is whatever `Checkpoint.load` takes, a Checkpoint or `zoo:NAME`; `sae` a folder that sae-lens
+    saved, or a release with its `sae_id`. What is chosen (the class that a feature predicts best, which
+    features have a page) is chosen on one split and reported on another. With `out`, an interrupted job goes
+    on.
 
-    Raises UserError, before any long work where it can be told, for what cannot be loaded, an SAE of another
-    hook point or width, a split that the task lacks, and words that the tokenizer lacks.
+    Raises UserError, before any long work where possible, for what cannot be loaded, an SAE of another hook
+    point or width, a split that the task lacks, and words that the tokenizer lacks.
     """
-    config, rule, start = config or FeaturesConfig(), feature_rule(), perf_counter()
-    bars = progress if isinstance(progress, Progress) else Progress(progress)
-    if out is not None:
-        check_writable(Path(out))
-    task = open_task(task)
-    check_splits(task, config)
-    with threads(config.threads):
-        with bars.stage("loading"):
-            if not isinstance(checkpoint, Checkpoint):
-                given = open_checkpoint(checkpoint) if isinstance(checkpoint, str) else checkpoint
-                checkpoint = Checkpoint.load(given, device=config.device)
+    config, rule = config or FeaturesConfig(), feature_rule()
+    with job_run("sae features", config, out, progress) as run:
+        task = open_task(task)
+        check_splits(task, config)
+        check_sae_lens()
+        problems = task.split(config.split)
+        with run.bars.stage("loading"):
+            model = open_checkpoint(checkpoint, device=config.device, dtype=config.dtype)
             for split in (config.choose, config.split):
-                check_fits(checkpoint, task, split)
-            words = words_for(checkpoint, task.split(config.split), config)
-            opened = open_sae(sae, sae_id, checkpoint, config)
-        with bars.stage("reading", 2) as done:
-            chosen = read_split(opened, [checkpoint], [1.0], task, config.choose, config)
-            done(1)
-            read = read_split(opened, [checkpoint], [1.0], task, config.split, config, labels_of(chosen))
-            done(1)
-        with bars.stage("trials"):
-            trials = undergo(opened, checkpoint, task.split(config.split), read.texts[0], words, config)
+                check_fits(model, task, split)
+            words = words_for(model, problems, config.words, config.plain_texts)
+            opened = open_sae(sae, sae_id, model, config)
+        run.begin(
+            checkpoint=model.fingerprint,
+            sae=fingerprint(opened.sae.state_dict()),
+            task=task_record(task)["fingerprint"],
+            rule=rule.plain(),
+        )
+        encode = partial(encode_split, opened, [model], [1.0], task)
+        (chosen,) = run.make(
+            [Part("encoding/chosen", lambda _: encode(config.choose, config), stage="encoding")]
+        )
+        (encoded,) = run.make(
+            [
+                Part(
+                    "encoding/reported",
+                    lambda _: encode(config.split, config, chosen.labels),
+                    stage="encoding",
+                )
+            ]
+        )
+        falsify = partial(
+            falsify_features, opened, model, problems, encoded.texts[0], words,
+            plain_texts=config.plain_texts, inject_words=config.inject, skip=config.skip, seed=config.seed,
+        )  # fmt: skip
+        (falsified,) = run.make([Part("falsification", lambda _: falsify())])
         alive = chosen.frequency[0] >= rule.fates.alive
-        top = ranked(chosen.told[0], alive, config.pages) if config.pages else []
+        top = most_associated(chosen.associations[0], alive, config.pages) if config.pages else []
         directions = decoder_directions(opened.sae)
-        with bars.stage("pages"):
-            pages = tuple(
-                feature_page(feature, directions[feature], read.texts, [checkpoint]) for feature in top
-            )
-    best = {kind: best_of(kind, chosen.told[0], read.told[0]) for kind in KINDS}
-    table = pa.table(_columns(read, best, trials, rule))
-    result = FeatureTable(
-        summary={
-            "checkpoint": checkpoint_record(checkpoint),
+        with run.bars.stage("pages"):
+            pages = [feature_page(feature, directions[feature], encoded.texts, [model]) for feature in top]
+        tables = {
+            "features": pa.table(_columns(chosen, encoded, falsified, rule.shift)),
+            "classes": classes_table(chosen, encoded, ("",)),
+        }
+        if pages:
+            tables["pages"] = pa.Table.from_pylist([asdict(page) for page in pages])
+        summary = {
+            "checkpoint": checkpoint_record(model),
             "task": task_record(task),
             "sae": {"source": str(sae), "sae_id": sae_id},
             "hook_point": str(opened.point),
             "splits": {"chosen": config.choose, "reported": config.split},
-            "tokens": read.texts[0].firings.n,
+            "tokens": encoded.texts[0].firings.n,
             "features": len(directions),
-            "alive": int((read.frequency[0] >= rule.fates.alive).sum()),
-            **_shares(trials, rule, top),
-            "top": top,
-            "words": list(trials.words),
-            "plain_texts": trials.plain,
-            "notes": trials.notes,
-        },
-        pages=pages,
-        table=table,
-        classes=classes_table(chosen, read, ("",)),
-        run={
-            "config": config.model_dump(mode="json"),
-            "rule": rule.plain(),
-            "versions": versions(),
-            "timings_s": {name: round(seconds, 3) for name, seconds in bars.timings.items()},
-            "elapsed_s": round(perf_counter() - start, 3),
-        },
-    )
-    if out is not None:
-        result.save(out)
-    return result
+            "alive": int((encoded.frequency[0] >= rule.fates.alive).sum()),
+            "falsification": _shares(falsified, rule, top),
+            "most_associated": top,
+            "associated": _associated(chosen, encoded, config),
+            "words": list(words),
+            "plain_texts": falsified.plain,
+            "notes": falsified.notes,
+        }
+        return run.finish(FeatureTable, plain(summary), tables)
 
 
-def _shares(trials: Trials, rule: FeatureRule, top: list[int]) -> dict[str, Any]:
-    """How many fail: of all that were tested, and of those that tell the most."""
-    fails, tested = trials.corrected.fails(rule.shift), trials.tested
-    words, wording = trials.corrected.word_detectors(rule.shift), trials.corrected.wording_bound(rule.shift)
+def _associated(chosen: EncodedSplit, encoded: EncodedSplit, config: FeaturesConfig) -> list[dict[str, Any]]:
+    """For each class of each value: the feature that predicts it best, with its AUROC on both splits."""
+    rows = []
+    for i, c, feature in best_features(chosen.associations[0]):
+        labels = chosen.associations[0][i].labels
+        auroc = {
+            split: float(one.associations[0][i].auroc[c, feature])
+            for split, one in ((config.choose, chosen), (config.split, encoded))
+        }
+        rows.append({"value": labels.name, "class": labels.classes[c], "feature": feature, "auroc": auroc})
+    return rows
+
+
+def _shares(falsified: FalsifiedFeatures, rule: FeatureRule, top: Sequence[int]) -> dict[str, Any]:
+    """How many features fail: of those tested, and of those most associated with the task's values."""
+    raw, corrected, tested = falsified.raw, falsified.corrected, falsified.tested
     among = torch.zeros_like(tested)
-    among[top] = True
+    among[list(top)] = True
 
-    def share(of: Tensor, which: Tensor) -> float | None:
+    def share(of: Bool[Tensor, " d_sae"], which: Bool[Tensor, " d_sae"]) -> float | None:
         return float(of[which].double().mean()) if which.any() else None
 
     return {
         name: {
             "features": int(which.sum()),
-            "fail": share(fails, which),
-            "word_detectors": share(words, which),
-            "wording_bound": None if trials.raw.paraphrase is None else share(wording, which),
-            "fail_uncorrected": share(trials.raw.fails(rule.shift), which),
+            "fail": share(corrected.fails(rule.shift), which),
+            "word_detectors": share(corrected.word_detectors(rule.shift), which),
+            "wording_bound": None
+            if raw.paraphrase is None
+            else share(corrected.wording_bound(rule.shift), which),
+            "fail_uncorrected": share(raw.fails(rule.shift), which),
         }
-        for name, which in (("tested", tested), ("tell_the_most", among & tested))
+        for name, which in (("tested", tested), ("most_associated", among & tested))
     }
 
 
 def _columns(
-    read: Read, best: Mapping[LabelKind, Best | None], trials: Trials, rule: FeatureRule
+    chosen: EncodedSplit, encoded: EncodedSplit, falsified: FalsifiedFeatures, cuts: ShiftCuts
 ) -> dict[str, Any]:
-    n = read.frequency.shape[1]
+    n = encoded.frequency.shape[1]
+    raw, holm, score = falsified.raw, falsified.corrected, falsified.reason_score
+    nothing = pa.nulls(n, pa.float64())
     columns: dict[str, Any] = {
         "feature": list(range(n)),
-        "frequency": read.frequency[0].tolist(),
-        "strength": plain(read.strength[0]),
+        "frequency": encoded.frequency[0].tolist(),
+        "strength": numbers(encoded.strength[0]),
+        **best_columns(chosen.associations[0], {"": encoded.associations[0]}),
+        "reason_score": pa.nulls(n) if score is None else score.tolist(),
+        "tested": falsified.tested.tolist(),
+        "injection_d": numbers(raw.injection.d),
+        "injection_p": numbers(raw.injection.p(cuts.test)),
+        "injection_p_holm": numbers(holm.injection.p(cuts.test)),
+        "transfer": numbers(raw.transfer),
+        "paraphrase_d": nothing,
+        "paraphrase_p": nothing,
+        "paraphrase_p_holm": nothing,
+        "word_detector": holm.word_detectors(cuts).tolist(),
+        "wording_bound": pa.nulls(n, pa.bool_()),
+        "fails": holm.fails(cuts).tolist(),
     }
-    for kind, found in best.items():
-        if found is not None:
-            columns |= best_columns(kind, found, ("",))
-    columns["reason_score"] = [None] * n if trials.reason_score is None else trials.reason_score.tolist()
-    raw, holm, test = trials.raw, trials.corrected, rule.shift.test
-    columns |= {
-        "tested": trials.tested.tolist(),
-        "injection_d": plain(raw.injection.d),
-        "injection_p": plain(raw.injection.p(test)),
-        "injection_p_holm": plain(holm.injection.p(test)),
-        "transfer": plain(raw.transfer),
-    }
-    for name in ("d", "p", "p_holm"):
-        each = holm.paraphrase if name == "p_holm" else raw.paraphrase
-        values = None if each is None else each.d if name == "d" else each.p(test)
-        columns[f"paraphrase_{name}"] = pa.array(
-            [None] * n if values is None else plain(values), pa.float64()
-        )
-    none = None if raw.paraphrase is not None else [None] * n
-    columns["word_detector"] = holm.word_detectors(rule.shift).tolist()
-    columns["wording_bound"] = pa.array(none or holm.wording_bound(rule.shift).tolist(), pa.bool_())
-    columns["fails"] = holm.fails(rule.shift).tolist()
+    if raw.paraphrase is not None and holm.paraphrase is not None:
+        columns["paraphrase_d"] = numbers(raw.paraphrase.d)
+        columns["paraphrase_p"] = numbers(raw.paraphrase.p(cuts.test))
+        columns["paraphrase_p_holm"] = numbers(holm.paraphrase.p(cuts.test))
+        columns["wording_bound"] = holm.wording_bound(cuts).tolist()
     return columns
-
-
-def best_columns(kind: str, best: Best, models: tuple[str, ...]) -> dict[str, Any]:
-    """Columns of what features tell best of a kind of labels; `models` end the names, as in `auroc_base`."""
-    columns: dict[str, Any] = {f"{kind}_class": best.cls, f"{kind}_auroc_chosen": plain(best.chosen)}
-    if kind == "value":
-        columns = {"value": best.name, **columns}
-    for model, auroc, information in zip(models, best.auroc, best.information, strict=True):
-        end = f"_{model}" if model else ""
-        columns |= {f"{kind}_auroc{end}": plain(auroc), f"{kind}_information{end}": plain(information)}
-    return columns
-
-
-def classes_table(chosen: Read, read: Read, models: tuple[str, ...], own: int = 0) -> pa.Table:
-    """The AUROC of every feature for every class; `own` is the checkpoint in which they are chosen."""
-    parts = []
-    for i, told in enumerate(chosen.told[own]):
-        labels = told.labels
-        for c, cls in enumerate(labels.classes):
-            n = told.auroc.shape[1]
-            columns: dict[str, Any] = {
-                "feature": list(range(n)),
-                "kind": [labels.kind] * n,
-                "name": [labels.name] * n,
-                "class": [cls] * n,
-                "auroc_chosen": pa.array(plain(told.auroc[c]), pa.float64()),
-            }
-            for model, reported in zip(models, read.told, strict=True):
-                name = f"auroc_{model}" if model else "auroc"
-                columns[name] = pa.array(plain(reported[i].auroc[c]), pa.float64())
-            parts.append(pa.table(columns))
-    return pa.concat_tables(parts)
-
-
-def plain(values: Tensor) -> list[float | None]:
-    """Numbers, with nothing where there is none."""
-    return [None if value != value else value for value in values.double().tolist()]

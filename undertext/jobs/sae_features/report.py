@@ -1,111 +1,121 @@
-"""The files of `sae features`: its tables, features.json, and a page of the features that tell the most."""
+"""The report of `sae features`: shares that survive falsification, and pages of the features most
+associated."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from undertext.core.output import PAGE, RUN, encoded, json_bytes, parquet, publish
-from undertext.jobs.sae_features.job import FeatureTable
-from undertext.report.document import Section, document
+from matplotlib.figure import Figure
+
+from undertext.jobs.sae_features.result import FeatureTable
+from undertext.report.feature_page import Html, about_features, one_page, pages_section
+from undertext.report.figures.association import association_figure
+from undertext.report.files import report_files
 from undertext.report.numbers import number, percent, probability
+from undertext.report.page import Section, document, fragment
+from undertext.report.style import svg
 
-SUMMARY = "features.json"
-
-
-def save_table(found: FeatureTable, out: Path) -> Path:
-    """Write the files under `out` and return it; see `publish` for what happens to what is there."""
-    files = {
-        "tables/features.parquet": parquet(found.table),
-        "tables/classes.parquet": parquet(found.classes),
-        SUMMARY: json_bytes(found.summary),
-        PAGE: encoded(page(found)),
-    }
-    files[RUN] = json_bytes({**found.run, "files": sorted([*files, RUN])})
-    return publish(files, out)
+KINDS = ("value", "valid", "part")
 
 
-def page(found: FeatureTable) -> str:
-    """report.html."""
-    summary = found.summary
-    rows = [found.table.slice(feature, 1).to_pylist()[0] for feature in summary["top"]]
-    told = next(
-        (kind for kind in ("value", "valid", "part") if f"{kind}_class" in found.table.column_names), "part"
+def files(result: FeatureTable) -> dict[str, bytes]:
+    """The files of the run, by path."""
+    drawn = figures(result)
+    return report_files(
+        summary=result.summary,
+        tables=result.tables,
+        run=result.run,
+        figures=drawn,
+        page=_page(result, drawn),
     )
-    sections = [
-        Section("How many withstand", _lines(summary), *_withstand(summary)),
-        Section(
-            "Features that tell the most",
-            [
-                f"Chosen on {summary['splits']['chosen']}, reported on {summary['splits']['reported']}, at "
-                f"{summary['tokens']:,} tokens. AUROC: of the class against the rest. d: Cohen's, from texts "
-                "without reasoning to the same with its words put in; p by Holm."
-            ],
-            [
-                "feature",
-                "tells",
-                "AUROC",
-                "nats",
-                "fires at",
-                "ReasonScore",
-                "words: d",
-                "p",
-                "wording: d",
-                "p",
-                "fails",
-            ],
-            [_row(row, told) for row in rows],
-        ),
-        Section("Where they fire", pages=[each._repr_html_() for each in found.pages]),
-    ]
+
+
+def figures(result: FeatureTable) -> dict[str, Figure]:
+    """`association`: AUROC of the feature that predicts each value best, on both splits."""
+    drawn = association_figure(result.summary["associated"])
+    return {} if drawn is None else {"association": drawn}
+
+
+def summary_html(result: FeatureTable) -> str:
+    """What a notebook shows."""
+    return fragment(_title(result), _survival(result.summary))
+
+
+def page(result: FeatureTable, feature: int) -> Html:
+    """One feature's page for a notebook."""
+    return one_page(result.tables.get("pages"), feature)
+
+
+def _title(result: FeatureTable) -> str:
+    return f"features of {result.summary['checkpoint']['name']} on {result.summary['task']['name']}"
+
+
+def _page(result: FeatureTable, drawn: Mapping[str, Figure]) -> str:
+    summary = result.summary
+    sections = [_survival(summary)]
+    for figure in drawn.values():
+        text = (
+            "AUROC of the feature that predicts each value best, on the split of the choice and on another."
+        )
+        lines = [f"Chosen on {summary['splits']['chosen']}, just before the text says the value."]
+        sections.append(Section("Features by value", lines, picture=(svg(figure), text)))
+    sections += [_most_associated(result), pages_section(result.tables.get("pages"))]
     return document(
-        f"features of {summary['checkpoint']['name']} on {summary['task']['name']}",
-        "undertext features",
-        "Which features carry the reasoning?",
-        about(summary, {"model": summary["checkpoint"]}),
+        _title(result),
+        "undertext sae features",
+        "Which features predict the task's values?",
+        about_features(summary, {"model": summary["checkpoint"]}),
         sections,
-        {**summary["sae"], **found.run},
+        {**summary["sae"], **result.run},
     )
 
 
-def about(summary: Mapping[str, Any], checkpoints: Mapping[str, Any]) -> dict[str, str]:
-    """What a page is about."""
-    kind = "sae" if "sae" in summary else "crosscoder"
-    given = summary[kind]
-    named = given["source"] if given["sae_id"] is None else f"{given['source']}, {given['sae_id']}"
-    points = summary.get("hook_points") or [summary["hook_point"]]
-    return {
-        **{name: each["name"] for name, each in checkpoints.items()},
-        "SAE" if kind == "sae" else "latents": f"{named}, at {', '.join(points)}",
-        "task": f"{summary['task']['name']}: {summary['task']['description']}",
-    }
+def _survival(summary: Mapping[str, Any]) -> Section:
+    names = {"tested": "that fire at any text", "most_associated": "most associated with the values"}
+    columns = ("fail", "word_detectors", "wording_bound", "fail_uncorrected")
+    shares = summary["falsification"]
+    return Section(
+        "Survival of falsification",
+        [
+            f"{summary['alive']:,} of {summary['features']:,} features live on "
+            f"{summary['splits']['reported']}.",
+            f"Words inserted: {', '.join(summary['words'])}. Texts without reasoning: "
+            f"{summary['plain_texts']}.",
+            *(f"Note: {note}" for note in summary["notes"]),
+        ],
+        ["features", "number", "fail", "detect words", "depend on wording", "fail, uncorrected"],
+        [
+            [name, str(shares[key]["features"]), *(percent(shares[key][column]) for column in columns)]
+            for key, name in names.items()
+        ],
+    )
 
 
-def _lines(summary: Mapping[str, Any]) -> list[str]:
-    return [
-        f"{summary['alive']:,} of {summary['features']:,} features live on {summary['splits']['reported']}.",
-        f"Words put in: {', '.join(summary['words'])}. Texts without reasoning: {summary['plain_texts']}.",
-        *(f"Note: {note}" for note in summary["notes"]),
-    ]
+def _most_associated(result: FeatureTable) -> Section:
+    summary, table = result.summary, result.tables["features"]
+    kind = next(kind for kind in KINDS if f"{kind}_class" in table.column_names)
+    rows = table.take(summary["most_associated"]).to_pylist()
+    return Section(
+        "Features most associated with the values",
+        [
+            f"Chosen on {summary['splits']['chosen']}, reported on {summary['splits']['reported']}, at "
+            f"{summary['tokens']:,} tokens. AUROC: the class against the rest. d: Cohen's d of the words "
+            "inserted into texts without reasoning, and of the task's wording against its paraphrases; p by "
+            "Holm."
+        ],
+        [
+            *("feature", "predicts", "AUROC", "nats", "fires at", "ReasonScore"),
+            *("words: d", "p", "wording: d", "p", "fails"),
+        ],
+        [_row(row, kind) for row in rows],
+    )
 
 
-def _withstand(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    head = ["of the features", "how many", "fail", "detect words", "hang on wording", "fail, uncorrected"]
-    names = {"tested": "that fire at any text", "tell_the_most": "that tell the most"}
-    rows = []
-    for key, name in names.items():
-        one = summary[key]
-        shares = [one[each] for each in ("fail", "word_detectors", "wording_bound", "fail_uncorrected")]
-        rows.append([name, str(one["features"]), *map(percent, shares)])
-    return head, rows
-
-
-def _row(row: Mapping[str, Any], told: str) -> list[str]:
-    named = f"{row['value']} = {row['value_class']}" if told == "value" else row[f"{told}_class"]
+def _row(row: Mapping[str, Any], kind: str) -> list[str]:
     return [
         str(row["feature"]),
-        named,
-        number(row[f"{told}_auroc"], 3),
-        number(row[f"{told}_information"], 3),
+        f"{row['value']} = {row['value_class']}" if kind == "value" else row[f"{kind}_class"],
+        number(row[f"{kind}_auroc"], 3),
+        number(row[f"{kind}_information"], 3),
         f"{100 * row['frequency']:.3g}%",
         number(row["reason_score"], 4),
         number(row["injection_d"]),

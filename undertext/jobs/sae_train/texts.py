@@ -8,7 +8,7 @@ from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.activations.files import one_line
 from undertext.activations.store import tokens_fingerprint
-from undertext.jobs.sae_features.config import TrainConfig
+from undertext.jobs.sae_train.config import TrainConfig
 from undertext.tasks.task import Task
 from undertext.tasks.value_positions import reading_text
 

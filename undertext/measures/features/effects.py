@@ -1,33 +1,38 @@
-"""What features do to answers in base and in tuned, beside features like them; part by part."""
+"""The effect of changing a feature on a checkpoint's answers, beside features of equal norm and like
+frequency."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from numpy import ndarray
-from torch import Tensor
 
 from undertext.activations.checkpoint import Checkpoint
-from undertext.activations.files import read_json
 from undertext.activations.hookpoint import HookPoint
-from undertext.activations.pair import Pair
-from undertext.core.progress import Progress
-from undertext.core.resume import JobFolder
 from undertext.core.statistics import Estimate, paired_difference, proportion
-from undertext.jobs.sae_features.config import DiffConfig, FeatureOperator
 from undertext.saes import Matched, feature_effects
 from undertext.tasks.grade import grade
-from undertext.tasks.task import Task
+from undertext.tasks.task import Problem, Task
 
-MODELS = ("base", "tuned")
+FeatureOperator = Literal["ablate", "clamp"]
+
+
+@dataclass(frozen=True, eq=False)
+class RightAnswers:
+    """Which problems are answered right, by lenient grading."""
+
+    plain: Bool[ndarray, " problem"]
+    """Unchanged."""
+    changed: Bool[ndarray, " problem"]
+    """With the feature changed."""
+    controls: Bool[ndarray, "control problem"]
+    """With each control changed instead."""
 
 
 @dataclass(frozen=True)
-class Effect:
-    """One feature changed in one checkpoint."""
+class FeatureEffect:
+    """One feature changed in one checkpoint by one operator."""
 
     feature: int
     model: str
@@ -35,67 +40,29 @@ class Effect:
     dose: float
     """Of `clamp`: the coordinate along the decoder row, in the checkpoint's own units."""
     plain: Estimate
-    """Accuracy as it is."""
+    """Accuracy unchanged."""
     effect: Estimate
-    """Accuracy with the feature changed less that; paired over problems."""
+    """Accuracy with the feature changed less accuracy unchanged; paired over problems."""
     controls: tuple[float, ...]
-    """The same of each control."""
+    """The same difference for each control."""
     excess: Estimate
-    """Accuracy with the feature changed less the mean of the controls, paired."""
+    """Accuracy with the feature changed less the mean over controls; paired over problems."""
 
 
-def measure_effects(
-    pair: Pair,
-    task: Task,
-    matched: Matched,
-    point: HookPoint,
-    strengths: Float[Tensor, "model f"],
-    config: DiffConfig,
-    level: float,
-    folder: JobFolder | None,
-    bars: Progress,
-) -> list[Effect]:
-    """Every feature of `matched` in both checkpoints, by every operator, on problems of the reported split.
-
-    `strengths` are the coordinates that `clamp` holds a feature at. What is finished is kept in `folder`.
-    """
-    problems = task.split(config.split)[: config.effect_problems]
-    found = []
-    operators = list(dict.fromkeys(config.operators))
-    rows = (1 + matched.vectors.shape[1]) * len(problems)
-    total = rows * len(matched.features) * len(operators) * len(MODELS)
-    with bars.stage("effects on answers", total) as done:
-        for operator in operators:
-            for m, (model, checkpoint) in enumerate(zip(MODELS, pair, strict=True)):
-                for f, feature in enumerate(matched.features.tolist()):
-                    dose = float(strengths[m, f]) if operator == "clamp" else 1.0
-                    key = f"effect-{operator}-{model}-{feature}.json"
-                    answers = _kept(folder, key)
-                    if answers is None:
-                        answers = _answers(
-                            checkpoint, task, len(problems), _one(matched, f), point, operator, dose, config
-                        )
-                        _keep(folder, key, answers)
-                    done(rows)
-                    found.append(_effect(feature, model, operator, dose, answers, level))
-    return found
-
-
-Answers = dict[str, list[Any]]
-"""Whether each problem was right: `plain` and `changed` by problem, `controls` by control and problem."""
-
-
-def _answers(
+def right_answers(
     checkpoint: Checkpoint,
     task: Task,
-    count: int,
+    problems: Sequence[Problem],
     matched: Matched,
     point: HookPoint,
     operator: FeatureOperator,
     dose: float,
-    config: DiffConfig,
-) -> Answers:
-    problems = task.split(config.split)[:count]
+    *,
+    batch_size: int,
+    progress: Callable[[int], None] | None = None,
+) -> RightAnswers:
+    """Answer the problems unchanged, and with the one feature of `matched` and each of its controls
+    changed."""
     effects = feature_effects(
         checkpoint,
         [problem.prompt for problem in problems],
@@ -106,64 +73,43 @@ def _answers(
         dose=dose,
         max_new_tokens=task.max_new_tokens,
         stop=task.stop,
-        batch_size=config.batch_size,
+        batch_size=batch_size,
+        progress=progress,
     )
-    return {
-        "plain": effects.plain.tolist(),
-        "changed": effects.changed[0].tolist(),
-        "controls": effects.controls[0].tolist(),
-    }
+    return RightAnswers(effects.plain.numpy(), effects.changed[0].numpy(), effects.controls[0].numpy())
 
 
-def _effect(
-    feature: int, model: str, operator: FeatureOperator, dose: float, answers: Answers, level: float
-) -> Effect:
-    plain: Bool[ndarray, " problem"] = np.array(answers["plain"])
-    changed, controls = np.array(answers["changed"]), np.array(answers["controls"], float)
-    return Effect(
+def feature_effect(
+    feature: int, model: str, operator: FeatureOperator, dose: float, right: RightAnswers, level: float
+) -> FeatureEffect:
+    """The effect with intervals over problems."""
+    controls = right.controls.astype(float)
+    return FeatureEffect(
         feature=feature,
         model=model,
         operator=operator,
         dose=dose,
-        plain=proportion(plain, level),
-        effect=paired_difference(plain, changed, level),
-        controls=tuple((controls.mean(axis=1) - plain.mean()).tolist()),
-        excess=paired_difference(controls.mean(axis=0), changed, level),
+        plain=proportion(right.plain, level),
+        effect=paired_difference(right.plain, right.changed, level),
+        controls=tuple((controls.mean(axis=1) - right.plain.mean()).tolist()),
+        excess=paired_difference(controls.mean(axis=0), right.changed, level),
     )
 
 
-def effect_rows(effects: Sequence[Effect]) -> list[dict[str, Any]]:
+def effect_rows(effects: Sequence[FeatureEffect]) -> list[dict[str, Any]]:
     """A row an effect, estimates as value, low and high."""
     rows = []
-    for each in effects:
+    for one in effects:
         row: dict[str, Any] = {
-            "feature": each.feature,
-            "model": each.model,
-            "operator": each.operator,
-            "dose": each.dose,
-            "problems": each.plain.n,
+            "feature": one.feature,
+            "model": one.model,
+            "operator": one.operator,
+            "dose": one.dose,
+            "problems": one.plain.n,
         }
         for name in ("plain", "effect", "excess"):
-            estimate: Estimate = getattr(each, name)
+            estimate: Estimate = getattr(one, name)
             row |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-        row["controls"] = list(each.controls)
+        row["controls"] = list(one.controls)
         rows.append(row)
     return rows
-
-
-def _one(matched: Matched, f: int) -> Matched:
-    here = slice(f, f + 1)
-    return Matched(
-        matched.features[here], matched.controls[here], matched.frequency[here], matched.vectors[here]
-    )
-
-
-def _kept(folder: JobFolder | None, key: str) -> Answers | None:
-    if folder is None or not folder.path(key).exists():
-        return None
-    return read_json(folder.path(key))
-
-
-def _keep(folder: JobFolder | None, key: str, answers: Answers) -> None:
-    if folder is not None:
-        folder.write(key, json.dumps(answers).encode())

@@ -1,4 +1,4 @@
-"""A split's texts read through an SAE in one checkpoint or two, with what their tokens are labelled with."""
+"""A split's texts encoded by an SAE in one checkpoint or two, with the labels of their tokens."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,61 +9,65 @@ from torch import Tensor
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
-from undertext.jobs.sae_features.config import ReadConfig
-from undertext.measures.features.association import Told, tell
+from undertext.measures.features.association import Association, associate
+from undertext.measures.features.config import EncodingConfig
 from undertext.measures.features.labels import Labels, label_texts
-from undertext.measures.features.opening import Opened
+from undertext.measures.features.opening import OpenedSae
 from undertext.saes import TextFirings, read_texts
 from undertext.tasks.task import Task
 
 
 @dataclass(frozen=True, eq=False)
-class Read:
+class EncodedSplit:
     """One split, by checkpoint."""
 
     texts: tuple[TextFirings, ...]
-    told: tuple[list[Told], ...]
-    """What every feature tells of every labelling."""
+    associations: tuple[list[Association], ...]
+    """Every feature against every labelling."""
 
     @property
     def frequency(self) -> Float[Tensor, "model d_sae"]:
         """Share of the tokens that each feature fires at."""
-        return torch.stack([(read.firings.counts / read.firings.n).float() for read in self.texts])
+        return torch.stack([(one.firings.counts / one.firings.n).float() for one in self.texts])
 
     @property
     def strength(self) -> Float[Tensor, "model d_sae"]:
         """Mean strength where a feature fires; NaN where it never does."""
-        firings = [read.firings for read in self.texts]
-        return torch.stack([each.sums(each.strengths.double()) / each.counts for each in firings]).float()
+        firings = [one.firings for one in self.texts]
+        return torch.stack([one.sums(one.strengths.double()) / one.counts for one in firings]).float()
+
+    @property
+    def labels(self) -> list[Labels]:
+        """The labellings, for another split to be encoded like this one."""
+        return [association.labels for association in self.associations[0]]
 
 
-def read_split(
-    opened: Opened,
+def encode_split(
+    opened: OpenedSae,
     checkpoints: Sequence[Checkpoint],
     scales: Sequence[float],
     task: Task,
     split: str,
-    config: ReadConfig,
+    config: EncodingConfig,
     like: Sequence[Labels] | None = None,
-) -> Read:
-    """Read a split's texts, prompt and trace, in every checkpoint, its activations times its scale first."""
+) -> EncodedSplit:
+    """Encode a split's prompts and traces in every checkpoint, whose activations are first multiplied by its
+    scale.
+
+    With `like`, labels and classes are those of another split.
+    """
     labelled = label_texts(
         checkpoints[0], task.split(split), skip=config.skip, max_classes=config.max_classes, like=like
     )
-    read = [
-        read_texts(opened.sae, each, labelled.tokens, opened.point, skip=config.skip, scale=scale)
-        for each, scale in zip(checkpoints, scales, strict=True)
+    texts = [
+        read_texts(opened.sae, checkpoint, labelled.tokens, opened.point, skip=config.skip, scale=scale)
+        for checkpoint, scale in zip(checkpoints, scales, strict=True)
     ]
-    told = [tell(each.firings, labelled.labels, config.bins) for each in read]
-    return Read(tuple(read), tuple(told))
+    associations = [associate(one.firings, labelled.labels, config.bins) for one in texts]
+    return EncodedSplit(tuple(texts), tuple(associations))
 
 
-def labels_of(read: Read) -> list[Labels]:
-    """The labellings of a split that was read, for another to be read like it."""
-    return [told.labels for told in read.told[0]]
-
-
-def check_splits(task: Task, config: ReadConfig) -> None:
+def check_splits(task: Task, config: EncodingConfig) -> None:
     """UserError for a split the task lacks, and for choosing on the very split that is reported."""
     for split in (config.choose, config.split):
         task.split(split)

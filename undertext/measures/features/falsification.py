@@ -1,7 +1,7 @@
-"""What candidates go through: words put where there is no reasoning, other words, ReasonScore."""
+"""Falsification of features: token injection, paraphrase, and ReasonScore as a baseline."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,168 +10,147 @@ from torch import Tensor
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
-from undertext.jobs.sae_features.config import FeaturesConfig
-from undertext.measures.features.opening import Opened
-from undertext.measures.features.rule import corrected
+from undertext.core.statistics import holm
+from undertext.measures.features.opening import OpenedSae
 from undertext.saes import (
     Falsification,
     TextFirings,
     decoder_directions,
+    falsify,
     inject,
     read_texts,
     score_reasoning,
-    shift,
 )
+from undertext.saes.falsifying import Shift
+from undertext.saes.reasoning_words import WORDS, spellings
 from undertext.tasks.spans import join
 from undertext.tasks.task import Problem
 from undertext.tasks.value_positions import reading_text
 
-WORDS = (
-    "wait",
-    "but",
-    "so",
-    "because",
-    "therefore",
-    "thus",
-    "hence",
-    "then",
-    "however",
-    "alternatively",
-    "maybe",
-    "perhaps",
-    "hmm",
-    "let",
-    "check",
-    "first",
-    "next",
-    "finally",
-)
-"""Words by which English says that it reasons; those that a tokenizer lacks are left out."""
 INJECT_SEED = 21
 
 
 @dataclass(frozen=True, eq=False)
-class Trials:
-    """How every feature came through."""
+class FalsifiedFeatures:
+    """Every feature under token injection and paraphrase."""
 
-    words: Mapping[str, list[list[int]]]
-    """The words that were put in, with their spellings as token ids."""
     plain: str
-    """What the texts without reasoning were."""
+    """Which texts served as texts without reasoning."""
     tested: Bool[Tensor, " d_sae"]
     """Features that fire at any of the texts: the family that p values are corrected over."""
     raw: Falsification
     corrected: Falsification
-    """The same with Holm's p values."""
+    """The same with p values corrected by Holm."""
     reason_score: Float[Tensor, " d_sae"] | None
     """None where no word is in the texts, or every token is near one."""
     notes: list[str]
 
 
-def undergo(
-    opened: Opened,
+def falsify_features(
+    opened: OpenedSae,
     checkpoint: Checkpoint,
     problems: Sequence[Problem],
-    read: TextFirings,
-    words: Mapping[str, list[list[int]]],
-    config: FeaturesConfig,
-) -> Trials:
-    """Put every feature on trial.
+    texts: TextFirings,
+    words: Mapping[str, Sequence[Sequence[int]]],
+    *,
+    plain_texts: Sequence[str] | None,
+    inject_words: int,
+    skip: int,
+    seed: int,
+) -> FalsifiedFeatures:
+    """Test every feature by token injection and by paraphrase.
 
-    `read` is the problems' texts, prompt and trace, as they were read, `words` are those of `words_for`.
+    Texts without reasoning that contain the words already are not refused; the rise is then smaller.
 
-    Texts without reasoning that hold the words already are not refused; the rise is then smaller.
+    Args:
+        opened: the SAE and where it reads.
+        checkpoint: what reads the texts.
+        problems: whose prompts and paraphrases are read.
+        texts: firings at the problems' prompts and traces.
+        words: words of reasoning by name, as token ids (see `words_for`).
+        plain_texts: texts without reasoning; None takes the prompts.
+        inject_words: number of words inserted into each text without reasoning.
+        skip: number of tokens left out at the beginning of every text.
+        seed: of the draw of words and positions.
     """
-    own = config.plain_texts is not None
-    texts = list(config.plain_texts or [problem.prompt for problem in problems])
-    plain = checkpoint.encode(texts)
-    every = [spelling for each in words.values() for spelling in each]
-    injected = inject(
-        plain, every, seed=config.seed + INJECT_SEED, count=config.inject, keep=max(1, config.skip)
-    )
-    rephrased = [(i, p) for i, p in enumerate(problems) if p.paraphrases]
-    strengths = {
-        "plain": _strongest(opened, checkpoint, plain, config),
-        "injected": _strongest(opened, checkpoint, injected, config),
-        "reasoning": read.strongest(),
-    }
+
+    def strongest(tokens: Any) -> Float[Tensor, "text d_sae"]:
+        return read_texts(opened.sae, checkpoint, tokens, opened.point, skip=skip).strongest()
+
+    given = list(plain_texts or [problem.prompt for problem in problems])
+    plain = checkpoint.encode(given)
+    every = [spelling for one in words.values() for spelling in one]
+    injected = inject(plain, every, seed=seed + INJECT_SEED, count=inject_words, keep=max(1, skip))
+    reasoning = texts.strongest()
+    strengths = [strongest(plain), strongest(injected), reasoning]
+    rephrased = [i for i, problem in enumerate(problems) if problem.paraphrases]
     paraphrase = None
     if len(rephrased) > 1:
-        others = [_rephrased(problem) for _, problem in rephrased]
-        theirs = _strongest(opened, checkpoint, checkpoint.encode(others), config)
-        strengths["paraphrased"] = theirs
-        paraphrase = shift(theirs, strengths["reasoning"][[i for i, _ in rephrased]])
-    raw = Falsification(
-        shift(strengths["plain"], strengths["injected"]),
-        shift(strengths["plain"], strengths["reasoning"]),
-        paraphrase,
-    )
-    tested = torch.stack([(each > 0).any(dim=0) for each in strengths.values()]).any(dim=0)
+        strengths.append(strongest(checkpoint.encode([_rephrased(problems[i]) for i in rephrased])))
+        paraphrase = (strengths[-1], reasoning[rephrased])
+    raw = falsify(*strengths[:3], paraphrase)
+    tested = torch.stack([(one > 0).any(dim=0) for one in strengths]).any(dim=0)
     notes = [] if paraphrase is not None else ["no paraphrases in the task: wording was not put to the test"]
     score = None
     try:
         norms = decoder_directions(opened.sae).norm(dim=1)
-        score = score_reasoning(read, words, decoder_norms=norms).score
+        score = score_reasoning(texts, words, decoder_norms=norms).score
     except UserError as error:
         notes.append(f"no ReasonScore: {error}")
-    source = (
-        f"{len(texts)} texts of the config" if own else f"{len(texts)} prompts of the task, without traces"
-    )
-    return Trials(words, source, tested, raw, corrected(raw, tested), score, notes)
+    source = "texts of the config" if plain_texts else "prompts of the task, without traces"
+    return FalsifiedFeatures(f"{len(given)} {source}", tested, raw, holm_corrected(raw, tested), score, notes)
+
+
+def holm_corrected(raw: Falsification, tested: Bool[Tensor, " d_sae"]) -> Falsification:
+    """The same with p values corrected by Holm over the features `tested` and over both tests.
+
+    The p values of the other features, and of `reasoning`, by which nothing is decided, stay as they are.
+    """
+    shifts = {"injection": raw.injection, "paraphrase": raw.paraphrase}
+    given = {name: shift for name, shift in shifts.items() if shift is not None}
+    for test in ("welch", "mann_whitney"):
+        p = torch.cat([getattr(shift, test)[tested] for shift in given.values()])
+        parts = torch.tensor(holm(p.tolist()), dtype=p.dtype).chunk(len(given)) if len(p) else ()
+        for name, part in zip(given, parts, strict=False):
+            given[name] = _with(given[name], test, part, tested)
+    return replace(raw, **given)
+
+
+def _with(shift: Shift, test: str, p: Tensor, tested: Bool[Tensor, " d_sae"]) -> Shift:
+    whole = getattr(shift, test).clone()
+    whole[tested] = p
+    return replace(shift, **{test: whole})
 
 
 def words_for(
-    checkpoint: Checkpoint, problems: Sequence[Problem], config: FeaturesConfig
+    checkpoint: Checkpoint,
+    problems: Sequence[Problem],
+    words: Sequence[str] | None,
+    plain_texts: Sequence[str] | None,
 ) -> dict[str, list[list[int]]]:
-    """The words of `spellings`; UserError as it, and when there are no texts without reasoning."""
-    if config.plain_texts is None and not any(problem.trace or problem.steps for problem in problems):
+    """The spellings of `words` (None: those of WORDS that the tokenizer has) as token ids.
+
+    UserError for a word given that the tokenizer lacks, when it has none of WORDS, and when there are no
+    texts without reasoning.
+    """
+    if plain_texts is None and not any(problem.trace or problem.steps for problem in problems):
         raise UserError(
             "the task has no traces: its prompts cannot serve as texts without reasoning, give plain_texts"
         )
-    return spellings(checkpoint, config.words)
-
-
-def spellings(checkpoint: Checkpoint, wanted: Sequence[str] | None) -> dict[str, list[list[int]]]:
-    """Each word's spellings as token ids: with and without a space before it, small and capital.
-
-    UserError when the tokenizer has none of the words, and for one of the config's that it lacks.
-    """
-    found = {}
-    for word in wanted or WORDS:
-        ways = {w: None for each in (word, word.capitalize()) for w in (each, f" {each}")}
-        ids = [each for way in ways if (each := _known(checkpoint, way)) is not None]
-        if ids:
-            found[word] = [list(each) for each in dict.fromkeys(map(tuple, ids))]
-        elif wanted:
+    spelled = spellings(checkpoint.tokenizer, words or WORDS)
+    for word in words or ():
+        if word not in spelled:
             raise UserError(f"{checkpoint.name} has no tokens for the word {word!r}: leave it out of words")
-    if not found:
+    if not spelled:
         raise UserError(
             f"{checkpoint.name} has tokens for none of {', '.join(WORDS)}: give the words by which the task "
             "reasons, as words"
         )
-    return found
-
-
-def _known(checkpoint: Checkpoint, way: str) -> list[int] | None:
-    try:
-        ids: list[int] = checkpoint.tokenizer.encode(way, add_special_tokens=False, verbose=False)
-    except Exception:  # the tokenizers library raises bare ones for a word that it lacks
-        return None
-    if not ids or checkpoint.tokenizer.unk_token_id in ids:
-        return None
-    return ids if checkpoint.decode(ids).strip() == way.strip() else None
-
-
-def _strongest(
-    opened: Opened, checkpoint: Checkpoint, texts: Any, config: FeaturesConfig
-) -> Float[Tensor, "text d_sae"]:
-    return read_texts(opened.sae, checkpoint, texts, opened.point, skip=config.skip).strongest()
+    return spelled
 
 
 def _rephrased(problem: Problem) -> str:
     text, prompt = reading_text(problem), problem.prompt
-    return (
-        join(problem.paraphrases[0], text[len(prompt) :].lstrip())
-        if text != prompt
-        else problem.paraphrases[0]
-    )
+    if text == prompt:
+        return problem.paraphrases[0]
+    return join(problem.paraphrases[0], text[len(prompt) :].lstrip())

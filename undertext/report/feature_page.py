@@ -1,11 +1,17 @@
-"""A feature's page as one piece of HTML: nothing is loaded or run, and all text is escaped."""
+"""A feature's page as one piece of HTML: nothing is loaded or run, and all text is escaped.
 
-from collections.abc import Sequence
+Pages come as plain mappings, as `dataclasses.asdict` makes them of a `saes.FeaturePage`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from undertext.saes.pages import Context, FeaturePage, Histogram, LogitEffects
+import pyarrow as pa
+
+from undertext.activations.errors import UserError
+from undertext.report.page import Section
 
 # After Okabe and Ito: the colour-blind can tell them apart. What they say is said in numbers too.
 COLOURS = "0, 114, 178", "213, 94, 0"
@@ -18,27 +24,68 @@ _SIDES = "display:flex;flex-wrap:wrap;gap:8px 24px"
 _SIDE = "flex:1 1 260px;min-width:0"
 
 
-def page_html(page: "FeaturePage") -> str:
+@dataclass(frozen=True)
+class Html:
+    """A piece of HTML that a notebook shows."""
+
+    text: str
+
+    def _repr_html_(self) -> str:
+        return self.text
+
+
+def one_page(pages: pa.Table | None, feature: int) -> Html:
+    """The page of a feature, of the table `pages` of a result; UserError naming the features that have
+    one."""
+    rows = [] if pages is None else pages.to_pylist()
+    for row in rows:
+        if row["feature"] == feature:
+            return Html(page_html(row))
+    shown = ", ".join(str(row["feature"]) for row in rows) or "none"
+    raise UserError(f"feature {feature} has no page; there are pages of: {shown}")
+
+
+def pages_section(pages: pa.Table | None) -> Section:
+    """All pages, one below the other."""
+    rows = [] if pages is None else pages.to_pylist()
+    lines = [] if rows else ["No pages were asked for."]
+    return Section("Where they fire", lines, pages=[page_html(row) for row in rows])
+
+
+def about_features(summary: Mapping[str, Any], checkpoints: Mapping[str, Any]) -> dict[str, str]:
+    """What a page on features is about: checkpoints, dictionary and task."""
+    kind = "sae" if "sae" in summary else "crosscoder"
+    given = summary[kind]
+    named = given["source"] if given["sae_id"] is None else f"{given['source']}, {given['sae_id']}"
+    points = summary.get("hook_points") or [summary["hook_point"]]
+    return {
+        **{name: each["name"] for name, each in checkpoints.items()},
+        "SAE" if kind == "sae" else "crosscoder": f"{named}, at {', '.join(points)}",
+        "task": f"{summary['task']['name']}: {summary['task']['description']}",
+    }
+
+
+def page_html(page: Mapping[str, Any]) -> str:
     """The page as a `<section>` with its styles in it."""
-    roles = _roles(len(page.names))
-    named = "; ".join(_with(role, shown(text)) for role, text in zip(roles, page.names, strict=True))
-    top = max(page.histogram.edges[-1], 1e-30)
-    contexts = "".join(_context(context, top) for context in page.contexts)
+    roles = _roles(len(page["names"]))
+    named = "; ".join(_with(role, shown(text)) for role, text in zip(roles, page["names"], strict=True))
+    top = max(page["histogram"]["edges"][-1], 1e-30)
+    contexts = "".join(_context(context, top) for context in page["contexts"])
     frequencies = " and ".join(
         f"{100 * share:.3g}%{f' in {role}' if role else ''}"
-        for share, role in zip(page.frequency, roles, strict=True)
+        for share, role in zip(page["frequency"], roles, strict=True)
     )
-    logits = "".join(_logits(role, effects) for role, effects in zip(roles, page.logits, strict=True))
+    logits = "".join(_logits(role, effects) for role, effects in zip(roles, page["logits"], strict=True))
     return (
         f'<section style="font:14px/1.5 system-ui,sans-serif;color:{INK};background:#fff;padding:12px;'
         f'max-width:100%;box-sizing:border-box;overflow-wrap:anywhere">'
-        f'<h3 style="margin:0 0 4px;color:{INK}">Feature {page.feature}</h3>'
-        f"<p>Fires at {frequencies}, of {page.rows} tokens. {named}.</p>"
+        f'<h3 style="margin:0 0 4px;color:{INK}">Feature {page["feature"]}</h3>'
+        f"<p>Fires at {frequencies}, of {page['rows']} tokens. {named}.</p>"
         f"{_heading('Where it fires most')}"
         f'<p style="color:{SOFT}">The small number after a token is the strength there; the strongest '
         "token of a text is in bold.</p>"
         f"{contexts or '<p>It fires at none of these tokens.</p>'}"
-        f"{_heading('How strongly it fires')}{_histogram(page.histogram)}"
+        f"{_heading('How strongly it fires')}{_histogram(page['histogram'])}"
         f"{_heading('What it adds to the logits')}"
         f'<p style="color:{SOFT}">A unit of strength, by the unembedding alone: '
         "no later layer, no final norm.</p>"
@@ -68,17 +115,17 @@ def _heading(text: str) -> str:
     return f'<h4 style="margin:12px 0 4px;color:{INK}">{text}</h4>'
 
 
-def _context(context: "Context", top: float) -> str:
+def _context(context: Mapping[str, Any], top: float) -> str:
     sides = "".join(
         f'<div style="{_SIDE}">{_role_line(role)}'
-        f"{_tokens(context.tokens, strengths, context.peak, colour, top)}</div>"
+        f"{_tokens(context['tokens'], strengths, context['peak'], colour, top)}</div>"
         for role, strengths, colour in zip(
-            _roles(len(context.strengths)), context.strengths, COLOURS, strict=False
+            _roles(len(context["strengths"])), context["strengths"], COLOURS, strict=False
         )
     )
     return (
         f'<div style="border-top:1px solid {RULE};padding:4px 0">'
-        f'<span style="color:{SOFT}">text {context.text}, from token {context.start}</span>'
+        f'<span style="color:{SOFT}">text {context["text"]}, from token {context["start"]}</span>'
         f'<div style="{_SIDES}">{sides}</div></div>'
     )
 
@@ -102,8 +149,8 @@ def _tokens(tokens: Sequence[str], strengths: Sequence[float], peak: int, colour
     return "".join(parts)
 
 
-def _histogram(histogram: "Histogram") -> str:
-    most = max(1, *(count for counts in histogram.counts for count in counts))
+def _histogram(histogram: Mapping[str, Any]) -> str:
+    most = max(1, *(count for counts in histogram["counts"] for count in counts))
     looks = tuple(zip(COLOURS, LINES, strict=True))
     rows = "".join(
         f'<tr><td style="{_CELL};white-space:nowrap">{low:.2g}–{high:.2g}</td>'
@@ -112,13 +159,15 @@ def _histogram(histogram: "Histogram") -> str:
             for count, look in zip(counts, looks, strict=False)
         )
         + "</tr>"
-        for low, high, *counts in zip(histogram.edges, histogram.edges[1:], *histogram.counts, strict=False)
+        for low, high, *counts in zip(
+            histogram["edges"], histogram["edges"][1:], *histogram["counts"], strict=False
+        )
     )
     head = "".join(
         f'<th scope="col" style="{_CELL}"{span}>{name}</th>'
         for name, span in (
             ("strength", ""),
-            *((_with(role, "tokens"), ' colspan="2"') for role in _roles(len(histogram.counts))),
+            *((_with(role, "tokens"), ' colspan="2"') for role in _roles(len(histogram["counts"]))),
         )
     )
     return (
@@ -135,14 +184,15 @@ def _bar(share: float, colour: str, line: str) -> str:
     return f'<td style="{_CELL};width:30%">{bar if share else ""}</td>'
 
 
-def _logits(name: str, effects: "LogitEffects") -> str:
+def _logits(name: str, effects: Mapping[str, Any]) -> str:
     columns = "".join(
         f'<div style="flex:1 1 110px"><span style="color:{SOFT}">{_with(name, word, ", ")}</span>'
         + "".join(
-            f'<div><bdi style="white-space:pre-wrap">{shown(token) or "∅"}</bdi> {value:+.2g}</div>'
-            for token, value in listed
+            f'<div><bdi style="white-space:pre-wrap">{shown(added["token"]) or "∅"}</bdi> '
+            f"{added['value']:+.2g}</div>"
+            for added in listed
         )
         + "</div>"
-        for word, listed in (("raised", effects.raised), ("lowered", effects.lowered))
+        for word, listed in (("raised", effects["raised"]), ("lowered", effects["lowered"]))
     )
     return f'<div style="{_SIDE};display:flex;flex-wrap:wrap;gap:4px 16px">{columns}</div>'

@@ -1,4 +1,4 @@
-"""Which features carry a task's values: how well each tells them apart, and how much it says of them."""
+"""How well features predict labels: AUROC and mutual information of thousands of features at once."""
 
 import math
 from dataclasses import dataclass
@@ -12,36 +12,34 @@ from undertext.saes.firings import Firings
 
 
 @dataclass(frozen=True, eq=False)
-class Carried:
-    """What every feature tells of the labels of some rows.
+class LabelAssociation:
+    """How well every feature predicts the labels of some rows.
 
-    Measured on the very rows given: features chosen by it are to be measured again on others.
+    Measured on the rows given: features chosen by this measure need to be measured again on other rows.
     """
 
     classes: Int[Tensor, " cls"]
-    """The labels there are, ascending."""
+    """The labels that occur, ascending."""
     rows: int
-    """Rows that have one."""
+    """Number of rows with a label."""
     auroc: Float[Tensor, "cls d_sae"]
-    """That a row of the class has more of the feature than a row of another, ties counting half. One against
-    the rest; 0.5 where the feature tells nothing, below where it fires for the others."""
+    """Probability that the feature is stronger at a row of the class than at a row of another class, ties
+    counting half; 0.5 is chance, and below 0.5 the feature fires for the other classes."""
     information: Float[Tensor, " d_sae"]
     """Mutual information of the feature, in bins, and the label, in nats, after Miller and Madow's
-    correction: it may be below zero."""
+    correction; can be below zero."""
     plug_in: Float[Tensor, " d_sae"]
-    """The same uncorrected, from the frequencies as they are: never below zero, and above the truth on
-    average."""
+    """The same without correction: never below zero, and too large on average."""
     entropy: float
-    """Of the labels, in nats, uncorrected: the most that a feature could tell."""
+    """Entropy of the labels in nats, uncorrected: the upper bound of the information."""
 
 
-def carried(firings: Firings, labels: Int[Tensor, " n"], *, bins: int = 2) -> Carried:
+def label_association(firings: Firings, labels: Int[Tensor, " n"], *, bins: int = 2) -> LabelAssociation:
     """Measure every feature against labels: a task's values, the kind of step a token is in.
 
-    Negative labels mean that a row has none; it is left out. With two `bins` a feature says whether it
-    fires; with more, the firings are put into `bins` - 1 by their rank, equal strengths into the same. The
-    correction of Miller (1955) adds (bins in use + classes - cells in use - 1) / 2n to the plug-in
-    information.
+    Rows with a negative label are left out. With two `bins` a feature counts as firing or silent; with more,
+    its firings are put into `bins` - 1 bins by rank, equal strengths into the same bin. The correction of
+    Miller (1955) adds (bins in use + classes - cells in use - 1) / 2n to the plug-in information.
 
     Raises:
         UserError: when labels and rows differ in number, there are fewer than two labels, or fewer than two
@@ -55,13 +53,13 @@ def carried(firings: Firings, labels: Int[Tensor, " n"], *, bins: int = 2) -> Ca
     classes, codes = labels[labelled].unique(return_inverse=True)
     if len(classes) < 2:
         raise UserError(
-            f"expected rows of two labels or more, got {len(classes)}: there is nothing to tell apart"
+            f"expected rows of two labels or more, got {len(classes)}: there is nothing to compare"
         )
     firings = firings.take(labelled)
     ranked = _Ranked(firings, codes)
     sizes = torch.bincount(codes, minlength=len(classes))
     plug_in, correction, entropy = _information(ranked, sizes, bins)
-    return Carried(classes, firings.n, _auroc(ranked, sizes), plug_in + correction, plug_in, entropy)
+    return LabelAssociation(classes, firings.n, _auroc(ranked, sizes), plug_in + correction, plug_in, entropy)
 
 
 class _Ranked:

@@ -1,0 +1,30 @@
+"""Figure: how often the latents of a dictionary fire."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from undertext.report.numbers import percent
+from undertext.report.style import BLUE, WIDTH, ReportFigure, house_style
+
+BINS = 30
+
+
+def firing_figure(frequency: Sequence[float], rows: int) -> Figure | None:
+    """Histogram of the share of `rows` at which each latent fires, on a logarithmic axis; dead latents are
+    counted in the title. None where every latent is dead."""
+    shares = np.asarray(frequency, float)
+    live = shares[shares > 0]
+    if not len(live):
+        return None
+    with house_style():
+        figure = ReportFigure(figsize=(WIDTH, 2.4), layout="constrained")
+        panel = figure.subplots()
+        edges = np.geomspace(min(1 / rows, live.min()), max(live.max(), 2 / rows), BINS + 1)
+        panel.hist(live.clip(edges[0], edges[-1]), bins=edges.tolist(), color=BLUE)
+        panel.set_xscale("log")
+        panel.set_xlabel("share of held-out rows at which a latent fires")
+        panel.set_ylabel("latents")
+        panel.set_title(f"{percent(1 - len(live) / len(shares))} of {len(shares):,} latents are dead")
+    return figure
