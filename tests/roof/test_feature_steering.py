@@ -14,9 +14,10 @@ from tests.sums import blank, learnt, plain_problems, tokenizer_for, write_by_ha
 from undertext import SteerConfig, steer
 from undertext.activations import Checkpoint, UserError
 from undertext.measures.recovery.candidates import candidate_vectors
-from undertext.measures.recovery.feature_vectors import WORDS, feature_vectors, own_texts
+from undertext.measures.recovery.feature_vectors import feature_vectors, own_texts
 from undertext.measures.recovery.search import search_settings
 from undertext.saes import encode
+from undertext.saes.reasoning_words import WORDS
 from undertext.tasks import Contrast, Problem, Task
 
 LAYER = 1

@@ -27,16 +27,11 @@ from undertext.saes import (
     score_reasoning,
 )
 from undertext.saes.checks import check_reads
+from undertext.saes.reasoning_words import spellings
 from undertext.saes.sae_type import SAE
 from undertext.steering import SteeringVector
 from undertext.tasks.task import Problem, Task, fill
 from undertext.tasks.value_positions import reading_text
-
-WORDS = (
-    *("wait", "hmm", "maybe", "perhaps", "actually", "alternatively", "however", "but"),
-    *("so", "because", "since", "thus", "therefore", "then", "check", "recall"),
-)
-"""Words that ReasonScore looks around, those of them that the tokenizer knows."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +63,7 @@ def feature_vectors(
       than in the negative one, mean strength times the row's norm, those above zero;
     - the first token: by how much the row, at length 1, raises the logits of the tokens that traces of
       `train` begin with over the mean of all, W_U d, without the final norm and the layers in between;
-    - ReasonScore, around `WORDS`: a baseline, it rewards vocabulary.
+    - ReasonScore, around the words of `saes.reasoning_words`: a baseline, it rewards vocabulary.
 
     `norms` are the units of dose. A vector's sources are the weaker checkpoint alone where the SAE says
     that it was trained on it; otherwise the SAE counts as a source of its own.
@@ -178,9 +173,10 @@ def _rankings(
         rankings["the first token of a trace"] = _raises(weaker, directions, first)
     else:
         notes.append("SAE features: no trace in train begins with a token of its own")
-    known = _known(weaker)
     try:
-        rankings["ReasonScore"] = score_reasoning(read, known, decoder_norms=lengths).score
+        rankings["ReasonScore"] = score_reasoning(
+            read, spellings(weaker.tokenizer), decoder_norms=lengths
+        ).score
     except UserError as error:
         notes.append(f"SAE features by ReasonScore: {error}")
     return rankings, notes
@@ -207,16 +203,3 @@ def _raises(
     for token, count in tokens.items():
         share[token] = count / sum(tokens.values())
     return nn.functional.normalize(directions, dim=1) @ ((share - 1 / len(weights)) @ weights)
-
-
-def _known(weaker: Checkpoint) -> dict[str, list[list[int]]]:
-    """The words that the tokenizer has, in the spellings it has them in."""
-    unknown = weaker.tokenizer.unk_token_id
-    words = {}
-    for word in WORDS:
-        spellings = [word, f" {word}", word.capitalize(), f" {word.capitalize()}"]
-        ids = [weaker.tokenizer.encode(each, add_special_tokens=False) for each in spellings]
-        known = [spelling for spelling in ids if spelling and unknown not in spelling]
-        if known:
-            words[word] = [list(spelling) for spelling in dict.fromkeys(map(tuple, known))]
-    return words
