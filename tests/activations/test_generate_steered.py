@@ -6,8 +6,8 @@ from typing import get_args
 import pytest
 import torch
 
+from tests.activations.made_interventions import hooks_on, vector
 from tests.activations.reference import PROMPTS, telling_token, write
-from tests.activations.test_hooks import hooks_on
 from undertext.activations import Checkpoint, GateAt, HookPoint, Intervention, Site, UserError, generate
 from undertext.activations.groups import Part
 from undertext.activations.steered_rows import SteeredRows
@@ -15,10 +15,6 @@ from undertext.activations.steered_rows import SteeredRows
 STEPS = 12
 GATES = get_args(GateAt)
 SITES: tuple[Site, ...] = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")
-
-
-def vector(seed: int) -> torch.Tensor:
-    return torch.randn(32, generator=torch.Generator().manual_seed(seed))
 
 
 def alone(checkpoint, interventions):

@@ -1,10 +1,10 @@
 import pytest
 import torch
-from torch import nn
 from torch.testing import assert_close
 from torch.utils.hooks import RemovableHandle
 from transformers import GPTNeoXConfig
 
+from tests.activations.made_interventions import hooks_on
 from tests.activations.reference import PROMPTS, attach
 from tests.toys import random_model, tiny_model, word_tokenizer
 from undertext.activations import SITES, Checkpoint, HookPoint, UserError, capture, hooked
@@ -12,10 +12,6 @@ from undertext.activations.hooks import _attach
 
 IDS = torch.tensor([[1, 4, 30, 23], [1, 9, 8, 7]])
 POINTS = [HookPoint(layer, site) for layer in range(3) for site in SITES]
-
-
-def hooks_on(model: nn.Module) -> int:
-    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules())
 
 
 def logits(checkpoint: Checkpoint) -> torch.Tensor:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
+from tests.activations.made_interventions import intervention, vector
 from tests.activations.reference import PROMPTS, operate, write
 from tests.toys import SHAPES
 from tests.unchecked import signatures_unchecked
@@ -19,35 +20,12 @@ from undertext.activations import (
     generate,
 )
 from undertext.activations.operators import (
-    ON_SUBSPACES,
     OPERATORS,
-    WITH_CENTRE,
-    Operator,
     Parameters,
     orthonormal,
 )
 
 STEPS = 8
-DOSES: dict[Operator, float] = {
-    "add": 3.0,
-    "ablate": 1.0,
-    "clamp": 5.0,
-    "affine": 0.8,
-    "rotate": 0.4,
-    "replace": 0.7,
-}
-
-
-def vector(seed: int, *shape: int) -> torch.Tensor:
-    return torch.randn(*(shape or (32,)), generator=torch.Generator().manual_seed(seed))
-
-
-def intervention(operator: Operator, row: int, **options) -> Intervention:
-    """One of its kind; subspace operators act on a span of three directions in every other row."""
-    shape = (3, 32) if operator in ON_SUBSPACES and row % 2 else (32,)
-    centre = vector(900 + row) if operator in WITH_CENTRE else None
-    options = {"point": HookPoint(row % 3, "resid_post"), "dose": DOSES[operator], **options}
-    return Intervention(vector=vector(row, *shape), operator=operator, centre=centre, **options)
 
 
 def check(checkpoint: Checkpoint, interventions, prompts=PROMPTS, **options):

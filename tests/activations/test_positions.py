@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import processors
 
 from tests.activations.reference import PROMPTS
-from tests.activations.test_tokens_before import BYTE, WORD, checkpoint_with, spaced_words
+from tests.activations.texts import BYTE, WORD, checkpoint_with, spaced_words
 from tests.toys import word_tokenizer
 from tests.unchecked import signatures_unchecked
 from undertext.activations import HookPoint, TextSpan, TokenSpan, UserError, capture

@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
+from tests.activations.made_interventions import hooks_on, intervention, vector
 from tests.activations.reference import PROMPTS, read, write_out
-from tests.activations.test_hooks import hooks_on
-from tests.activations.test_operators import intervention, vector
 from tests.toys import SHAPES
 from undertext.activations import Threshold, UserError, forward_texts, generate
 from undertext.activations.operators import OPERATORS

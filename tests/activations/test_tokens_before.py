@@ -8,23 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import processors
-from transformers import PreTrainedTokenizer, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizer
 
-from tests.toys import WORDS, byte_tokenizer, tiny_model, word_tokenizer
-from undertext.activations import Checkpoint, UserError
+from tests.activations.texts import BYTE, WORD, checkpoint_with, spaced_words
+from tests.toys import word_tokenizer
+from undertext.activations import UserError
 from undertext.activations.spans import tokens_before
-
-
-def checkpoint_with(tokenizer: PreTrainedTokenizerFast) -> Checkpoint:
-    return Checkpoint.load(tiny_model("llama", len(tokenizer), n_layers=1), tokenizer=tokenizer)
-
-
-WORD = checkpoint_with(word_tokenizer())
-BYTE = checkpoint_with(byte_tokenizer())
-
-spaced_words = st.lists(
-    st.tuples(st.sampled_from(WORDS), st.sampled_from([" ", "  ", "\n", " \t"])), min_size=1, max_size=12
-).map(lambda pairs: "".join(word + space for word, space in pairs))
 
 
 @given(spaced_words, st.data())

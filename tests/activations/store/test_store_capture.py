@@ -1,14 +1,14 @@
 """Capturing into a store: the same activations as `capture`, and going on after a kill."""
 
 import random
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tests.activations.store.made_rows import killed_after, same, stored
+from tests.activations.store.made_rows import same
+from tests.killing import Step, killed_at_step
 from tests.toys import tiny_folder, tiny_model, word_tokenizer
 from undertext.activations import Checkpoint, HookPoint, TextSpan, TokenSpan, UserError, capture
 from undertext.activations.store import Store, capture_to_store, open_pair, tokens_fingerprint
@@ -49,16 +49,14 @@ def test_the_rows_are_those_of_capture(llama: Checkpoint, tmp_path: Path, dtype:
 
 
 def test_killed_while_capturing(llama: Checkpoint, tmp_path: Path):
-    kills = 20
     folder, options = tmp_path / "killed", {"unit": 1, "shard_rows": 1}
-
-    def slow() -> None:  # one prompt to a kill at most, so that there is work left for the last
-        go(llama, folder, progress=lambda _: time.sleep(0.35), **options)
-
     moments = random.Random(0)
-    for _ in range(kills - 1):
-        killed_after(moments.uniform(0, 0.3), slow)
-    killed_after(moments.uniform(0, 0.3), slow, lambda: stored(folder))
+    for _ in range(8):  # of one prompt each, or of a few, so that there is work left for the last
+
+        def work(stepped: Step) -> None:
+            go(llama, folder, progress=stepped, **options)
+
+        killed_at_step(work, 2, events=moments.randrange(2000))
     assert 0 < len(set(Store.open(folder).rows["problem"])) < len(PROMPTS)
     assert same(go(llama, folder, **options), go(llama, tmp_path / "whole", **options))
 

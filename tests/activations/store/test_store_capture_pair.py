@@ -1,7 +1,6 @@
 """Capturing a pair with one checkpoint in memory at a time."""
 
 import random
-import time
 import weakref
 from functools import partial
 from itertools import zip_longest
@@ -13,7 +12,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.activations.store.made_rows import killed_after, same
+from tests.activations.store.made_rows import same
+from tests.killing import Step, killed_when
 from tests.toys import tiny_folder
 from undertext.activations import (
     Checkpoint,
@@ -86,15 +86,15 @@ def test_killed_while_capturing_a_pair(sources: tuple[Path, Path], tmp_path: Pat
     options: dict[str, Any] = {"unit": 1, "shard_rows": 1}
     folder, moments = tmp_path / "killed", random.Random(0)
 
-    def slow() -> None:
-        go(sources, folder, progress=lambda _: time.sleep(0.05), **options)
+    def work(stepped: Step) -> None:
+        go(sources, folder, progress=stepped, **options)
 
-    def begun(name: str, rows: int) -> bool:
+    def begun(name: str, rows: int, steps: int) -> bool:
         store = folder / name
         return (store / "manifest.json").exists() and len(Store.open(store)) > rows
 
     for name, rows in (("base", 0), ("base", 40), ("tuned", 0)):
-        killed_after(moments.uniform(0, 0.1), slow, partial(begun, name, rows))
+        killed_when(work, partial(begun, name, rows), events=moments.randrange(400))
     assert len(Store.open(folder / "tuned")) < len(Store.open(folder / "base"))
     pair, whole = go(sources, folder, **options), go(sources, tmp_path / "whole", **options)
     assert same(pair.base, whole.base)

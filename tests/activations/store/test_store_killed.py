@@ -4,17 +4,16 @@ import io
 import os
 import random
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from tests.activations.store.made_rows import POINTS, fill, forked, killed_after, same, stored, unit
-from undertext.activations.store import Store, StoreWriter
+from tests.activations.store.made_rows import fill, same, unit
+from tests.killing import forked, killed_at_step
+from undertext.activations.store import Store
 
-UNITS = 40
+UNITS = 100
 
 
 def whole_units(store: Store) -> int:
@@ -26,54 +25,17 @@ def whole_units(store: Store) -> int:
 
 
 def test_killed_at_random_moments_and_resumed(tmp_path: Path):
-    kills, moments = 20, random.Random(0)
-    folder = tmp_path / "killed"
-    fill(folder, 0)
-    seen = []
-
-    def slow() -> None:  # so slow that no process comes to the end, nor all of them together
-        fill(folder, UNITS, wait=0.01 * kills)
-
-    for kill in range(kills):
-        last = kill == kills - 1  # on a busy machine no other may come far enough
-        killed_after(moments.uniform(0, 0.25), slow, (lambda: stored(folder)) if last else lambda: True)
-        store = Store.open(folder)
-        store.verify()
-        seen.append(whole_units(store))
-    assert seen == sorted(seen), "a kill lost what had been stored"
-    assert 0 < max(seen) < UNITS, "no kill came in the middle"
-    assert same(fill(folder, UNITS), fill(tmp_path / "whole", UNITS))
-
-
-def test_killed_inside_large_writes(tmp_path: Path):
-    """Every second kill waits until a half-written shard is seen, the others come at random."""
-    folder, kills, units, width = tmp_path / "killed", 10, 80, 4096
-    rows = torch.randn(1, 64, width, generator=torch.Generator().manual_seed(0))
-
-    def go(folder: Path) -> None:
-        with StoreWriter(folder, POINTS[:1], width, shard_rows=64) as writer:
-            for number in range(units):
-                if number not in writer.done:
-                    writer.append(rows + number, {"problem": [number] * 64})
-                    time.sleep(0.01)
-
-    def writing() -> bool:
-        return any(folder.glob("shard-*.tmp"))
-
-    moments = random.Random(kills)
-    held = 0
-    for kill in range(kills):
-        killed_after(moments.uniform(0, 0.06), lambda: go(folder), writing if kill % 2 else lambda: True)
+    folder, moments, seen = tmp_path / "killed", random.Random(0), []
+    for _ in range(19):  # so early that some units are left at the end
+        units, events = moments.randrange(8), moments.randrange(400)
+        killed_at_step(lambda stepped: fill(folder, UNITS, stepped=stepped), units, events=events)
         if (folder / "manifest.json").exists():
             store = Store.open(folder)
             store.verify()
-            assert len(store) >= held
-            held = len(store)
-    go(folder)
-    go(tmp_path / "whole")
-    assert 0 < held < 64 * units
-    assert not writing()
-    assert same(Store.open(folder), Store.open(tmp_path / "whole"))
+            seen.append(whole_units(store))
+    assert seen == sorted(seen), "a kill lost what had been stored"
+    assert 0 < max(seen) < UNITS, "no kill came in the middle"
+    assert same(fill(folder, UNITS), fill(tmp_path / "whole", UNITS))
 
 
 CALLS = ("fsync", "replace")
