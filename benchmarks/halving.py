@@ -15,42 +15,39 @@ import torch
 
 from undertext.activations.pair import load_pair
 from undertext.core.setup import open_checkpoint
-from undertext.jobs.compare.config import CompareConfig
+from undertext.core.sweep_rows import SweepRows
+from undertext.measures.answers import grading
 from undertext.measures.recovery.candidates import candidate_vectors
+from undertext.measures.recovery.config import SearchConfig
 from undertext.steering import Gate, Schedule, grid, halving, sweep
 from undertext.tasks.builtin.chain import new_chain
-from undertext.tasks.grade import grade
 
 PROBLEMS, SEEDS, WITHIN = 120, 20, 0.02
 
 
 def main() -> int:
     torch.set_num_threads(1)
-    task, config = new_chain(0), CompareConfig()
+    task, config = new_chain(0), SearchConfig()
     pair = load_pair(open_checkpoint("zoo:base"), open_checkpoint("zoo:elicited"))
     offered = candidate_vectors(pair.base, pair.tuned, task, config)
     near = {name for name, control in offered.controls.items() if control.of is not None}
     vectors = [each for each in offered.vectors if each.name not in near]
-    where = [Gate(each.place) for each in config.positions]
-    settings = grid([each.name for each in vectors], range(pair.base.n_layers), config.doses, where)
+    gates = [Gate(each.place) for each in config.positions]
+    settings = grid([each.name for each in vectors], range(pair.base.n_layers), config.doses, gates)
     problems = task.split("dev")[:PROBLEMS]
     prompts = [problem.prompt for problem in problems]
-
-    def right(i: int, text: str) -> tuple[bool, bool]:
-        graded = grade(task.grader, text, problems[i].answer)
-        return graded.strict, graded.lenient
-
-    with TemporaryDirectory() as keep:
+    right = grading(task, problems)
+    with TemporaryDirectory() as folder:
         whole = sweep(
             pair.base, prompts, settings, vectors, right, max_new_tokens=task.max_new_tokens,
-            stop=task.stop, keep=keep,
+            stop=task.stop, keep=SweepRows(folder),
         )  # fmt: skip
         accuracy, tokens = whole.accuracy(), int(whole.written.sum())
         rows, written, behind = [], [], []
         for seed in range(SEEDS):
             found = halving(
                 pair.base, prompts, settings, vectors, right, max_new_tokens=task.max_new_tokens,
-                stop=task.stop, keep=keep, seed=seed,
+                stop=task.stop, keep=SweepRows(folder), seed=seed,
             )  # fmt: skip
             rows.append(found.rows / found.grid_rows)
             written.append(int(found.sweep.written.sum()) / tokens)

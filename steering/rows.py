@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 
 class Key(NamedTuple):
@@ -26,6 +26,7 @@ class Row(NamedTuple):
     """Number of generated tokens, those that ended the text among them."""
 
 
+@runtime_checkable
 class RowStore(Protocol):
     """Keeps the rows of one sweep, so that a sweep that was killed goes on from them."""
 

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 import undertext.jobs.steer.job
-import undertext.organisms.page
-import undertext.organisms.recovered_page
+import undertext.measures.recovery.parts
 import undertext.steering.sweep_runner
 from undertext.activations.store import disk
 from undertext.tasks.builtin.chain import new_chain
@@ -77,12 +76,12 @@ def whole(folder: Path) -> None:
 # One after another, each in a later part of the job: while it loads, before anything is kept, between batches
 # of the search, while a part of rows is written, and on the split.
 MOMENTS: list[tuple[Any, str, int, signal.Signals]] = [
-    (undertext.steering_job, "loaded", 1, signal.SIGINT),
+    (undertext.jobs.steer.job, "open_checkpoint", 1, signal.SIGINT),
     (undertext.steering.sweep_runner, "generate", 0, signal.SIGINT),
     (undertext.steering.sweep_runner, "generate", 2, signal.SIGTERM),
     (disk, "_write_synced", 1, signal.SIGINT),
-    (undertext.steering_job, "recover", 0, signal.SIGINT),
-    (undertext.steering_job, "recovery_rows", 0, signal.SIGTERM),
+    (undertext.measures.recovery.parts, "recover", 0, signal.SIGINT),
+    (undertext.jobs.steer.job, "recovery_row", 0, signal.SIGTERM),
 ]
 
 
@@ -102,22 +101,12 @@ def test_steer_interrupted_at_one_moment_after_another_ends_as_if_it_had_not_bee
         assert code == 2, (name, errors)
         assert errors.splitlines() == ["undertext: interrupted; what was not finished was not written"], name
         whole(tmp_path / "out")
-        assert not (tmp_path / "out" / "steering.json").exists()
+        assert not (tmp_path / "out" / "result.json").exists()
     with monkeypatch.context() as patch:
         again.append(counted(patch))
         assert cli(*job)[0] == 0
     # The batch that was being written is run again, and no other.
     assert sum(rows) <= sum(map(sum, again)) <= sum(rows) + BATCH
     assert sum(map(bool, map(sum, again))) > 2, "hardly any part had rows to do"
-    for name in ("steering.json", "tables/sweep.parquet", "tables/recovery.parquet"):
+    for name in ("result.json", "tables/sweep.parquet", "tables/recovery.parquet"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
-
-
-def test_pages_of_the_zoo_are_written_whole_or_not_at_all(cli, tmp_path, monkeypatch):
-    interrupting(undertext.organisms.page, "probe", 0, signal.SIGTERM, monkeypatch)
-    interrupting(undertext.organisms.recovered_page, "steer", 0, signal.SIGINT, monkeypatch)
-    for page in ("page", "recovered"):
-        code, _, errors = cli("zoo", page, "--out", tmp_path / "docs")
-        assert code == 2
-        assert errors.splitlines() == ["undertext: interrupted; what was not finished was not written"]
-        assert list(tmp_path.iterdir()) == []

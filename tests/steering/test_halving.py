@@ -14,6 +14,7 @@ from tests.toys import tiny_model, word_tokenizer
 from undertext.activations import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.steering import (
+    Row,
     Schedule,
     Setting,
     SteeringVector,
@@ -21,10 +22,9 @@ from undertext.steering import (
     halving,
     mean_norm,
     random_directions,
-    runs,
     sweep,
+    sweep_runner,
 )
-from undertext.steering.kept import Row
 
 
 def model() -> tuple[Checkpoint, list[SteeringVector]]:
@@ -51,7 +51,7 @@ def accuracies(monkeypatch: pytest.MonkeyPatch) -> Any:
                 text = "right" if is_right(*key) else "wrong"
                 self.rows[key] = Row(text, 1, 2, 1, 3)
 
-        monkeypatch.setattr(runs.SweepRunner, "_run", fake)
+        monkeypatch.setattr(sweep_runner.SweepRunner, "_run", fake)
         return seen
 
     return use

@@ -6,7 +6,7 @@ import torch
 from tests.made_up_task import WEAKER, task_of
 from tests.toys import byte_tokenizer, tiny_model
 from undertext.activations import Checkpoint, UserError
-from undertext.jobs.compare.config import CompareConfig
+from undertext.measures.recovery.config import SearchConfig
 from undertext.measures.recovery.side_effects import SENTENCES, SideText, side_effects, side_text
 from undertext.steering import Gate, Setting, SteeringVector
 
@@ -18,12 +18,12 @@ TEXT = SideText("made up", ("a = 3 ; find a : so so", "b = 4"))
 
 def test_text_is_the_configs_else_sentences_else_prompts():
     task = task_of()
-    given = side_text(WEAKER, task, CompareConfig(side_texts=("a = 3",)))
+    given = side_text(WEAKER, task, SearchConfig(side_texts=("a = 3",)))
     assert given == SideText("text of the config", ("a = 3",))
-    assert side_text(WEAKER, task, CompareConfig()).source == "prompts of train"  # no such words
+    assert side_text(WEAKER, task, SearchConfig()).source == "prompts of train"  # no such words
     tokenizer = byte_tokenizer(SENTENCES)
     reads = Checkpoint.load(tiny_model("llama", len(tokenizer)), tokenizer=tokenizer)
-    found = side_text(reads, task, CompareConfig())
+    found = side_text(reads, task, SearchConfig())
     assert found.source == "plain sentences"
     assert set(found.texts) <= set(SENTENCES)
 
@@ -32,7 +32,7 @@ def test_text_without_a_token_to_predict_is_refused():
     tokenizer = byte_tokenizer()
     reads = Checkpoint.load(tiny_model("llama", len(tokenizer)), tokenizer=tokenizer)
     with pytest.raises(UserError, match="two tokens or more, got \\['x'\\]"):
-        side_text(reads, task_of(), CompareConfig(side_texts=("longer text", "x")))
+        side_text(reads, task_of(), SearchConfig(side_texts=("longer text", "x")))
 
 
 def test_perplexities_and_divergence_are_means_over_all_tokens():

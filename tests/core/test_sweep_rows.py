@@ -11,6 +11,7 @@ from tests.toys import tiny_model, word_tokenizer
 from undertext.activations import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.activations.store.disk import lock_folder
+from undertext.core.sweep_rows import SweepRows
 from undertext.steering import (
     Gate,
     Readout,
@@ -20,14 +21,14 @@ from undertext.steering import (
     grid,
     halving,
     random_directions,
-    runs,
     sweep,
+    sweep_runner,
 )
 
 PROMPTS = ["a = 3 ; find a :", "so", "b = 4 ; so c ?", "d", "e"]
 VECTOR = SteeringVector("v", random_directions(3, 32, seed=1), torch.full((3,), 4.0), "random")
-WHERE = [Gate(), Gate("all", tokens=frozenset({3, 4}), threshold="t")]
-SETTINGS = grid(["v"], [0, (1, 2)], [1.0, 3.0], WHERE)
+GATES = [Gate(), Gate("all", tokens=frozenset({3, 4}), threshold="t")]
+SETTINGS = grid(["v"], [0, (1, 2)], [1.0, 3.0], GATES)
 READOUT = Readout(random_directions(3, 32, seed=2), torch.zeros(3))
 
 
@@ -49,7 +50,7 @@ def run(folder: Path | None, who: Checkpoint | None = None, **options: Any) -> S
         "thresholds": {"t": READOUT},
         "max_new_tokens": 3,
         "batch_size": 7,
-        "keep": folder,
+        "keep": None if folder is None else SweepRows(folder),
     }
     return sweep(who or checkpoint(), **{**given, **options})
 
@@ -65,14 +66,14 @@ def equal(one: Sweep, other: Sweep) -> bool:
 def generated(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many rows each call generates; after `calls_left` calls the next one is killed."""
     counts: list[int] = []
-    whole = vars(runs)["generate"]
+    whole = vars(sweep_runner)["generate"]
 
     def spy(who: Any, prompts: Any, **options: Any) -> Any:
         out = whole(who, prompts, **options)
         counts.append(len(prompts))
         return out
 
-    monkeypatch.setattr(runs, "generate", spy)
+    monkeypatch.setattr(sweep_runner, "generate", spy)
     return counts
 
 
@@ -90,17 +91,17 @@ def test_a_kept_sweep_is_the_sweep_and_is_not_run_again(tmp_path, generated):
 def test_killed_after_any_batch_it_goes_on_from_there(tmp_path, generated, monkeypatch, batches):
     plain = run(None)
     generated.clear()
-    spied = vars(runs)["generate"]
+    spied = vars(sweep_runner)["generate"]
 
     def killed(*args: Any, **options: Any) -> Any:
         if len(generated) == batches:
             raise KeyboardInterrupt
         return spied(*args, **options)
 
-    monkeypatch.setattr(runs, "generate", killed)
+    monkeypatch.setattr(sweep_runner, "generate", killed)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path)
-    monkeypatch.setattr(runs, "generate", spied)
+    monkeypatch.setattr(sweep_runner, "generate", spied)
     done: list[int] = []
     assert equal(run(tmp_path, progress=done.append), plain)
     assert sum(generated) == len(SETTINGS) * len(PROMPTS) == sum(done)
@@ -135,7 +136,7 @@ def test_rows_can_be_read_without_this_package(tmp_path):
         "vector": "v",
         "layers": [0],
         "dose": 3.0,
-        "where": {"at": "last_prompt", "decay": 1.0, "seed": 0, **dict.fromkeys(open_)},
+        "gate": {"at": "last_prompt", "decay": 1.0, "seed": 0, **dict.fromkeys(open_)},
         "operator": "add",
     }
     rows = [
@@ -152,7 +153,7 @@ def test_rows_can_be_read_without_this_package(tmp_path):
 OTHER = SteeringVector("v", random_directions(3, 32, seed=9), torch.full((3,), 4.0), "random")
 LONGER = SteeringVector("v", VECTOR.directions, torch.full((3,), 5.0), "random")
 CENTRED = SteeringVector("v", VECTOR.directions, VECTOR.norms, "random", centre=torch.ones(3, 32))
-ELSEWHERE = SteeringVector("v", VECTOR.directions, VECTOR.norms, "random", site="mlp_out")
+ELSEGATES = SteeringVector("v", VECTOR.directions, VECTOR.norms, "random", site="mlp_out")
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ ELSEWHERE = SteeringVector("v", VECTOR.directions, VECTOR.norms, "random", site=
         ({"vectors": [OTHER]}, "vectors"),
         ({"vectors": [LONGER]}, "vectors"),
         ({"vectors": [CENTRED]}, "vectors"),
-        ({"vectors": [ELSEWHERE]}, "vectors"),
+        ({"vectors": [ELSEGATES]}, "vectors"),
         ({"thresholds": {"t": Readout(READOUT.directions, torch.ones(3))}}, "thresholds"),
         ({"settings": SETTINGS[1:]}, "settings"),
         ({"settings": [*SETTINGS[:-1], Setting("v", (0,), 9.0)]}, "settings"),
@@ -191,8 +192,8 @@ def test_other_batches_and_another_grade_are_the_same_sweep(tmp_path, generated)
 
 def test_a_halving_and_a_grid_share_their_rows(tmp_path, generated):
     given: dict[str, Any] = {"thresholds": {"t": READOUT}, "max_new_tokens": 3}
-    found = halving(checkpoint(), PROMPTS, SETTINGS, [VECTOR], said, keep=tmp_path, **given)
-    again = halving(checkpoint(), PROMPTS, SETTINGS, [VECTOR], said, keep=tmp_path, **given)
+    found = halving(checkpoint(), PROMPTS, SETTINGS, [VECTOR], said, keep=SweepRows(tmp_path), **given)
+    again = halving(checkpoint(), PROMPTS, SETTINGS, [VECTOR], said, keep=SweepRows(tmp_path), **given)
     assert sum(generated) == found.rows < 40
     assert equal(found.sweep, again.sweep)
     assert equal(run(tmp_path), run(None))
@@ -211,7 +212,7 @@ def test_damage_is_named(tmp_path):
     with pytest.raises(UserError, match="cannot be read as JSON"):
         run(tmp_path)
     (tmp_path / "sweep.json").write_text('{"format": "undertext sweep", "version": 1}')
-    with pytest.raises(UserError, match="is not of a sweep, version 2"):
+    with pytest.raises(UserError, match="is not of a sweep, version 3"):
         run(tmp_path)
 
 

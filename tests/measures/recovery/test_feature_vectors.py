@@ -1,17 +1,13 @@
 """Features of an SAE as vectors to steer with: which are taken, what stands beside them, what is known."""
 
-import math
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-from sae_lens import StandardSAE, StandardSAEConfig
 
+from tests.made_up_sae import LAYER, sae_of
 from tests.made_up_task import CONFIG, STRONGER, WEAKER, checkpoint, task_of
-from tests.sums import blank, learnt, plain_problems, tokenizer_for, write_by_hand
-from undertext import SteerConfig, steer
 from undertext.activations import Checkpoint, UserError
 from undertext.measures.recovery.candidates import candidate_vectors
 from undertext.measures.recovery.feature_vectors import feature_vectors, own_texts
@@ -20,22 +16,9 @@ from undertext.saes import encode
 from undertext.saes.reasoning_words import WORDS
 from undertext.tasks import Contrast, Problem, Task
 
-LAYER = 1
 CONTRAST = Contrast(name="thinks", positive="find {prompt} so", negative="{prompt} answer")
 NORMS = torch.tensor([1.0, 2.0, 3.0])
 FEW = CONFIG.model_copy(update={"sae_features": 2, "random_features": 3})
-
-
-def sae_of(checkpoint: Checkpoint, hook: str | None = f"blocks.{LAYER}.hook_resid_post", width: int = 32):
-    """With random weights, said to be trained on the checkpoint; its features write at different lengths."""
-    sae = StandardSAE(StandardSAEConfig(d_in=width, d_sae=24, normalize_activations="none"))
-    noise = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in sae.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=noise))
-        sae.b_enc -= 2
-    sae.cfg.metadata.hook_name, sae.cfg.metadata.fingerprint = hook, checkpoint.fingerprint
-    return sae.eval()
 
 
 def traced() -> Task:
@@ -117,7 +100,7 @@ def test_the_stronger_checkpoint_has_no_part_in_it():
             next(vector for vector in each.vectors if vector.name == name) for each in (alone, beside)
         )
         assert torch.equal(one.directions, other.directions)
-        assert beside.oracles[name] == "weaker only"
+        assert beside.access[name] == "weaker only"
         assert one.sources == (WEAKER.name,)
 
 
@@ -144,9 +127,9 @@ def test_controls_are_random_features_of_equal_norm_under_the_same_search():
             torch.testing.assert_close(direction.norm(), rows[feature].norm())
             cosine = torch.cosine_similarity(direction, rows[other], dim=0)
             assert cosine.item() == pytest.approx(1, abs=1e-5)
-            assert offered.oracles[control] == offered.oracles[name]
+            assert offered.access[control] == offered.access[name]
             tried = [
-                [(s.layers, s.dose, s.where, s.operator) for s in settings if s.vector == each]
+                [(s.layers, s.dose, s.gate, s.operator) for s in settings if s.vector == each]
                 for each in (name, control)
             ]
             assert tried[0] == tried[1]
@@ -162,15 +145,15 @@ def test_an_sae_of_another_checkpoint_counts_as_knowing_more():
         if of == "someone/else":
             sae.cfg.metadata.fingerprint, sae.cfg.metadata.model_name = None, of
         offered = candidate_vectors(WEAKER, STRONGER, traced(), FEW, sae=sae)
-        assert {offered.oracles[name] for name in offered.features} == {"stronger's activations"}
+        assert {offered.access[name] for name in offered.features} == {"stronger's activations"}
         assert any(of in note and "stronger's activations" in note for note in offered.notes)
     named = sae_of(WEAKER)
     named.cfg.metadata.fingerprint, named.cfg.metadata.model_name = None, WEAKER.name
     offered = candidate_vectors(WEAKER, STRONGER, traced(), FEW, sae=named)
-    assert {offered.oracles[name] for name in offered.features} == {"weaker only"}
+    assert {offered.access[name] for name in offered.features} == {"weaker only"}
     named.cfg.metadata.fingerprint = STRONGER.fingerprint  # weights are asked before names
     offered = candidate_vectors(WEAKER, STRONGER, traced(), FEW, sae=named)
-    assert {offered.oracles[name] for name in offered.features} == {"stronger's activations"}
+    assert {offered.access[name] for name in offered.features} == {"stronger's activations"}
 
 
 def test_what_cannot_be_ranked_by_is_said():
@@ -198,41 +181,6 @@ def test_a_vector_of_the_same_name_is_refused():
     vector = feature_vectors(sae, WEAKER, traced(), FEW, NORMS).vectors[0]
     with pytest.raises(UserError, match="choose another name"):
         candidate_vectors(WEAKER, None, traced(), FEW, [vector], sae=sae)
-
-
-def test_steer_reports_features_over_random_features(tmp_path: Path):
-    problems = [each | {"trace": f"{each['answer']}"} for each in plain_problems()]
-    task = write_by_hand(tmp_path / "task", problems, 4)
-    tokenizer = tokenizer_for(plain_problems())
-    weaker, able = (
-        Checkpoint.load(each, tokenizer=tokenizer)
-        for each in (blank(tokenizer, 0), learnt(plain_problems(), tokenizer))
-    )
-    sae_of(weaker, width=weaker.d_model).save_model(tmp_path / "sae")
-    config = SteerConfig(
-        sae=tmp_path / "sae",
-        sae_features=1,
-        random_features=2,
-        doses=(1.0,),
-        random_directions=1,
-        search_problems=6,
-        vector_problems=8,
-        threads=1,
-    )
-    found = steer(weaker, task, stronger=able, config=config, progress=False)
-    features = [name for name in found.splits["test"] if name.startswith("feature ")]
-    assert features, found.notes
-    for name in features:
-        each = found.splits["test"][name]
-        assert each.setting.layers == (LAYER,)
-        assert each.oracle == "weaker only"
-        assert each.excess["random features"].control.startswith("like feature ")
-    for row in found.tables["recovery"].to_pylist():
-        over = row["over_random_features_accuracy"]
-        assert (over is None) == (
-            row["vector"] == found.splits["test"][features[0]].excess["random features"].control
-        )
-        assert over is None or math.isfinite(over)
 
 
 def test_the_layer_and_the_units_of_dose():

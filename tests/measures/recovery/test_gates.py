@@ -12,7 +12,7 @@ from tests.made_up_task import CONFIG, WEAKER, task_of
 from undertext.activations import HookPoint, Intervention, Threshold, UserError
 from undertext.core.command import parse
 from undertext.core.config import read_config
-from undertext.jobs.steer.command import SteerJob
+from undertext.jobs.steer.command import SteerCommand
 from undertext.measures.recovery.candidates import candidate_vectors
 from undertext.measures.recovery.config import SearchConfig
 from undertext.measures.recovery.controls import described
@@ -66,8 +66,8 @@ def test_a_search_under_every_gate_is_what_a_plain_loop_writes():
         {"own": "weaker only", DELTA: "weaker only", "random 1": "none"},
     )  # fmt: skip
     told = replace(
-        offered, vectors=tuple(vectors), oracles=gates.oracles, controls={},
-        where=gates.where, thresholds=gates.thresholds,
+        offered, vectors=tuple(vectors), access=gates.access, controls={},
+        gates=gates.gates, thresholds=gates.thresholds,
     )  # fmt: skip
     found = search(WEAKER, task, told, [LAYER], config()).on_dev
     assert len(found.settings) == 3 * len(ENTRIES)
@@ -107,7 +107,7 @@ def test_a_search_under_every_gate_is_what_a_plain_loop_writes():
 
 def test_controls_go_through_the_same_gates():
     offered = candidate_vectors(WEAKER, WEAKER, task_of(), config())
-    usual = {name: where for name, where in offered.where.items() if not name.startswith("elsewhere")}
+    usual = {name: where for name, where in offered.gates.items() if not name.startswith("elsewhere")}
     assert set(usual) == {DELTA, f"shuffled: {DELTA}", "random 1"}
     plain = {name: [replace(each, threshold=None) for each in where] for name, where in usual.items()}
     assert plain[DELTA] == plain[f"shuffled: {DELTA}"] == plain["random 1"]
@@ -115,18 +115,18 @@ def test_controls_go_through_the_same_gates():
         assert where[6].threshold == f"{name} above 0.7"
         assert where[7].threshold == f"{DELTA} above 0.4"
     assert {len(where) for where in usual.values()} == {len(ENTRIES)}
-    budgets = {len(each) for each in offered.where.values()}
-    assert len(offered.where[f"elsewhere: {DELTA}"]) <= len(ENTRIES) in budgets
+    budgets = {len(each) for each in offered.gates.values()}
+    assert len(offered.gates[f"elsewhere: {DELTA}"]) <= len(ENTRIES) in budgets
     settings = search_settings(offered, [0, 1], config())
-    assert len(settings) == 2 * sum(map(len, offered.where.values()))
+    assert len(settings) == 2 * sum(map(len, offered.gates.values()))
 
 
 def test_what_reads_for_a_vector_counts_among_what_it_was_allowed_to_know():
     offered = candidate_vectors(WEAKER, WEAKER, task_of(), config("last_prompt"))
-    assert offered.oracles["random 1"] == "none"
+    assert offered.access["random 1"] == "none"
     read = candidate_vectors(WEAKER, WEAKER, task_of(), config({"above": 0.5, "reading": DELTA}))
-    assert read.oracles["random 1"] == "stronger's activations"
-    assert read.oracles[f"elsewhere: {DELTA}"] == offered.oracles[f"elsewhere: {DELTA}"]
+    assert read.access["random 1"] == "stronger's activations"
+    assert read.access[f"elsewhere: {DELTA}"] == offered.access[f"elsewhere: {DELTA}"]
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=str)
@@ -137,7 +137,7 @@ def test_an_entry_is_the_same_in_yaml_and_as_a_flag_and_written_back(entry, tmp_
     text = str(made)
     (tmp_path / "job.yaml").write_text(f"positions: [{text}, all]\n")
     assert read_config(SearchConfig, tmp_path / "job.yaml").positions == (made, GateConfig(at="all"))
-    flags = parse(SteerJob, "steer", ["--positions", text, "all"])
+    flags = parse(SteerCommand, "steer", ["--positions", text, "all"])
     assert flags.positions == (made, GateConfig(at="all"))
 
 
@@ -176,7 +176,7 @@ def test_an_entry_that_will_not_do_is_one_line(entry, says, tmp_path):
 )
 def test_a_flag_that_will_not_do_is_one_line(flag, says):
     with pytest.raises(UserError, match=re.escape(says)) as caught:
-        parse(SteerJob, "steer", ["--positions", "last_prompt", flag])
+        parse(SteerCommand, "steer", ["--positions", "last_prompt", flag])
     assert "\n" not in str(caught.value)
 
 
@@ -206,7 +206,7 @@ def test_a_reading_at_another_site_is_refused():
 def test_where_a_setting_acts_in_words():
     offered = candidate_vectors(WEAKER, WEAKER, task_of(), config())
     ids = sorted(WEAKER.tokenizer.get_vocab()[word] for word in ("find", "="))
-    assert [described(each) for each in offered.where[DELTA]] == [
+    assert [described(each) for each in offered.gates[DELTA]] == [
         "last_prompt",
         "generated, first 1",
         "generated, decay 0.5",

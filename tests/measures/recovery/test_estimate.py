@@ -1,8 +1,7 @@
 """Steering as evidence: what is chosen on dev, and what is counted on the split."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -14,17 +13,16 @@ from tests.made_up_task import CONFIG, WEAKER, task_of
 from tests.sweeps import sweep_of
 from undertext.core.statistics import paired_difference
 from undertext.core.terms import Access
-from undertext.evidence import recovery
-from undertext.measures.answers import Answers, chance_right
+from undertext.measures.answers import Answers
+from undertext.measures.recovery import search as searching
 from undertext.measures.recovery.candidates import CandidateVectors
 from undertext.measures.recovery.controls import KINDS, Control
-from undertext.measures.recovery.estimate import gap_share, recovered
-from undertext.measures.recovery.rows import recovery_rows, sweep_rows
-from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch, recover, recovered_line, search
+from undertext.measures.recovery.estimate import RecoveryEstimate, estimate_recovery, gap_share
+from undertext.measures.recovery.rows import recovery_row, sweep_rows
+from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch, recover, search
 from undertext.steering import Gate, Setting, SteeringVector, Sweep
-from undertext.tasks import Task
 
-ORACLES: dict[str, Access] = {
+ACCESS: dict[str, Access] = {
     "meant": "weaker only",
     "delta": "stronger's activations",
     "shuffled: meant": "weaker only",
@@ -32,10 +30,10 @@ ORACLES: dict[str, Access] = {
     "random 1": "none",
     "random 2": "none",
 }
-PLACES, USUAL = (Gate((-2,)), Gate((-4,))), (Gate(), Gate("generated"))
-OFFERED = CandidateVectors(
-    tuple(SteeringVector(name, torch.zeros(3, 32), torch.ones(3), "made up") for name in ORACLES),
-    ORACLES,
+ELSEWHERE, USUAL = (Gate((-2,)), Gate((-4,))), (Gate(), Gate("generated"))
+CANDIDATES = CandidateVectors(
+    tuple(SteeringVector(name, torch.zeros(3, 32), torch.ones(3), "made up") for name in ACCESS),
+    ACCESS,
     [],
     {
         "shuffled: meant": Control("shuffled labels", "meant"),
@@ -43,7 +41,7 @@ OFFERED = CandidateVectors(
         "random 1": Control("random directions"),
         "random 2": Control("random directions"),
     },
-    {name: PLACES if name == "elsewhere: meant" else USUAL for name in ORACLES},
+    {name: ELSEWHERE if name == "elsewhere: meant" else USUAL for name in ACCESS},
     {},
 )
 
@@ -59,7 +57,7 @@ def accuracy_of(monkeypatch: pytest.MonkeyPatch):
             right = torch.tensor([[i < accuracy(s) for i in range(len(prompts))] for s in settings])
             return sweep_of(list(settings), right)
 
-        monkeypatch.setattr(recovery, "sweep", fake)
+        monkeypatch.setattr(searching, "sweep", fake)
         return asked
 
     return use
@@ -68,23 +66,23 @@ def accuracy_of(monkeypatch: pytest.MonkeyPatch):
 def test_settings_are_searched_on_dev_and_nothing_else(accuracy_of):
     asked = accuracy_of(lambda s: 0)
     task = task_of()
-    search(WEAKER, task, OFFERED, [0, 2], CONFIG)
+    search(WEAKER, task, CANDIDATES, [0, 2], CONFIG)
     ((prompts, swept),) = asked
     assert prompts == [problem.prompt for problem in task.split("dev")[:3]]
     assert set(swept) == {
-        Setting(name, (layer,), dose, where)
-        for name in OFFERED.oracles
+        Setting(name, (layer,), dose, gate)
+        for name in CANDIDATES.access
         for layer in (0, 2)
         for dose in (0.5, 2.0)
-        for where in (PLACES if name == "elsewhere: meant" else USUAL)
+        for gate in (ELSEWHERE if name == "elsewhere: meant" else USUAL)
     }
-    budgets = [sum(setting.vector == name for setting in swept) for name in OFFERED.oracles]
+    budgets = [sum(setting.vector == name for setting in swept) for name in CANDIDATES.access]
     assert len(set(budgets)) == 1
     assert len(swept) == len(set(swept))
 
 
 def plain(setting: Setting) -> tuple[Any, ...]:
-    return setting.vector, *setting.layers, setting.dose, setting.where.at
+    return setting.vector, *setting.layers, setting.dose, setting.gate.at
 
 
 def test_each_vector_gets_its_best_setting_and_of_equals_the_smallest_dose(accuracy_of):
@@ -97,20 +95,20 @@ def test_each_vector_gets_its_best_setting_and_of_equals_the_smallest_dose(accur
         ("elsewhere: meant", 2, 0.5, (-4,)): 1,
     }
     accuracy_of(lambda s: best.get(plain(s), 0))
-    found = search(WEAKER, task_of(), OFFERED, [0, 2], CONFIG)
+    found = search(WEAKER, task_of(), CANDIDATES, [0, 2], CONFIG)
     assert plain(found.best["meant"]) == ("meant", 2, 2.0, "generated")
     assert plain(found.best["delta"]) == ("delta", 0, 0.5, "last_prompt")
     assert found.best["random 1"].dose == 0.5
     assert plain(found.best["elsewhere: meant"]) == ("elsewhere: meant", 2, 0.5, (-4,))
     controls = ["random 2", "shuffled: meant", "elsewhere: meant", None]  # no feature is steered with
     assert [found.best_control(kind) for kind in KINDS] == controls
-    assert found.headline == "delta"
+    assert found.best_vector == "delta"
     assert found.accuracy(found.best["meant"]) == pytest.approx(2 / 3)
     rows = sweep_rows(found)
-    assert sum(row["chosen"] for row in rows) == len(OFFERED.oracles)
+    assert sum(row["chosen"] for row in rows) == len(CANDIDATES.access)
     assert {row["vector"] for row in rows if row["lenient"] == 1.0} == {"delta"}
     assert {row["vector"]: row["control"] for row in rows} == {
-        name: OFFERED.controls[name].kind if name in OFFERED.controls else None for name in ORACLES
+        name: CANDIDATES.controls[name].kind if name in CANDIDATES.controls else None for name in ACCESS
     }
     assert {row["at"] for row in rows if row["vector"] == "elsewhere: meant"} == {
         "prompt token -2",
@@ -119,7 +117,7 @@ def test_each_vector_gets_its_best_setting_and_of_equals_the_smallest_dose(accur
 
 
 @pytest.mark.parametrize(
-    ("equal", "headline"),
+    ("equal", "best_vector"),
     [
         ({"meant", "delta", "random 1"}, "meant"),
         ({"delta", "random 2"}, "random 2"),
@@ -127,25 +125,25 @@ def test_each_vector_gets_its_best_setting_and_of_equals_the_smallest_dose(accur
         ({"delta", "shuffled: meant", "elsewhere: meant"}, "delta"),
     ],
 )
-def test_among_equals_the_one_that_knew_least_stands_for_all(accuracy_of, equal, headline):
+def test_among_equals_the_one_that_knew_least_stands_for_all(accuracy_of, equal, best_vector):
     accuracy_of(lambda s: 2 if s.vector in equal else 1)
-    assert search(WEAKER, task_of(), OFFERED, [1], CONFIG).headline == headline
+    assert search(WEAKER, task_of(), CANDIDATES, [1], CONFIG).best_vector == best_vector
 
 
 def test_the_chosen_settings_alone_are_applied_to_the_split(accuracy_of):
     asked = accuracy_of(lambda s: 2)
     task = task_of()
-    found = search(WEAKER, task, OFFERED, [1], CONFIG)
+    found = search(WEAKER, task, CANDIDATES, [1], CONFIG)
     result = recover(WEAKER, task, "test", found, CONFIG)
     prompts, swept = asked[1]
     assert prompts == [problem.prompt for problem in task.split("test")]
     assert swept == list(found.best.values())
-    assert {name: right.sum() for name, right in result.lenient.items()} == dict.fromkeys(OFFERED.oracles, 2)
+    assert {name: each.lenient.sum() for name, each in result.items()} == dict.fromkeys(CANDIDATES.access, 2)
 
 
 def behaviour(right: Sequence[float] | np.ndarray) -> Answers:
     lenient = np.asarray(right, bool)
-    return Answers([""] * len(lenient), lenient, lenient)
+    return Answers([""] * len(lenient), lenient, lenient, np.zeros(len(lenient)))
 
 
 COUNTS = {
@@ -158,59 +156,51 @@ COUNTS = {
 }
 
 
+class Made(NamedTuple):
+    """A search that never was, and what came of it on ten problems."""
+
+    searched: SteeringSearch
+    steered: dict[str, SteeredAnswers]
+    weaker: Answers
+    stronger: Answers
+
+    def estimate(self, name: str, stronger: Answers | None = None) -> RecoveryEstimate:
+        return estimate_recovery(
+            self.searched, self.steered, name, self.weaker, stronger or self.stronger, seed=0
+        )
+
+    def row(self, name: str, stronger: Answers | None = None) -> dict[str, Any]:
+        best = name == self.searched.best_vector
+        return recovery_row("test", self.estimate(name, stronger), None, best_vector=best)
+
+
 @pytest.fixture
-def made() -> tuple[Task, SteeredAnswers, Answers, Answers]:
-    """On ten problems the weaker has 2 right and the stronger all; what each vector has, `COUNTS` says."""
-    task = task_of(n=10)
-    texts = {name: [str(k % 3) for k in range(10)] for name in COUNTS}
-    lenient = {name: np.arange(10) < count for name, count in COUNTS.items()}
-    strict = {name: right & (np.arange(10) != 7) for name, right in lenient.items()}
+def made() -> Made:
+    """The weaker has 2 of 10 right and the stronger all; how many each vector has, `COUNTS` says."""
+    weaker, problem = np.arange(10) < 2, np.arange(10)
+    steered = {
+        name: SteeredAnswers(
+            [str(k % 3) for k in range(10)],
+            (problem < count) & (problem != 7),
+            problem < count,
+            np.full(10, 4.0),
+            0.25,
+            0.125,
+        )
+        for name, count in COUNTS.items()
+    }
     best = {name: Setting(name, (1,), 0.5, Gate("all")) for name in COUNTS}
     on_dev = torch.tensor([[i < COUNTS[name] for i in range(10)] for name in COUNTS])
-    found = SteeringSearch(OFFERED, sweep_of(list(best.values()), on_dev), best, "meant")
-    weaker = np.arange(10) < 2
-    return (
-        task,
-        SteeredAnswers(
-            found, texts, strict, lenient, *(dict.fromkeys(COUNTS, x) for x in (4.0, 0.25, 0.125))
-        ),
-        Answers([""] * 10, weaker & (np.arange(10) != 1), weaker),
+    return Made(
+        SteeringSearch(CANDIDATES, sweep_of(list(best.values()), on_dev), best, "meant"),
+        steered,
+        Answers([""] * 10, weaker & (problem != 1), weaker, np.zeros(10)),
         behaviour(np.ones(10)),
     )
 
 
-def test_the_line_is_the_headlines_over_what_empty_outputs_could_reach(made):
-    task, result, weaker, stronger = made
-    line = recovered_line(result, task, task.split("test"), weaker, stronger)
-    assert line.weaker.tolist() == [1.0] * 8 + [0.0] * 2
-    assert line.stronger.tolist() == [1.0] * 10
-    luck = chance_right(task, task.split("test"), result.texts["meant"])
-    assert line.null[:2].tolist() == [1.0, 1.0]  # never below what the weaker does unaided
-    assert line.null[2:].tolist() == luck[2:].tolist()
-    assert 0 < line.null[9] < 0.5
-    assert (line.name, line.oracle, line.kind) == ("recovered", "weaker only", "gap")
-    assert line.problems.tolist() == list(range(10))
-    for over in ("+0.50 over random directions", "+0.40 over shuffled labels", "+0.70 over random positions"):
-        assert over in line.note
-    assert "among 6 settings (2.6 bits)" in line.note
-
-
-def test_controls_never_decide_what_the_line_says(made):
-    """Whatever the controls do, the line on latency is the same but for its note."""
-    task, result, weaker, stronger = made
-    line = recovered_line(result, task, task.split("test"), weaker, stronger)
-    perfect = {name: right | (name in OFFERED.controls) for name, right in result.lenient.items()}
-    other = recovered_line(replace(result, lenient=perfect), task, task.split("test"), weaker, stronger)
-    for field in ("weaker", "stronger", "null", "problems"):
-        assert np.array_equal(getattr(line, field), getattr(other, field))
-    assert line.note != other.note
-
-
 def test_the_table_gives_every_vector_its_recovered_gap_and_excess(made):
-    _, result, weaker, stronger = made
-    rows = {
-        row["vector"]: row for row in recovery_rows(result, "test", weaker, stronger, {}, seed=0, level=0.95)
-    }
+    rows = {name: made.row(name) for name in COUNTS}
     gaps = {name: row["recovered"] for name, row in rows.items()}
     assert gaps == pytest.approx({name: (count - 2) / 8 for name, count in COUNTS.items()})
     best = {"random_directions": 3, "shuffled_labels": 4, "random_positions": 1}
@@ -231,21 +221,20 @@ def test_the_table_gives_every_vector_its_recovered_gap_and_excess(made):
             assert row[f"over_{kind}"] == pytest.approx((COUNTS[name] - count) / 8)
             assert row[f"over_{kind}_low"] <= row[f"over_{kind}"] <= row[f"over_{kind}_high"]
             assert row[f"over_{kind}_accuracy"] == pytest.approx((COUNTS[name] - count) / 10)
-    assert [name for name, row in rows.items() if row["headline"]] == ["meant"]
+    assert [name for name, row in rows.items() if row["best_vector"]] == ["meant"]
 
 
 def test_the_gain_that_is_only_format_and_what_was_right_before(made):
-    _, result, weaker, stronger = made
-    found = recovered(result, "meant", weaker, stronger, seed=0, level=0.95)
+    found = made.estimate("meant")
     # Strictly right are 0 before and 0 to 6 after: of the six new ones, problem 1 had the wrong form only.
     assert found.only_format == pytest.approx(1 / 6)
     assert found.strict_gap is not None
     assert found.strict_gap.value == pytest.approx(6 / 9)
     assert (found.steered, found.steered_of_all) == (0.25, 0.125)
-    assert (found.solved, found.kept and found.kept.value) == (2, 1.0)
-    harmful = recovered(result, "elsewhere: meant", weaker, stronger, seed=0, level=0.95)
-    assert harmful.kept is not None
-    assert harmful.kept.value == 0.5
+    assert (found.solved, found.still_correct and found.still_correct.value) == (2, 1.0)
+    harmful = made.estimate("elsewhere: meant")
+    assert harmful.still_correct is not None
+    assert harmful.still_correct.value == 0.5
     assert harmful.only_format is None
     assert harmful.gap is not None
     assert harmful.gap.value == pytest.approx(-1 / 8)
@@ -264,12 +253,7 @@ def test_the_ratio_is_refused_just_where_the_gaps_interval_touches_zero(rows):
 
 
 def test_where_there_is_no_gap_the_difference_stands(made):
-    _, result, weaker, _ = made
-    (row,) = [
-        row
-        for row in recovery_rows(result, "test", weaker, weaker, {}, seed=0, level=0.95)
-        if row["vector"] == "meant"
-    ]
+    row = made.row("meant", stronger=made.weaker)
     assert row["recovered"] is row["recovered_low"] is row["over_random_directions"] is None
     assert row["difference"] == pytest.approx(0.6)
     assert row["difference_low"] < 0.6 < row["difference_high"]

@@ -6,7 +6,7 @@ import torch
 
 from tests.made_up_task import CONFIG, POINTS, STRONGER, WEAKER, task_of
 from undertext.activations import Checkpoint, Generations, capture, generate
-from undertext.evidence import vectors
+from undertext.measures.recovery import candidates
 from undertext.measures.recovery.candidates import MIN_SIDE, ROLLOUTS, CandidateVectors, candidate_vectors
 from undertext.steering import SteeringVector, unit
 from undertext.tasks import Contrast, Grader, grade
@@ -48,9 +48,9 @@ def test_contrasts_and_the_delta_are_differences_of_means_on_train_alone():
     for name in made:  # a control was allowed to know what its vector was
         of = offered.controls[name].of
         assert of is not None
-        assert offered.oracles[name] == offered.oracles[of]
+        assert offered.access[name] == offered.access[of]
         assert by_name(offered)[name].sources == by_name(offered)[of].sources
-    assert {name: rung for name, rung in offered.oracles.items() if name not in made} == {
+    assert {name: level for name, level in offered.access.items() if name not in made} == {
         "thinks": "weaker only",
         "thinks of the stronger": "stronger's activations",
         "checkpoint delta": "stronger's activations",
@@ -122,7 +122,7 @@ def test_without_contrasts_vectors_come_from_rollouts():
             for is_on in (True, False)
         )
         close_to(by_name(offered)[name].directions[:-1], yes.mean(0) - no.mean(0))
-        assert offered.oracles[name] == "weaker only"
+        assert offered.access[name] == "weaker only"
     assert "rollouts, longer" in by_name(offered), "no vector was checked"
 
 
@@ -131,7 +131,7 @@ def test_rollouts_that_are_empty_give_a_note_and_no_vector(monkeypatch):
         nothing = [0] * len(prompts)
         return Generations([""] * len(prompts), [[]] * len(prompts), nothing, nothing, nothing, nothing)
 
-    monkeypatch.setattr(vectors, "generate", silent)
+    monkeypatch.setattr(candidates, "generate", silent)
     offered = candidate_vectors(WEAKER, STRONGER, task_of(), CONFIG)
     of_delta = [f"{how}: checkpoint delta" for how in ("shuffled", "elsewhere")]
     assert list(by_name(offered)) == ["checkpoint delta", *of_delta, "random 1", "random 2"]

@@ -1,0 +1,114 @@
+"""`steer` and `routes` killed by SIGKILL at one moment after another end as if they had not been."""
+
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.killing import Step, killed_at_step
+from tests.made_up_task import STRONGER, WEAKER, task_of
+from undertext import RoutesConfig, SteerConfig, routes, steer
+from undertext.activations import UserError
+from undertext.core.result import Result
+from undertext.tasks import Task
+
+QUICK: dict[str, Any] = {
+    "doses": (1.0,), "positions": ("last_prompt",), "random_directions": 1, "search_problems": 4,
+    "vector_problems": 8, "max_layers": 1, "threads": 1, "batch_size": 16,
+}  # fmt: skip
+TRAINING: dict[str, Any] = {"budget": 2, "fit_steps": 2, "rlvr_steps": 1, "rlvr_prompts": 2}
+Job = Callable[..., Result]
+
+
+def two_splits(seed: int = 0) -> Task:
+    made = task_of(n=8 + seed)
+    more = [each.model_copy(update={"id": f"{each.id}-2", "split": "ood"}) for each in made.split("test")]
+    return made.model_copy(update={"problems": [*made.problems, *more]})
+
+
+def run_steer(out: Path | None, task: Task | None = None, **changes: Any) -> Result:
+    config = SteerConfig(**{**QUICK, **changes})
+    return steer(WEAKER, task or two_splits(), stronger=STRONGER, config=config, out=out, progress=False)
+
+
+def run_routes(out: Path | None, task: Task | None = None, **changes: Any) -> Result:
+    config = RoutesConfig(**{**QUICK, **TRAINING, **changes})
+    return routes(WEAKER, STRONGER, task or two_splits(), config=config, out=out, progress=False)
+
+
+JOBS: list[Job] = [run_steer, run_routes]
+
+
+def killed(job: Job, out: Path, step: int, events: int = 0) -> None:
+    """Run the job and kill it `events` calls after a file was put in place for the `step`-th time."""
+
+    def work(done: Step) -> None:
+        replace = os.replace
+
+        def replaced(source: Any, target: Any) -> None:
+            replace(source, target)
+            done()
+
+        os.replace = replaced  # in the copy of this process alone
+        job(out)
+
+    killed_at_step(work, step, events=events)
+
+
+def check(job: Job, out: Path, whole: Result) -> None:
+    """The job goes on from what is in `out`, and ends with the results of one that was not killed."""
+    found = job(out)
+    assert found.summary == whole.summary
+    assert list(found.tables) == list(whole.tables)
+    for name in found.tables:
+        assert found.table(name).equals(whole.table(name)), name  # in pandas, where NaN equals NaN
+    assert {path.name for path in out.iterdir()} == {
+        "result.json", "run.json", "report.html", "tables", "figures",
+    }  # fmt: skip
+    assert not [path for path in out.rglob("*") if path.name.endswith((".tmp", ".lock"))]
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_killed_as_its_parts_come_it_goes_on_from_them(job, tmp_path):
+    whole, out = job(None), tmp_path / "out"
+    for step in (1, 4, 3):  # while it begins, and then from wherever it is
+        killed(job, out, step)
+        assert not (out / "result.json").exists()
+    assert list(out.rglob("*.part"))
+    check(job, out, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("job", JOBS)
+def test_killed_at_twelve_random_moments_each_run_ends_alike(job, tmp_path):
+    whole, moments = job(None), random.Random(7)
+    for kill in range(12):
+        out = tmp_path / str(kill)
+        killed(job, out, moments.randint(0, 12), moments.randint(0, 20_000))
+        check(job, out, whole)
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_a_folder_of_another_job_is_refused_and_left_as_it_is(job, tmp_path):
+    out = tmp_path / "out"
+    killed(job, out, 3)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    for what, changes in {"config": {"seed": 3}, "task": {"task": two_splits(1)}}.items():
+        with pytest.raises(UserError, match=f"another config: {what} was") as error:
+            job(out, **changes)
+        assert len(str(error.value).splitlines()) == 1
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_a_damaged_part_is_named(tmp_path):
+    out = tmp_path / "out"
+    killed(run_routes, out, 8)
+    part = max(out.rglob("*.part"), key=lambda path: path.stat().st_mtime_ns)
+    part.write_bytes(part.read_bytes()[:40])
+    with pytest.raises(UserError, match=f"{part.name} cannot be read .*delete it"):
+        run_routes(out)
+    part.unlink()
+    check(run_routes, out, run_routes(None))
