@@ -17,5 +17,5 @@ class ProbeConfig(DecodingConfig, RunConfig):
     splits: tuple[str, ...] | None = None
     """Splits that are reported beside dev; None takes every split but train, on which probes are fitted."""
     transport: tuple[tuple[Name, Name], ...] | None = None
-    """Pairs of checkpoints, of which the first one's probes are read, unchanged, on the second; None takes every
-    pair of checkpoints of one model, both ways."""
+    """Pairs of checkpoints, of which the first one's probes are read, unchanged, on the second; None takes
+    every pair of checkpoints of one model, both ways."""

@@ -1,24 +1,28 @@
-"""`probe`: what is asked is checked, then made part by part."""
+"""`probe`: values read on many checkpoints, layers and positions, beside controls."""
 
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
+import pyarrow as pa
+
+from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hooks import check_point
-from undertext.activations.pair import Outline
-from undertext.core.output import check_writable
+from undertext.core.job import job_run
 from undertext.core.progress import Progress
-from undertext.core.resume import JobFolder
-from undertext.core.setup import threads, versions
-from undertext.jobs.probe.config import WORK_ONLY, Name, ProbeConfig
-from undertext.jobs.probe.parts import Parts
+from undertext.core.resume import Done, Part
+from undertext.jobs.probe.config import Name, ProbeConfig
+from undertext.jobs.probe.inputs import Sources, check_names, pairs_of
 from undertext.jobs.probe.result import ProbeResult
-from undertext.jobs.probe.sources import Sources, check_names, pairs_of
-from undertext.jobs.probe.stages import Stages
-from undertext.measures.decoding.groups import groups_of
-from undertext.measures.decoding.values import Places, places_at, points_of, splits_of, values_at
+from undertext.jobs.probe.summary import best_readings, transported_readings
+from undertext.measures.decoding.across import read_across
+from undertext.measures.decoding.groups import Groups, groups_of
+from undertext.measures.decoding.positions import Gathered, Located
+from undertext.measures.decoding.table import PROBES, FittedProbes, read_own, read_transported, table_of
+from undertext.measures.decoding.transfer import TRANSFER
+from undertext.measures.decoding.values import locate, points_of, splits_to_read, values_of
+from undertext.measures.decoding.within import read_within
 from undertext.tasks.open import check_fits, open_task, task_record
 from undertext.tasks.task import Task
 
@@ -31,64 +35,149 @@ def probe(
     out: str | Path | None = None,
     progress: bool | Progress | None = None,
 ) -> ProbeResult:
-    """Read every task's values on every checkpoint, at every layer and position, with controls.
+    """Read every task's values on every checkpoint, at every layer and position, beside controls.
 
-    `checkpoints` and `tasks` are by name; a checkpoint is whatever `Checkpoint.load` takes, a Checkpoint, or
-    `zoo:NAME`; a task is its folder, a Task, or `zoo:chain`. They are loaded one at a time. With `out`, each
-    finished part is kept there: stopped at any moment and called again, the job goes on. `progress` shows
-    bars on stderr (None: where that is a terminal).
+    `checkpoints` and `tasks` are by name. A checkpoint is a Checkpoint, whatever `Checkpoint.load` takes, or
+    `zoo:NAME`; a task is its folder, a Task, or `zoo:chain`. Checkpoints are opened one at a time. With
+    `out`, finished parts are kept there: a job that was stopped at any moment and is called again goes on.
+    `progress` shows bars on stderr (None: where that is a terminal).
 
-    Raises UserError, before any long work where it can be told, for what cannot be loaded, a layer or site
-    that a checkpoint lacks, prompts that do not fit the context, a task without values to read, a pair that
-    is none, and an `out` that cannot be written or holds a job of another config.
+    Raises UserError, before any long work, for what cannot be loaded, a layer or site that a checkpoint
+    lacks, prompts that do not fit the context, a task without values to read, a pair of checkpoints that are
+    not of one model, and an `out` that cannot be written or holds an unfinished job of another config.
     """
     config = config or ProbeConfig()
-    start = perf_counter()
-    bars = progress if isinstance(progress, Progress) else Progress(progress)
-    folder = None if out is None else Path(out)
-    if folder is not None:
-        check_writable(folder)
-    check_names(checkpoints, tasks)
-    with threads(config.threads):
-        loaded = {name: open_task(each) for name, each in tasks.items()}
-        source = Sources(checkpoints, config)
-        outlines, fingerprints = {}, {}
-        places: dict[tuple[Name, Name], Places] = {}
-        with bars.stage("loading", len(checkpoints)) as done:
+    with job_run("probe", config, out, progress) as run:
+        check_names(checkpoints, tasks)
+        opened = {name: open_task(source) for name, source in tasks.items()}
+        splits = {name: splits_to_read(task, config.splits) for name, task in opened.items()}
+        sources = Sources(checkpoints, config)
+        located: dict[tuple[Name, Name], Located] = {}
+        with run.bars.stage("loading", len(checkpoints)) as done:
             for name in checkpoints:
-                checkpoint = source.load(name)
-                outlines[name], fingerprints[name] = Outline.of(checkpoint), checkpoint.fingerprint
-                for point in points_of(checkpoint, config):
-                    check_point(checkpoint, point)
-                for task_name, task in loaded.items():
-                    for split in splits_of(task, config):
-                        check_fits(checkpoint, task, split)
-                    places[name, task_name] = places_at(checkpoint, task, config)
-                    values_at(places[name, task_name], config, task_name)
+                checkpoint = sources.open(name)
+                for task_name, task in opened.items():
+                    located[name, task_name] = _checked(
+                        checkpoint, task, task_name, splits[task_name], config
+                    )
                 done(1)
-        pairs = pairs_of(outlines, config)
-        groups = {name: groups_of(task, splits_of(task, config)) for name, task in loaded.items()}
-        described = {name: task_record(task) for name, task in loaded.items()}
-        job = {
-            "config": config.model_dump(mode="json", exclude=WORK_ONLY),
-            "checkpoints": list(map(list, fingerprints.items())),
-            "tasks": [[name, each["fingerprint"]] for name, each in described.items()],
+        pairs = pairs_of(sources.outlines, config.transport)
+        moves = [(a, b) for read in checkpoints for a, b in pairs if b == read]
+        records = {name: task_record(task) for name, task in opened.items()}
+        run.begin(
+            checkpoints=[[name, sources.records[name]["fingerprint"]] for name in checkpoints],
+            tasks=[[name, record["fingerprint"]] for name, record in records.items()],
+        )
+        groups = {name: groups_of(task, splits[name]) for name, task in opened.items()}
+        work = _Work(sources, located, groups, config)
+
+        places = [(name, task) for name in checkpoints for task in opened]
+        values = {place: len(values_of(located[place], config, place[1])) for place in places}
+        own = run.make(
+            [
+                Part(f"own/{task}/{name}", partial(work.own, name, task), values[name, task], "probing")
+                for name, task in places
+            ]
+        )
+        fitted = {place: probes for place, (_, probes) in zip(places, own, strict=True)}
+        routes = [(a, b, task) for a, b in moves for task in opened]
+        transported = run.make(
+            [
+                Part(
+                    f"transported/{task}/{a}/{b}",
+                    partial(work.transported, a, b, task, fitted[a, task]),
+                    stage="transporting",
+                )
+                for a, b, task in routes
+            ]
+        )
+        within = run.make(
+            [
+                Part(
+                    f"within/{task}/{name}",
+                    partial(work.within, name, task, fitted[name, task]),
+                    stage="transferring",
+                )
+                for name, task in (places if config.transfer else [])
+            ]
+        )
+        across = run.make(
+            [
+                Part(
+                    f"across/{task}/{a}/{b}",
+                    partial(work.across, a, b, task, fitted[a, task], fitted[b, task]),
+                    stage="aligning",
+                )
+                for a, b, task in (routes if "checkpoint" in config.transfer else [])
+            ]
+        )
+
+        probes = pa.concat_tables([PROBES.empty_table(), *(table for table, _ in own), *transported])
+        transfer = pa.concat_tables([TRANSFER.empty_table(), *within, *across])
+        summary = {
+            "checkpoints": sources.records,
+            "tasks": records,
+            "readings": best_readings(probes),
+            "transported": transported_readings(probes),
         }
-        kept = None if folder is None else JobFolder(folder)
-        with nullcontext() if kept is None else kept.open(job):
-            stages = Stages(source, places, groups, pairs, config, Parts(kept))
-            table, transfer = stages.run(list(tasks), bars)
-        run = {
-            **job,
-            "threads": config.threads,
-            "device": config.device,
-            "seed": config.seed,
-            "versions": versions(),
-            "described": {"checkpoints": source.names, "tasks": described},
-            "timings_s": {name: round(seconds, 3) for name, seconds in bars.timings.items()},
-            "elapsed_s": round(perf_counter() - start, 3),
-        }
-    result = ProbeResult(table, run, transfer)
-    if folder is not None:
-        result.save(folder)
-    return result
+        return run.finish(ProbeResult, summary, {"probes": probes, "transfer": transfer})
+
+
+def _checked(
+    checkpoint: Checkpoint, task: Task, name: Name, splits: Sequence[str], config: ProbeConfig
+) -> Located:
+    """The tokens at which a task's values are read; UserError for whatever could not be read later."""
+    for point in points_of(checkpoint, config):
+        check_point(checkpoint, point)
+    for split in splits:
+        check_fits(checkpoint, task, split)
+    located = locate(checkpoint, task, splits, config)
+    values_of(located, config, name)
+    return located
+
+
+class _Work(NamedTuple):
+    """What parts are made of."""
+
+    sources: Sources
+    located: Mapping[tuple[Name, Name], Located]
+    groups: Mapping[Name, Groups]
+    config: ProbeConfig
+
+    def own(self, name: Name, task: Name, done: Done) -> tuple[pa.Table, FittedProbes]:
+        """A checkpoint's own probes, beside controls."""
+        located = self.located[name, task]
+        rows, fitted = read_own(self.sources.open(name), located, self.config, (name, task), done)
+        return table_of(rows, PROBES), fitted
+
+    def transported(
+        self, fitted_on: Name, read_on: Name, task: Name, fitted: FittedProbes, done: Done
+    ) -> pa.Table:
+        """One checkpoint's probes, unchanged, on another."""
+        located, names = self.located[read_on, task], (read_on, fitted_on, task)
+        rows = read_transported(self.sources.open(read_on), fitted, located, self.config, names)
+        return table_of(rows, PROBES)
+
+    def within(self, name: Name, task: Name, fitted: FittedProbes, done: Done) -> pa.Table:
+        """Transfer across layers, positions, lengths and types of one checkpoint."""
+        checkpoint, located = self.sources.open(name), self.located[name, task]
+        rows = read_within(checkpoint, fitted, located, self.groups[task], self.config, (name, task))
+        return table_of(rows, TRANSFER)
+
+    def across(
+        self,
+        fitted_on: Name,
+        read_on: Name,
+        task: Name,
+        fitted: FittedProbes,
+        own: FittedProbes,
+        done: Done,
+    ) -> pa.Table:
+        """Transfer from one checkpoint to another, after alignments too."""
+        located, names = self.located[read_on, task], (read_on, fitted_on, task)
+        points = points_of(self.sources.open(fitted_on), self.config)
+        source = Gathered.of_splits(self.sources.open(fitted_on), located, points)
+        target = Gathered.of_splits(self.sources.open(read_on), located, points)
+        layers = [point.layer for point in points]
+        rows = read_across(target, source, own, fitted, located, self.config, layers, names)
+        return table_of(rows, TRANSFER)

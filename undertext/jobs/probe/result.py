@@ -1,33 +1,76 @@
 """What a probing job found."""
 
-from collections import Counter
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from matplotlib.figure import Figure
+from pydantic import TypeAdapter
 
-from undertext.core.output import RUN, json_bytes, parquet, publish
-from undertext.jobs.probe.config import ProbeKind
-from undertext.measures.decoding.rows import TRANSFER, table_of
+from undertext.core.result import Result
 from undertext.report.figures.heatmap import heatmap_figure
-from undertext.report.style import png, svg
-
-TABLE, TRANSFERS = "probes.parquet", "transfer.parquet"
 
 
-@dataclass(frozen=True, eq=False)
-class ProbeResult:
-    """The table of a job, and how it was made."""
+@dataclass(frozen=True)
+class BestReading:
+    """A value read on one checkpoint by its own probe, at the layer that reads dev best."""
 
-    table: pa.Table
-    """A row for each checkpoint, task, split, value, position, layer, kind of probe and control."""
-    run: dict[str, Any]
-    """Config, fingerprints, versions, times."""
-    transfer: pa.Table = field(default_factory=lambda: table_of([], TRANSFER))
-    """A row for each figure of what was carried across checkpoints, layers, positions, lengths and types."""
+    checkpoint: str
+    task: str
+    split: str
+    value: str
+    position: str
+    probe: str
+    layer: int
+    n: int
+    """Rows read."""
+    classes: int
+    accuracy: float
+    baseline: float
+    """Accuracy of always answering train's commonest value."""
+    selectivity: float | None
+    """Accuracy less that on control labels at the same layer; None without that control."""
+    mdl: float | None
+    """Bits a row of the online code; None where it was not measured."""
+    erased: float | None
+    """Accuracy of a fresh probe after LEACE; None where it was not measured."""
+    controls: Mapping[str, float]
+    """Accuracy of each control, at the layer that reads dev best for that control."""
+
+
+@dataclass(frozen=True)
+class TransportedReading:
+    """A value read on one checkpoint by the probe of another, at the layer chosen in the other."""
+
+    checkpoint: str
+    fitted_on: str
+    task: str
+    split: str
+    value: str
+    position: str
+    probe: str
+    layer: int
+    n: int
+    accuracy: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ProbeResult(Result):
+    """The tables of a probing job, and its readings at the chosen layers.
+
+    `tables` has `probes`, a row for each checkpoint, task, split, value, position, layer, kind of probe and
+    control; and `transfer`, a row for each figure of probes transferred across checkpoints, layers,
+    positions, lengths and types. docs/probes.md says what each column holds.
+    """
+
+    @property
+    def readings(self) -> list[BestReading]:
+        """Each checkpoint's own readings at the layer chosen on dev."""
+        return TypeAdapter(list[BestReading]).validate_python(self.summary["readings"])
+
+    @property
+    def transported(self) -> list[TransportedReading]:
+        """Readings by another checkpoint's probes, unchanged."""
+        return TypeAdapter(list[TransportedReading]).validate_python(self.summary["transported"])
 
     def heatmap(
         self,
@@ -37,7 +80,7 @@ class ProbeResult:
         tuned: str | None = None,
         split: str = "test",
         value: str | None = None,
-        probe: ProbeKind | None = None,
+        probe: str | None = None,
         aligned: bool = False,
     ) -> Figure:
         """Layer by position: base, tuned, the tuned one's probes on the base, and the base's selectivity.
@@ -48,8 +91,8 @@ class ProbeResult:
         the config. Raises UserError, naming what there is, for what the tables do not hold.
         """
         return heatmap_figure(
-            self.table,
-            self.transfer if aligned else None,
+            self.tables["probes"].to_pylist(),
+            self.tables["transfer"].to_pylist() if aligned else None,
             task=task,
             base=base,
             tuned=tuned,
@@ -58,25 +101,8 @@ class ProbeResult:
             probe=probe,
         )
 
-    def save(self, out: str | Path) -> Path:
-        """Write probes.parquet, transfer.parquet where anything was carried, a heatmap for each task in
-        figures/, and run.json; `out`."""
-        files = {TABLE: parquet(self.table)}
-        if len(self.transfer):
-            files[TRANSFERS] = parquet(self.transfer)
-        for task in dict.fromkeys(self.table["task"].to_pylist()):
-            rows = self.table.filter(pc.equal(self.table["task"], task))
-            splits = list(dict.fromkeys(rows["split"].to_pylist()))
-            figure = self.heatmap(task, split="test" if "test" in splits else splits[0])
-            files[f"figures/heatmap-{task}.svg"] = svg(figure)
-            files[f"figures/heatmap-{task}.png"] = png(figure)
-        files[RUN] = json_bytes({**self.run, "files": sorted([*files, RUN])})
-        return publish(files, Path(out))
-
     def __repr__(self) -> str:
-        return f"ProbeResult({len(self.table)} rows: {self._counted()})"
-
-    def _counted(self) -> str:
+        probes = self.tables["probes"]
         names = {"checkpoint": "checkpoints", "task": "tasks", "value": "values", "position": "positions"}
-        counts = Counter({what: len(set(self.table[column].to_pylist())) for column, what in names.items()})
-        return ", ".join(f"{count} {what}" for what, count in counts.items())
+        counts = [f"{len(set(probes[column].to_pylist()))} {what}" for column, what in names.items()]
+        return f"ProbeResult({len(probes)} rows: {', '.join(counts)})"

@@ -35,7 +35,8 @@ def read_across(
 
     Alignments are fitted, without labels, to what both have at all the tokens of a position in dev. Were they
     fitted at the tokens that the probe was fitted to, a probe that learnt noise by heart would read the
-    target's code through them."""
+    target's code through them.
+    """
     read_on, fitted_on, task = names
     splits = [split for split in located if split != FIT]
     ends = (fitted_on, read_on)

@@ -23,7 +23,8 @@ def description_length(value: Value, arm: Arm, config: DecodingConfig) -> Float[
 
     The length of the online code of Voita and Titov (arXiv 2003.12298) with logistic probes of the strengths
     of `config`, over the number of rows. A uniform code takes log2(classes) bits a row; fewer bits mean that
-    the value is read well, and from few examples."""
+    the value is read well, and from few examples.
+    """
     rows = value.labelled(FIT, arm.X[FIT], arm.y[FIT])
     code = online_code(
         rows, classes=range(len(value.classes)), Cs=config.strengths, seed=config.seed + CODE_SEED
@@ -38,7 +39,8 @@ def erased_accuracy(
 
     The eraser (Belrose et al., arXiv 2306.03819) is fitted on train; the fresh probe is fitted, chosen and
     read as every probe is, on what is left. On train no linear probe reads more than the classes' frequencies
-    then; what is read on other splits shows how well the erasure holds there."""
+    then; what is read on other splits shows how well the erasure holds there.
+    """
     X = {split: torch.empty_like(each) for split, each in arm.X.items()}
     for layer, activations in enumerate(arm.X[FIT]):
         try:

@@ -67,7 +67,8 @@ def read_own(
 
     `located` are `locate`'s tokens of the task; `names` are the checkpoint's and the task's; `progress` is
     called with how many values have been read since its last call. Raises UserError when no value can be
-    read."""
+    read.
+    """
     points = points_of(checkpoint, config)
     gathered = Gathered.of_splits(checkpoint, located, points)
     untrained = None

@@ -1,11 +1,10 @@
 """Figure: how well values read, layer by position: base, tuned, transported, selectivity."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,6 +18,8 @@ WIDTH = 6.4
 MOST_WRITTEN = 64
 """A panel with more cells than this has colours alone, no numbers."""
 _MINUS = "−"
+Row = Mapping[str, Any]
+"""A row of a table, by column."""
 
 
 class Panel(NamedTuple):
@@ -31,8 +32,8 @@ class Panel(NamedTuple):
 
 
 def heatmap_figure(
-    table: pa.Table,
-    transfer: pa.Table | None = None,
+    probes: Sequence[Row],
+    transfer: Sequence[Row] | None = None,
     *,
     task: str | None = None,
     base: str | None = None,
@@ -41,9 +42,9 @@ def heatmap_figure(
     value: str | None = None,
     probe: str | None = None,
 ) -> Figure:
-    """The panels of `ProbeResult.heatmap`, which says what is drawn by default; with `transfer`, its table of
-    what was carried, the aligned one too."""
-    rows = [row for row in table.to_pylist() if row["layer"] is not None]
+    """The panels of `ProbeResult.heatmap`, which says what is drawn by default, from the rows of its table
+    `probes`; with those of its table `transfer`, the aligned panel too."""
+    rows = [row for row in probes if row["layer"] is not None]
     task = _one(rows, "task", task)
     rows = [row for row in rows if row["task"] == task and row["control"] == "none"]
     base = _one(rows, "checkpoint", base)
@@ -131,9 +132,9 @@ def _draw(axis: Axes, panel: Panel) -> None:
         axis.text(j, i, text, ha="center", va="center", color="white" if dark else "black", fontsize=8)
 
 
-def _aligned(transfer: pa.Table, base: str, tuned: str, wanted: dict[str, str]) -> list[Any]:
+def _aligned(transfer: Sequence[Row], base: str, tuned: str, wanted: dict[str, str]) -> list[Any]:
     ends = {"across": "checkpoint", "measure": "aligned", "fitted": tuned, "read": base}
-    rows = [row for row in transfer.to_pylist() if all(row[k] == v for k, v in (ends | wanted).items())]
+    rows = [row for row in transfer if all(row[k] == v for k, v in (ends | wanted).items())]
     if not rows:
         raise UserError(
             f"no probes of {tuned} aligned to {base} in the table: that takes `transfer: [checkpoint]` in "
@@ -157,11 +158,11 @@ def _cells(
 
 
 def _one(rows: Sequence[Any], column: str, wanted: str | None) -> str:
-    there = _distinct(rows, column)
-    if wanted is None and there:
-        return there[0]
-    if wanted not in there:
-        raise UserError(f"no {column} {wanted!r} in the table; there are: {', '.join(there)}")
+    names = _distinct(rows, column)
+    if wanted is None and names:
+        return names[0]
+    if wanted not in names:
+        raise UserError(f"no {column} {wanted!r} in the table; there are: {', '.join(names)}")
     return wanted
 
 

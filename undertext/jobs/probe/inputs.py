@@ -1,6 +1,6 @@
-"""What a job is given, by name: checkpoints, tasks, and which pairs of checkpoints."""
+"""What a probing job is given, by name: checkpoints, tasks, and which pairs of checkpoints."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import permutations
 from typing import Any
 
@@ -9,29 +9,32 @@ from pydantic import TypeAdapter, ValidationError
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.activations.pair import Outline, check_outlines
-from undertext.core.setup import open_checkpoint
-from undertext.jobs.probe.config import Name, ProbeConfig
+from undertext.core.config import RunConfig
+from undertext.core.setup import checkpoint_record, open_checkpoint
+from undertext.jobs.probe.config import Name
 
 
 class Sources:
-    """Loads checkpoints by name, and holds on to the last one."""
+    """Opens checkpoints by name, one at a time, and keeps the last one."""
 
-    def __init__(self, given: Mapping[Name, Any], config: ProbeConfig) -> None:
-        self.given, self._device = given, config.device
-        self.names: dict[str, str] = {}
-        """What each was loaded from, by name."""
-        self._last: tuple[str, Checkpoint] | None = None
+    def __init__(self, given: Mapping[Name, Any], config: RunConfig) -> None:
+        self.given, self._config = given, config
+        self.outlines: dict[Name, Outline] = {}
+        """The shape of each checkpoint that has been opened."""
+        self.records: dict[Name, dict[str, Any]] = {}
+        """How each appears in a report."""
+        self._last: tuple[Name, Checkpoint] | None = None
 
-    def load(self, name: str) -> Checkpoint:
+    def open(self, name: Name) -> Checkpoint:
         """This checkpoint; the one before is let go first."""
         if self._last is None or self._last[0] != name:
-            given = self.given[name]
             self._last = None  # before the next is loaded, so that two never share the memory
-            if not isinstance(given, Checkpoint):
-                given = open_checkpoint(given) if isinstance(given, str) else given
-                given = Checkpoint.load(given, device=self._device)
-            self._last = (name, given)
-            self.names[name] = given.name
+            checkpoint = open_checkpoint(
+                self.given[name], device=self._config.device, dtype=self._config.dtype
+            )
+            self._last = (name, checkpoint)
+            self.outlines[name] = Outline.of(checkpoint)
+            self.records[name] = checkpoint_record(checkpoint)
         return self._last[1]
 
 
@@ -49,18 +52,20 @@ def check_names(checkpoints: Mapping[Name, Any], tasks: Mapping[Name, Any]) -> N
                 ) from None
 
 
-def pairs_of(outlines: Mapping[Name, Outline], config: ProbeConfig) -> list[tuple[Name, Name]]:
+def pairs_of(
+    outlines: Mapping[Name, Outline], transport: Sequence[tuple[Name, Name]] | None
+) -> list[tuple[Name, Name]]:
     """Pairs (fitted on, read on). UserError for names that are not there and pairs that are none."""
-    if config.transport is None:
+    if transport is None:
         return [pair for pair in permutations(outlines, 2) if _alike(*(outlines[name] for name in pair))]
-    for pair in config.transport:
+    for pair in transport:
         for name in pair:
             if name not in outlines:
                 raise UserError(f"transport names checkpoint {name!r}; there are: {', '.join(outlines)}")
         if pair[0] == pair[1]:
             raise UserError(f"transport is from one checkpoint to another, got {pair[0]!r} twice")
         check_outlines(*(outlines[name] for name in pair))
-    return list(dict.fromkeys(config.transport))
+    return list(dict.fromkeys(transport))
 
 
 def _alike(one: Outline, other: Outline) -> bool:
