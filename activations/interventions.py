@@ -56,7 +56,7 @@ class Intervention:
         """Refuse what is not of the forms above (UserError)."""
         if isinstance(self.at, str) and self.at not in get_args(GateAt):
             raise UserError(
-                f"unknown gate {self.at!r}: valid are {', '.join(get_args(Gate))} or prompt indices"
+                f"unknown gate {self.at!r}: valid are {', '.join(get_args(GateAt))} or prompt indices"
             )
         if self.operator not in OPERATORS:
             raise UserError(f"unknown operator {self.operator!r}: valid are {', '.join(OPERATORS)}")

@@ -1,8 +1,10 @@
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
+from undertext import activations
 from undertext.activations import SITES, HookPoint, UserError
 
 
@@ -49,23 +51,23 @@ def test_points_sort_by_layer():
 
 
 def test_importing_the_package_loads_no_heavy_library():
-    code = "import sys, activations; print({'torch', 'transformers', 'transformer_lens'} & set(sys.modules))"
+    code = "import sys, undertext.activations; print({'torch', 'transformers', 'transformer_lens'} & set(sys.modules))"
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
     )
 
 
-@pytest.mark.parametrize("name", undertext.activations.__all__)
+@pytest.mark.parametrize("name", activations.__all__)
 def test_every_public_name_loads(name):
     assert getattr(activations, name) is not None
 
 
 def test_capture_is_the_function_whatever_was_imported_first():
-
-    assert callable(undertext.activations.capture)
-    assert undertext.activations.capture is sys.modules["undertext.activations.capture"].capture
+    module = import_module("undertext.activations.capture")
+    assert callable(activations.capture)
+    assert activations.capture is module.capture
 
 
 def test_an_unknown_public_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="captures"):
-        undertext.activations.captures  # noqa: B018 (the access is what is tested)
+        activations.captures  # noqa: B018 (the access is what is tested)

@@ -24,9 +24,9 @@ def _one_argument(
     info: tyro.constructors.PrimitiveTypeInfo,
 ) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
     """A config that says how it is read `from_text` is one argument, as it stands in YAML."""
-    kind: Any = info.type
-    if not isinstance(kind, type) or not hasattr(kind, "from_text"):
+    if not isinstance(info.type, type) or not hasattr(info.type, "from_text"):
         return None
+    kind: Any = info.type
 
     def read(args: list[str]) -> Any:
         try:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from tests.activations.store.made_rows import POINTS, WIDTH, fill, forked, same
+from tests.activations.store.made_rows import POINTS, WIDTH, fill, same
+from tests.killing import forked
 from undertext.activations import UserError
 from undertext.activations.store import Store, StoreWriter
 
