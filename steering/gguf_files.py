@@ -117,8 +117,6 @@ def import_gguf(
             for a layer that the model lacks, one of another width or type, or NaN.
     """
     path, gguf = Path(path), load_gguf()
-    if not path.is_file():
-        raise UserError(f"no file {path}")
     try:
         reader = gguf.GGUFReader(path)
     except Exception as error:  # whatever it meets in a broken file: ValueError, IndexError, KeyError

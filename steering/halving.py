@@ -36,12 +36,12 @@ class Schedule(NamedTuple):
                 "a schedule needs start and finalists of at least 1 and keep above 0 and up to 1, "
                 f"got {self.start}, {self.finalists} and {self.keep}"
             )
-        found = [(settings, min(self.start, prompts))]
-        while found[-1][1] < prompts:
-            standing, seen = found[-1]
+        rounds = [(settings, min(self.start, prompts))]
+        while rounds[-1][1] < prompts:
+            standing, seen = rounds[-1]
             fewer = min(standing, max(self.finalists, ceil(self.keep * standing)))
-            found.append((fewer, min(2 * seen, prompts)))
-        return found
+            rounds.append((fewer, min(2 * seen, prompts)))
+        return rounds
 
     def rows(self, settings: int, prompts: int) -> int:
         """How many rows that takes, each setting and prompt once; a grid takes settings times prompts."""
@@ -159,5 +159,5 @@ def halving(
     best: dict[str, Setting] = {}
     for i in finalists:
         best.setdefault(settings[i].vector, settings[i])
-    found = gather(runs, settings, len(prompts), grade, list(ran))
-    return Halving(found, rounds, best, settings[finalists[0]], len(ran), len(settings) * len(prompts))
+    swept = gather(runs, settings, len(prompts), grade, list(ran))
+    return Halving(swept, rounds, best, settings[finalists[0]], len(ran), len(settings) * len(prompts))

@@ -104,7 +104,7 @@ def routes(
                 split: {each.name: asdict(proportion(each.right)) for each in ends.outcomes}
                 for split, ends in zip(splits, unaided, strict=True)
             },
-            "splits": {split: [asdict(route) for route in found] for split, found in by_split.items()},
+            "splits": {split: [asdict(route) for route in listed] for split, listed in by_split.items()},
             "agreement": _nested(agreement),
             "notes": list(dict.fromkeys(notes)),
         }
@@ -157,8 +157,8 @@ def _rows(by_split: Mapping[str, Sequence[Route]]) -> list[dict[str, Any]]:
             **three("accuracy", route.accuracy),
             **three("recovered", route.gap),
         }
-        for split, found in by_split.items()
-        for route in found
+        for split, listed in by_split.items()
+        for route in listed
     ]
 
 

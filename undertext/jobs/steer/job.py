@@ -96,8 +96,8 @@ def steer(
                 for name in searched.best
             }
             rows += [
-                recovery_row(split, found, effects[name], best_vector=name == searched.best_vector)
-                for name, found in estimates[split].items()
+                recovery_row(split, estimate, effects[name], best_vector=name == searched.best_vector)
+                for name, estimate in estimates[split].items()
             ]
         notes = list(candidates.notes)
         if config.export is not None and run.out is not None:
@@ -112,7 +112,7 @@ def steer(
                 for split in splits
             },
             "splits": {
-                split: {name: asdict(found) for name, found in by_vector.items()}
+                split: {name: asdict(estimate) for name, estimate in by_vector.items()}
                 for split, by_vector in estimates.items()
             },
             "side_effects": {

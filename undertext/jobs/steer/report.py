@@ -45,18 +45,20 @@ def lines(result: SteerResult) -> list[str]:
     """What the best vector recovered on each split, for a terminal."""
     said = []
     for split, vectors in result.splits.items():
-        found = vectors[result.best_vector]
+        recovery = vectors[result.best_vector]
         said += [
-            f"{split}: {found.vector!r} (access: {found.access}), {_setting(found)}; "
-            f"{percent(found.steered)} of generated tokens steered, "
-            f"{percent(found.steered_of_all)} of all that were read",
-            f"  accuracy {estimate(result.accuracy[split]['unsteered'])} to {estimate(found.lenient)}",
-            f"  {_recovered(found)}; difference {estimate(found.difference)}",
+            f"{split}: {recovery.vector!r} (access: {recovery.access}), {_setting(recovery)}; "
+            f"{percent(recovery.steered)} of generated tokens steered, "
+            f"{percent(recovery.steered_of_all)} of all that were read",
+            f"  accuracy {estimate(result.accuracy[split]['unsteered'])} to {estimate(recovery.lenient)}",
+            f"  {_recovered(recovery)}; difference {estimate(recovery.difference)}",
         ]
-        said += [f"  accuracy over {kind}: {estimate(over.accuracy)}" for kind, over in found.excess.items()]
-        if found.still_correct is not None:
+        said += [
+            f"  accuracy over {kind}: {estimate(over.accuracy)}" for kind, over in recovery.excess.items()
+        ]
+        if recovery.still_correct is not None:
             said.append(
-                f"  still correct of {found.solved} solved unsteered: {estimate(found.still_correct)}"
+                f"  still correct of {recovery.solved} solved unsteered: {estimate(recovery.still_correct)}"
             )
     effect = result.side_effects[result.best_vector]
     if effect is not None:
@@ -93,17 +95,17 @@ def _page(result: SteerResult, drawn: dict[str, Figure]) -> str:
 def _accuracy(result: SteerResult) -> Section:
     rows = []
     for split, accuracy in result.accuracy.items():
-        found = result.splits[split][result.best_vector]
+        recovery = result.splits[split][result.best_vector]
         stronger = accuracy.get("stronger")
         rows.append(
             [
                 split,
-                str(found.lenient.n),
+                str(recovery.lenient.n),
                 estimate(accuracy["unsteered"]),
-                estimate(found.lenient),
+                estimate(recovery.lenient),
                 NOTHING if stronger is None else estimate(stronger),
-                estimate(found.difference),
-                NOTHING if found.gap is None else estimate(found.gap),
+                estimate(recovery.difference),
+                NOTHING if recovery.gap is None else estimate(recovery.gap),
             ]
         )
     head = ["split", "problems", "unsteered", "steered", "stronger", "difference", "recovered gap"]
@@ -117,23 +119,25 @@ def _recovery(result: SteerResult, split: str) -> Section:
     estimates = result.splits[split]
     best = estimates[result.best_vector]
     controls = [estimates[over.control] for over in best.excess.values()]
-    vectors = [found for found in estimates.values() if found.control is None or found is best]
-    vectors.sort(key=lambda found: (found is not best, -found.lenient.value))
-    kinds = list(dict.fromkeys(kind for found in vectors for kind in found.excess))
+    vectors = [recovery for recovery in estimates.values() if recovery.control is None or recovery is best]
+    vectors.sort(key=lambda recovery: (recovery is not best, -recovery.lenient.value))
+    kinds = list(dict.fromkeys(kind for recovery in vectors for kind in recovery.excess))
     rows = []
-    for found in [*vectors, *controls]:
-        name = found.vector if found.control is None else f"{found.vector} (best of {found.control})"
-        over = [found.excess.get(kind) for kind in kinds]
+    for recovery in [*vectors, *controls]:
+        name = (
+            recovery.vector if recovery.control is None else f"{recovery.vector} (best of {recovery.control})"
+        )
+        over = [recovery.excess.get(kind) for kind in kinds]
         rows.append(
             [
                 name,
-                found.access,
-                _setting(found),
-                percent(found.steered),
-                estimate(found.lenient),
-                _recovered(found, gap=""),
+                recovery.access,
+                _setting(recovery),
+                percent(recovery.steered),
+                estimate(recovery.lenient),
+                _recovered(recovery, gap=""),
                 *(NOTHING if each is None else estimate(each.accuracy) for each in over),
-                NOTHING if found.still_correct is None else estimate(found.still_correct),
+                NOTHING if recovery.still_correct is None else estimate(recovery.still_correct),
             ]
         )
     head = ["vector", "access", "setting", "tokens steered", "accuracy", "recovered gap"]
@@ -144,7 +148,10 @@ def _recovery(result: SteerResult, split: str) -> Section:
 def _side_effects(result: SteerResult) -> Section:
     shown = [(name, effect) for name, effect in result.side_effects.items() if effect is not None]
     wanted = {
-        found.vector for split in result.splits.values() for found in split.values() if not found.control
+        recovery.vector
+        for split in result.splits.values()
+        for recovery in split.values()
+        if not recovery.control
     }
     rows = [
         [name, effect.source, number(effect.divergence, 3), _perplexity(effect, name="")]
@@ -155,12 +162,12 @@ def _side_effects(result: SteerResult) -> Section:
     return Section("Side effects", [text], ["vector", "text", "nats a token", "perplexity"], rows)
 
 
-def _setting(found: RecoveryEstimate) -> str:
-    return f"layer {found.layer}, {found.at}, {found.operator}, dose {found.dose:g}"
+def _setting(recovery: RecoveryEstimate) -> str:
+    return f"layer {recovery.layer}, {recovery.at}, {recovery.operator}, dose {recovery.dose:g}"
 
 
-def _recovered(found: RecoveryEstimate, gap: str = "recovered gap ") -> str:
-    return "no gap to recover" if found.gap is None else f"{gap}{estimate(found.gap)}"
+def _recovered(recovery: RecoveryEstimate, gap: str = "recovered gap ") -> str:
+    return "no gap to recover" if recovery.gap is None else f"{gap}{estimate(recovery.gap)}"
 
 
 def _perplexity(effect: SideEffects, name: str = "perplexity ") -> str:

@@ -61,32 +61,32 @@ def sweep_rows(searched: SteeringSearch) -> list[dict[str, Any]]:
 
 
 def recovery_row(
-    split: str, found: RecoveryEstimate, effects: SideEffects | None, *, best_vector: bool
+    split: str, estimate: RecoveryEstimate, effects: SideEffects | None, *, best_vector: bool
 ) -> dict[str, Any]:
     """A row of the table `recovery`: one vector on one split."""
     row = {
         "split": split,
-        "vector": found.vector,
-        "control": found.control,
-        "access": found.access,
-        "layer": found.layer,
-        "hook": found.hook,
-        "dose": found.dose,
-        "at": found.at,
-        "operator": found.operator,
-        "tokens_steered": found.steered,
-        "of_all_steered": found.steered_of_all,
-        **three("accuracy", found.lenient, bounds=""),
-        "accuracy_graded_strictly": found.strict.value,
-        **three("difference", found.difference),
-        **three("recovered", found.gap),
-        **three("recovered_graded_strictly", found.strict_gap),
-        "only_format": found.only_format,
-        "solved": found.solved,
-        **three("still_correct", found.still_correct),
+        "vector": estimate.vector,
+        "control": estimate.control,
+        "access": estimate.access,
+        "layer": estimate.layer,
+        "hook": estimate.hook,
+        "dose": estimate.dose,
+        "at": estimate.at,
+        "operator": estimate.operator,
+        "tokens_steered": estimate.steered,
+        "of_all_steered": estimate.steered_of_all,
+        **three("accuracy", estimate.lenient, bounds=""),
+        "accuracy_graded_strictly": estimate.strict.value,
+        **three("difference", estimate.difference),
+        **three("recovered", estimate.gap),
+        **three("recovered_graded_strictly", estimate.strict_gap),
+        "only_format": estimate.only_format,
+        "solved": estimate.solved,
+        **three("still_correct", estimate.still_correct),
     }
     for kind in KINDS:
-        excess = found.excess.get(kind)
+        excess = estimate.excess.get(kind)
         column = f"over_{kind.replace(' ', '_')}"
         row |= {f"{column}_control": None if excess is None else excess.control}
         row |= three(column, None if excess is None else excess.recovered)
@@ -100,11 +100,11 @@ def recovery_row(
     }
 
 
-def three(column: str, found: Estimate | None, bounds: str | None = None) -> dict[str, float | None]:
+def three(column: str, estimate: Estimate | None, bounds: str | None = None) -> dict[str, float | None]:
     """Columns of a figure and its interval, empty where there is none."""
     stem = f"{column}_" if bounds is None else bounds
     return {
-        column: None if found is None else found.value,
-        f"{stem}low": None if found is None else found.low,
-        f"{stem}high": None if found is None else found.high,
+        column: None if estimate is None else estimate.value,
+        f"{stem}low": None if estimate is None else estimate.low,
+        f"{stem}high": None if estimate is None else estimate.high,
     }
