@@ -198,7 +198,7 @@ def solved(problem: Problem) -> str:
 
 
 def _graded(
-    task: Task, problems: Sequence[Problem], texts: Sequence[str], tokens: Sequence[float]
+    task: Task, problems: Sequence[Problem], texts: Sequence[str], tokens: Sequence[int] | Sequence[float]
 ) -> Answers:
     grades = [grade(task.grader, text, p.answer) for text, p in zip(texts, problems, strict=True)]
     return Answers(
