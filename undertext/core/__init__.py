@@ -1,1 +1,1 @@
-"""What every job is built of, and what knows neither tasks nor measures: config, statistics, output, resuming."""
+"""What every job is built of, and knows neither tasks nor measures: config, statistics, output, resuming."""

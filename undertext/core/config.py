@@ -1,4 +1,4 @@
-"""Configs: frozen pydantic models that the YAML in configs/ and the command line's flags are both made from."""
+"""Configs: frozen pydantic models; the YAML in configs/ and the flags of commands are made from them."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The frame around every job: what is checked first, parts that are run or resumed, results that are written."""
+"""The frame around every job: first checks, parts that are run or resumed, results that are written."""
 
 import platform
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ R = TypeVar("R", bound=Result)
 def job_run(
     name: str, config: BaseModel, out: str | Path | None, progress: bool | Progress | None
 ) -> "Iterator[JobRun]":
-    """The body as one run of the job `name`: with its config's threads, and its folder to itself from `begin` on.
+    """The body as one run of the job `name`: with its threads, and its folder to itself from `begin` on.
 
     Raises UserError where `out` cannot be written, before anything else.
     """
@@ -50,7 +50,7 @@ class JobRun:
     def begin(self, **inputs: Any) -> None:
         """Write down which job this is, once its inputs are known: `inputs` are what results depend on.
 
-        Raises UserError when the folder holds unfinished parts of another job, or another process writes there.
+        Raises UserError when the folder holds parts of another job, or another process writes there.
         """
         self._job |= {"config": self._config.model_dump(mode="json", exclude=set(WORK_ONLY)), **inputs}
         self._job["undertext"] = versions()["undertext"]
@@ -58,8 +58,10 @@ class JobRun:
             self._stack.enter_context(self._folder.open(self._job))
 
     def make(self, parts: Sequence[Part]) -> list[Any]:
-        """What each part makes, in order; those that an earlier run has finished are read. Parts of one call are
-        independent of one another."""
+        """What each part makes, in order; those that an earlier run has finished are read.
+
+        Parts of one call are independent of one another.
+        """
         return [self._made(part) for part in parts]
 
     def scratch(self, key: str) -> Path | None:

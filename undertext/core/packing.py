@@ -1,8 +1,8 @@
 """Values as bytes, and back without loss: how the finished parts of a job are kept, or sent elsewhere.
 
-One safetensors file: its tensors are the arrays, and its metadata holds all else as JSON. Nothing in such a file
-can run code when it is read: an object is rebuilt only as a dataclass, a named tuple or a pydantic model of this
-package, by calling its class with its fields.
+One safetensors file: its tensors are the arrays, and its metadata holds all else as JSON. Nothing in such a
+file can run code when it is read: an object is rebuilt only as a dataclass, a named tuple or a pydantic model
+of this package, by calling its class with its fields.
 """
 
 import json
@@ -28,8 +28,8 @@ def pack(value: Any) -> bytes:
     """The bytes of a value.
 
     What can be packed: None, bool, int, float (NaN and infinity too), str, Path, list, tuple, set, frozenset,
-    dict with any of these as keys, NumPy arrays and scalars, torch tensors, Arrow tables, and dataclasses, named
-    tuples and pydantic models of this package. Raises TypeError for anything else.
+    dict with any of these as keys, NumPy arrays and scalars, torch tensors, Arrow tables, and dataclasses,
+    named tuples and pydantic models of this package. Raises TypeError for anything else.
     """
     tensors: dict[str, Tensor] = {}
     text = json.dumps(_plain(value, tensors), ensure_ascii=True)

@@ -21,8 +21,8 @@ R = TypeVar("R", bound="Result")
 class Result:
     """A job's answer: figures in `summary`, rows in `tables`, how it was made in `run`.
 
-    A result knows nothing of how it is shown. The report that stands beside it (the module `report` of the same
-    package) makes its files, its figures and what a notebook shows.
+    A result knows nothing of how it is shown. The report that stands beside it (the module `report` of the
+    same package) makes its files, its figures and what a notebook shows.
     """
 
     summary: Mapping[str, Any]
@@ -72,7 +72,7 @@ class Result:
         return figures
 
     def figure(self, name: str | None = None) -> Figure:
-        """One of the report's matplotlib figures; None takes the first. Raises UserError naming those there are."""
+        """One of the report's figures; None takes the first. Raises UserError naming those there are."""
         figures = self.figures()
         if name is None and figures:
             return next(iter(figures.values()))
@@ -90,5 +90,5 @@ class Result:
         return str(self._report().summary_html(self))
 
     def _report(self) -> Any:
-        # By name, and only when something is shown: the report imports the result, and never the other way round.
+        # By name, and only when something is shown: the report imports the result, never the other way round.
         return import_module(f"{type(self).__module__.rpartition('.')[0]}.report")

@@ -35,8 +35,8 @@ class Part(NamedTuple):
 class JobFolder:
     """The folder `out`/parts: of which job it is, a lock, and the finished parts.
 
-    The folder goes when the job is finished. A folder without its job.json is what a kill has left of one that
-    was being removed: its parts count for nothing.
+    The folder goes when the job is finished. A folder without its job.json is what a kill has left of one
+    that was being removed: its parts count for nothing.
     """
 
     def __init__(self, out: Path) -> None:
@@ -73,7 +73,7 @@ class JobFolder:
             lock.close()
 
     def read(self, key: str) -> tuple[Any] | None:
-        """What a finished part made, or None while it is not finished; UserError where its file is damaged."""
+        """What a finished part made, None while it is not finished; UserError where its file is damaged."""
         path = self._path(key)
         if not path.exists():
             return None

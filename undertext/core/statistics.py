@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
 RESAMPLES = 2000
-"""Bootstrap resamples and sign flips drawn for an interval or a p value."""
+"""Bootstrap resamples drawn for an interval."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,18 @@ class Estimate:
     """Problems it rests on."""
     level: float = 0.95
     """Coverage of [low, high]."""
+
+
+class Intervals(NamedTuple):
+    """A figure in each resample of the problems, with its interval there."""
+
+    value: Float[ndarray, " resample"]
+    low: Float[ndarray, " resample"]
+    high: Float[ndarray, " resample"]
+
+    def estimate(self, n: int, level: float) -> Estimate:
+        """The first of them."""
+        return Estimate(float(self.value[0]), float(self.low[0]), float(self.high[0]), n, level)
 
 
 def resamples(n: int, seed: int, count: int = RESAMPLES) -> Int[ndarray, "resample n"]:
@@ -70,22 +83,94 @@ def share(data: Float[ndarray, "... n 3"]) -> Float[ndarray, "..."]:
         return np.asarray((a - c) / (b - c))
 
 
-def paired_difference(a: ndarray, b: ndarray, level: float = 0.95) -> Estimate:
-    """Mean of b - a over problems, each in [-1, 1], with the normal interval on the paired differences.
+def weights_of(draws: Int[ndarray, "resample n"]) -> Float[ndarray, "resample n"]:
+    """How often each of the n problems is in each resample."""
+    count, n = draws.shape
+    places = draws + n * np.arange(count)[:, None]
+    return np.bincount(places.ravel(), minlength=count * n).reshape(count, n).astype(float)
 
-    Where every difference is the same the interval would be a point; one imagined discordant
-    problem of each sign keeps it honest (Agresti and Min 2005, the same device for paired shares).
+
+def mean_intervals(
+    d: Float[ndarray, " n"], weights: Float[ndarray, "resample n"], level: float = 0.95
+) -> Intervals:
+    """Mean of `d`, which lies in [-1, 1], in each resample of the problems, with its normal interval.
+
+    Where every difference is the same the interval would be a point; one imagined problem at +1 and one at -1
+    keep it honest (Agresti and Min 2005, the same device for paired shares).
     """
+    sums = _Sums(d, d, weights)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value, half = sums.x / sums.n, _quantile(0.5 + level / 2) * np.sqrt(sums.var_x)
+    return Intervals(value, np.maximum(value - half, -1.0), np.minimum(value + half, 1.0))
+
+
+def ratio_intervals(
+    x: Float[ndarray, " n"],
+    y: Float[ndarray, " n"],
+    weights: Float[ndarray, "resample n"],
+    level: float = 0.95,
+) -> Intervals:
+    """`mean(x) / mean(y)` in each resample of the problems, with Fieller's interval (Fieller 1954).
+
+    The interval holds every r at which the mean of `x - r y` may be zero, by the normal interval with
+    imagined problems of `mean_intervals`, for x and for y independently. Where the mean of `y` is not surely
+    above zero the ratio is refused: NaN, from -inf to inf.
+    """
+    sums, z2 = _Sums(x, y, weights), _quantile(0.5 + level / 2) ** 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        x_mean, y_mean = sums.x / sums.n, sums.y / sums.n
+        # (x_mean - r y_mean)^2 <= z^2 var(x - r y), as a r^2 - 2 b r + c <= 0.
+        a = y_mean**2 - z2 * sums.var_y
+        b = x_mean * y_mean - z2 * sums.cov
+        c = x_mean**2 - z2 * sums.var_x
+        sure = (a > 0) & (y_mean > 0)
+        root = np.sqrt(np.maximum(b * b - a * c, 0.0))
+        return Intervals(
+            np.where(sure, x_mean / y_mean, np.nan),
+            np.where(sure, (b - root) / a, -np.inf),
+            np.where(sure, (b + root) / a, np.inf),
+        )
+
+
+def positive_p(d: Float[ndarray, " n"], weights: Float[ndarray, "resample n"]) -> Float[ndarray, " resample"]:
+    """One-sided p of mean(d) > 0 in each resample: Fisher's randomisation test of signs in its normal form.
+
+    The reference is the spread of the sum under random signs, with the two imagined problems of
+    `mean_intervals`, which keep the test from being too sure of few problems.
+    """
+    z = (weights @ d) / np.sqrt(weights @ (d * d) + 2)
+    return np.array([NormalDist().cdf(-each) for each in z])
+
+
+class _Sums:
+    """Means of two paired figures in each resample: their sums, and the (co)variances of the means.
+
+    One imagined problem at +1 and one at -1 count in the variance of either, and in no mean.
+    """
+
+    def __init__(self, x: ndarray, y: ndarray, weights: ndarray) -> None:
+        self.n = weights.sum(-1)
+        self.x, self.y, xx, yy, xy = (weights @ column for column in (x, y, x * x, y * y, x * y))
+        self.var_x = self._of_means(xx + 2, self.x, self.x)
+        self.var_y = self._of_means(yy + 2, self.y, self.y)
+        self.cov = self._of_means(xy, self.x, self.y)
+
+    def _of_means(self, products: ndarray, x: ndarray, y: ndarray) -> ndarray:
+        padded = self.n + 2
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray((products / padded - x * y / padded**2) * padded / self.n**2)
+
+
+def paired_difference(a: ndarray, b: ndarray, level: float = 0.95) -> Estimate:
+    """Mean of b - a over problems, each in [-1, 1], with the normal interval on the paired differences."""
     d = np.asarray(b, float) - np.asarray(a, float)
-    half = _quantile(0.5 + level / 2) * standard_error(d)
-    value = float(d.mean())
-    return Estimate(value, max(-1.0, value - half), min(1.0, value + half), len(d), level)
+    return mean_intervals(d, np.ones((1, len(d))), level).estimate(len(d), level)
 
 
 def standard_error(d: ndarray) -> float:
     """Standard error of the mean of paired differences in [-1, 1], with one +1 and one -1 added."""
-    padded = np.concatenate([d, [1.0, -1.0]])
-    return float(padded.std() * sqrt(len(padded)) / len(d))
+    d = np.asarray(d, float)
+    return float(np.sqrt(_Sums(d, d, np.ones((1, len(d)))).var_x[0]))
 
 
 def smallest_detectable(d: ndarray, *, level: float = 0.95, power: float = 0.8) -> float:
@@ -93,22 +178,14 @@ def smallest_detectable(d: ndarray, *, level: float = 0.95, power: float = 0.8) 
     return (_quantile(0.5 + level / 2) + _quantile(power)) * standard_error(d)
 
 
-def sign_flip_p(d: ndarray, *, seed: int) -> float:
-    """One-sided p of mean(d) > 0 under random signs, one sign a problem (Fisher's randomisation test)."""
-    d = np.asarray(d, float)
-    signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(RESAMPLES, len(d)))
-    return float((1 + np.sum((signs * d).mean(1) >= d.mean() - 1e-12)) / (1 + RESAMPLES))
-
-
-def holm(p: Sequence[float]) -> list[float]:
+def holm(p: Float[ndarray, "... test"]) -> Float[ndarray, "... test"]:
     """Holm's step-down adjustment (Holm 1979): p values corrected for being several, in the order given."""
-    order = np.argsort(p)
-    adjusted = np.empty(len(p))
-    running = 0.0
-    for rank, index in enumerate(order):
-        running = max(running, min(1.0, (len(p) - rank) * p[index]))
-        adjusted[index] = running
-    return [float(v) for v in adjusted]
+    order = np.argsort(p, axis=-1, kind="stable")
+    left = np.arange(p.shape[-1], 0, -1)
+    steps = np.minimum(np.take_along_axis(p, order, -1) * left, 1.0)
+    adjusted = np.empty_like(p)
+    np.put_along_axis(adjusted, order, np.maximum.accumulate(steps, axis=-1), -1)
+    return adjusted
 
 
 def pass_at_k(right: ndarray, k: int) -> ndarray:

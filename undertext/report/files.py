@@ -21,8 +21,8 @@ def report_files(
 ) -> dict[str, bytes]:
     """A run's files by path; `name` is that of the file which holds `summary`.
 
-    The same values give the same bytes. run.json lists the files, so that the next run into the same folder can
-    clear what is no longer made.
+    The same values give the same bytes. run.json lists the files, so that the next run into the same folder
+    can clear what is no longer made.
     """
     files = {PAGE: encoded(page), name: json_bytes(summary)}
     for figure in figures:

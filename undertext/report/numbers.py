@@ -63,6 +63,14 @@ def _unseen(c: str) -> bool:
     return (unicodedata.category(c) == "Cc" and c not in "\n\t") or c in _DIRECTIONS
 
 
+def grouped(values: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Settings as (name, lines) by their outermost key; those that are no mapping stand together, as
+    `run`."""
+    groups = [(key, flat(value)) for key, value in values.items() if isinstance(value, Mapping)]
+    rest = flat({key: value for key, value in values.items() if not isinstance(value, Mapping)})
+    return [*groups, *([("run", rest)] if rest else [])]
+
+
 def flat(values: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
     """Nested settings as (dotted key, value) lines."""
     lines: list[tuple[str, str]] = []

@@ -31,7 +31,8 @@ class Document(NamedTuple):
     heading: str
     about: Sequence[tuple[str, str]]
     sections: Sequence[Section]
-    run: Sequence[tuple[str, Any]]
+    run: Mapping[str, Any]
+    """Config, versions, times and the like, as run.json holds them."""
 
 
 def document(
@@ -43,7 +44,7 @@ def document(
     run: Mapping[str, Any],
 ) -> str:
     """The page as HTML; everything but the pieces of a section's `pages` is escaped."""
-    whole = Document(title, kicker, heading, list(about.items()), sections, list(numbers.flat(run)))
+    whole = Document(title, kicker, heading, list(about.items()), sections, run)
     return template("document.html.j2").render(document=whole)
 
 
@@ -70,11 +71,12 @@ def template(name: str, folder: Path = Path(__file__).parent) -> Template:
     environment.filters |= {
         "data_uri": data_uri,
         "estimate": numbers.estimate,
-        "flat": numbers.flat,
+        "grouped": numbers.grouped,
         "number": numbers.number,
         "percent": numbers.percent,
         "probability": numbers.probability,
         "shown": numbers.shown,
     }
-    environment.globals |= {"interval": numbers.interval}
+    css = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+    environment.globals |= {"interval": numbers.interval, "css": css}
     return environment.get_template(name)

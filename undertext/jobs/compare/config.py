@@ -19,9 +19,9 @@ class Rule(Config):
     latent_above: Share
     """A line says `latent` when its share of the stronger checkpoint's figure is surely above this."""
     absent_below: Share
-    """A line may say `absent` when that share is surely below this."""
+    """A line may say `absent` when its share is surely below this."""
     readable_above: Share
-    """What is read must be readable in the stronger checkpoint by this much over the null to count."""
+    """A value counts as read when the stronger checkpoint's probe is this much over every null on dev."""
     min_problems: int = Field(ge=1)
     """Fewest problems a line of evidence must rest on; with fewer it says `unclear`."""
 
@@ -30,9 +30,9 @@ class CompareConfig(SearchConfig):
     """How `compare` measures."""
 
     samples: int = Field(default=8, ge=1)
-    """Sampled answers a problem in the gap, for pass@k."""
+    """Number of sampled answers for each problem in the gap, for pass@k."""
     max_classes: int = Field(default=20, ge=2)
-    """A value with more distinct values than this is not read by a classifier."""
+    """Largest number of distinct values that a classifier is fitted to; a value with more is not read."""
 
 
 def verdict_rule() -> Rule:

@@ -1,146 +1,253 @@
-"""The lines of evidence on whether one checkpoint of a pair holds what the other shows."""
+"""The lines of evidence on whether the weaker checkpoint of a pair holds what the stronger one shows.
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+Each line is figures of problems, made of what was measured. What a line says is for the rule (verdict.py).
+"""
 
-from undertext.activations.checkpoint import Checkpoint
-from undertext.activations.hookpoint import HookPoint
-from undertext.core.progress import Progress
-from undertext.jobs.compare.config import CompareConfig, Rule
-from undertext.jobs.compare.raw_line import RawLine
-from undertext.jobs.compare.reading_lines import carried, reading_lines
-from undertext.jobs.compare.self_knowledge import measure_right, names_no_values
-from undertext.measures.answers import Answers, sampled_line
-from undertext.measures.decoding.readings import Readings, measure_readings
-from undertext.measures.recovery.candidates import candidate_vectors
-from undertext.measures.recovery.estimate import recovered
-from undertext.measures.recovery.feature_vectors import sae_of
-from undertext.measures.recovery.search import (
-    SteeredAnswers,
-    SteeringSearch,
-    recover,
-    recovered_line,
-    search,
-    search_settings,
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import log2
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from undertext.core.statistics import (
+    Estimate,
+    Intervals,
+    bootstrap,
+    pass_at_k,
+    positive_p,
+    proportion,
+    ratio_intervals,
+    share,
 )
-from undertext.measures.recovery.side_effects import SideEffects, side_effects, side_text
+from undertext.core.terms import CHOOSE, Access, LineName
+from undertext.jobs.compare.config import CompareConfig, Rule
+from undertext.jobs.compare.measured import Measured
+from undertext.measures.answers import Answers, Samples, chance_right
+from undertext.measures.decoding.readings import NULLS, Readings
+from undertext.measures.recovery.controls import KINDS, described
+from undertext.measures.recovery.estimate import estimate_recovery
+from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
 from undertext.tasks.task import Task
 
 
-@dataclass(frozen=True)
-class SplitEvidence:
-    """What was measured on one split."""
+class LineEstimates(NamedTuple):
+    """What a line of evidence comes to in each resample of a split's problems."""
 
-    lines: list[RawLine]
-    recovery: SteeredAnswers
-    flags: list[str]
+    share: Intervals
+    p: Float[ndarray, " resample"]
+    """One-sided p of the weaker's figure over the null, not corrected."""
+    n: Float[ndarray, " resample"]
+    """Number of problems that the line rests on."""
 
 
-@dataclass
-class EvidenceCollector:
-    """Measures the lines of one weaker checkpoint; what all splits share, once, when first asked for."""
+@dataclass(frozen=True, eq=False)
+class RawLine:
+    """One figure a problem for the weaker checkpoint, for the stronger, and for the line's null.
 
-    checkpoint: Checkpoint
-    stronger: Checkpoint
-    weaker: str
-    """Which of `base` and `tuned` it is."""
-    task: Task
-    splits: Sequence[str]
-    layers: Sequence[int]
-    config: CompareConfig
-    rule: Rule
-    bars: Progress
-    recoveries: dict[str, SteeredAnswers] = field(default_factory=dict)
+    The line's share is `(mean(weaker) - mean(null)) / (mean(stronger) - mean(null))`.
+    """
 
-    @property
-    def points(self) -> list[HookPoint]:
-        """Where probes read."""
-        return [HookPoint(layer, "resid_post") for layer in self.layers]
+    name: LineName
+    problems: Int[ndarray, " n"]
+    """Indices of the problems of the split that the figures are of."""
+    weaker: Float[ndarray, " n"]
+    stronger: Float[ndarray, " n"]
+    null: Float[ndarray, " n"]
+    access: Access
+    note: str
+    unaided: Float[ndarray, " n"] | None = None
+    """The weaker checkpoint's accuracy without intervention. Where given, the line shows the recovered gap,
+    which counts from here, and otherwise the figures themselves."""
 
-    @cached_property
-    def readings(self) -> Readings:
-        """Probes on both checkpoints and on the nulls."""
-        with self.bars.stage("probing"):
-            return measure_readings(
-                self.checkpoint, self.stronger, self.task, self.splits, self.points, self.config
+    def __post_init__(self) -> None:
+        columns = (self.weaker, self.stronger, self.null)
+        if not len(self.problems) or any(len(column) != len(self.problems) for column in columns):
+            raise ValueError(
+                f"line {self.name}: expected figures for {len(self.problems)} problems, one or more"
             )
 
-    @cached_property
-    def self_knowledge(self) -> Readings | None:
-        """Whether each checkpoint will be right, where the task names nothing else to read."""
-        if not names_no_values(self.task):
-            return None
-        with self.bars.stage("reading whether it will be right"):
-            return measure_right(
-                self.checkpoint, self.stronger, self.task, self.splits, self.points, self.config
-            )
+    def estimates(self, weights: Float[ndarray, "resample problem"], level: float) -> LineEstimates:
+        """The line in each resample; `weights` says how often each problem of the split is in it."""
+        own = weights[:, self.problems]
+        over, above = self.weaker - self.null, self.stronger - self.null
+        return LineEstimates(ratio_intervals(over, above, own, level), positive_p(over, own), own.sum(-1))
 
-    @cached_property
-    def found(self) -> SteeringSearch:
-        """The steering search on dev."""
-        with self.bars.stage("vectors"):
-            offered = candidate_vectors(
-                self.checkpoint, self.stronger, self.task, self.config, sae=sae_of(self.config)
-            )
-        problems = min(len(self.task.split("dev")), self.config.search_problems)
-        settings = len(search_settings(offered, self.layers, self.config))
-        with self.bars.stage("steering search", problems * settings) as done:
-            return search(self.checkpoint, self.task, offered, self.layers, self.config, done)
+    def share(self, level: float) -> Estimate:
+        """The line's share of the problems themselves.
 
-    @cached_property
-    def side_effects(self) -> dict[str, SideEffects | None]:
-        """What each vector's chosen setting does to text that is none of the problems, by vector."""
-        text = side_text(self.checkpoint, self.task, self.config)
-        with self.bars.stage("side effects", len(self.found.best)) as done:
-            effects = {}
-            for name, setting in self.found.best.items():
-                effects[name] = side_effects(
-                    self.checkpoint, text, setting, self.found.offered.vectors, self.found.offered.thresholds
-                )
-                done(1)
-        return effects
-
-    def on(self, split: str, gap: Sequence[int], weaker: Answers, stronger: Answers) -> SplitEvidence:
-        """Every line on one split, on the problems in the gap where a line is about problems one by one."""
-        problems = self.task.split(split)
-        flags = []
-        with self.bars.stage(f"sampling on {split}", len(gap) * self.config.samples) as done:
-            lines = [sampled_line(self.checkpoint, self.task, problems, gap, self.config, done)]
-        _ = self.self_knowledge  # measured here, with the rest, though only the tables show it
-        names = carried(self.readings, self.rule.readable_above)
-        lines += reading_lines(self.readings, split, names, gap) if names else []
-        if not names:
-            flags.append(
-                "nothing to read: no value of the task is carried by the stronger checkpoint over the nulls, "
-                "so `decodable` and `transported` were not measured"
-            )
-        with self.bars.stage(f"steering on {split}", len(problems) * len(self.found.best)) as done:
-            recovery = recover(self.checkpoint, self.task, split, self.found, self.config, done)
-        self.recoveries[split] = recovery
-        _ = self.side_effects  # measured here, with the rest, though only the tables show it
-        lines.append(recovered_line(recovery, self.task, problems, weaker, stronger))
-        flags += self.found.offered.notes
-        flags += self._not_special(split, recovery, weaker, stronger)
-        return SplitEvidence(lines, recovery, flags)
-
-    def _not_special(
-        self, split: str, recovery: SteeredAnswers, weaker: Answers, stronger: Answers
-    ) -> list[str]:
-        """A flag where the headline helps, and no more than controls do.
-
-        That speaks of the vector, and not of whether the capability is latent.
+        NaN, and anything from -inf to inf, where the stronger checkpoint is not surely over the null: a share
+        of what may be nothing is refused.
         """
-        found = recovered(
-            recovery, recovery.search.headline, weaker, stronger, seed=self.config.seed, level=self.rule.level
+        n = len(self.problems)
+        over, above = self.weaker - self.null, self.stronger - self.null
+        return ratio_intervals(over, above, np.ones((1, n)), level).estimate(n, level)
+
+    def shown(self, figure: Float[ndarray, " n"], *, seed: int, level: float) -> Estimate:
+        """A figure of the line, the weaker's or the null's, as the line shows it."""
+        if self.unaided is not None:
+            return bootstrap(
+                share, np.stack([figure, self.stronger, self.unaided], -1), seed=seed, level=level
+            )
+        if set(np.unique(figure)) <= {0.0, 1.0}:
+            return proportion(figure, level)
+        return bootstrap(lambda data: data[..., 0].mean(-1), figure[:, None], seed=seed, level=level)
+
+
+def behaviour_line(
+    samples: Samples, task: Task, split: str, gap: Sequence[int], config: CompareConfig
+) -> RawLine:
+    """pass@k of the weaker checkpoint, from its `samples` of the problems in the gap.
+
+    Its null is what the same samples would pass by chance: each sample right with the share of other
+    problems whose answer it matches.
+    """
+    k, problems = config.samples, task.split(split)
+    chance = np.zeros((len(gap), k))
+    for j in range(k):
+        outputs = dict(zip(gap, (row[j] for row in samples.texts), strict=True))
+        texts = [outputs.get(i, "") for i in range(len(problems))]
+        chance[:, j] = chance_right(task, problems, texts)[list(gap)]
+    return RawLine(
+        name="behaviour",
+        problems=np.asarray(gap),
+        weaker=pass_at_k(samples.right, k).astype(float),
+        stronger=np.ones(len(gap)),
+        null=1 - (1 - chance).prod(1),
+        access="none",
+        note=f"pass@{k} at temperature {config.temperature:g} on the {len(gap)} problems in the gap; "
+        "null: the same samples graded against other problems' answers",
+    )
+
+
+def carried_values(readings: Readings, margin: float) -> list[str]:
+    """Values that the stronger checkpoint itself carries on dev, by `margin` over every null."""
+    return [
+        name
+        for name in readings.classes
+        if readings.accuracy(name, CHOOSE, "stronger")
+        >= margin + max(readings.accuracy(name, CHOOSE, null) for null in NULLS)
+    ]
+
+
+def reading_lines(readings: Readings, split: str, names: Sequence[str], gap: Sequence[int]) -> list[RawLine]:
+    """The lines `decodable` and `transported` over the problems in the gap, on the values `names`."""
+    null_of = {name: max(NULLS, key=lambda null: readings.accuracy(name, CHOOSE, null)) for name in names}
+    null = readings.per_problem(names, split, lambda name: null_of[name])
+    stronger = readings.per_problem(names, split, lambda _: "stronger")
+    nulls = ", ".join(f"{name}: {null_of[name].replace('_', ' ')}" for name in names)
+
+    def line(name: LineName, source: str, access: Access, what: str) -> RawLine | None:
+        figures = readings.per_problem(names, split, lambda _: source)
+        problems = [i for i in gap if i in figures]
+        if not problems:
+            return None
+        return RawLine(
+            name=name,
+            problems=np.array(problems),
+            weaker=np.array([figures[i] for i in problems]),
+            stronger=np.array([stronger[i] for i in problems]),
+            null=np.array([null[i] for i in problems]),
+            access=access,
+            note=f"{what}, read on the weaker where each value is about to be said, on {len(problems)} "
+            f"problems; null: the best of control labels, surface and random init on dev ({nulls})",
         )
-        if found.difference.value <= self.rule.min_gap:
-            return []
-        equal = [] if found.control is None else [found.control]
-        equal += [kind for kind, over in found.excess.items() if over.accuracy.low <= 0]
-        if not equal:
-            return []
-        return [
-            f"the vector recovers no more than {' and '.join(equal)} do under the same search: "
-            "what is latent opens easily, no direction or place is special"
-        ]
+
+    own = line("decodable", "weaker", "none", "probes fitted on the weaker checkpoint")
+    moved = "the stronger checkpoint's probes, unchanged"
+    transported = line("transported", "transported", "stronger's activations", moved)
+    return [each for each in (own, transported) if each is not None]
+
+
+def recovered_line(
+    searched: SteeringSearch,
+    steered: Mapping[str, SteeredAnswers],
+    task: Task,
+    split: str,
+    weaker: Answers,
+    stronger: Answers,
+) -> RawLine:
+    """The line `recovered`: accuracy of the best vector over what outputs without information could reach.
+
+    Its null keeps every problem the weaker checkpoint had right and credits the others with the
+    chance that the steered output is right for some other problem: all that outputs without
+    information about their problem can do.
+    """
+    name, problems = searched.best_vector, task.split(split)
+    setting, own = searched.best[name], steered[name]
+    before = weaker.lenient.astype(float)
+    over = [
+        f"{own.lenient.mean() - steered[control].lenient.mean():+.2f} over {kind}"
+        for kind in KINDS
+        if (control := searched.best_control(kind)) is not None
+    ]
+    tried = len(searched.on_dev.settings)
+    return RawLine(
+        name="recovered",
+        problems=np.arange(len(problems)),
+        weaker=own.lenient.astype(float),
+        stronger=stronger.lenient.astype(float),
+        null=before + (1 - before) * chance_right(task, problems, own.texts),
+        access=searched.candidates.access[name],
+        note=f"recovered gap of {name!r} added at {searched.hook(setting)}, "
+        f"{described(setting.gate)}, dose {setting.dose:g}, chosen on dev among {tried} settings "
+        f"({log2(tried):.1f} bits); accuracy {', '.join(over)} under the same search; null: the same outputs "
+        "graded against other problems' answers where the weaker was wrong",
+        unaided=before,
+    )
+
+
+def no_more_than_controls(
+    searched: SteeringSearch,
+    steered: Mapping[str, SteeredAnswers],
+    weaker: Answers,
+    stronger: Answers,
+    rule: Rule,
+    seed: int,
+) -> list[str]:
+    """A flag where the best vector helps, and no more than controls do.
+
+    The flag speaks of the vector, and not of whether the capability is latent.
+    """
+    best = estimate_recovery(
+        searched, steered, searched.best_vector, weaker, stronger, seed=seed, level=rule.level
+    )
+    if best.difference.value <= rule.min_gap:
+        return []
+    equal: list[str] = [] if best.control is None else [best.control]
+    equal += [kind for kind, over in best.excess.items() if over.accuracy.low <= 0]
+    if not equal:
+        return []
+    return [
+        f"the best vector recovers no more than {' and '.join(equal)} do under the same search: the "
+        "capability is easy to elicit, and no direction or position is specific to it"
+    ]
+
+
+def split_evidence(
+    measured: Measured,
+    task: Task,
+    split: str,
+    gap: Sequence[int],
+    weaker: Answers,
+    stronger: Answers,
+    config: CompareConfig,
+    rule: Rule,
+) -> tuple[list[RawLine], list[str]]:
+    """Every line on one split, and flags. Lines about single problems use those in the gap."""
+    flags = []
+    lines = [behaviour_line(measured.samples[split], task, split, gap, config)]
+    names = carried_values(measured.readings, rule.readable_above)
+    lines += reading_lines(measured.readings, split, names, gap) if names else []
+    if not names:
+        flags.append(
+            "nothing to read: no value of the task is carried by the stronger checkpoint over the nulls, "
+            "so `decodable` and `transported` were not measured"
+        )
+    searched, steered = measured.searched, measured.steered[split]
+    lines.append(recovered_line(searched, steered, task, split, weaker, stronger))
+    flags += searched.candidates.notes
+    flags += no_more_than_controls(searched, steered, weaker, stronger, rule, config.seed)
+    return lines, flags

@@ -1,28 +1,33 @@
 """`compare`: two checkpoints and a task to a verdict a split."""
 
-import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
-import torch
+import pyarrow as pa
 
-from undertext.activations.checkpoint import Checkpoint
-from undertext.activations.pair import check_pair
-from undertext.core.output import check_writable
+from undertext.activations.pair import Pair
+from undertext.core.job import JobRun, job_run
+from undertext.core.output import plain
 from undertext.core.progress import Progress
-from undertext.core.setup import checkpoint_record, layers_of, open_checkpoint, threads, versions
-from undertext.core.terms import FITTING
-from undertext.jobs.compare.config import CompareConfig, Rule, verdict_rule
-from undertext.jobs.compare.evidence import EvidenceCollector, SplitEvidence
-from undertext.jobs.compare.judging import judge
-from undertext.jobs.compare.result import Comparison
-from undertext.jobs.compare.tables import tables_of
-from undertext.measures.answers import Answers, answers
-from undertext.tasks.load import load_task
-from undertext.tasks.open import check_task_fits, splits_to_report, task_record
+from undertext.core.resume import Done, Part
+from undertext.core.setup import checkpoint_record, layers_of, open_pair
+from undertext.core.terms import CHOOSE, FIT, ROLES, Role
+from undertext.jobs.compare.config import CompareConfig, verdict_rule
+from undertext.jobs.compare.evidence import RawLine, split_evidence
+from undertext.jobs.compare.measured import Rows, measure, table_rows
+from undertext.jobs.compare.result import SCHEMA, Comparison
+from undertext.jobs.compare.verdict import gap_between, split_result
+from undertext.measures.answers import Answers, greedy
+from undertext.measures.recovery.feature_vectors import sae_of
+from undertext.measures.recovery.parts import SteeringParts
+from undertext.measures.recovery.rows import schema_of
+from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record
 from undertext.tasks.task import Task
+
+Answered = Mapping[str, Mapping[Role, Answers]]
+"""Greedy answers, by split and checkpoint."""
 
 
 def compare(
@@ -36,91 +41,124 @@ def compare(
 ) -> Comparison:
     """Was the capability that tells `base` from `tuned` on `task` already latent in the weaker of the two?
 
-    `base` and `tuned` are whatever `Checkpoint.load` takes, or Checkpoints; `task` is a task's folder or
-    a Task. With `out`, the report is written there. `progress` shows bars on stderr (None: where that
-    is a terminal). The same inputs, config, machine and versions give the same verdict.
+    `base` and `tuned` are whatever `Checkpoint.load` takes, `zoo:NAME`, or Checkpoints; `task` is a task's
+    folder, `zoo:chain` or a Task. With `out`, the report is written there, and a run that was killed goes on
+    where it was. `progress` shows bars on stderr (None: where that is a terminal). The same inputs, config,
+    machine and versions give the same result, timings aside.
 
     Raises UserError, before any long work where it can be told, for checkpoints that cannot be read or
     are no pair, a task that does not validate, a split it lacks, prompts that do not fit the context,
-    NaN in the activations, and an `out` that cannot be written.
+    NaN in the activations, an `out` that cannot be written, and one that holds parts of another comparison.
     """
-    config = config or CompareConfig()
-    rule = verdict_rule()
-    start = perf_counter()
-    bars = progress if isinstance(progress, Progress) else Progress(progress)
-    if out is not None:
-        check_writable(Path(out))
-    task = task if isinstance(task, Task) else load_task(task)
-    splits = splits_to_report(task, config)
-    with threads(config.threads):
-        with bars.stage("loading"):
-            pair = check_pair(*(open_checkpoint(each, config) for each in (base, tuned)))
+    config, rule = config or CompareConfig(), verdict_rule()
+    with job_run("compare", config, out, progress) as run:
+        task = open_task(task)
+        splits = splits_to_report(task, config.splits)
+        with run.bars.stage("loading"):
+            pair, sae = open_pair(base, tuned, config), sae_of(config)
         layers = layers_of(pair.base, config.layers, config.max_layers)
-        for split in dict.fromkeys([*FITTING, *splits]):
-            for checkpoint in pair:
-                check_task_fits(checkpoint, task, split)
-        behaviour = {}
-        for split in splits:
-            for role, checkpoint in zip(("base", "tuned"), pair, strict=True):
-                problems = task.split(split)
-                with bars.stage(f"{role} on {split}", len(problems)) as done:
-                    behaviour[split, role] = answers(checkpoint, task, problems, config, done)
-        latencies = {
-            weaker: EvidenceCollector(
-                *((pair.base, pair.tuned) if weaker == "base" else (pair.tuned, pair.base)),
-                weaker=weaker, task=task, splits=splits, layers=layers, config=config, rule=rule, bars=bars,
+        check_task_fits(pair, task, splits)
+
+        def steering(role: Role) -> SteeringParts:
+            ends = pair if role == "base" else pair[::-1]
+            return SteeringParts(
+                *ends, task, config, layers, sae=sae, scratch=run.scratch, name=f"steering/{role}"
             )
-            for weaker in ("base", "tuned")
-        }  # fmt: skip
-        judged = {
-            split: judge(
-                behaviour[split, "base"],
-                behaviour[split, "tuned"],
-                task.split(split),
-                rule,
-                config.seed,
-                _measuring(split, latencies, behaviour),
-            )
-            for split in splits
+
+        described = {
+            "base": checkpoint_record(pair.base),
+            "tuned": checkpoint_record(pair.tuned),
+            "task": task_record(task),
         }
-    elapsed = perf_counter() - start
-    comparison = Comparison(
-        base=checkpoint_record(pair.base),
-        tuned=checkpoint_record(pair.tuned),
-        task=task_record(task),
-        seed=config.seed,
-        elapsed_s=round(elapsed, 3),
-        splits={split: each.result for split, each in judged.items()},
-        run=_run(config, rule, pair, bars, elapsed),
-        tables=tables_of(task, behaviour, judged, latencies, config, rule),
-    )
-    if out is not None:
-        comparison.save(out)
-    return comparison
+        run.begin(
+            **{name: record["fingerprint"] for name, record in described.items()},
+            rule=rule.model_dump(mode="json"),
+            **steering("base").inputs,
+        )
+
+        answered = _answers(run, pair, task, splits, config)
+        gaps = {split: gap_between(answered[split], rule) for split in splits}
+        weaker = [role for role in ROLES if any(gap.weaker == role for gap in gaps.values())]
+        unnamed = None
+        if weaker and not _names_values(task):
+            unnamed = {**_answers(run, pair, task, [FIT, CHOOSE], config), **answered}
+        measured = {}
+        for role in weaker:
+            own = {split: gap.problems for split, gap in gaps.items() if gap.weaker == role}
+            told = None if unnamed is None else _weaker_first(unnamed, role)
+            measured[role] = measure(run, steering(role), role, own, splits, told, config)
+
+        results: dict[str, Any] = {}
+        tables: dict[str, Rows] = {"problems": []}
+        for split, gap in gaps.items():
+            lines: list[RawLine] = []
+            flags: list[str] = []
+            steered = None
+            if gap.weaker != "neither":
+                on, both = measured[gap.weaker], _weaker_first(answered, gap.weaker)[split]
+                lines, flags = split_evidence(on, task, split, gap.problems, *both, config, rule)
+                steered = on.steered[split][on.searched.best_vector]
+            result = split_result(answered[split], gap.weaker, lines, flags, rule, config.seed)
+            results[split] = plain(asdict(result))
+            tables["problems"] += _problem_rows(task, split, answered[split], gap.problems, steered)
+        for role, on in measured.items():
+            both_of = _weaker_first(answered, role)
+            for name, rows in table_rows(on, both_of, seed=config.seed, level=rule.level).items():
+                tables.setdefault(name, []).extend(rows)
+
+        return run.finish(
+            Comparison,
+            {"schema": SCHEMA, **described, "seed": config.seed, "splits": results},
+            {name: pa.Table.from_pylist(rows, schema_of(rows)) for name, rows in tables.items() if rows},
+            **described,
+        )
 
 
-def _measuring(
-    split: str, latencies: Mapping[str, EvidenceCollector], behaviour: Mapping[tuple[str, str], Answers]
-) -> Callable[[str, Sequence[int]], SplitEvidence]:
-    """What measures the evidence on one split, once it is known which checkpoint is the weaker there."""
-
-    def measure(weaker: str, gap: Sequence[int]) -> SplitEvidence:
-        stronger = "tuned" if weaker == "base" else "base"
-        return latencies[weaker].on(split, gap, behaviour[split, weaker], behaviour[split, stronger])
-
-    return measure
+def _names_values(task: Task) -> bool:
+    """Whether some problem of the task says what could be read off activations."""
+    return any(p.values or any(step.values for step in p.steps) for p in task.problems)
 
 
-def _run(
-    config: CompareConfig, rule: Rule, pair: Sequence[Checkpoint], bars: Progress, elapsed: float
-) -> dict[str, Any]:
-    return {
-        "config": config.model_dump(mode="json"),
-        "rule": rule.model_dump(mode="json"),
-        "seed": config.seed,
-        "versions": versions(),
-        "machine": {"processor": platform.machine(), "threads": config.threads or torch.get_num_threads()},
-        "fingerprints": {role: each.fingerprint for role, each in zip(("base", "tuned"), pair, strict=True)},
-        "timings_s": {name: round(seconds, 3) for name, seconds in bars.timings.items()},
-        "elapsed_s": round(elapsed, 3),
-    }
+def _answers(
+    run: JobRun, pair: Pair, task: Task, splits: Sequence[str], config: CompareConfig
+) -> dict[str, dict[Role, Answers]]:
+    def part(split: str, role: Role) -> Part:
+        problems, checkpoint = task.split(split), getattr(pair, role)
+
+        def make(done: Done) -> Answers:
+            return greedy(checkpoint, task, problems, batch_size=config.batch_size, progress=done)
+
+        return Part(f"answers/{split}/{role}", make, len(problems), f"{role} on {split}")
+
+    made = iter(run.make([part(split, role) for split in splits for role in ROLES]))
+    return {split: {role: next(made) for role in ROLES} for split in splits}
+
+
+def _weaker_first(answered: Answered, weaker: Role) -> dict[str, tuple[Answers, Answers]]:
+    """The weaker's answers and the stronger's, by split."""
+    stronger: Role = "tuned" if weaker == "base" else "base"
+    return {split: (answers[weaker], answers[stronger]) for split, answers in answered.items()}
+
+
+def _problem_rows(
+    task: Task, split: str, answers: Mapping[Role, Answers], gap: Sequence[int], steered: Answers | None
+) -> Rows:
+    """The table `problems` on a split; `steered` are the weaker's answers with the best vector."""
+    graded = {**answers, "steered": steered}
+    rows = []
+    for i, problem in enumerate(task.split(split)):
+        row: dict[str, Any] = {
+            "split": split,
+            "id": problem.id,
+            "type": problem.type,
+            "prompt": problem.prompt,
+            "answer": problem.answer,
+        }
+        for who, each in graded.items():
+            row |= {
+                f"{who}_output": None if each is None else each.texts[i],
+                f"{who}_strict": None if each is None else bool(each.strict[i]),
+                f"{who}_lenient": None if each is None else bool(each.lenient[i]),
+            }
+        rows.append(row | {"gap": i in gap})
+    return rows

@@ -1,42 +1,191 @@
-"""The files of a run: verdict.json, report.html, run.json, figures/ and tables/."""
+"""How a comparison is shown: the files of a run, its figures, and the table of a notebook."""
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple
 
-from undertext.core.output import PAGE, RUN, check_writable, encoded, json_bytes, parquet, publish
-from undertext.jobs.compare.result import Comparison
-from undertext.report.figures.accuracy import figures
-from undertext.report.page import page
-from undertext.report.style import png, svg
+from matplotlib.figure import Figure
 
-__all__ = ["check_writable", "render", "save"]
+from undertext.core.output import VERDICT
+from undertext.jobs.compare import words
+from undertext.jobs.compare.result import Comparison, SplitResult
+from undertext.report.figures.accuracy import Mark, Panel, accuracy_figure
+from undertext.report.figures.doses import doses_figure
+from undertext.report.figures.probes import probes_figure
+from undertext.report.files import report_files
+from undertext.report.numbers import NOTHING, estimate, interval, number, percent
+from undertext.report.page import Document, Section, fragment, template
+from undertext.report.style import svg
+
+GRADE = "lenient"
+"""The grade that figures and the sample of problems go by; the page gives both."""
+SHOWN = 12
+"""Number of problems shown for a split."""
+
+Row = dict[str, Any]
 
 
-def save(comparison: Comparison, out: Path) -> Path:
-    """Write the run under `out` and return `out`; see `publish` for what happens to what is there.
+class Split(NamedTuple):
+    """What the page shows of one split."""
 
-    Raises UserError where `out` cannot be written. `check_writable` says so before any long work.
-    """
-    return publish(render(comparison), out)
+    name: str
+    result: SplitResult
+    grades: list[tuple[str, float, float]]
+    """Accuracy of base, tuned and, where measured, steered: strict and lenient."""
+    vectors: list[Row]
+    """Rows of the table `recovery`: the best vector first, then the others by accuracy."""
+    controls: Mapping[str, list[Row]]
+    """Rows of the controls, by kind."""
+    gained: int
+    """Number of problems that the tuned checkpoint solves and the base does not."""
+    lost: int
+    """Number of problems that the base solves and the tuned checkpoint does not."""
+    problems: list[Row]
+    """The first problems on which the checkpoints differ, some of either kind."""
 
 
-def render(comparison: Comparison) -> dict[str, bytes]:
-    """The run's files by path. The same comparison gives the same bytes."""
-    drawn = figures(comparison)
-    svgs = {name: svg(figure) for name, figure in drawn.items()}
-    files = {PAGE: encoded(page(comparison, svgs))}
-    files |= {f"figures/{name}.svg": data for name, data in svgs.items()}
-    files |= {f"figures/{name}.png": png(figure) for name, figure in drawn.items()}
-    files |= {f"tables/{name}.parquet": parquet(table) for name, table in comparison.tables.items()}
-    files["verdict.json"] = json_bytes(comparison.to_dict())
-    files[RUN] = json_bytes(
-        {
-            "seed": comparison.seed,
-            "elapsed_s": comparison.elapsed_s,
-            "base": comparison.base,
-            "tuned": comparison.tuned,
-            "task": comparison.task,
-            **comparison.run,
-            "files": sorted([*files, RUN]),
-        }
+def files(result: Comparison) -> dict[str, bytes]:
+    """The files of a run, by path."""
+    drawn = figures(result)
+    return report_files(
+        summary=result.summary,
+        tables=result.tables,
+        run=result.run,
+        figures=drawn,
+        page=_page(result, drawn),
+        name=VERDICT,
     )
-    return files
+
+
+def figures(result: Comparison) -> dict[str, Figure]:
+    """`accuracy`, then `probes` and `doses` where they were measured, in that order."""
+    probes = {split: read for split in result.splits if (read := _rows(result, "probes", split=split))}
+    drawn = {
+        "accuracy": accuracy_figure([_panel(result, *item) for item in result.splits.items()]),
+        "probes": probes_figure(probes),
+        "doses": doses_figure(_rows(result, "sweep")),
+    }
+    return {name: figure for name, figure in drawn.items() if figure is not None}
+
+
+def summary_html(result: Comparison) -> str:
+    """A table with a row a split, for notebooks."""
+    base, tuned, task = (result.summary[name]["name"] for name in ("base", "tuned", "task"))
+    rows = []
+    for split, found in result.splits.items():
+        best = _best(result, split)
+        recovered = (NOTHING, NOTHING)
+        if best is not None:
+            columns = (("accuracy", "low", "high"), ("recovered", "recovered_low", "recovered_high"))
+            recovered = tuple(interval(*(best[name] for name in each)) for each in columns)
+        rows.append(
+            [
+                split,
+                words.VERDICTS[found.verdict][0],
+                f"{percent(found.confidence)} of resamples",
+                estimate(found.accuracy["base"]),
+                estimate(found.accuracy["tuned"]),
+                *recovered,
+            ]
+        )
+    head = ["split", "verdict", "same verdict in", "base", "tuned", "steered", "recovered gap"]
+    heading = f"{base} and {tuned} on {task}, seed {result.summary['seed']}"
+    return fragment(heading, Section("", head=head, rows=rows))
+
+
+def _page(result: Comparison, drawn: Mapping[str, Figure]) -> str:
+    base, tuned, task = (result.summary[name] for name in ("base", "tuned", "task"))
+    about = {"base": base["name"], "tuned": tuned["name"], "task": f"{task['name']}: {task['description']}"}
+    title = f"{base['name']} and {tuned['name']} on {task['name']}"
+    splits = [_split(result, name, found) for name, found in result.splits.items()]
+    return template("page.html.j2", Path(__file__).parent).render(
+        document=Document(title, "undertext comparison", words.QUESTION, list(about.items()), (), result.run),
+        splits=splits,
+        words=words,
+        pictures={name: svg(figure) for name, figure in drawn.items()},
+        captions=words.CAPTIONS | {"accuracy": words.CAPTIONS["accuracy"] + words.STEERED}
+        if any(split.vectors for split in splits)
+        else words.CAPTIONS,
+        alternatives={
+            "accuracy": f"Accuracy. {' '.join(map(_accuracies, splits))}",
+            "probes": f"{words.CAPTIONS['probes']} The figures are in tables/probes.parquet.",
+            "doses": f"{words.CAPTIONS['doses']} The figures are in tables/sweep.parquet.",
+        },
+    )
+
+
+def _split(result: Comparison, name: str, found: SplitResult) -> Split:
+    recovery, problems = _rows(result, "recovery", split=name), _rows(result, "problems", split=name)
+    vectors = [row for row in recovery if row["control"] is None or row["best_vector"]]
+    controls: dict[str, list[Row]] = {}
+    for row in recovery:
+        if row["control"] is not None:
+            controls.setdefault(row["control"], []).append(row)
+    grades = [
+        (who, *(fmean(row[f"{who}_{grade}"] for row in problems) for grade in ("strict", "lenient")))
+        for who in ("base", "tuned", "steered")
+        if problems and problems[0][f"{who}_{GRADE}"] is not None
+    ]
+    gained = [row for row in problems if row[f"tuned_{GRADE}"] and not row[f"base_{GRADE}"]]
+    lost = [row for row in problems if row[f"base_{GRADE}"] and not row[f"tuned_{GRADE}"]]
+    more, less = (gained, lost) if len(gained) >= len(lost) else (lost, gained)
+    less = less[: max(SHOWN // 3, SHOWN - len(more))]  # the rarer kind is given up to a third of the places
+    return Split(
+        name,
+        found,
+        grades,
+        sorted(vectors, key=lambda row: (not row["best_vector"], -row["accuracy"])),
+        controls,
+        len(gained),
+        len(lost),
+        [*more[: SHOWN - len(less)], *less],
+    )
+
+
+def _accuracies(split: Split) -> str:
+    parts = [f"{role} {number(split.result.accuracy[role].value)}" for role in ("base", "tuned")]
+    parts += [f"steered {number(row['accuracy'])}" for row in split.vectors if row["best_vector"]]
+    return f"{split.name}: {', '.join(parts)}."
+
+
+def _panel(result: Comparison, split: str, found: SplitResult) -> Panel:
+    marks = [
+        Mark(role, role, [each.value], (each.low, each.high))
+        for role, each in ((role, found.accuracy[role]) for role in ("base", "tuned"))
+    ]
+    best = _best(result, split)
+    if best is not None:
+        label = "steered" if found.weaker == "neither" else f"{found.weaker}, steered"
+        marks.append(Mark(label, "steered", [best["accuracy"]], (best["low"], best["high"])))
+    controls = [row["accuracy"] for row in _rows(result, "recovery", split=split) if row["control"]]
+    if controls:
+        marks.append(Mark("controls", "controls", controls))
+    answers = [row["answer"] for row in _rows(result, "problems", split=split)]
+    return Panel(split, found.accuracy["base"].n, marks, _commonest(answers))
+
+
+def _commonest(answers: Sequence[str]) -> float | None:
+    """Accuracy of always giving the commonest answer: what can be had by chance.
+
+    None where answers come less than five times each on average: they are then no classes one could guess
+    among.
+    """
+    counts = Counter(answers)
+    if not counts or counts.total() < 5 * len(counts):
+        return None
+    return max(counts.values()) / counts.total()
+
+
+def _best(result: Comparison, split: str) -> Row | None:
+    """The row of the best vector on a split, or None where nothing was steered."""
+    return next(iter(_rows(result, "recovery", split=split, best_vector=True)), None)
+
+
+def _rows(result: Comparison, table: str, **wanted: Any) -> list[Row]:
+    """Rows of a table whose columns hold the values `wanted`; none where there is no such table."""
+    if table not in result.tables:
+        return []
+    rows: list[Row] = result.tables[table].to_pylist()
+    return [row for row in rows if all(row[column] == value for column, value in wanted.items())]

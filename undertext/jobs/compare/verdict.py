@@ -1,67 +1,225 @@
 """The rule from evidence to verdict. Its thresholds are in configs/verdict.yaml; nothing else decides.
 
-Every line of evidence is a share: of what the stronger checkpoint shows over the line's null, how
-much does the weaker one show? A share surely above `latent_above` says `latent`, one surely below
-`absent_below` says `absent`.
+Every line of evidence is a share: of what the stronger checkpoint shows over the line's null, how much does
+the weaker one show? A share surely above `latent_above` says `latent`, one surely below `absent_below` says
+`absent`.
+
+The rule takes arrays whose axis is resamples of the problems. The verdict is what the rule gives the problems
+themselves (one row); its confidence is the share of resamples to which the same rule gives the same verdict.
 """
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
 
-from undertext.core.statistics import Estimate
-from undertext.core.terms import LineName, Says, Verdict
+import numpy as np
+from jaxtyping import Float, Shaped
+from numpy import ndarray
+
+from undertext.core.statistics import (
+    Intervals,
+    holm,
+    mean_intervals,
+    paired_difference,
+    proportion,
+    resamples,
+    smallest_detectable,
+    weights_of,
+)
+from undertext.core.terms import ROLES, LineName, Role
 from undertext.jobs.compare.config import Rule
+from undertext.jobs.compare.evidence import LineEstimates, RawLine
+from undertext.jobs.compare.result import EvidenceLine, SplitResult
+from undertext.measures.answers import Answers
 
-Change = Literal["better", "worse", "none", "unsure"]
-"""Of the tuned checkpoint against the base."""
+RESAMPLES = 1000
+"""Resamples of the problems that a verdict's confidence is the share of."""
+FEW = 50
+"""With fewer problems a flag warns that intervals are wide."""
 
-
-def change(difference: Estimate, rule: Rule) -> Change:
-    """Whether tuning changed accuracy on the split (tuned less base)."""
-    if difference.low > 0 and difference.value >= rule.min_gap:
-        return "better"
-    if difference.high < 0 and difference.value <= -rule.min_gap:
-        return "worse"
-    if -rule.min_gap < difference.low and difference.high < rule.min_gap:
-        return "none"
-    return "unsure"
+Words = Shaped[ndarray, " resample"]
+"""One of a few words for each resample."""
 
 
-def says(name: LineName, share: Estimate, p: float, rule: Rule) -> Says:
-    """What a line says. Samples that miss prove nothing, so `behaviour` never says `absent`."""
-    if share.low > rule.latent_above and p <= rule.alpha:
-        return "latent"
-    if share.high < rule.absent_below and name != "behaviour":
-        return "absent"
-    return "unclear"
+class Judgement(NamedTuple):
+    """What the rule gives, in each resample of the problems."""
+
+    verdict: Words
+    says: Mapping[LineName, Words]
+    p: Mapping[LineName, Float[ndarray, " resample"]]
+    """Holm-corrected over the lines."""
 
 
-def latency(lines: Mapping[LineName, Says]) -> Says:
-    """What the lines say together.
+def judge(
+    difference: Intervals,
+    lines: Mapping[LineName, LineEstimates],
+    weaker: Role | Literal["neither"],
+    rule: Rule,
+) -> Judgement:
+    """The rule. `difference` is in accuracy, tuned less base; `lines` were measured on `weaker`.
 
-    Doing it without training is proof: whatever solves the problem was there. Failing to is not
-    absence, since steering can miss; it takes that *and* nothing to read.
+    A resample in which another checkpoint is the weaker one has no lines, and nothing to decide it.
     """
-    if "latent" in (lines.get("recovered"), lines.get("behaviour")):
-        return "latent"
-    if lines.get("recovered") == "absent" and lines.get("decodable") == "absent":
-        return "unclear" if "latent" in lines.values() else "absent"
-    return "unclear"
+    changed = changes(difference, rule)
+    corrected: dict[LineName, Float[ndarray, " resample"]] = {}
+    if lines:
+        p = holm(np.stack([line.p for line in lines.values()], -1))
+        corrected = {name: p[:, i] for i, name in enumerate(lines)}
+    says = {name: line_says(name, line, corrected[name], rule) for name, line in lines.items()}
+    measured = changed == {"base": "better", "tuned": "worse", "neither": ""}[weaker]
+    found = np.where(measured, capability(says, len(changed)), "unclear")
+    return Judgement(verdicts(changed, found), says, corrected)
 
 
-def verdict(changed: Change, lines: Mapping[LineName, Says]) -> Verdict:
-    """The verdict on a split."""
-    if changed == "none":
-        return "preserved"
-    if changed == "unsure":
-        return "undetermined"
-    match latency(lines), changed:
-        case "latent", "better":
-            return "elicited"
-        case "latent", "worse":
-            return "suppressed"
-        case "absent", "better":
-            return "taught"
-        case "absent", "worse":
-            return "overwritten"
-    return "undetermined"
+def changes(difference: Intervals, rule: Rule) -> Words:
+    """Whether tuning changed accuracy: `better`, `worse`, `none` (surely by less than `min_gap`),
+    `unsure`."""
+    value, low, high = difference
+    return np.select(
+        [
+            (low > 0) & (value >= rule.min_gap),
+            (high < 0) & (value <= -rule.min_gap),
+            (low > -rule.min_gap) & (high < rule.min_gap),
+        ],
+        ["better", "worse", "none"],
+        "unsure",
+    )
+
+
+def line_says(name: LineName, line: LineEstimates, p: Float[ndarray, " resample"], rule: Rule) -> Words:
+    """What a line says, given its corrected p. Samples that miss prove nothing: `behaviour` says no
+    `absent`."""
+    enough = line.n >= rule.min_problems
+    latent = enough & (line.share.low > rule.latent_above) & (p <= rule.alpha)
+    absent = enough & (line.share.high < rule.absent_below) & (name != "behaviour")
+    return np.select([latent, absent], ["latent", "absent"], "unclear")
+
+
+def capability(says: Mapping[LineName, Words], count: int) -> Words:
+    """What the lines say together of the capability in the weaker checkpoint.
+
+    Answers recovered without training are proof: whatever solves the problem was there. Answers not recovered
+    are no proof of absence, since steering can miss: nothing may be readable either, and no line may say
+    latent.
+    """
+
+    def those(word: str, *names: LineName) -> list[ndarray]:
+        return [says[name] == word if name in says else np.zeros(count, bool) for name in names]
+
+    proved = np.any(those("latent", "recovered", "behaviour"), axis=0)
+    missing = np.all(those("absent", "recovered", "decodable"), axis=0)
+    spoken_for = np.any([np.zeros(count, bool), *those("latent", *says)], axis=0)
+    return np.select([proved, missing & ~spoken_for], ["latent", "absent"], "unclear")
+
+
+def verdicts(changed: Words, found: Words) -> Words:
+    """The verdict, from the change in accuracy and what is found of the capability."""
+    better, worse, latent, absent = (
+        changed == "better",
+        changed == "worse",
+        found == "latent",
+        found == "absent",
+    )
+    return np.select(
+        [changed == "none", latent & better, latent & worse, absent & better, absent & worse],
+        ["preserved", "elicited", "suppressed", "taught", "overwritten"],
+        "undetermined",
+    )
+
+
+class Gap(NamedTuple):
+    """Which checkpoint is the weaker one on a split, and what is to be explained."""
+
+    weaker: Role | Literal["neither"]
+    problems: list[int]
+    """Problems that the stronger has right and the weaker wrong; none where neither is stronger."""
+
+
+def gap_between(answers: Mapping[Role, Answers], rule: Rule) -> Gap:
+    """The gap between two checkpoints' answers to the same problems, where the rule sees one."""
+    base, tuned = (answers[role].lenient for role in ROLES)
+    (changed,) = changes(_difference(answers, np.ones((1, len(base))), rule), rule)
+    if changed not in ("better", "worse"):
+        return Gap("neither", [])
+    weaker: Role = "base" if changed == "better" else "tuned"
+    low, high = (base, tuned) if weaker == "base" else (tuned, base)
+    return Gap(weaker, np.flatnonzero(high & ~low).tolist())
+
+
+def split_result(
+    answers: Mapping[Role, Answers],
+    weaker: Role | Literal["neither"],
+    lines: Sequence[RawLine],
+    flags: Sequence[str],
+    rule: Rule,
+    seed: int,
+) -> SplitResult:
+    """The verdict on a split from both checkpoints' answers and from the lines measured on the weaker one."""
+    base, tuned = (answers[role].lenient for role in ROLES)
+    n = len(base)
+
+    def judged(weights: Float[ndarray, "resample n"]) -> Judgement:
+        estimates = {line.name: line.estimates(weights, rule.level) for line in lines}
+        return judge(_difference(answers, weights, rule), estimates, weaker, rule)
+
+    itself = judged(np.ones((1, n)))
+    (verdict,) = itself.verdict.tolist()
+    resampled = judged(weights_of(resamples(n, seed, RESAMPLES)))
+    return SplitResult(
+        verdict=verdict,
+        confidence=float((resampled.verdict == verdict).mean()),
+        weaker=weaker,
+        accuracy={
+            "base": proportion(base, rule.level),
+            "tuned": proportion(tuned, rule.level),
+            "difference": paired_difference(base, tuned, rule.level),
+        },
+        evidence=[_reported(line, itself, rule, seed) for line in lines],
+        flags=[*_flags(answers, rule), *flags],
+        smallest_detectable_difference=smallest_detectable(tuned.astype(float) - base, level=rule.level),
+    )
+
+
+def _difference(
+    answers: Mapping[Role, Answers], weights: Float[ndarray, "resample n"], rule: Rule
+) -> Intervals:
+    base, tuned = (answers[role].lenient.astype(float) for role in ROLES)
+    return mean_intervals(tuned - base, weights, rule.level)
+
+
+def _reported(line: RawLine, judged: Judgement, rule: Rule, seed: int) -> EvidenceLine:
+    n = len(line.problems)
+    share = line.share(rule.level)
+    if not np.isfinite(share.value):
+        over = paired_difference(line.null, line.stronger, rule.level)
+        shown = f"{over.value:+.2f} [{over.low:.2f}, {over.high:.2f}]"
+        why = f"no share is taken: the stronger's less the null is {shown}"
+    elif n < rule.min_problems:
+        why = f"only {n} problems, too few to say anything"
+    else:
+        why = f"share of the stronger's over the null {share.value:.2f} [{share.low:.2f}, {share.high:.2f}]"
+    weaker, null = (line.shown(figure, seed=seed, level=rule.level) for figure in (line.weaker, line.null))
+    (says,), (p,) = judged.says[line.name].tolist(), judged.p[line.name].tolist()
+    return EvidenceLine(line.name, says, weaker, null, p, line.access, f"{line.note}; {why}")
+
+
+def _flags(answers: Mapping[Role, Answers], rule: Rule) -> list[str]:
+    flags = []
+    lenient, strict = (
+        float(getattr(answers["tuned"], grade).mean() - getattr(answers["base"], grade).mean())
+        for grade in ("lenient", "strict")
+    )
+    if abs(strict - lenient) >= rule.min_gap:
+        what = (
+            f"{strict - lenient:+.2f} of the first is only the answer's format"
+            if abs(strict) > abs(lenient)
+            else "right answers are not in the form asked for"
+        )
+        flags.append(
+            f"format: graded strictly the difference is {strict:+.2f}, leniently {lenient:+.2f}; {what}"
+        )
+    if max(each.lenient.mean() for each in answers.values()) < rule.min_gap:
+        flags.append("neither checkpoint solves the task: there is no capability to speak of")
+    n = len(answers["base"].lenient)
+    if n < FEW:
+        flags.append(f"only {n} problems: intervals are wide")
+    return flags

@@ -1,15 +1,12 @@
-"""The report's figures: accuracy, probes by layer, dose-response."""
+"""Figure: accuracies with their intervals, a panel a split."""
 
+from collections.abc import Sequence
 from statistics import fmean
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from undertext.jobs.compare.result import Comparison
-from undertext.jobs.compare.rows import commonest_answer, headline, is_control, rows
-from undertext.report.figures.doses import doses_figure
-from undertext.report.figures.probes import probes_figure
 from undertext.report.style import (
     BLUE,
     GREEN,
@@ -22,64 +19,53 @@ from undertext.report.style import (
     stacked,
 )
 
-_BASE, _TUNED, _STEERED, _RANDOM = Look(BLUE, "o"), Look(VERMILLION, "s"), Look(GREEN, "D"), Look(GREY, "o")
+Kind = Literal["base", "tuned", "steered", "controls"]
+_LOOKS: dict[Kind, Look] = {
+    "base": Look(BLUE, "o"),
+    "tuned": Look(VERMILLION, "s"),
+    "steered": Look(GREEN, "D"),
+    "controls": Look(GREY, "o"),
+}
 
 
-def figures(comparison: Comparison) -> dict[str, Figure]:
-    """`accuracy`, then `probes` and `doses` where they were measured, in that order."""
-    with house_style():
-        drawn = {
-            "accuracy": accuracy_figure(comparison),
-            "probes": probes_figure(comparison),
-            "doses": doses_figure(rows(comparison, "sweep")),
-        }
-    return {name: figure for name, figure in drawn.items() if figure is not None}
-
-
-class _Mark(NamedTuple):
+class Mark(NamedTuple):
     """An accuracy with its interval, or several accuracies without one."""
 
     label: str
-    look: Look
-    values: list[float]
+    kind: Kind
+    values: Sequence[float]
     interval: tuple[float, float] | None = None
 
 
-def accuracy_figure(comparison: Comparison) -> Figure:
-    """Accuracy of both checkpoints, and of the weaker one steered; a panel a split."""
-    marks = {split: _marks(comparison, split) for split in comparison.splits}
-    figure, axes = stacked([0.5 + 0.27 * len(found) for found in marks.values()], legend=0.5)
-    for panel, (split, found) in zip(axes, marks.items(), strict=True):
-        _draw(panel, found)
-        panel.set_title(f"{literal(split)} ({comparison.splits[split].accuracy['base'].n} problems)")
-        chance = commonest_answer(comparison, split)
-        if chance is not None:
-            panel.axvline(chance, color=GREY, linestyle=":", label="always the commonest answer")
-    axes[-1].set_xlabel("accuracy")
-    legend_below(figure, axes)
+class Panel(NamedTuple):
+    """The accuracies on one split."""
+
+    split: str
+    problems: int
+    """Number of problems of the split."""
+    marks: Sequence[Mark]
+    chance: float | None = None
+    """Accuracy of always giving the commonest answer, where that is a chance level."""
+
+
+def accuracy_figure(panels: Sequence[Panel]) -> Figure:
+    """One row a mark, from the top; a panel a split."""
+    with house_style():
+        figure, axes = stacked([0.5 + 0.27 * len(each.marks) for each in panels], legend=0.5)
+        for axis, panel in zip(axes, panels, strict=True):
+            _draw(axis, panel.marks)
+            axis.set_title(f"{literal(panel.split)} ({panel.problems} problems)")
+            if panel.chance is not None:
+                axis.axvline(panel.chance, color=GREY, linestyle=":", label="always the commonest answer")
+        axes[-1].set_xlabel("accuracy")
+        legend_below(figure, axes)
     return figure
 
 
-def _marks(comparison: Comparison, split: str) -> list[_Mark]:
-    result = comparison.splits[split]
-    base, tuned = result.accuracy["base"], result.accuracy["tuned"]
-    marks = [
-        _Mark("base", _BASE, [base.value], (base.low, base.high)),
-        _Mark("tuned", _TUNED, [tuned.value], (tuned.low, tuned.high)),
-    ]
-    steered = headline(comparison, split)
-    if steered is not None:
-        label = "steered" if result.weaker == "neither" else f"{result.weaker}, steered"
-        marks.append(_Mark(label, _STEERED, [steered["accuracy"]], (steered["low"], steered["high"])))
-    controls = [row["accuracy"] for row in rows(comparison, "recovery", split=split) if is_control(row)]
-    if controls:
-        marks.append(_Mark("controls", _RANDOM, controls))
-    return marks
-
-
-def _draw(panel: Axes, marks: list[_Mark]) -> None:
-    """One row a mark, from the top, with its interval as a line and its value, or mean, at the right."""
-    for at, (_, look, values, interval) in enumerate(marks):
+def _draw(panel: Axes, marks: Sequence[Mark]) -> None:
+    """Each mark's interval as a line, and its value, or mean, at the right."""
+    for at, (_, kind, values, interval) in enumerate(marks):
+        look = _LOOKS[kind]
         if interval is not None:
             panel.plot(interval, [at, at], color=look.color, linewidth=2.4, solid_capstyle="butt")
         fill = look.color if interval is not None else "none"

@@ -1,52 +1,55 @@
 """Figure: accuracy on dev by dose, beside controls under the same search."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from undertext.jobs.compare.rows import GRADE, Row, is_control
-from undertext.measures.recovery.controls import KINDS, ControlKind
-from undertext.report.style import BAND, GREY, LOOKS, legend_below, literal, stacked
+from undertext.report.style import BAND, GREY, LOOKS, house_style, legend_below, literal, stacked
 
 # One filled, the others hatched: they lie over each other, and each must be seen through the others. An edge,
 # since the range of a single control has no height.
 _HATCHED = {"facecolor": "none", "edgecolor": GREY, "linewidth": 0.6}
-_BANDS: dict[ControlKind, tuple[dict[str, Any], str]] = {
+_BANDS: dict[str, tuple[dict[str, Any], str]] = {
     "random directions": ({"color": BAND, "linewidth": 0}, "-"),
     "shuffled labels": ({**_HATCHED, "hatch": "///"}, ":"),
     "random positions": ({**_HATCHED, "hatch": "..."}, "-."),
     "random features": ({**_HATCHED, "hatch": "\\\\\\"}, "--"),
 }
+"""How each kind of control is drawn."""
+
+Row = Mapping[str, Any]
 
 
 def doses_figure(sweep: Sequence[Row]) -> Figure | None:
-    """Best accuracy over layers and positions by dose, a line a vector, of the rows of the table `sweep`.
+    """Best lenient accuracy over layers and positions by dose, a line a vector, of the rows of the table
+    `sweep`.
 
     None where nothing was steered.
     """
     if not sweep:
         return None
-    vectors = _best([row for row in sweep if not is_control(row)])
+    vectors = _best(row for row in sweep if row["control"] is None)
     ranked = sorted(vectors, key=lambda name: -max(vectors[name].values()))
-    bands = {kind: _best(row for row in sweep if is_control(row, kind)) for kind in KINDS}
+    bands = {kind: _best(row for row in sweep if row["control"] == kind) for kind in _BANDS}
     lines = min(len(ranked), len(LOOKS) + 1) + 2 * sum(map(bool, bands.values()))
-    figure, (panel,) = stacked([2.6], legend=0.35 + 0.2 * lines)
-    for kind, controls in bands.items():
-        _band(panel, kind, controls)
-    for name in ranked[len(LOOKS) :]:
-        others = f"{len(ranked) - len(LOOKS)} other vectors, none better" if name == ranked[-1] else None
-        panel.plot(*_line(vectors[name]), color=GREY, linewidth=0.8, label=others)
-    shown = [name for name in vectors if name in ranked[: len(LOOKS)]]  # in the table's order
-    for place, (look, name) in enumerate(zip(LOOKS, shown, strict=False)):
-        panel.plot(*_line(vectors[name]), **look.line(place, len(shown)), label=literal(name))
-    _dose_axis(panel, sorted({row["dose"] for row in sweep}))
-    panel.set_ylim(-0.03, 1.03)
-    panel.set_ylabel("accuracy on dev")
-    legend_below(figure, [panel])
+    with house_style():
+        figure, (panel,) = stacked([2.6], legend=0.35 + 0.2 * lines)
+        for kind, controls in bands.items():
+            _band(panel, kind, controls)
+        for name in ranked[len(LOOKS) :]:
+            others = f"{len(ranked) - len(LOOKS)} other vectors, none better" if name == ranked[-1] else None
+            panel.plot(*_line(vectors[name]), color=GREY, linewidth=0.8, label=others)
+        shown = [name for name in vectors if name in ranked[: len(LOOKS)]]  # in the table's order
+        for place, (look, name) in enumerate(zip(LOOKS, shown, strict=False)):
+            panel.plot(*_line(vectors[name]), **look.line(place, len(shown)), label=literal(name))
+        _dose_axis(panel, sorted({row["dose"] for row in sweep}))
+        panel.set_ylim(-0.03, 1.03)
+        panel.set_ylabel("accuracy on dev")
+        legend_below(figure, [panel])
     return figure
 
 
@@ -55,7 +58,7 @@ def _best(sweep: Iterable[Row]) -> dict[str, dict[float, float]]:
     best: dict[str, dict[float, float]] = defaultdict(dict)
     for row in sweep:
         doses = best[str(row["vector"])]
-        doses[row["dose"]] = max(row[GRADE], doses.get(row["dose"], 0.0))
+        doses[row["dose"]] = max(row["lenient"], doses.get(row["dose"], 0.0))
     return dict(best)
 
 
@@ -63,7 +66,7 @@ def _line(doses: dict[float, float]) -> tuple[list[float], list[float]]:
     return sorted(doses), [doses[dose] for dose in sorted(doses)]
 
 
-def _band(panel: Axes, kind: ControlKind, controls: dict[str, dict[float, float]]) -> None:
+def _band(panel: Axes, kind: str, controls: dict[str, dict[float, float]]) -> None:
     """The range of the lines of all controls of a kind, and their mean."""
     by_dose: dict[float, list[float]] = defaultdict(list)
     for doses in controls.values():

@@ -1,15 +1,13 @@
 """Figure: how well values are read from activations, by layer."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from undertext.jobs.compare.result import Comparison
-from undertext.jobs.compare.rows import Row, rows
 from undertext.report.style import (
     BAND,
     BLUE,
@@ -17,10 +15,13 @@ from undertext.report.style import (
     VERMILLION,
     WINE,
     Look,
+    house_style,
     legend_below,
     literal,
     stacked,
 )
+
+Row = Mapping[str, Any]
 
 _ROLES = {
     "stronger": ("stronger checkpoint, own probe", Look(VERMILLION, "s")),
@@ -30,24 +31,27 @@ _ROLES = {
 _FLOORS = {"surface": ("read from the surface alone", ":"), "random_init": ("untrained model", (0, (5, 2)))}
 
 
-def probes_figure(comparison: Comparison) -> Figure | None:
-    """Probe accuracy by layer, the mean over the values read; a panel a split. None without probes."""
-    found = {split: rows(comparison, "probes", split=split) for split in comparison.splits}
-    found = {split: probes for split, probes in found.items() if probes}
-    if not found:
+def probes_figure(splits: Mapping[str, Sequence[Row]]) -> Figure | None:
+    """Probe accuracy by layer, the mean over the values read; a panel a split, of the rows of the table
+    `probes`.
+
+    None without any split.
+    """
+    if not splits:
         return None
-    figure, axes = stacked([2.1] * len(found), legend=1.15)
-    for panel, (split, probes) in zip(axes, found.items(), strict=True):
-        _draw(panel, probes)
-        names = sorted({str(row["name"]) for row in probes})
-        read = names[0] if len(names) == 1 else f"mean of {len(names)} values"
-        panel.set_title(f"{literal(split, 24)}: {literal(read, 24)}")
-    axes[-1].set_xlabel("layer")
-    legend_below(figure, axes)
+    with house_style():
+        figure, axes = stacked([2.1] * len(splits), legend=1.15)
+        for panel, (split, probes) in zip(axes, splits.items(), strict=True):
+            _draw(panel, probes)
+            names = sorted({str(row["name"]) for row in probes})
+            read = names[0] if len(names) == 1 else f"mean of {len(names)} values"
+            panel.set_title(f"{literal(split, 24)}: {literal(read, 24)}")
+        axes[-1].set_xlabel("layer")
+        legend_below(figure, axes)
     return figure
 
 
-def _draw(panel: Axes, probes: list[Row]) -> None:
+def _draw(panel: Axes, probes: Sequence[Row]) -> None:
     layers = sorted({row["layer"] for row in probes})
     controls = _by_layer(probes, "control")
     if controls:

@@ -1,0 +1,152 @@
+"""What is measured on the weaker checkpoint of a pair: parts of the job, and the rows of their tables."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from undertext.activations.hookpoint import HookPoint
+from undertext.core.job import JobRun
+from undertext.core.resume import Done, Part
+from undertext.core.terms import Role
+from undertext.jobs.compare.config import CompareConfig
+from undertext.jobs.compare.self_knowledge import measure_right
+from undertext.measures.answers import Answers, Samples, sampled
+from undertext.measures.decoding.readings import Readings, measure_readings
+from undertext.measures.recovery.estimate import estimate_recovery
+from undertext.measures.recovery.parts import SteeringParts
+from undertext.measures.recovery.rows import recovery_row, sweep_rows
+from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
+from undertext.measures.recovery.side_effects import SideEffects
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Everything that was measured on one weaker checkpoint."""
+
+    weaker: Role
+    points: Sequence[HookPoint]
+    """Where probes read."""
+    readings: Readings
+    """Probes on both checkpoints and on the nulls."""
+    right: Readings | None
+    """Whether each checkpoint will be right, where the task names no values."""
+    searched: SteeringSearch
+    effects: Mapping[str, SideEffects | None]
+    """What each vector's chosen setting does to text that is none of the problems, by vector."""
+    steered: Mapping[str, Mapping[str, SteeredAnswers]]
+    """Answers under each vector's chosen setting, by split and vector."""
+    samples: Mapping[str, Samples]
+    """Sampled answers to the problems in the gap, by split."""
+
+
+def measure(
+    run: JobRun,
+    steering: SteeringParts,
+    weaker: Role,
+    gaps: Mapping[str, Sequence[int]],
+    splits: Sequence[str],
+    answers: Mapping[str, tuple[Answers, Answers]] | None,
+    config: CompareConfig,
+) -> Measured:
+    """Measure one weaker checkpoint. `gaps` are the problems in the gap on the splits where it is the weaker
+    one.
+
+    `splits` are all that are judged. `answers`, the weaker's and the stronger's by split (train and dev among
+    them), are given where the task names no values: then probes read whether a checkpoint will be right.
+    """
+    pair, task = (steering.weaker, steering.stronger), steering.task
+    assert steering.stronger is not None, "a comparison has two checkpoints"
+    points = [HookPoint(layer, "resid_post") for layer in steering.layers]
+
+    def read(done: Done) -> Readings:
+        return measure_readings(
+            *pair, task, splits, points, max_classes=config.max_classes, seed=config.seed, progress=done
+        )
+
+    def read_right(done: Done) -> Readings | None:
+        return measure_right(*pair, task, answers or {}, points, seed=config.seed)
+
+    def sampling(split: str) -> Part:
+        problems = [task.split(split)[i] for i in gaps[split]]
+
+        def make(done: Done) -> Samples:
+            return sampled(
+                steering.weaker, task, problems, samples=config.samples, temperature=config.temperature,
+                seed=config.seed, batch_size=config.batch_size, progress=done,
+            )  # fmt: skip
+
+        return Part(f"samples/{split}", make, len(problems) * config.samples, f"sampling on {split}")
+
+    own = [Part(f"right/{weaker}", read_right, stage="reading whether it will be right")]
+    readings, candidates, *rest = run.make(
+        [
+            Part(f"readings/{weaker}", read, stage="probing"),
+            steering.candidates(),
+            *map(sampling, gaps),
+            *(own if answers is not None else []),
+        ]
+    )
+    right = rest.pop() if answers is not None else None
+    (searched,) = run.make([steering.search(candidates)])
+    effects, *steered = run.make(
+        [steering.side_effects(searched), *(steering.recover(searched, split) for split in gaps)]
+    )
+    by_split = dict(zip(gaps, steered, strict=True))
+    samples = dict(zip(gaps, rest, strict=True))
+    return Measured(weaker, points, readings, right, searched, effects, by_split, samples)
+
+
+def table_rows(
+    measured: Measured, answers: Mapping[str, tuple[Answers, Answers]], *, seed: int, level: float
+) -> dict[str, Rows]:
+    """Rows of the tables `probes`, `sweep` and `recovery`.
+
+    `answers` are the weaker's and the stronger's, by split.
+    """
+    searched = measured.searched
+    recovery = [
+        recovery_row(
+            split,
+            estimate_recovery(searched, steered, name, *answers[split], seed=seed, level=level),
+            measured.effects.get(name),
+            best_vector=name == searched.best_vector,
+        )
+        for split, steered in measured.steered.items()
+        for name in searched.best
+    ]
+    read = [readings for readings in (measured.readings, measured.right) if readings is not None]
+    probes = [row for readings in read for row in _probe_rows(readings, measured)]
+    return {"probes": probes, "sweep": sweep_rows(searched), "recovery": recovery}
+
+
+def _probe_rows(readings: Readings, measured: Measured) -> Rows:
+    stronger = "tuned" if measured.weaker == "base" else "base"
+    checkpoints = {"weaker": measured.weaker, "stronger": stronger, "transported": "transported"}
+    rows = []
+    for (name, split), right in readings.right.items():
+        if (
+            split not in measured.steered or not right["weaker"].numel()
+        ):  # a value that the split does not name
+            continue
+        for role, checkpoint in checkpoints.items():
+            for layer, point in enumerate(measured.points):
+                rows.append(
+                    {
+                        "checkpoint": checkpoint,
+                        "role": role,
+                        "name": name,
+                        "layer": point.layer,
+                        "hook": str(point),
+                        "C": float(readings.strength[name, role][layer]),
+                        "split": split,
+                        "n": right[role].shape[1],
+                        "accuracy": float(right[role][layer].float().mean()),
+                        "control": float(right["control"][layer].float().mean()),
+                        "surface": float(right["surface"][0].float().mean()),
+                        "random_init": float(right["random_init"][layer].float().mean()),
+                        "chosen": layer == readings.chosen[name, role],
+                    }
+                )
+    return rows
