@@ -52,7 +52,7 @@ def killed(job: Job, out: Path, step: int, events: int = 0) -> None:
             replace(source, target)
             done()
 
-        os.replace = replaced  # in the copy of this process alone
+        vars(os)["replace"] = replaced  # in the copy of this process alone
         job(out)
 
     killed_at_step(work, step, events=events)
@@ -96,7 +96,8 @@ def test_a_folder_of_another_job_is_refused_and_left_as_it_is(job, tmp_path):
     out = tmp_path / "out"
     killed(job, out, 3)
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    for what, changes in {"config": {"seed": 3}, "task": {"task": two_splits(1)}}.items():
+    others: dict[str, dict[str, Any]] = {"config": {"seed": 3}, "task": {"task": two_splits(1)}}
+    for what, changes in others.items():
         with pytest.raises(UserError, match=f"another config: {what} was") as error:
             job(out, **changes)
         assert len(str(error.value).splitlines()) == 1

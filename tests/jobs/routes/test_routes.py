@@ -43,7 +43,9 @@ def result(task, sums_pair, given_vector, tmp_path_factory) -> RoutesResult:
     folder = tmp_path_factory.mktemp("sae")
     sae_of(sums_pair.base, width=64).save_model(folder)
     config = CONFIG.model_copy(update={"sae": folder})
-    return routes(*sums_pair, task, vectors=[given_vector], config=config, progress=False)
+    return routes(
+        sums_pair.base, sums_pair.tuned, task, vectors=[given_vector], config=config, progress=False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +138,7 @@ def test_what_is_trained_by_reward_is_graded_as_it_writes(task, sums_pair, train
     ]
     steered = plainly(weaker, task, interventions=[acting] * len(task.split("test")))
     assert outcomes[BY_REWARD].right.tolist() == [rows[0] for rows in steered]
+    assert copied.weights is not None
     learnt = copy_with_weights(weaker, copied.weights)
     assert outcomes[RLVR].right.tolist() == [rows[0] for rows in plainly(learnt, task)]
     for each in (vectors, copied):
@@ -166,6 +169,7 @@ def test_where_no_reward_differs_the_notes_say_that_nothing_was_learnt(task, sum
     made = train_weights(weaker, never, Practice(4, ("\n",), steps=2, samples=3, prompts=4))
     assert "0.00 in its last; no gradient in any of 2 updates" in made.note
     assert "nothing was learnt" in made.note
+    assert made.weights is not None
     assert copy_with_weights(weaker, made.weights).fingerprint == weaker.fingerprint
 
 

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.made_up_sae import LAYER, sae_of
+from tests.sums import plain_problems, write_by_hand
 from tests.toys import save_folder
 from undertext import SteerConfig, SteerResult, steer
 from undertext.activations import UserError
@@ -164,10 +165,12 @@ def test_the_command_needs_no_stronger_checkpoint(sums, sums_pair, given_vector,
         run([])
 
 
-def test_features_of_an_sae_stand_beside_random_features(sums, sums_pair, tmp_path):
+def test_features_of_an_sae_stand_beside_random_features(sums_pair, tmp_path):
+    traced = [problem | {"trace": str(problem["answer"])} for problem in plain_problems()]
+    task = write_by_hand(tmp_path / "task", traced, 4)
     sae_of(sums_pair.base, width=64).save_model(tmp_path / "sae")
     config = SMALL.model_copy(update={"sae": tmp_path / "sae", "sae_features": 1, "random_features": 2})
-    result = steer(sums_pair.base, sums, stronger=sums_pair.tuned, config=config, progress=False)
+    result = steer(sums_pair.base, task, stronger=sums_pair.tuned, config=config, progress=False)
     estimates = result.splits["test"]
     features = [name for name in estimates if name.startswith("feature ")]
     assert features, result.notes
