@@ -34,13 +34,6 @@ class Surface:
         self.index = {token: i for i, (token, _) in enumerate(counts.most_common(vocabulary))}
         self.window = window
 
-    @property
-    def parts(self) -> dict[str, slice]:
-        """Columns of `features` by what they show: `bag` (counts), `last` (the last tokens), `length`."""
-        width = len(self.index) + 1
-        end = width * (1 + self.window)
-        return {"bag": slice(0, width), "last": slice(width, end), "length": slice(end, end + 1)}
-
     def features(self, texts: Sequence[Sequence[int]]) -> Float[Tensor, "n feature"]:
         """Counts [n, v + 1] beside one-hot last tokens [n, window * (v + 1)] and the length [n, 1]."""
         width = len(self.index) + 1

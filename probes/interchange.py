@@ -5,6 +5,7 @@ After Geiger et al. (arXiv 2106.02997) and, for subspaces, Wu et al. (arXiv 2305
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -18,8 +19,8 @@ from undertext.activations.hookpoint import HookPoint
 from undertext.activations.interventions import GateAt, Intervention, Threshold
 
 Subspaces = Mapping[HookPoint, Float[Tensor, "_ _"] | None]
-"""The hook points at which something is put in, all at once, and the rows [k, width] that span the subspace
-at each: None for the whole activation. Without a hook point nothing is changed."""
+"""One setting: the hook points at which something is put in, all at once, and the rows [k, width] that span
+the subspace at each; None stands for the whole activation. Without a hook point nothing is changed."""
 Grade = Callable[[int, str], tuple[bool, ...]]
 """`grade(i, text)`: whether what was written after prompt `i` is this, that, ..., always as many."""
 
@@ -36,12 +37,23 @@ class Changed:
     """At how many tokens each row was changed, `touched[setting][prompt]`."""
 
 
-def interchange(
+class Patch(NamedTuple):
+    """What is put into one prompt at some of its tokens."""
+
+    activations: Mapping[HookPoint, Float[Tensor, " _"]]
+    """The activation whose part in a setting's subspace is put in, by hook point."""
+    at: GateAt | tuple[int, ...] = "generated"
+    """At which tokens."""
+    pattern: str | None = None
+    """Only where the text so far ends in a match of this regular expression; None for any text."""
+    threshold: Threshold | None = None
+    """Only where this holds."""
+
+
+def patch_subspace(
     checkpoint: Checkpoint,
     prompts: Sequence[Sequence[int]],
-    positions: Sequence[Sequence[int]],
-    sources: Sequence[Sequence[int]],
-    source_positions: Sequence[Sequence[int]],
+    patches: Sequence[Sequence[Patch]],
     settings: Sequence[Subspaces],
     grade: Grade,
     *,
@@ -50,16 +62,14 @@ def interchange(
     batch_size: int = 512,
     progress: Callable[[int], None] | None = None,
 ) -> Changed:
-    """Put each source's activation into its prompt, in every setting's subspaces, and write on greedily.
+    """Write on greedily from each prompt with its patches put in, in every setting's subspaces.
 
     All settings are rows of the same batches.
 
     Args:
         checkpoint: what reads and writes.
         prompts: token ids.
-        positions: tokens of each prompt that are changed (negative ones count from its end).
-        sources: token ids of the text whose activations each prompt is given.
-        source_positions: tokens of each source, one for each position in the prompt.
+        patches: those of each prompt: `source_patches`, `centre_patches`, or any others.
         settings: what is changed, at which hook points and in which subspaces.
         grade: what is to be known about a text.
         max_new_tokens: as for `activations.generate`, and so are the rest.
@@ -67,149 +77,23 @@ def interchange(
         batch_size: likewise.
         progress: likewise.
 
-    Raises:
-        UserError: for lists of different lengths, and whatever `capture` and `generate` refuse.
+    Raises: UserError: for lists of different lengths, a hook point that a patch has no activation for, and
+    whatever `generate` refuses.
     """
-    counts = {len(each) for each in (prompts, positions, sources, source_positions)}
-    if len(counts) > 1:
-        raise UserError(
-            f"expected positions, a source and its positions for each of {len(prompts)} prompts, got "
-            f"{len(positions)}, {len(sources)} and {len(source_positions)}"
-        )
-    for i, (here, there) in enumerate(zip(positions, source_positions, strict=True)):
-        if len(here) != len(there):
-            raise UserError(
-                f"prompt {i}: expected as many positions in its source as in itself, "
-                f"got {len(there)} and {len(here)}"
-            )
-    given = _activations(checkpoint, sources, source_positions, settings)
+    if len(patches) != len(prompts):
+        raise UserError(f"expected patches for each of {len(prompts)} prompts, got {len(patches)}")
+    wanted = points_of(settings)
+    for point in wanted:
+        if any(point not in patch.activations for row in patches for patch in row):
+            raise UserError(f"expected an activation at every hook point, got none at {point}")
     acting = [
         [
-            [
-                _put(point, basis, activation, (position,))
-                for point, basis in subspaces.items()
-                for position, activation in zip(here, given[point][i], strict=True)
-            ]
-            for i, here in enumerate(positions)
+            [_put(point, basis, patch) for point, basis in subspaces.items() for patch in row]
+            for row in patches
         ]
         for subspaces in settings
     ]
-    return _write(
-        checkpoint, prompts, acting, grade,
-        max_new_tokens=max_new_tokens, stop=stop, batch_size=batch_size, progress=progress,
-    )  # fmt: skip
-
-
-def patch_subspace(
-    checkpoint: Checkpoint,
-    prompts: Sequence[Sequence[int]],
-    centres: Mapping[HookPoint, Float[Tensor, "prompt _"]],
-    settings: Sequence[Subspaces],
-    grade: Grade,
-    *,
-    at: GateAt = "generated",
-    patterns: Sequence[str | None] | None = None,
-    threshold: Threshold | None = None,
-    max_new_tokens: int,
-    stop: Sequence[str] = (),
-    batch_size: int = 512,
-    progress: Callable[[int], None] | None = None,
-) -> Changed:
-    """Keep each prompt's centre in every setting's subspaces while the model reads and writes.
-
-    With classes' means as centres this is interchange along the whole generation; with the mean of all
-    activations it is mean ablation.
-
-    Args:
-        checkpoint: what reads and writes.
-        prompts: token ids.
-        centres: at every hook point of the settings, the activation whose part in the subspace is put in.
-        settings: what is changed, at which hook points and in which subspaces.
-        grade: what is to be known about a text.
-        at: at which tokens.
-        patterns: for each prompt a regular expression, and then only where the text so far ends in a
-            match of it; None for any text.
-        threshold: only where this holds.
-        max_new_tokens: as for `activations.generate`, and so are the rest.
-        stop: likewise.
-        batch_size: likewise.
-        progress: likewise.
-
-    Raises:
-        UserError: for lists of different lengths, a hook point without centres, and whatever `generate`
-            refuses.
-    """
-    wanted = {point for subspaces in settings for point in subspaces}
-    if missing := wanted - set(centres):
-        raise UserError(f"expected centres at every hook point, got none at {min(missing)}")
-    gates = [None] * len(prompts) if patterns is None else patterns
-    for name, each in (("patterns", gates), *((f"centres at {p}", centres[p]) for p in sorted(wanted))):
-        if len(each) != len(prompts):
-            raise UserError(f"expected {name} for each of {len(prompts)} prompts, got {len(each)}")
-    acting = [
-        [
-            [
-                _put(point, basis, centres[point][i], at, pattern, threshold)
-                for point, basis in subspaces.items()
-            ]
-            for i, pattern in enumerate(gates)
-        ]
-        for subspaces in settings
-    ]
-    return _write(
-        checkpoint, prompts, acting, grade,
-        max_new_tokens=max_new_tokens, stop=stop, batch_size=batch_size, progress=progress,
-    )  # fmt: skip
-
-
-def _put(
-    point: HookPoint,
-    basis: Tensor | None,
-    activation: Tensor,
-    at: GateAt | tuple[int, ...],
-    pattern: str | None = None,
-    threshold: Threshold | None = None,
-) -> Intervention:
-    whole = basis is None
-    return Intervention(
-        point,
-        activation if basis is None else basis,
-        1.0,
-        at,
-        "replace" if whole else "affine",
-        None if whole else activation,
-        pattern=pattern,
-        threshold=threshold,
-    )
-
-
-def _activations(
-    checkpoint: Checkpoint,
-    sources: Sequence[Sequence[int]],
-    positions: Sequence[Sequence[int]],
-    settings: Sequence[Subspaces],
-) -> dict[HookPoint, list[Tensor]]:
-    """By hook point, those of each source [position, d_model]."""
-    points = sorted({point for subspaces in settings for point in subspaces})
-    if not points:
-        return {}
-    captured = capture(checkpoint, sources, points, positions)
-    lengths = [len(each) for each in positions]
-    return {point: list(captured[point].split(lengths)) for point in points}
-
-
-def _write(
-    checkpoint: Checkpoint,
-    prompts: Sequence[Sequence[int]],
-    acting: Sequence[Sequence[Sequence[Intervention]]],
-    grade: Grade,
-    *,
-    max_new_tokens: int,
-    stop: Sequence[str],
-    batch_size: int,
-    progress: Callable[[int], None] | None,
-) -> Changed:
-    out = generate(
+    written = generate(
         checkpoint,
         [ids for _ in acting for ids in prompts],
         max_new_tokens=max_new_tokens,
@@ -220,8 +104,95 @@ def _write(
     )
     n = len(prompts)
     spans = [slice(i * n, (i + 1) * n) for i in range(len(acting))]
-    texts = [out.texts[span] for span in spans]
+    texts = [written.texts[span] for span in spans]
     grades = [[grade(i, text) for i, text in enumerate(row)] for row in texts]
     width = len(grades[0][0]) if acting and n else 0
     is_ = tensor(grades, dtype=torch.bool).reshape(len(acting), n, width)
-    return Changed(texts, is_, [out.touched[span] for span in spans])
+    return Changed(texts, is_, [written.touched[span] for span in spans])
+
+
+def source_patches(
+    checkpoint: Checkpoint,
+    positions: Sequence[Sequence[int]],
+    sources: Sequence[Sequence[int]],
+    source_positions: Sequence[Sequence[int]],
+    points: Sequence[HookPoint],
+) -> list[list[Patch]]:
+    """Interchange: patches that put each source's activations into its prompt.
+
+    Args:
+        checkpoint: what reads the sources.
+        positions: tokens of each prompt that are changed (negative ones count from its end).
+        sources: token ids of the text whose activations each prompt is given.
+        source_positions: tokens of each source, one for each position in the prompt.
+        points: `points_of` the settings.
+
+    Raises:
+        UserError: for lists of different lengths, and whatever `capture` refuses.
+    """
+    if not len(positions) == len(sources) == len(source_positions):
+        raise UserError(
+            f"expected positions, a source and its positions for each prompt, got {len(positions)}, "
+            f"{len(sources)} and {len(source_positions)}"
+        )
+    for i, (of_prompt, of_source) in enumerate(zip(positions, source_positions, strict=True)):
+        if len(of_prompt) != len(of_source):
+            raise UserError(
+                f"prompt {i}: expected as many positions in its source as in itself, "
+                f"got {len(of_source)} and {len(of_prompt)}"
+            )
+    if not points:
+        return [[] for _ in positions]
+    captured = capture(checkpoint, sources, points, source_positions)
+    lengths = [len(each) for each in source_positions]
+    given = {point: captured[point].split(lengths) for point in points}
+    return [
+        [
+            Patch({point: given[point][i][k] for point in points}, (position,))
+            for k, position in enumerate(of_prompt)
+        ]
+        for i, of_prompt in enumerate(positions)
+    ]
+
+
+def centre_patches(
+    centres: Mapping[HookPoint, Float[Tensor, "prompt _"]],
+    *,
+    at: GateAt = "generated",
+    patterns: Sequence[str | None] | None = None,
+    threshold: Threshold | None = None,
+    count: int,
+) -> list[list[Patch]]:
+    """Patches that keep each prompt's centre while the model reads and writes.
+
+    With classes' means as centres this is interchange along the whole generation; with the mean of all
+    activations it is mean ablation. `count` is the number of prompts; `patterns` has one for each. Raises
+    UserError for lists of another length.
+    """
+    gates = [None] * count if patterns is None else patterns
+    for name, each in (("patterns", gates), *((f"centres at {p}", centres[p]) for p in sorted(centres))):
+        if len(each) != count:
+            raise UserError(f"expected {name} for each of {count} prompts, got {len(each)}")
+    return [
+        [Patch({point: centre[i] for point, centre in centres.items()}, at, pattern, threshold)]
+        for i, pattern in enumerate(gates)
+    ]
+
+
+def points_of(settings: Sequence[Subspaces]) -> list[HookPoint]:
+    """The hook points of all settings, in order."""
+    return sorted({point for subspaces in settings for point in subspaces})
+
+
+def _put(point: HookPoint, basis: Tensor | None, patch: Patch) -> Intervention:
+    activation, whole = patch.activations[point], basis is None
+    return Intervention(
+        point,
+        activation if basis is None else basis,
+        1.0,
+        patch.at,
+        "replace" if whole else "affine",
+        None if whole else activation,
+        pattern=patch.pattern,
+        threshold=patch.threshold,
+    )

@@ -1,26 +1,13 @@
-"""Rows with their labels and problems, and how a recipe is fitted to them and read."""
+"""Rows of features with their labels, and the problem that each row is about."""
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from undertext.activations.errors import UserError
 from undertext.probes.checks import check_lengths
-from undertext.probes.estimator import Classifier
-from undertext.probes.folds import folds_of
-from undertext.probes.lda import LDAProbe
-from undertext.probes.logistic import LogisticProbe
-from undertext.probes.logistic_cv import LogisticProbeCV
-from undertext.probes.low_rank import LowRankProbe
-from undertext.probes.means import MeansProbe
-
-Probe = LogisticProbe | LogisticProbeCV | LDAProbe | LowRankProbe | MeansProbe
-Recipe = Callable[[], Probe]
-"""Makes a probe that is not fitted yet: `LogisticProbeCV`, or `lambda: LogisticProbe(C=0.1)`. All that is
-compared with it is fitted by the same recipe, the search for a strength included."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,57 +43,3 @@ class Labelled:
         return Labelled(
             self.X[..., rows.to(self.X.device), :], self.y[rows.to(self.y.device)], self.problems[rows.cpu()]
         )
-
-    def by(self, names: Sequence[str]) -> dict[str, "Labelled"]:
-        """The rows of each name (a type, a length, a position), in order of appearance."""
-        if len(names) != len(self):
-            raise UserError(f"expected a name for each of {len(self)} rows, got {len(names)}")
-        return {
-            name: self.take(torch.tensor([each == name for each in names])) for name in dict.fromkeys(names)
-        }
-
-    def by_slice(self, names: Sequence[str]) -> dict[str, "Labelled"]:
-        """Each slice of the first axis (a layer) by its name, with all rows."""
-        if self.X.ndim < 3 or len(names) != len(self.X):
-            raise UserError(f"expected activations [{len(names)}, *slice, n, d], got {list(self.X.shape)}")
-        return {name: Labelled(X, self.y, self.problem) for name, X in zip(names, self.X, strict=True)}
-
-
-def joined(parts: Sequence[Labelled]) -> Labelled:
-    """All rows, one set after the other. UserError where their slices, widths or targets differ."""
-    if len({(part.X.shape[:-2], part.X.shape[-1], part.y.shape[1:]) for part in parts}) > 1:
-        shapes = ", ".join(f"{list(part.X.shape)} with labels {list(part.y.shape)}" for part in parts)
-        raise UserError(f"expected sets that differ in their number of rows alone, got {shapes}")
-    return Labelled(
-        torch.cat([part.X for part in parts], -2),
-        torch.cat([part.y for part in parts]),
-        torch.cat([part.problems for part in parts]),
-    )
-
-
-def shared_folds(sets: Mapping[str, Labelled], folds: int, seed: int) -> dict[str, Int[Tensor, " n"]]:
-    """The fold of each row of each set; a problem is in the same fold wherever it occurs."""
-    problems = torch.cat([each.problems for each in sets.values()])
-    fold = folds_of(len(problems), folds, groups=problems, seed=seed)
-    return dict(zip(sets, fold.split([len(each) for each in sets.values()]), strict=True))
-
-
-def fitted(recipe: Recipe, rows: Labelled) -> Probe:
-    """A new probe fitted to these rows; a search for its strength splits them by problem."""
-    probe = recipe()
-    if isinstance(probe, LogisticProbeCV):
-        return probe.fit(rows.X, rows.y, groups=rows.problems)
-    return probe.fit(rows.X, rows.y)
-
-
-def hits(
-    probe: Classifier, X: Float[Tensor, "*slice m d"], y: Int[Tensor, "m *target"]
-) -> Bool[Tensor, "*slice_target m"]:
-    """Whether each row's class is predicted, `[*slice, *target, m]`; never where the fit lacks it."""
-    right = probe.predict(X) == y.to(probe.classes_.device)
-    return right.movedim(-2, -1) if y.ndim == 2 else right
-
-
-def shares_right(correct: Shaped[Tensor, "*rest m"]) -> Float[Tensor, "*rest"]:
-    """The share of rows read right."""
-    return correct.float().mean(-1)

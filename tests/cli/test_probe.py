@@ -8,9 +8,10 @@ import pytest
 
 from undertext.core.config import read_config
 from undertext.core.shipped import config_file
-from undertext.jobs.probe.command import ProbeJob
-from undertext.jobs.probe.config import Across, ProbeConfig, ProbeKind
-from undertext.measures.decoding.rows import SCHEMA
+from undertext.jobs.probe.command import ProbeCommand
+from undertext.jobs.probe.config import ProbeConfig
+from undertext.measures.decoding.config import Across, ProbeKind
+from undertext.measures.decoding.table import PROBES
 
 
 @pytest.fixture
@@ -44,25 +45,22 @@ def mistake(cli, job, tmp_path):
     return run
 
 
-def test_it_writes_the_table_and_goes_on(cli, job, tmp_path):
+def test_it_writes_its_results(cli, job, tmp_path):
     out = tmp_path / "deep" / "out"
     code, stdout, _ = cli("probe", "--config", job(), "--out", out, "--seed", 4)
     assert code == 0
     assert "2 checkpoints" in stdout
-    table = pq.read_table(out / "probes.parquet")
-    assert table.schema == SCHEMA
+    assert f"report: {out}/report.html" in stdout
+    table = pq.read_table(out / "tables" / "probes.parquet")
+    assert table.schema == PROBES
     assert set(table["seed"].to_pylist()) == {4}
     assert set(table["checkpoint"].to_pylist()) == {"a", "b"}
-    assert json.loads((out / "run.json").read_text())["seed"] == 4
+    assert json.loads((out / "run.json").read_text())["config"]["seed"] == 4
     assert (out / "figures" / "heatmap-chain.png").is_file()
-    assert cli("probe", "--config", job(), "--out", out, "--seed", 4)[0] == 0
-    code, _, stderr = cli("probe", "--config", job(), "--out", out, "--seed", 5)
-    assert (code, stderr.count("\n")) == (2, 1)
-    assert "another config: config was" in stderr
 
 
 def test_the_shipped_config_is_the_defaults():
-    shipped = read_config(ProbeJob, config_file("probe_chain.yaml"))
+    shipped = read_config(ProbeCommand, config_file("probe_chain.yaml"))
     everywhere = get_args(Across)
     for name, value in ProbeConfig(threads=1, transfer=everywhere).model_dump().items():
         assert getattr(shipped, name) == value, name
@@ -75,6 +73,7 @@ def test_unknown_keys_and_values(mistake):
     assert all(name in said for name in ("probes.0", "'magic'", *get_args(ProbeKind)))
     assert "transfer.0" in mistake(transfer=["width"])
     assert "controls.0" in mistake(controls=["none"])
+    assert "mdl needs the probe kind logistic" in mistake(probes=["lda"], measures=["mdl"])
     assert "positions" in mistake(positions=["middle"])
     assert "positions" in mistake(positions=[])
     assert "strengths.0" in mistake(strengths=[0])

@@ -2,11 +2,14 @@
 
 from collections import Counter
 
+import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from undertext.probes import Surface, control_labels
+from tests.unchecked import signatures_unchecked
+from undertext.activations.errors import UserError
+from undertext.probes import Labelled, Surface, control_draws, control_labels, shuffled_draws
 
 KEYS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3)), min_size=1, max_size=60)
 
@@ -50,3 +53,41 @@ def test_surface_counts_every_token_once(texts, window):
         assert row[width:-1].sum() == min(window, len(text))
         for token, column in surface.index.items():
             assert row[column] == text.count(token)
+
+
+def test_every_target_and_draw_has_control_labels_of_its_own():
+    generator = torch.Generator().manual_seed(1)
+    y = torch.randint(-1, 2, (90, 3), generator=generator)
+    keys = torch.randint(12, (150,), generator=generator).tolist()
+    fit, read = control_draws(y, keys[:90], keys[90:], seeds=(5, 6))
+    assert fit.shape == (90, 3, 2)
+    for target in range(3):
+        for draw, seed in enumerate((5, 6)):
+            wanted = control_labels(keys, y[:, target], seed=seed * 3 + target)
+            assert torch.equal(fit[:, target, draw], wanted[:90])
+            assert torch.equal(read[:, target, draw], wanted[90:])
+
+
+@settings(max_examples=25)
+@given(st.lists(st.integers(0, 7), min_size=12, max_size=40), st.integers(0, 9), st.booleans())
+def test_shuffling_keeps_what_is_alike_in_a_problem_together(problems, seed, alike):
+    problem = torch.tensor([*problems, 0, 1])
+    y = problem % 2 if alike else torch.arange(len(problem)) % 2
+    drawn = shuffled_draws(Labelled(torch.randn(len(y), 2), y, problem), seeds=(seed,))[:, 0, 0]
+    if bool((y == (problem % 2)).all()):
+        pairs = set(zip(problem.tolist(), drawn.tolist(), strict=True))
+        assert len(pairs) == len(set(problem.tolist()))
+    else:
+        assert sorted(drawn.tolist()) == sorted(y.tolist())
+
+
+def test_mistakes_are_named():
+    y = torch.arange(10) % 2
+    with pytest.raises(UserError, match="a key for each of 10 rows, got 9"):
+        control_draws(y, list(range(9)), [])
+    with pytest.raises(UserError, match="one class alone: the fitted rows have 1 distinct keys"):
+        control_draws(y, [0] * 10, [0] * 10)
+    with signatures_unchecked(), pytest.raises(UserError, match="a problem for each row"):
+        Labelled(torch.randn(10, 3), torch.arange(10), torch.arange(9))
+    with signatures_unchecked(), pytest.raises(UserError, match="expected activations"):
+        Labelled(torch.randn(10, 3), torch.arange(9))

@@ -11,7 +11,15 @@ from torch import Tensor
 from tests.activations.reference import attach
 from tests.toys import SHAPES, Shape, tiny_model, word_tokenizer
 from undertext.activations import Checkpoint, HookPoint, Threshold, UserError
-from undertext.probes import Subspaces, interchange, patch_subspace, random_subspaces
+from undertext.probes import (
+    Changed,
+    Subspaces,
+    centre_patches,
+    patch_subspace,
+    points_of,
+    random_subspaces,
+    source_patches,
+)
 
 STEPS = 8
 PROMPTS = ["a = 3 ; b = a + 2 ; find b :", "c = 1 ; so c ?", "d = 4 ; e = d * 5 ; find e :", "so a ?"]
@@ -93,10 +101,15 @@ def longest(i: int, text: str) -> tuple[bool, ...]:
     return len(text.split()) >= STEPS, i == 0
 
 
+def interchange(checkpoint, prompts, at, sources, there, asked, **options) -> Changed:
+    patches = source_patches(checkpoint, at, sources, there, points_of(asked))
+    return patch_subspace(checkpoint, prompts, patches, asked, longest, **options)
+
+
 def test_every_setting_equals_a_plain_hook_on_one_prompt_at_a_time(checkpoint: Checkpoint) -> None:
     prompts, sources = encoded(checkpoint, PROMPTS), encoded(checkpoint, SOURCES)
     found = interchange(
-        checkpoint, prompts, AT, sources, FROM, settings(), longest, max_new_tokens=STEPS, batch_size=7
+        checkpoint, prompts, AT, sources, FROM, settings(), max_new_tokens=STEPS, batch_size=7
     )
     for s, subspaces in enumerate(settings()):
         for i, prompt in enumerate(prompts):
@@ -130,11 +143,8 @@ def test_holding_a_centre_equals_a_plain_hook(checkpoint: Checkpoint, gated: str
     words = [(text or ["never"])[0] for text in plain]
     patterns = [rf"(?<!\S){re.escape(word)}" for word in words] if gated == "pattern" else None
     asked: list[Subspaces] = [{}, {EARLY: plane}, {LAST: None, EARLY: plane}]
-    found = patch_subspace(
-        checkpoint, prompts, centres, asked, longest,
-        patterns=patterns,
-        threshold=threshold, max_new_tokens=STEPS,
-    )  # fmt: skip
+    patches = centre_patches(centres, patterns=patterns, threshold=threshold, count=len(prompts))
+    found = patch_subspace(checkpoint, prompts, patches, asked, longest, max_new_tokens=STEPS)
     for s, subspaces in enumerate(asked):
         for i, prompt in enumerate(prompts):
             changes: dict[HookPoint, Change] = {}
@@ -161,7 +171,7 @@ def test_the_whole_activation_at_the_end_gives_the_sources_next_token(checkpoint
     last = [(-1,)] * 4
     every = torch.eye(32)
     found = interchange(
-        checkpoint, prompts, last, sources, last, [{LAST: None}, {LAST: every}], longest, max_new_tokens=1
+        checkpoint, prompts, last, sources, last, [{LAST: None}, {LAST: every}], max_new_tokens=1
     )
     for texts in found.texts:
         assert texts == [checkpoint.decode([token]) for token in wanted]
@@ -171,7 +181,7 @@ def test_the_whole_activation_at_the_end_gives_the_sources_next_token(checkpoint
 def test_a_prompt_as_its_own_source_changes_nothing(checkpoint: Checkpoint) -> None:
     prompts = encoded(checkpoint, PROMPTS)
     found = interchange(
-        checkpoint, prompts, AT, prompts, AT, [{}, {EARLY: None}, {LATE: bases(3, 4)[0]}], longest,
+        checkpoint, prompts, AT, prompts, AT, [{}, {EARLY: None}, {LATE: bases(3, 4)[0]}],
         max_new_tokens=STEPS,
     )  # fmt: skip
     assert found.texts[0] == found.texts[1] == found.texts[2]
@@ -181,28 +191,29 @@ def test_what_does_not_fit_together_is_refused(checkpoint: Checkpoint) -> None:
     prompts = encoded(checkpoint, PROMPTS)
     at = [(-1,)] * 4
 
-    def swap(here, sources, there, basis=None):
-        interchange(checkpoint, prompts, here, sources, there, [{EARLY: basis}], longest, max_new_tokens=1)
+    def swap(here, sources, there):
+        interchange(checkpoint, prompts, here, sources, there, [{EARLY: None}], max_new_tokens=1)
 
-    with pytest.raises(UserError, match="each of 4 prompts, got 3, 4 and 4"):
+    with pytest.raises(UserError, match="for each prompt, got 3, 4 and 4"):
         swap(at[:3], prompts, at)
+    with pytest.raises(UserError, match="expected patches for each of 4 prompts, got 3"):
+        swap(at[:3], prompts[:3], at[:3])
     with pytest.raises(UserError, match=r"prompt 2: expected as many positions .*, got 2 and 1"):
         swap(at, prompts, [(-1,), (-1,), (-1, 0), (-1,)])
     with pytest.raises(UserError, match="there is no position 99"):
         swap([(99,)] * 4, prompts, at)
-    held = {EARLY: torch.ones(4, 32)}
+    centres = {EARLY: torch.ones(4, 32)}
+    patches = centre_patches(centres, count=4)
     with pytest.raises(UserError, match=r"got none at blocks\.1\.hook_mlp_out"):
-        patch_subspace(checkpoint, prompts, held, [{LATE: None}], longest, max_new_tokens=1)
+        patch_subspace(checkpoint, prompts, patches, [{LATE: None}], longest, max_new_tokens=1)
     with pytest.raises(UserError, match="expected patterns for each of 4 prompts, got 1"):
-        patch_subspace(checkpoint, prompts, held, [{EARLY: None}], longest, patterns=["a"], max_new_tokens=1)
+        centre_patches(centres, patterns=["a"], count=4)
     with pytest.raises(UserError, match=r"expected centres at blocks\.0\.hook_resid_post for each of 4"):
-        patch_subspace(
-            checkpoint, prompts, {EARLY: torch.ones(1, 32)}, [{EARLY: None}], longest, max_new_tokens=1
-        )
+        centre_patches({EARLY: torch.ones(1, 32)}, count=4)
 
 
 def test_without_settings_nothing_is_run(checkpoint: Checkpoint) -> None:
     prompts = encoded(checkpoint, PROMPTS)
-    found = patch_subspace(checkpoint, prompts, {}, [], longest, max_new_tokens=1)
-    assert found.texts == []
+    patches = centre_patches({}, count=len(prompts))
+    assert patch_subspace(checkpoint, prompts, patches, [], longest, max_new_tokens=1).texts == []
     assert len(random_subspaces(2, 3, 32, seed=0)) == 2

@@ -1,7 +1,5 @@
 """What must not change a classifier, and what must change it in a known way; on streams as in memory."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,10 +7,8 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 
 from tests.probe_problems import CHOOSING, CLASSIFIERS, close, tensors
-from undertext.activations import HookPoint
 from undertext.activations.errors import UserError
-from undertext.activations.store import Store, StoreWriter
-from undertext.probes import LogisticProbe, RidgeProbe, RidgeProbeCV, Stored
+from undertext.probes import LogisticProbe, RidgeProbe, RidgeProbeCV
 
 ALL = CLASSIFIERS | CHOOSING
 
@@ -84,22 +80,6 @@ def test_ridge_reads_streams_too(make):
     X, _ = tensors(60, 5, 3, 1)
     values = X[:, :2] @ torch.ones(2, 3, dtype=X.dtype) + torch.sin(X[:, 2:])
     close(make().fit(X.split(11), values).coef_, make().fit(X, values).coef_, 1e-9)
-
-
-def test_a_probe_is_fitted_straight_from_a_store(tmp_path: Path):
-    X, y = tensors(90, 6, 3, 2)
-    stack = torch.stack([X, X.flip(0)]).float()
-    points = [HookPoint(0, "resid_post"), HookPoint(1, "resid_post")]
-    with StoreWriter(tmp_path / "store", points, 6, shard_rows=25) as writer:
-        for i in range(90):
-            writer.append(stack[:, i : i + 1], {"problem": [i], "position": [i % 2]})
-    store = Store.open(tmp_path / "store")
-    rows = Stored(store, 32)
-    assert [tuple(batch.shape) for batch in rows] == [(2, 32, 6), (2, 32, 6), (2, 26, 6)]
-    assert len(rows) == 3
-    close(LogisticProbe().fit(rows, y).coef_, LogisticProbe().fit(stack, y).coef_, 1e-3)
-    part = LogisticProbe().fit(Stored(store.select(position=1, layers=[1]), 10), y[1::2])
-    close(part.coef_, LogisticProbe().fit(stack[1:, 1::2], y[1::2]).coef_, 1e-3)
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -1,12 +1,10 @@
-"""The logit lens against a plain loop; the tuned lens trained, saved and refused."""
+"""The logit lens against a plain loop; the tuned lens trained and refused."""
 
 import random
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 from tests.toys import WORDS, Shape, tiny_model, word_tokenizer
 from undertext.activations import Checkpoint, HookPoint, UserError, capture
@@ -15,8 +13,6 @@ from undertext.probes import (
     lens_kl,
     lens_log_probs,
     lens_logits,
-    load_lens,
-    save_lens,
     train_tuned_lens,
 )
 
@@ -137,104 +133,10 @@ def test_steps_are_counted(checkpoint):
     assert counted == [1, 1, 1, 1]
 
 
-@pytest.mark.parametrize("name", ["lens", "lens.safetensors"])
-def test_a_saved_lens_loads_again_equal(checkpoint, trained, tmp_path, name):
-    path = save_lens(trained, tmp_path / "deep" / name)
-    found = load_lens(path, checkpoint)
-    assert torch.equal(found.weight, trained.weight)
-    assert torch.equal(found.bias, trained.bias)
-    assert found.model == trained.model
-    assert not list(tmp_path.rglob("*.tmp"))
-
-
-def test_the_published_layout_is_a_list_of_linear_layers(checkpoint, trained, tmp_path):
-    """As the tuned-lens package makes and reads it: the state of a ModuleList of Linear."""
-    save_lens(trained, tmp_path / "ours")
-    d, n = checkpoint.d_model, checkpoint.n_layers
-    layers = [nn.Linear(d, d) for _ in range(n)]
-    theirs = nn.ModuleList(layers)
-    theirs.load_state_dict(torch.load(tmp_path / "ours" / "params.pt", weights_only=True))
-    h = torch.randn(4, d, generator=torch.Generator().manual_seed(0))
-    for i in range(n):
-        with torch.no_grad():
-            torch.testing.assert_close(
-                trained.translate(HookPoint(i, "resid_pre"), h), h + layers[i](h), rtol=1e-5, atol=1e-5
-            )
-    nn.init.normal_(layers[1].weight)
-    (tmp_path / "theirs").mkdir()
-    torch.save(theirs.state_dict(), tmp_path / "theirs" / "params.pt")
-    (tmp_path / "theirs" / "config.json").write_text(
-        f'{{"base_model_name_or_path": "gpt2", "d_model": {d}, "num_hidden_layers": {n}, "bias": true, '
-        '"base_model_revision": null, "unembed_hash": "abc", "lens_type": "linear_tuned_lens"}'
-    )
-    found = load_lens(tmp_path / "theirs", checkpoint)
-    assert torch.equal(found.weight[1], layers[1].weight.detach())
-    assert found.model == "gpt2"
-
-
-def test_a_lens_without_bias(tmp_path):
-    torch.save({"0.weight": torch.eye(3)}, tmp_path / "params.pt")
-    (tmp_path / "config.json").write_text('{"d_model": 3, "num_hidden_layers": 1, "bias": false}')
-    assert torch.equal(load_lens(tmp_path).bias, torch.zeros(1, 3))
-
-
-class Evil:
-    """Would write a file if it were unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (str(self.path), "w")
-
-
-def test_a_pickle_that_would_run_is_refused(tmp_path):
-    torch.save({"0.weight": Evil(tmp_path / "ran")}, tmp_path / "params.pt")
-    (tmp_path / "config.json").write_text('{"d_model": 3, "num_hidden_layers": 1}')
-    with pytest.raises(UserError, match="cannot be read as tensors"):
-        load_lens(tmp_path)
-    assert not (tmp_path / "ran").exists()
-
-
-def damaged(folder: Path, what: str | tuple[str, str]) -> None:
-    if what == "no config":
-        (folder / "config.json").unlink()
-    elif what == "no params":
-        (folder / "params.pt").unlink()
-    elif what == "cut":
-        (folder / "params.pt").write_bytes((folder / "params.pt").read_bytes()[:500])
-    else:
-        text = (folder / "config.json").read_text()
-        (folder / "config.json").write_text(text.replace(*what))
-
-
-@pytest.mark.parametrize(
-    ("what", "said"),
-    [
-        ("no config", "config.json cannot be read"),
-        ("no params", "params.pt cannot be read"),
-        ("cut", "params.pt cannot be read"),
-        (('"d_model": 32', '"d_model": 16'), r"0.weight \(32, 32\) \(expected \(16, 16\)\)"),
-        (('"num_hidden_layers": 3', '"num_hidden_layers": 4'), "3.weight missing"),
-        (('"num_hidden_layers": 3', '"num_hidden_layers": 2'), r"2.weight .* \(expected none\)"),
-        (('"d_model": 32', '"d_model": "wide"'), "expected a whole number as d_model, got 'wide'"),
-        (("linear_tuned_lens", "other"), "expected a lens_type of linear_tuned_lens, got 'other'"),
-    ],
-)
-def test_damaged_folders(trained, tmp_path, what, said):
-    save_lens(trained, tmp_path / "lens")
-    damaged(tmp_path / "lens", what)
-    with pytest.raises(UserError, match=said):
-        load_lens(tmp_path / "lens")
-
-
-def test_another_model_is_refused(trained, tmp_path):
-    path = save_lens(trained, tmp_path / "lens.safetensors")
+def test_another_model_is_refused(trained):
     wider = toy(d_model=64)
-    with pytest.raises(UserError, match="width 32 against 64"):
-        load_lens(path, wider)
     with pytest.raises(UserError, match="layers 3 against 2"):
-        load_lens(path, toy(n_layers=2))
+        trained.check(toy(n_layers=2))
     captured = capture(wider, ["a"], [HookPoint(0, "resid_post")])
     with pytest.raises(UserError, match="width 32 against 64"):
         lens_logits(wider, captured, trained)
@@ -242,7 +144,7 @@ def test_another_model_is_refused(trained, tmp_path):
         trained.translate(HookPoint(0, "resid_post"), torch.zeros(2, 64))
 
 
-def test_mistakes(checkpoint, trained, tmp_path):
+def test_mistakes(checkpoint, trained):
     with pytest.raises(UserError, match=r"not blocks\.0\.attn\.hook_z"):
         trained.translate(HookPoint(0, "z"), torch.zeros(1, 32))
     with pytest.raises(UserError, match="blocks 0 to 2"):
@@ -257,6 +159,3 @@ def test_mistakes(checkpoint, trained, tmp_path):
         lens_log_probs(checkpoint, [HookPoint(0, "resid_post")], torch.zeros(1, 2, 32), torch.tensor([-1]))
     with pytest.raises(UserError, match="expected activations"):
         lens_log_probs(checkpoint, [HookPoint(0, "resid_post")], torch.zeros(2, 2, 32), torch.tensor([1]))
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot write the lens"):
-        save_lens(trained, tmp_path / "file" / "lens")

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from undertext.activations.errors import UserError
 from undertext.jobs.probe.result import ProbeResult
-from undertext.measures.decoding.rows import table_of
+from undertext.measures.decoding.table import PROBES, table_of
 from undertext.report.style import png
 
 LAYERS, POSITIONS = (0, 3, 5), ("0", "prompt_end", "-2")
@@ -36,10 +36,15 @@ def rows(**fixed: Any) -> list[dict[str, Any]]:
                                 "split": "test", "value": value, "classes": 3, "position": position,
                                 "layer": layer, "hook": "", "probe": "logistic", "control": "none", "n": 9,
                                 "accuracy": share, "selectivity": share - 0.6 if own else None,
-                                "baseline": 0.3, "strength": 0.1, "chosen": False, "seed": 0, **fixed,
+                                "baseline": 0.3, "strength": 0.1, "chosen": False, "seed": 0,
+                                "mdl": None, "erased": None, **fixed,
                             }
                         )  # fmt: skip
     return made
+
+
+def shown(probes: list[dict[str, Any]]) -> ProbeResult:
+    return ProbeResult({}, {"probes": table_of(probes, PROBES)}, {})
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +57,7 @@ def result() -> ProbeResult:
     ]
     noise += [{"split": "ood"}, {"task": "other"}]
     others = [row for each in noise for row in rows(**each, accuracy=0.99)]
-    return ProbeResult(table_of([*rows(), *others]), {})
+    return shown([*rows(), *others])
 
 
 def cells(figure: Figure) -> dict[str, Any]:
@@ -98,7 +103,7 @@ def test_one_checkpoint_and_what_was_not_measured():
     kept = [r for r in kept if (r["layer"], r["position"]) != (3, "0")]
     for row in kept:
         row["selectivity"] = -0.001
-    figure = ProbeResult(table_of(kept), {}).heatmap()
+    figure = shown(kept).heatmap()
     found = cells(figure)
     assert list(found) == ["one", "selectivity, one"]
     assert [int(np.ma.count_masked(np.ma.masked_invalid(each))) for each in found.values()] == [1, 1]
@@ -108,7 +113,7 @@ def test_one_checkpoint_and_what_was_not_measured():
 
 def test_many_cells_are_colours_alone():
     many = [row | {"layer": layer} for row in rows() if row["layer"] == 0 for layer in range(40)]
-    figure = ProbeResult(table_of(many), {}).heatmap()
+    figure = shown(many).heatmap()
     assert not figure.axes[0].texts
     assert len(figure.axes[0].get_yticks()) <= 12
     assert cells(figure)["one"].shape == (40, 3)

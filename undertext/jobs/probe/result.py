@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
-from pydantic import TypeAdapter
 
 from undertext.core.result import Result
+from undertext.core.views import typed
 from undertext.report.figures.heatmap import heatmap_figure
 
 
@@ -65,12 +65,14 @@ class ProbeResult(Result):
     @property
     def readings(self) -> list[BestReading]:
         """Each checkpoint's own readings at the layer chosen on dev."""
-        return TypeAdapter(list[BestReading]).validate_python(self.summary["readings"])
+        readings: list[BestReading] = typed(list[BestReading], self.summary["readings"])
+        return readings
 
     @property
     def transported(self) -> list[TransportedReading]:
         """Readings by another checkpoint's probes, unchanged."""
-        return TypeAdapter(list[TransportedReading]).validate_python(self.summary["transported"])
+        readings: list[TransportedReading] = typed(list[TransportedReading], self.summary["transported"])
+        return readings
 
     def heatmap(
         self,

@@ -1,1 +1,1 @@
-"""`read_trace`: the answer read along a trace."""
+"""`trace`: the answer read along a trace, token by token."""

@@ -1,6 +1,6 @@
 """What the reading of values can be told."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -53,7 +53,7 @@ class DecodingConfig(Config):
     """Random seed."""
 
     @model_validator(mode="after")
-    def _mdl_has_its_probe(self) -> Self:
+    def _mdl_has_its_probe(self) -> "DecodingConfig":
         if "mdl" in self.measures and "logistic" not in self.probes:
             raise ValueError("the measure mdl needs the probe kind logistic among `probes`")
         return self

@@ -1,4 +1,4 @@
-"""What a subspace's part in a checkpoint's answers is worth: accuracy without it."""
+"""Ablation: accuracy of a checkpoint without a subspace, beside random subspaces."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,8 @@ from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.interventions import GateAt
 from undertext.activations.spans import TokenSpan
-from undertext.probes import patch_subspace, random_subspaces
+from undertext.core.terms import FIT
+from undertext.probes import centre_patches, patch_subspace, random_subspaces
 from undertext.tasks.grade import grade
 from undertext.tasks.task import Task, fill
 from undertext.tasks.value_positions import reading_text
@@ -75,24 +76,24 @@ def measure_ablation(
     def grades(i: int, text: str) -> tuple[bool, ...]:
         return (grade(task.grader, text, problems[i].answer).lenient,)
 
-    made = patch_subspace(
+    centres = {point: centre.expand(len(problems), -1)}
+    changed = patch_subspace(
         checkpoint,
         checkpoint.encode([fill(template, problem.prompt) for problem in problems], room=task.max_new_tokens),
-        {point: centre.expand(len(problems), -1)},
+        centre_patches(centres, at=at, count=len(problems)),
         [{}, {point: basis}, *({point: each} for each in drawn)],
         grades,
-        at=at,
         max_new_tokens=task.max_new_tokens,
         stop=task.stop,
         batch_size=batch_size,
         progress=progress,
     )
-    right: Bool[ndarray, "setting n"] = np.asarray(made.is_[..., 0])
+    right: Bool[ndarray, "setting n"] = np.asarray(changed.is_[..., 0])
     return Ablation(right[0], right[1], right[2:])
 
 
 def mean_activation(
-    checkpoint: Checkpoint, task: Task, point: HookPoint, split: str = "train"
+    checkpoint: Checkpoint, task: Task, point: HookPoint, split: str = FIT
 ) -> Float[Tensor, " d_model"]:
     """The mean over all tokens of the split's reading texts, but for each text's first.
 

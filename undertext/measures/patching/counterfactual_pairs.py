@@ -55,7 +55,7 @@ class Outcomes:
 
     @classmethod
     def of(cls, texts: Sequence[str], grades: Tensor) -> "Outcomes":
-        """From whether each text is right for each of its swap's three answers [n, 3]."""
+        """From whether each text is right for each of its pair's three answers [n, 3]."""
         right = grades.numpy()
         kind = np.where(right.any(axis=1), right.argmax(axis=1), len(OUTCOMES) - 1)
         return cls(kind, list(texts))
@@ -72,33 +72,32 @@ class Outcomes:
 
 def counterfactual_pairs(
     sites: ValueTokens,
-    places: Sequence[ValuePosition],
+    positions: Sequence[ValuePosition],
     problems: Sequence[Problem],
     name: str,
     values: Collection[str],
     *,
     seed: int,
-    allowed: Callable[[ValuePosition], bool] = lambda place: True,
+    allowed: Callable[[ValuePosition], bool] = lambda position: True,
 ) -> list[CounterfactualPair]:
-    """A swap for each problem that has one, its row and source drawn evenly.
+    """A pair for each problem that has one, its row and its source drawn evenly.
 
-    `places` are those the sites were made of, row by row. A source has another value of the same name and
-    among `values`, of
-    another problem, whose counterfactual answer is known and is not the problem's own; if it can be, it is
-    not the source's own either.
+    `positions` are those that the sites were made of, row by row. A source has another value of the same
+    name, among `values`, and is of another problem. Its counterfactual answer is known and is not the
+    problem's own, nor, where that is possible, the source's own.
     """
     rng = random.Random(seed)
     of_problem: dict[int, list[int]] = {}
     by_value: dict[str, list[int]] = {}
     for row in sites.rows(name).tolist():
         by_value.setdefault(sites.label[row], []).append(row)
-        if places[row].counterfactuals and allowed(places[row]):
+        if positions[row].counterfactuals and allowed(positions[row]):
             of_problem.setdefault(int(sites.problem[row]), []).append(row)
-    found = []
+    pairs = []
     for problem, rows in of_problem.items():
         own = problems[problem].answer
         for row in rng.sample(rows, len(rows)):
-            answers = places[row].counterfactuals
+            answers = positions[row].counterfactuals
             other_values = [
                 v for v in by_value if v in values and v != sites.label[row] and answers.get(v, own) != own
             ]
@@ -108,9 +107,9 @@ def counterfactual_pairs(
                 for source in by_value[value]
                 if int(sites.problem[source]) != problem
             ]
-            apart = [each for each in others if each[1] != each[2]]
+            distinct = [each for each in others if each[1] != each[2]]
             if others:
-                source, counterfactual, sources = rng.choice(apart or others)
-                found.append(CounterfactualPair(problem, row, source, counterfactual, own, sources))
+                source, counterfactual, sources = rng.choice(distinct or others)
+                pairs.append(CounterfactualPair(problem, row, source, counterfactual, own, sources))
                 break
-    return found
+    return pairs

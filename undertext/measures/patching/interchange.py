@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from typing import get_args
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.activations.hookpoint import HookPoint
+from undertext.core.terms import CHOOSE, FIT
 from undertext.measures.patching.counterfactual_pairs import CounterfactualPair, Outcomes
 from undertext.measures.patching.patching import Classes, PatchAt, Patching
 from undertext.measures.patching.subspaces import SUBSPACES, SubspaceOf, class_means
@@ -20,7 +23,6 @@ from undertext.probes import Subspaces, random_subspaces
 from undertext.tasks.task import Task
 from undertext.tasks.value_tokens import readable_values
 
-FIT, CHOOSE = "train", "dev"
 MAX_CLASSES = 20
 
 
@@ -37,7 +39,9 @@ class Interchange:
     """Of the subspace, among those offered; chosen on dev."""
     size: int
     """Of the subspace, and of the random ones; chosen on dev, the smallest of equals."""
-    swaps: list[CounterfactualPair]
+    basis: Float[Tensor, "k d_model"]
+    """Rows that span the subspace; `measure_ablation` takes it."""
+    pairs: list[CounterfactualPair]
     """The problems of the split, in order, and what was put into each."""
     nothing: Outcomes
     """Without intervention."""
@@ -88,7 +92,7 @@ def measure_interchange(
         draws: random subspaces.
         most: problems of a split that are looked at; those of dev are as many at most.
         template: around the prompt at "generation".
-        seed: of swaps and random subspaces.
+        seed: of pairs and random subspaces.
         batch_size: rows that are generated together.
         progress: called with rows finished since its last call.
 
@@ -97,68 +101,69 @@ def measure_interchange(
             or split without such values, a name that has none, sizes that the subspace does not have.
     """
     if place not in get_args(PatchAt):
-        raise UserError(f"unknown place {place!r}: valid are {', '.join(get_args(Place))}")
+        raise UserError(f"unknown place {place!r}: valid are {', '.join(get_args(PatchAt))}")
     if "{prompt}" not in template:
         raise UserError(f"expected a template with {{prompt}} in it, got {template!r}")
     if split in (FIT, CHOOSE):
         raise UserError(f"subspaces are fitted on train and chosen on dev: {split!r} cannot be reported on")
     if points is None:
         points = [HookPoint(layer, "resid_post") for layer in range(checkpoint.n_layers)]
-    found = {each: Patching(checkpoint, task, each, place, template) for each in (FIT, CHOOSE, split)}
-    classes = _classes(task, found, name)
-    name = classes.name
+    patching = {on: Patching(checkpoint, task, on, place, template) for on in (FIT, CHOOSE, split)}
+    classes = _classes(task, patching, name)
     widths = [checkpoint.width(point) for point in points]
     sizes = _sizes(min(len(classes.index) - 1, *widths), sizes)
-    swaps = {on: found[on].swaps(classes, seed=seed, most=most) for on in (CHOOSE, split)}
-    for on, those in swaps.items():
-        if not those:
-            raise UserError(f"task {task.name!r} has no two problems in {on} to exchange {name!r} between")
-    X, y = found[FIT].read(checkpoint, points, classes)
-    on_dev = found[CHOOSE].read(checkpoint, points, classes)
-    bases = {kind: subspace(X, y, *on_dev) for kind, subspace in subspaces.items()}
+    pairs = {on: patching[on].pairs(classes, seed=seed, most=most) for on in (CHOOSE, split)}
+    for on, of_split in pairs.items():
+        if not of_split:
+            raise UserError(
+                f"task {task.name!r} has no two problems in {on} to exchange {classes.name!r} between"
+            )
+    X, y = patching[FIT].read(checkpoint, points, classes)
+    to_choose = patching[CHOOSE].read(checkpoint, points, classes)
+    bases = {kind: subspace(X, y, *to_choose) for kind, subspace in subspaces.items()}
     means = dict(zip(points, class_means(X, y), strict=True)) if place == "generation" else {}
 
-    def run(on: str, swaps: list[CounterfactualPair], settings: Sequence[Subspaces]) -> list[Outcomes]:
-        made = found[on].run(
-            checkpoint, swaps, settings, means, classes, batch_size=batch_size, progress=progress
+    def run(on: str, settings: Sequence[Subspaces]) -> list[Outcomes]:
+        changed = patching[on].run(
+            checkpoint, pairs[on], settings, means, classes, batch_size=batch_size, progress=progress
         )
-        return [Outcomes.of(*each) for each in zip(made.texts, made.is_, strict=True)]
+        return [Outcomes.of(*each) for each in zip(changed.texts, changed.is_, strict=True)]
 
     grid = [(k, kind, i) for k in sizes for kind in bases for i in range(len(points))]
-    shares = [
-        each.share("counterfactual")
-        for each in run(CHOOSE, swaps[CHOOSE], [{points[i]: bases[kind][i, :k]} for k, kind, i in grid])
-    ]
+    outcomes = run(CHOOSE, [{points[i]: bases[kind][i, :k]} for k, kind, i in grid])
+    shares = [each.share("counterfactual") for each in outcomes]
     size, kind, at = grid[max(range(len(grid)), key=shares.__getitem__)]
     drawn = random_subspaces(draws * len(points), size, X.shape[-1], seed=seed + 1)
     drawn = drawn.unflatten(0, (draws, len(points)))
-    searched = run(
-        CHOOSE, swaps[CHOOSE], [{p: drawn[r, i]} for r in range(draws) for i, p in enumerate(points)]
-    )
+    searched = run(CHOOSE, [{p: drawn[r, i]} for r in range(draws) for i, p in enumerate(points)])
     by_draw = torch.tensor([each.share("counterfactual") for each in searched]).reshape(draws, len(points))
     chosen = by_draw.argmax(1).tolist()
-    settings: list[Subspaces] = [{}, {points[at]: bases[kind][at, :size]}, {points[at]: None}]
+    basis = bases[kind][at, :size]
+    settings: list[Subspaces] = [{}, {points[at]: basis}, {points[at]: None}]
     settings += [{points[i]: drawn[r, i]} for r, i in enumerate(chosen)]
-    nothing, inside, full, *others = run(split, swaps[split], settings)
+    nothing, inside, full, *random = run(split, settings)
     return Interchange(
-        name=name,
+        name=classes.name,
         place=place,
         point=points[at],
         kind=kind,
         size=size,
-        swaps=swaps[split],
+        basis=basis,
+        pairs=pairs[split],
         nothing=nothing,
         subspace=inside,
-        random=others,
+        random=random,
         random_points=[points[i] for i in chosen],
         full=full,
         on_dev={(points[i], kind, k): share for (k, kind, i), share in zip(grid, shares, strict=True)},
     )
 
 
-def _classes(task: Task, found: dict[str, Patching], name: str | None) -> Classes:
-    fit = found[FIT]
-    with_answers = {site.name for each in found.values() for site in each.places if site.counterfactuals}
+def _classes(task: Task, patching: dict[str, Patching], name: str | None) -> Classes:
+    fit = patching[FIT]
+    with_answers = {
+        position.name for each in patching.values() for position in each.positions if position.counterfactuals
+    }
     readable = readable_values(fit.sites, MAX_CLASSES)
     names = [each for each in readable if each in with_answers]
     if name is None and len(names) == 1:

@@ -12,7 +12,14 @@ from torch import Tensor
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
 from undertext.measures.patching.counterfactual_pairs import CounterfactualPair, counterfactual_pairs
-from undertext.probes import Changed, Subspaces, interchange, patch_subspace
+from undertext.probes import (
+    Changed,
+    Subspaces,
+    centre_patches,
+    patch_subspace,
+    points_of,
+    source_patches,
+)
 from undertext.tasks.spans import WORD_CHARACTER
 from undertext.tasks.task import Problem, Task, fill
 from undertext.tasks.value_positions import ValuePosition, said_positions, value_positions
@@ -42,7 +49,7 @@ class Patching:
             said_positions if place == "said" else value_positions
         )
         self.sites: ValueTokens = locate_values(checkpoint, self.problems, sites_in)
-        self.places = [site for problem in self.problems for site in sites_in(problem)]
+        self.positions = [site for problem in self.problems for site in sites_in(problem)]
 
     def read(
         self, checkpoint: Checkpoint, points: Sequence[HookPoint], classes: Classes
@@ -54,23 +61,23 @@ class Patching:
         y = torch.tensor([classes.index[self.sites.label[row]] for row in rows], dtype=torch.long)
         return self.sites.activations(checkpoint, points)[:, rows], y
 
-    def swaps(self, classes: Classes, *, seed: int, most: int) -> list[CounterfactualPair]:
+    def pairs(self, classes: Classes, *, seed: int, most: int) -> list[CounterfactualPair]:
         """At most so many, over the first problems."""
         along = self.place == "generation"
         return counterfactual_pairs(
             self.sites,
-            self.places,
+            self.positions,
             self.problems,
             classes.name,
             classes.index,
             seed=seed,
-            allowed=lambda site: not along or bool(site.said_after and site.said_after.strip()),
+            allowed=lambda position: not along or bool(position.said_after and position.said_after.strip()),
         )[:most]
 
     def run(
         self,
         checkpoint: Checkpoint,
-        swaps: Sequence[CounterfactualPair],
+        pairs: Sequence[CounterfactualPair],
         settings: Sequence[Subspaces],
         means: dict[HookPoint, Tensor],
         classes: Classes,
@@ -80,33 +87,27 @@ class Patching:
     ) -> Changed:
         """What is written under every setting."""
 
-        def grades(i: int, text: str) -> tuple[bool, ...]:
-            return swaps[i].grades(self.task.grader, text)
-
-        if self.place != "generation":
-            last = [[-1]] * len(swaps)
-            return interchange(
-                checkpoint,
-                [self.sites.window(swap.row) for swap in swaps],
-                last,
-                [self.sites.window(swap.source) for swap in swaps],
-                last,
-                settings,
-                grades,
-                max_new_tokens=self.task.max_new_tokens,
-                stop=self.task.stop,
-                batch_size=batch_size,
-                progress=progress,
+        points = points_of(settings)
+        if self.place == "generation":
+            values = [classes.index[self.sites.label[pair.source]] for pair in pairs]
+            texts = [fill(self.template, self.problems[pair.problem].prompt) for pair in pairs]
+            prompts = checkpoint.encode(texts, room=self.task.max_new_tokens)
+            patches = centre_patches(
+                {point: means[point][values] for point in points},
+                patterns=[about_to_say(self.positions[pair.row]) for pair in pairs],
+                count=len(pairs),
             )
-        values = [classes.index[self.sites.label[swap.source]] for swap in swaps]
-        prompts = [fill(self.template, self.problems[swap.problem].prompt) for swap in swaps]
+        else:
+            last = [[-1]] * len(pairs)
+            prompts = [self.sites.window(pair.row) for pair in pairs]
+            sources = [self.sites.window(pair.source) for pair in pairs]
+            patches = source_patches(checkpoint, last, sources, last, points)
         return patch_subspace(
             checkpoint,
-            checkpoint.encode(prompts, room=self.task.max_new_tokens),
-            {point: mean[values] for point, mean in means.items()},
+            prompts,
+            patches,
             settings,
-            grades,
-            patterns=[about_to_say(self.places[swap.row]) for swap in swaps],
+            lambda i, text: pairs[i].grades(self.task.grader, text),
             max_new_tokens=self.task.max_new_tokens,
             stop=self.task.stop,
             batch_size=batch_size,
@@ -114,8 +115,8 @@ class Patching:
         )
 
 
-def about_to_say(site: ValuePosition) -> str:
+def about_to_say(position: ValuePosition) -> str:
     """A pattern that a text ends in a match of when it has come to where the step says its value."""
-    lead = (site.said_after or "").strip()
+    lead = (position.said_after or "").strip()
     before = f"(?<!{WORD_CHARACTER})" if lead[0].isalnum() else ""
     return before + r"\s+".join(re.escape(word) for word in lead.split()) + r"\s*"

@@ -1,1 +1,1 @@
-"""What can be read along a trace."""
+"""What a trace says of how an answer comes about: the answer read along it, token by token."""

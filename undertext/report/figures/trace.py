@@ -1,8 +1,10 @@
-"""Figure: since when an answer is told along a trace, layer by token, a panel a reader."""
+"""Figure: since when an answer is read right along a trace, layer by token, a panel a reader."""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from matplotlib.figure import Figure
 
 from undertext.activations.errors import UserError
@@ -10,20 +12,15 @@ from undertext.report.figures.heatmap import Panel, drawn
 from undertext.report.style import house_style
 
 
-def trace_figure(table: pa.Table, before: int) -> Figure:
-    """`Traced.figure`, of its table."""
-    near = table.filter(pc.and_(pc.greater_equal(table["before"], 0), pc.less_equal(table["before"], before)))
-    if not len(near):
+def trace_figure(readings: Sequence[Mapping[str, Any]], before: int) -> Figure:
+    """The figure from the rows of `TraceResult`'s table, up to so many tokens before the answer is said."""
+    right: dict[tuple[str, int, int], list[bool]] = {}
+    for row in readings:
+        if row["before"] is not None and 0 <= row["before"] <= before:
+            right.setdefault((row["reader"], row["layer"], row["before"]), []).append(row["right"])
+    if not right:
         raise UserError("no trace says its answer: there is nothing to count tokens before")
-    share = {
-        (row["reader"], row["layer"], row["before"]): row["right_mean"]
-        for row in near.set_column(
-            near.column_names.index("right"), "right", pc.cast(near["right"], pa.float64())
-        )
-        .group_by(["reader", "layer", "before"])
-        .aggregate([("right", "mean")])
-        .to_pylist()
-    }
+    share = {cell: fmean(each) for cell, each in right.items()}
     layers = sorted({layer for _, layer, _ in share})
     tokens = sorted({k for _, _, k in share}, reverse=True)
     panels = [
@@ -32,13 +29,13 @@ def trace_figure(table: pa.Table, before: int) -> Figure:
             np.array([[share.get((reader, layer, k), np.nan) for k in tokens] for layer in layers]),
             False,
         )
-        for reader in dict.fromkeys(table["reader"].to_pylist())
+        for reader in dict.fromkeys(reader for reader, _, _ in share)
     ]
     with house_style():
         return drawn(
             panels,
             layers,
             [str(-k) for k in tokens],
-            "share of problems whose answer is told",
+            "share of problems whose answer is read right",
             along="tokens after the last one before the answer is said",
         )

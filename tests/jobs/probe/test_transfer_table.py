@@ -4,23 +4,21 @@ import re
 from pathlib import Path
 from typing import Any, get_args
 
-import pyarrow as pa
 import pytest
 import torch
 
-from tests.probing.conftest import CONFIG, made_task
-from tests.probing.test_probe_table import by_hand
+from tests.reading_task import CONFIG, by_hand, made_task, rows_of
 from undertext.activations import HookPoint, UserError, capture
-from undertext.jobs.probe.config import Across, ProbeConfig
+from undertext.jobs.probe.config import ProbeConfig
 from undertext.jobs.probe.job import probe
 from undertext.jobs.probe.result import ProbeResult
 from undertext.measures.decoding.across import read_across
-from undertext.measures.decoding.entries import Entries
+from undertext.measures.decoding.config import Across
 from undertext.measures.decoding.groups import Groups, read_groups
 from undertext.measures.decoding.kinds import Fitted
 from undertext.measures.decoding.positions import Gathered
-from undertext.measures.decoding.rows import TRANSFER
-from undertext.measures.decoding.table import FittedOf
+from undertext.measures.decoding.table import FittedProbes, table_of
+from undertext.measures.decoding.transfer import TRANSFER, Entries
 from undertext.measures.decoding.values import Value
 from undertext.probes import LDAProbe, Surface, linear_cka, principal_angles, procrustes
 from undertext.tasks.value_tokens import ValueTokens
@@ -51,12 +49,8 @@ def result(pair, task) -> ProbeResult:
     return probe(pair, {"made": task}, config=LDA)
 
 
-def rows_of(table: pa.Table, **wanted: Any) -> list[dict[str, Any]]:
-    return [row for row in table.to_pylist() if all(row[name] == value for name, value in wanted.items())]
-
-
 def figures(result: ProbeResult, **wanted: Any) -> dict[tuple[Any, ...], float]:
-    found = rows_of(result.transfer, task="made", split="test", value="a", probe="lda", **wanted)
+    found = rows_of(result.tables["transfer"], task="made", split="test", value="a", probe="lda", **wanted)
     keys = [(row["fitted"], row["read"], row["layer"]) for row in found]
     assert len(set(keys)) == len(keys)
     return {key: row["figure"] for key, row in zip(keys, found, strict=True)}
@@ -135,15 +129,17 @@ def test_checkpoints_are_aligned_on_dev_and_compared(result, pair, task):
         assert [moved["accuracy"][fitted, read, layer] for layer in (0, 2)] == pytest.approx(plain, abs=0.013)
         spans = [(m.coef_[:, 1:] - m.coef_[:, :1]) for m in (made[fitted], made[read])]
         angles = principal_angles(*spans).rad2deg().mean(-1).tolist()
-        (one, two) = rows_of(result.transfer, **at, measure="angle", value="a")
+        (one, two) = rows_of(result.tables["transfer"], **at, measure="angle", value="a")
         assert [one["figure"], two["figure"]] == pytest.approx(angles, abs=0.5)
         assert there["dev"].shape == here["dev"].shape
         (diagonal,) = {
             row["figure"]
-            for row in rows_of(result.transfer, **(at | {"read": fitted}), value="a", layer=2, split="test")
+            for row in rows_of(
+                result.tables["transfer"], **(at | {"read": fitted}), value="a", layer=2, split="test"
+            )
         }
         assert diagonal == pytest.approx(made[fitted].score(there["test"], y)[1].item(), abs=0.013)
-    similar = rows_of(result.transfer, measure="cka", position="0", split="test", fitted="base")
+    similar = rows_of(result.tables["transfer"], measure="cka", position="0", split="test", fitted="base")
     tokens = []
     for each in pair.values():
         texts = [f"{p.prompt} {p.trace}" for p in task.split("test")]
@@ -178,14 +174,14 @@ def test_a_rotated_copy_fails_as_it_is_and_passes_aligned_and_one_that_is_gone_f
     }
     source = gathered(X, y)
     made = LDAProbe().fit(X["train"][None], y["train"])
-    fitted: FittedOf = {
+    fitted: FittedProbes = {
         (0, "v", "lda"): Fitted(made.coef_, made.intercept_, made.classes_, torch.zeros(1), 0)
     }
     config = ProbeConfig(positions=(0,), probes=("lda",), transfer=("checkpoint",))
-    places = {split: each.places for split, each in source.items()}
+    located = {split: each.tokens for split, each in source.items()}
     found = {}
     for name, moved in targets.items():
-        rows = read_across(gathered(moved, y), source, fitted, fitted, places, config, [0], ("b", "a", "t"))
+        rows = read_across(gathered(moved, y), source, fitted, fitted, located, config, [0], ("b", "a", "t"))
         found[name] = {row["measure"]: row["figure"] for row in rows if row["split"] in (None, "test")}
     rotated, gone = found["rotated"], found["gone"]
     assert rotated["aligned"] > 0.95
@@ -208,13 +204,13 @@ def test_alignment_sees_no_row_that_the_probe_was_fitted_to():
     noise = {split: torch.randn(len(each), d, generator=generator) for split, each in y.items()}
     clean = {split: code[each] + torch.randn(len(each), d, generator=generator) for split, each in y.items()}
     made = LDAProbe().fit(noise["train"][None], y["train"])
-    fitted: FittedOf = {
+    fitted: FittedProbes = {
         (0, "v", "lda"): Fitted(made.coef_, made.intercept_, made.classes_, torch.zeros(1), 0)
     }
     config = ProbeConfig(positions=(0,), probes=("lda",), transfer=("checkpoint",))
     source = gathered(noise, y)
-    places = {split: each.places for split, each in source.items()}
-    rows = read_across(gathered(clean, y), source, fitted, fitted, places, config, [0], ("b", "a", "t"))
+    located = {split: each.tokens for split, each in source.items()}
+    rows = read_across(gathered(clean, y), source, fitted, fitted, located, config, [0], ("b", "a", "t"))
     (aligned,) = (row["figure"] for row in rows if (row["measure"], row["split"]) == ("aligned", "test"))
     leaking = procrustes(clean["train"][None], noise["train"][None]).apply(clean["test"][None])
     assert float(made.score(leaking, y["test"])) > 0.9
@@ -224,27 +220,11 @@ def test_alignment_sees_no_row_that_the_probe_was_fitted_to():
 def test_nothing_is_carried_unless_asked_and_one_group_is_none(pair):
     task = made_task()
     config = LDA.model_copy(update={"transfer": ("type", "length")})
-    assert len(probe({"base": pair["base"]}, {"made": task}, config=config).transfer) == 0
-    none = probe({"base": pair["base"]}, {"made": task}, config=LDA.model_copy(update={"transfer": ()}))
-    assert none.transfer.schema == TRANSFER
-    assert len(none.transfer) == 0
-
-
-def test_it_goes_on_and_writes_both_tables(pair, task, result, tmp_path, monkeypatch):
-    import pyarrow.parquet as pq
-
-    from undertext.probing import stages
-
-    out = tmp_path / "out"
-    with monkeypatch.context() as patch:
-        patch.setattr(stages, "read_across", lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            probe(pair, {"made": task}, config=LDA, out=out)
-    for name in ("read_own", "read_transported", "read_within"):
-        monkeypatch.setattr(stages, name, lambda *_: pytest.fail("made again"))
-    again = probe(pair, {"made": task}, config=LDA, out=out)
-    assert again.transfer.equals(result.transfer)
-    assert pq.read_table(out / "transfer.parquet").equals(result.transfer)
+    for transfer in (config.transfer, ()):
+        asked = config.model_copy(update={"transfer": transfer})
+        table = probe({"base": pair["base"]}, {"made": task}, config=asked).tables["transfer"]
+        assert table.schema == TRANSFER
+        assert len(table) == 0
 
 
 def test_the_heatmap_shows_what_was_aligned(result, pair, task):
@@ -263,8 +243,9 @@ def test_the_heatmap_shows_what_was_aligned(result, pair, task):
                 result, across="checkpoint", measure="aligned", position=position, fitted="tuned", read="base"
             )
             assert cells["the same, aligned"][i, j] == pytest.approx(found["tuned", "base", layer])
+    bare = ProbeResult(result.summary, {**result.tables, "transfer": table_of([], TRANSFER)}, {})
     with pytest.raises(UserError, match=r"transfer: \[checkpoint\]"):
-        ProbeResult(result.table, {}).heatmap("made", aligned=True)
+        bare.heatmap("made", aligned=True)
     alone = probe({"base": pair["base"]}, {"made": task}, config=LDA)
     with pytest.raises(UserError, match="between two checkpoints"):
         alone.heatmap("made", aligned=True)
@@ -272,11 +253,11 @@ def test_the_heatmap_shows_what_was_aligned(result, pair, task):
 
 def test_every_column_and_measure_is_documented(result):
     text = (Path(__file__).parents[2] / "docs" / "probes.md").read_text()
-    text = text.split("## What is carried where")[1].split("\n## ")[0]
+    text = text.split("## Transfer")[1].split("\n## ")[0]
     documented = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
     measures = ["accuracy", "shifted", "aligned", "mispaired", "surface", "angle", "angle_random", "cka"]
     assert documented == [*EVERYWHERE, *TRANSFER.names, *measures]
-    assert set(result.transfer["measure"].to_pylist()) == set(measures)
+    assert set(result.tables["transfer"]["measure"].to_pylist()) == set(measures)
 
 
 def test_a_type_is_read_by_probes_that_never_saw_it():

@@ -5,11 +5,11 @@ import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
-from undertext.jobs.probe.config import ProbeConfig
+from undertext.measures.decoding.config import DecodingConfig
 from undertext.measures.decoding.kinds import KINDS
 from undertext.probes import Labelled, LogisticProbeCV, LowRankProbe, folds_of
 
-CONFIG = ProbeConfig(strengths=(0.3, 0.003, 0.03), seed=4)
+CONFIG = DecodingConfig(strengths=(0.3, 0.003, 0.03), seed=4)
 CS = sorted(CONFIG.strengths)
 
 

@@ -157,34 +157,34 @@ def test_the_seed_decides(planted: Checkpoint) -> None:
     assert repr(one) == repr(other)
 
 
-def test_swaps_hold_to_their_rules(planted: Checkpoint) -> None:
+def test_pairs_keep_to_their_rules(planted: Checkpoint) -> None:
     problems = planted_task().split("test")
     sites = locate_values(planted, problems)
     places = [site for problem in problems for site in value_positions(problem)]
-    swaps = counterfactual_pairs(sites, places, problems, "unused", "0123", seed=3)
-    assert [swap.problem for swap in swaps] == list(range(len(problems)))
-    for swap in swaps:
-        problem, source = problems[swap.problem], problems[int(sites.problem[swap.source])]
-        assert places[swap.row].name == places[swap.source].name == "unused"
-        assert int(sites.problem[swap.row]) == swap.problem != int(sites.problem[swap.source])
-        put_in = int(sites.label[swap.source])
+    pairs = counterfactual_pairs(sites, places, problems, "unused", "0123", seed=3)
+    assert [pair.problem for pair in pairs] == list(range(len(problems)))
+    for pair in pairs:
+        problem, source = problems[pair.problem], problems[int(sites.problem[pair.source])]
+        assert places[pair.row].name == places[pair.source].name == "unused"
+        assert int(sites.problem[pair.row]) == pair.problem != int(sites.problem[pair.source])
+        put_in = int(sites.label[pair.source])
         used, unused = problem.values["used"], problem.values["unused"]
         assert isinstance(used, int)
         assert isinstance(unused, int)
         assert put_in != unused
-        assert swap.counterfactual == str((used + put_in - unused) % 4) != swap.own == problem.answer
-        assert swap.sources == source.answer != swap.counterfactual
-    assert len({swap.source for swap in swaps}) > 20
-    assert swaps != counterfactual_pairs(sites, places, problems, "unused", "0123", seed=4)
+        assert pair.counterfactual == str((used + put_in - unused) % 4) != pair.own == problem.answer
+        assert pair.sources == source.answer != pair.counterfactual
+    assert len({pair.source for pair in pairs}) > 20
+    assert pairs != counterfactual_pairs(sites, places, problems, "unused", "0123", seed=4)
     some = counterfactual_pairs(sites, places, problems, "unused", "12", seed=3)
-    assert {sites.label[swap.source] for swap in some} == {"1", "2"}
+    assert {sites.label[pair.source] for pair in some} == {"1", "2"}
     assert (
         counterfactual_pairs(sites, places, problems, "unused", "0123", seed=3, allowed=lambda site: False)
         == []
     )
 
 
-def test_a_problem_whose_answer_cannot_change_has_no_swap(planted: Checkpoint) -> None:
+def test_a_problem_whose_answer_cannot_change_has_no_pair(planted: Checkpoint) -> None:
     fixed = [
         problem.model_copy(update={"counterfactuals": {"used": {str(v): problem.answer for v in range(4)}}})
         for problem in planted_task().split("test")

@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from tests.probing.conftest import CONFIG, made_task
+from tests.reading_task import CONFIG, made_task
 from undertext.activations import HookPoint, capture
 from undertext.jobs.probe.job import probe
 from undertext.probes import LDAProbe
@@ -46,13 +46,19 @@ def by_hand(checkpoint, task: Task, split: str, kind: str | None = None):
 
 def test_steps_are_read_at_their_end_and_carried_to_the_other_type(task, pair):
     result = probe({"base": pair["base"]}, {"made": task}, config=HERE)
-    rows = [row for row in result.table.to_pylist() if (row["value"], row["split"]) == ("valid", "test")]
+    rows = [
+        row
+        for row in result.tables["probes"].to_pylist()
+        if (row["value"], row["split"]) == ("valid", "test")
+    ]
     assert [row["n"] for row in rows] == [120, 120]
     X, y = by_hand(pair["base"], task, "test")
     made = LDAProbe().fit(*by_hand(pair["base"], task, "train"))
     assert [row["accuracy"] for row in rows] == pytest.approx(made.score(X, y).tolist(), abs=0.01)
     carried = [
-        row for row in result.transfer.to_pylist() if row["value"] == "valid" and row["split"] == "test"
+        row
+        for row in result.tables["transfer"].to_pylist()
+        if row["value"] == "valid" and row["split"] == "test"
     ]
     for kind, other in (("sum", "find"), ("find", "sum")):
         made = LDAProbe().fit(*by_hand(pair["base"], task, "train", other))
@@ -79,4 +85,4 @@ def test_validity_is_no_value_where_nothing_is_told_by_it(task, pair, why):
     ]
     changed = task.model_copy(update={"problems": problems})
     result = probe({"base": pair["base"]}, {"made": changed}, config=HERE)
-    assert set(result.table["value"].to_pylist()) == {"a", "b"}
+    assert set(result.tables["probes"]["value"].to_pylist()) == {"a", "b"}

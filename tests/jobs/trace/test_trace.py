@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from tests.probing.conftest import made_task
+from tests.reading_task import made_task
 from tests.toys import tiny_model, word_tokenizer
-from tests.unchecked import signatures_unchecked
-from undertext import Checkpoint, read_trace
+from undertext import Checkpoint, TraceConfig, TraceResult, read_trace
 from undertext.activations import HookPoint, UserError, capture
-from undertext.jobs.trace.job import READERS, TRACE, Traced
+from undertext.measures.trace.lens import READERS, READINGS
 from undertext.probes import fit_select
 from undertext.tasks.value_positions import answer_said, reading_text
+
+CONFIG = TraceConfig(layers=(0, 2), readers=("probe", "logit_lens"), problems=20, threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +29,8 @@ def task():
 
 
 @pytest.fixture(scope="module")
-def traced(checkpoint, task) -> Traced:
-    return read_trace(checkpoint, task, layers=(0, 2), readers=("probe", "logit_lens"), problems=20)
+def traced(checkpoint, task) -> TraceResult:
+    return read_trace(checkpoint, task, config=CONFIG)
 
 
 def test_where_the_answer_is_said(task):
@@ -65,8 +66,8 @@ def test_the_table_is_that_of_a_pass_by_hand(traced, checkpoint, task):
     with torch.no_grad():
         logits = checkpoint.model.lm_head(checkpoint.model.model.norm(X))
     wanted["logit_lens"] = logits[..., digits].softmax(-1)
-    table = traced.table
-    assert table.schema == TRACE
+    table = traced.tables["readings"]
+    assert table.schema == READINGS
     assert len(table) == 2 * 2 * len(X[0])
     rows = table.to_pylist()
     for reader, share in wanted.items():
@@ -81,11 +82,11 @@ def test_the_table_is_that_of_a_pass_by_hand(traced, checkpoint, task):
 
 
 def test_the_figure_shows_the_shares(traced):
-    figure = traced.figure(before=3)
+    figure = traced.heatmap(before=3)
     axes = [axis for axis in figure.axes if axis.images]
     assert [axis.get_title("left") for axis in axes] == ["probe", "logit lens"]
     assert [label.get_text() for label in axes[0].get_xticklabels()] == ["−3", "−2", "−1", "0"]
-    rows = traced.table.to_pylist()
+    rows = traced.tables["readings"].to_pylist()
     for axis, reader in zip(axes, ("probe", "logit_lens"), strict=True):
         cells = axis.images[0].get_array()
         for i, layer in enumerate((0, 2)):
@@ -95,37 +96,58 @@ def test_the_figure_shows_the_shares(traced):
                 assert cells[i, j] == pytest.approx(np.mean(told))
 
 
-def test_the_base_tells_a_value_when_its_turn_comes():
-    traced = read_trace("zoo:base", "zoo:chain", layers=(3,), problems=60)
-    share = {
-        (reader, before): np.mean(
-            [r["right"] for r in traced.table.to_pylist() if (r["reader"], r["before"]) == (reader, before)]
-        )
-        for reader in READERS
-        for before in (0, 2)
-    }
-    assert all(share[reader, 0] > 0.95 for reader in READERS), share
-    assert all(share[reader, 2] < 0.5 for reader in READERS), share
-    leads = traced.readings["probe"].leads(HookPoint(3, "resid_post"))
-    assert len(leads.lead) == 60
+def test_the_base_holds_a_value_when_its_turn_comes():
+    traced = read_trace("zoo:base", "zoo:chain", config=TraceConfig(layers=(3,), problems=60, threads=1))
+    for lead in traced.by_layer:
+        assert (lead.layer, lead.problems) == (3, 60)
+        assert lead.right_when_said is not None
+        assert lead.right_when_said > 0.95
+        right = [
+            row["right"]
+            for row in traced.tables["readings"].to_pylist()
+            if (row["reader"], row["before"]) == (lead.reader, 2)
+        ]
+        assert np.mean(right) < 0.5
+    assert [lead.reader for lead in traced.by_layer] == list(READERS)
+
+
+def test_leads_are_those_of_the_tokens(traced):
+    rows = traced.tables["readings"].to_pylist()
+    for lead in traced.by_layer:
+        leads = traced.leads(lead.reader, lead.layer)
+        assert len(leads.lead) == 20
+        mine = [row for row in rows if (row["reader"], row["layer"]) == (lead.reader, lead.layer)]
+        for problem, found in zip(dict.fromkeys(row["problem"] for row in mine), leads.lead, strict=True):
+            column = {row["before"]: row["right"] for row in mine if row["problem"] == problem}
+            stays = [k for k in range(column.__len__()) if all(column.get(j, False) for j in range(k + 1))]
+            assert found == (max(k for k in stays if k in column) if stays else None)
+        assert lead.early == leads.share
+    with pytest.raises(UserError, match="tuned_lens at layer 0 was not read; there are: probe at layer 0"):
+        traced.leads("tuned_lens", 0)
+
+
+def test_it_writes_its_files_and_loads_again_alike(traced, tmp_path):
+    traced.save(tmp_path / "out")
+    again = TraceResult.load(tmp_path / "out")
+    assert again.by_layer == traced.by_layer
+    assert again.files() == traced.files()
+    assert sorted(again.files()) == [
+        "figures/trace.png", "figures/trace.svg", "report.html", "result.json", "run.json",
+        "tables/readings.parquet",
+    ]  # fmt: skip
+    assert "right when said" in traced._repr_html_()
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"readers": ()}, "got none"),
         ({"layers": (7,)}, "layers from 0 to 2"),
         ({"split": "odd"}, "no split 'odd'"),
     ],
 )
 def test_mistakes(checkpoint, task, changes, said):
     with pytest.raises(UserError, match=said):
-        read_trace(checkpoint, task, **changes)
-
-
-def test_a_reader_there_is_none_of(checkpoint, task):
-    with signatures_unchecked(), pytest.raises(UserError, match="probe, logit_lens, tuned_lens, got magic"):
-        read_trace(checkpoint, task, readers=("magic",))  # type: ignore[arg-type]
+        read_trace(checkpoint, task, config=TraceConfig(**changes))
 
 
 def test_a_task_without_traces(checkpoint, task):

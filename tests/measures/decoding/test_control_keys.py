@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undertext.measures.decoding.control_labels import (
+from undertext.measures.decoding.controls import (
     KEYS_PER_CLASS,
     SEEN,
     control_keys,

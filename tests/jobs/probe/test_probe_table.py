@@ -2,21 +2,19 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
 import pytest
 import torch
 
-from tests.probing.conftest import CONFIG, made_task
+from tests.reading_task import CONFIG, by_hand, made_task, rows_of
 from tests.toys import tiny_model, word_tokenizer
-from undertext.activations import Checkpoint, HookPoint, UserError, capture
+from undertext.activations import Checkpoint, UserError
 from undertext.activations.random_init import random_init
 from undertext.jobs.probe.config import ProbeConfig
 from undertext.jobs.probe.job import probe
 from undertext.jobs.probe.result import ProbeResult
-from undertext.measures.decoding.control_labels import control_targets
-from undertext.measures.decoding.rows import SCHEMA
+from undertext.measures.decoding.controls import control_targets
+from undertext.measures.decoding.table import PROBES
 from undertext.probes import Labelled, LDAProbe, MeansProbe, fit_select, shuffled_draws
 from undertext.tasks.value_positions import reading_text
 
@@ -26,13 +24,9 @@ def result(pair, task) -> ProbeResult:
     return probe(pair, {"made": task}, config=CONFIG)
 
 
-def rows_of(table: pa.Table, **wanted: Any) -> list[dict[str, Any]]:
-    return [row for row in table.to_pylist() if all(row[name] == value for name, value in wanted.items())]
-
-
 def test_a_row_for_each_of_everything(result):
-    table = result.table
-    assert table.schema == SCHEMA
+    table = result.tables["probes"]
+    assert table.schema == PROBES
     keys = [
         tuple(row[c] for c in ("checkpoint", "fitted_on", "split", "value", "position", "layer", "control"))
         for row in table.to_pylist()
@@ -57,18 +51,6 @@ def test_a_row_for_each_of_everything(result):
     assert len(table) == 2 * 8 * 2 * (4 * 2 + 1 + 2)
 
 
-def by_hand(checkpoint, task, split, offset: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Activations and labels of `a`, read `offset` tokens after the last one before the trace says it."""
-    texts = [reading_text(problem) for problem in task.split(split)]
-    encoded = checkpoint.encode(texts)
-    # <bos> a = A ; b = B ; find a : | a = A ...
-    points = [HookPoint(layer, "resid_post") for layer in (0, 2)]
-    X = capture(checkpoint, encoded, points, [[14 - 1 + offset]] * len(encoded)).activations
-    for ids in encoded:
-        assert checkpoint.decode(ids[14:15]).strip() in "012"
-    return X, torch.tensor([int(problem.steps[0].values["a"]) for problem in task.split(split)])
-
-
 @pytest.mark.parametrize("offset", [-1, 0, 1])
 def test_accuracy_is_that_of_probes_fitted_by_hand(result, pair, task, offset):
     for name, checkpoint in pair.items():
@@ -78,7 +60,7 @@ def test_accuracy_is_that_of_probes_fitted_by_hand(result, pair, task, offset):
         found = fit_select(X, y, X_dev, y_dev, strengths=CONFIG.strengths)
         expected = found.correct(X_test, y_test).double().mean(1)
         at = {"checkpoint": name, "position": str(offset), "value": "a", "split": "test"}
-        rows = rows_of(result.table, **at, fitted_on=name, control="none")
+        rows = rows_of(result.tables["probes"], **at, fitted_on=name, control="none")
         assert [row["accuracy"] for row in rows] == pytest.approx(expected.tolist(), abs=0.026)
         assert [row["strength"] for row in rows] == pytest.approx(found.strengths.tolist())
         assert [row["chosen"] for row in rows] == [found.layer == 0, found.layer == 1]
@@ -87,21 +69,21 @@ def test_accuracy_is_that_of_probes_fitted_by_hand(result, pair, task, offset):
         assert rows[0]["baseline"] == pytest.approx(float((y_test == commonest).double().mean()))
         other = next(each for each in pair if each != name)
         across = found.correct(by_hand(pair[other], task, "test", offset)[0], y_test).double().mean(1)
-        moved = rows_of(result.table, **(at | {"checkpoint": other}), fitted_on=name)
+        moved = rows_of(result.tables["probes"], **(at | {"checkpoint": other}), fitted_on=name)
         assert [row["accuracy"] for row in moved] == pytest.approx(across.tolist(), abs=0.026)
 
 
 def test_what_was_just_said_reads_and_controls_are_what_they_say(result, pair, task):
     at = {"checkpoint": "base", "fitted_on": "base", "value": "a", "split": "test"}
-    said = rows_of(result.table, **at, position="1", control="none")
+    said = rows_of(result.tables["probes"], **at, position="1", control="none")
     assert all(row["accuracy"] == 1.0 for row in said)
-    shuffled = rows_of(result.table, **at, position="1", control="shuffled")
+    shuffled = rows_of(result.tables["probes"], **at, position="1", control="shuffled")
     assert all(row["accuracy"] < 0.75 for row in shuffled)
-    (surface,) = rows_of(result.table, **at, position="1", control="surface")
+    (surface,) = rows_of(result.tables["probes"], **at, position="1", control="surface")
     assert (surface["accuracy"], surface["hook"], surface["chosen"]) == (1.0, None, True)
-    for row in rows_of(result.table, **at, control="none"):
+    for row in rows_of(result.tables["probes"], **at, control="none"):
         (control,) = rows_of(
-            result.table, **at, position=row["position"], layer=row["layer"], control="control"
+            result.tables["probes"], **at, position=row["position"], layer=row["layer"], control="control"
         )
         assert row["selectivity"] == pytest.approx(row["accuracy"] - control["accuracy"])
         assert control["selectivity"] is None
@@ -109,13 +91,13 @@ def test_what_was_just_said_reads_and_controls_are_what_they_say(result, pair, t
     X, y = by_hand(blank, task, "train", 0)
     found = fit_select(X, y, *by_hand(blank, task, "dev", 0), strengths=CONFIG.strengths)
     expected = found.correct(*by_hand(blank, task, "test", 0)).double().mean(1)
-    rows = rows_of(result.table, **at, position="0", control="random_init")
+    rows = rows_of(result.tables["probes"], **at, position="0", control="random_init")
     assert [row["accuracy"] for row in rows] == pytest.approx(expected.tolist(), abs=0.026)
 
 
 def test_other_kinds_of_probe(pair, task):
     config = CONFIG.model_copy(update={"probes": ("means", "lda"), "controls": (), "positions": (1,)})
-    table = probe({"base": pair["base"]}, {"made": task}, config=config).table
+    table = probe({"base": pair["base"]}, {"made": task}, config=config).tables["probes"]
     assert set(table["control"].to_pylist()) == {"none"}
     assert set(table["strength"].to_pylist()) == set(table["selectivity"].to_pylist()) == {None}
     X, y = by_hand(pair["base"], task, "train", 1)
@@ -129,7 +111,9 @@ def test_other_kinds_of_probe(pair, task):
 def test_the_same_job_gives_the_same_table_and_another_seed_other_controls(pair, task):
     config = CONFIG.model_copy(update={"positions": (0,), "layers": (2,)})
     one, again, other = (
-        probe({"base": pair["base"]}, {"made": task}, config=config.model_copy(update={"seed": seed})).table
+        probe({"base": pair["base"]}, {"made": task}, config=config.model_copy(update={"seed": seed})).tables[
+            "probes"
+        ]
         for seed in (0, 0, 1)
     )
     assert again.equals(one)
@@ -152,14 +136,14 @@ def test_a_value_that_a_split_lacks_and_checkpoints_of_two_models(pair):
     kept = [p for p in task.problems if p.split != "ood"]
     task = task.model_copy(update={"problems": [*kept, *bare]})
     config = CONFIG.model_copy(update={"positions": (0,), "controls": ("control", "surface")})
-    table = probe({"base": pair["base"], "wider": wider}, {"made": task}, config=config).table
+    table = probe({"base": pair["base"], "wider": wider}, {"made": task}, config=config).tables["probes"]
     assert all(row["checkpoint"] == row["fitted_on"] for row in table.to_pylist())
     assert set(table["split"].to_pylist()) == {"dev", "test"}
 
 
 def test_pairs_asked_for(pair, task):
     config = CONFIG.model_copy(update={"positions": (1,), "controls": (), "transport": (("tuned", "base"),)})
-    table = probe(pair, {"made": task}, config=config).table
+    table = probe(pair, {"made": task}, config=config).tables["probes"]
     moved = {
         (r["fitted_on"], r["checkpoint"]) for r in table.to_pylist() if r["checkpoint"] != r["fitted_on"]
     }
@@ -197,13 +181,13 @@ def test_every_column_and_control_is_documented():
     text = (Path(__file__).parents[2] / "docs" / "probes.md").read_text()
     text = text.split("## The table")[1].split("\n## ")[0]
     documented = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
-    assert documented == [*SCHEMA.names, *ProbeConfig().controls]
+    assert documented == [*PROBES.names, *ProbeConfig().controls]
 
 
 def test_control_and_shuffled_labels_are_the_mean_over_draws(pair, task):
     config = CONFIG.model_copy(update={"positions": (0,), "layers": (2,), "probes": ("lda",), "draws": 4})
     config = config.model_copy(update={"controls": ("control", "shuffled")})
-    table = probe({"base": pair["base"]}, {"made": task}, config=config).table
+    table = probe({"base": pair["base"]}, {"made": task}, config=config).tables["probes"]
     X, y = {}, {}
     for split in ("train", "dev", "test"):
         both, y[split] = by_hand(pair["base"], task, split, 0)

@@ -1,0 +1,74 @@
+"""How `trace`'s result is shown: since when the answer is read, layer by layer and reader by reader."""
+
+from matplotlib.figure import Figure
+
+from undertext.jobs.trace.result import TraceResult
+from undertext.report.files import report_files
+from undertext.report.numbers import number
+from undertext.report.page import Section, document, fragment
+from undertext.report.style import svg
+
+_LINES = (
+    "Right when said: share of problems whose answer is read right at the last token before the trace says "
+    "it. Early: share whose answer is read right one token before that or more, and stays so.",
+    "With k answers that are equally likely, about 1/k of the problems are read right by luck.",
+)
+_SHOWS = "Layer by token, a panel a reader: share of problems whose answer is read right."
+
+
+def files(result: TraceResult) -> dict[str, bytes]:
+    """The files of the job, by path."""
+    drawn = figures(result)
+    return report_files(
+        summary=result.summary,
+        tables=result.tables,
+        run=result.run,
+        figures=drawn,
+        page=_page(result, drawn),
+    )
+
+
+def figures(result: TraceResult) -> dict[str, Figure]:
+    """`trace`: layer by token; none where no trace says its answer."""
+    said = any(lead.problems for lead in result.by_layer)
+    return {"trace": result.heatmap()} if said else {}
+
+
+def summary_html(result: TraceResult) -> str:
+    """How early each reader reads the answer, for notebooks."""
+    return fragment(f"trace: {result.summary['checkpoint']['name']}", _leads(result))
+
+
+def _page(result: TraceResult, drawn: dict[str, Figure]) -> str:
+    summary = result.summary
+    sections = [_leads(result)]
+    if drawn:
+        sections.append(Section("Layer by token", picture=(svg(drawn["trace"]), _SHOWS)))
+    about = {
+        "checkpoint": summary["checkpoint"]["name"],
+        "task": summary["task"]["name"],
+        "split": summary["split"],
+    }
+    return document(
+        f"trace: {about['checkpoint']}",
+        "the answer along its trace",
+        "Since when the answer is read",
+        about,
+        sections,
+        result.run,
+    )
+
+
+def _leads(result: TraceResult) -> Section:
+    head = ["reader", "layer", "problems", "right when said", "early"]
+    rows = [
+        [
+            lead.reader.replace("_", " "),
+            str(lead.layer),
+            str(lead.problems),
+            number(lead.right_when_said),
+            number(lead.early),
+        ]
+        for lead in result.by_layer
+    ]
+    return Section("Before the trace says the answer", _LINES, head, rows)
