@@ -13,8 +13,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from undertext.activations.pair import load_pair
-from undertext.core.setup import open_checkpoint
+from undertext.core.setup import open_pair
 from undertext.core.sweep_rows import SweepRows
 from undertext.measures.answers import grading
 from undertext.measures.recovery.candidates import candidate_vectors
@@ -28,7 +27,7 @@ PROBLEMS, SEEDS, WITHIN = 120, 20, 0.02
 def main() -> int:
     torch.set_num_threads(1)
     task, config = new_chain(0), SearchConfig()
-    pair = load_pair(open_checkpoint("zoo:base"), open_checkpoint("zoo:elicited"))
+    pair = open_pair("zoo:base", "zoo:elicited", config)
     offered = candidate_vectors(pair.base, pair.tuned, task, config)
     near = {name for name, control in offered.controls.items() if control.of is not None}
     vectors = [each for each in offered.vectors if each.name not in near]
