@@ -14,7 +14,7 @@
 # ---
 
 # %% [markdown]
-# # What reads where, and since when
+# # Which values are read where, and since when
 #
 # Two checkpoints that come with the package, one task, every layer. Three lines read the task's values
 # off both, with controls, and draw them:
@@ -31,28 +31,28 @@ result.heatmap(value="value")
 # than a probe can read of labels that mean nothing (selectivity); the novice does not, and its probes read
 # nothing off the base.
 #
-# Everything is one table:
+# Every figure is a row of one table:
 
 # %%
-table = result.table.to_pandas()
+table = result.table("probes")
 at_end = table[
     (table.split == "test") & (table.position == "0") & (table.checkpoint == "base") & table.chosen
 ]
 at_end[["fitted_on", "control", "layer", "accuracy", "baseline", "selectivity"]]
 
 # %% [markdown]
-# ## What is carried where
+# ## Transfer across checkpoints and types
 #
 # The `taught` model learnt the task by itself, from other weights. Its probes read nothing off the base as
 # they are; after a rotation fitted without labels they read nearly everything: the same content, encoded
 # otherwise. On the novice both fail: there is nothing to read. Its own probes read next to nothing on itself
-# (fitted equal to read), so what they read elsewhere after a rotation is the other's doing.
+# (fitted equal to read), so what they read elsewhere after a rotation says only what the other holds.
 
 # %%
 names = {name: f"zoo:{name}" for name in ("base", "taught", "novice")}
 config = ProbeConfig(positions=(0,), controls=(), layers=(3,), transfer=("checkpoint", "type"), threads=1)
-carried = probe(names, {"chain": new_chain(seed=0)}, config=config).transfer.to_pandas()
-pairs = carried[(carried.across == "checkpoint") & (carried.split == "test")]
+transfer = probe(names, {"chain": new_chain(seed=0)}, config=config).table("transfer")
+pairs = transfer[(transfer.across == "checkpoint") & (transfer.split == "test")]
 pairs.pivot_table(index=["fitted", "read"], columns="measure", values="figure").round(2)
 
 # %% [markdown]
@@ -60,7 +60,7 @@ pairs.pivot_table(index=["fitted", "read"], columns="measure", values="figure").
 # alone.
 
 # %%
-types = carried[(carried.across == "type") & (carried.split == "test")]
+types = transfer[(transfer.across == "type") & (transfer.split == "test")]
 types.pivot_table(index=["checkpoint", "measure", "fitted"], columns="read", values="figure").round(2)
 
 # %% [markdown]
@@ -71,18 +71,16 @@ types.pivot_table(index=["checkpoint", "measure", "fitted"], columns="read", val
 # one is right by luck: 0.14 says nothing.
 
 # %%
-from undertext import read_trace
+from undertext import TraceConfig, read_trace
 
-traced = read_trace("zoo:base", new_chain(seed=0), problems=100)
-traced.figure(before=6)
+traced = read_trace("zoo:base", new_chain(seed=0), config=TraceConfig(problems=100, threads=1))
+traced.heatmap(before=6)
 
 # %% [markdown]
-# `lead` is how many tokens before the trace says it the reading is right and stays so; 0 is the token that is
-# just about to say it. The value is worked out when it is needed.
+# At what share of the problems the answer is read right just before the trace says it, and at what share one
+# token earlier or more. The value is worked out when it is needed.
 
 # %%
-for reader, reading in traced.readings.items():
-    for point in reading.points:
-        leads = reading.leads(point)
-        told = sum(lead is not None for lead in leads.lead) / len(leads.lead)
-        print(f"{reader}, {point}: told when it is said {told:.2f}, a token or more before {leads.share:.2f}")
+for lead in traced.by_layer:
+    shares = f"right when said {lead.right_when_said:.2f}, early {lead.early:.2f}"
+    print(f"{lead.reader}, layer {lead.layer}: {shares}")

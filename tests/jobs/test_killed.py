@@ -1,4 +1,4 @@
-"""`steer` and `routes` killed by SIGKILL at one moment after another end as if they had not been."""
+"""Jobs killed by SIGKILL at one moment after another end as if they had not been."""
 
 import os
 import random
@@ -10,7 +10,17 @@ import pytest
 
 from tests.killing import Step, killed_at_step
 from tests.made_up_task import STRONGER, WEAKER, task_of
-from undertext import RoutesConfig, SteerConfig, routes, steer
+from tests.reading_task import made_task
+from undertext import (
+    ProbeConfig,
+    RoutesConfig,
+    SteerConfig,
+    TraceConfig,
+    probe,
+    read_trace,
+    routes,
+    steer,
+)
 from undertext.activations import UserError
 from undertext.core.result import Result
 from undertext.tasks import Task
@@ -20,6 +30,11 @@ QUICK: dict[str, Any] = {
     "vector_problems": 8, "max_layers": 1, "threads": 1, "batch_size": 16,
 }  # fmt: skip
 TRAINING: dict[str, Any] = {"budget": 2, "fit_steps": 2, "rlvr_steps": 1, "rlvr_prompts": 2}
+READING: dict[str, Any] = {
+    "positions": (0,), "layers": (0, 2), "controls": ("control",), "strengths": (0.05,), "draws": 1,
+    "transfer": ("checkpoint", "layer"), "threads": 1,
+}  # fmt: skip
+READ_TASK = made_task()
 Job = Callable[..., Result]
 
 
@@ -39,7 +54,19 @@ def run_routes(out: Path | None, task: Task | None = None, **changes: Any) -> Re
     return routes(WEAKER, STRONGER, task or two_splits(), config=config, out=out, progress=False)
 
 
+def run_probe(out: Path | None) -> Result:
+    checkpoints = {"base": WEAKER, "tuned": STRONGER}
+    return probe(checkpoints, {"made": READ_TASK}, config=ProbeConfig(**READING), out=out, progress=False)
+
+
+def run_trace(out: Path | None) -> Result:
+    config = TraceConfig(layers=(0, 2), readers=("probe", "logit_lens"), problems=8, threads=1)
+    return read_trace(WEAKER, READ_TASK, config=config, out=out, progress=False)
+
+
 JOBS: list[Job] = [run_steer, run_routes]
+EVERY: dict[Job, int] = {run_steer: 12, run_routes: 12, run_probe: 9, run_trace: 3}
+"""How many files each job puts in place, at least, before it draws its report."""
 
 
 def killed(job: Job, out: Path, step: int, events: int = 0) -> None:
@@ -71,7 +98,7 @@ def check(job: Job, out: Path, whole: Result) -> None:
     assert not [path for path in out.rglob("*") if path.name.endswith((".tmp", ".lock"))]
 
 
-@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize("job", EVERY)
 def test_killed_as_its_parts_come_it_goes_on_from_them(job, tmp_path):
     whole, out = job(None), tmp_path / "out"
     for step in (1, 4, 3):  # while it begins, and then from wherever it is
@@ -82,12 +109,12 @@ def test_killed_as_its_parts_come_it_goes_on_from_them(job, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize("job", EVERY)
 def test_killed_at_twelve_random_moments_each_run_ends_alike(job, tmp_path):
     whole, moments = job(None), random.Random(7)
     for kill in range(12):
         out = tmp_path / str(kill)
-        killed(job, out, moments.randint(0, 12), moments.randint(0, 20_000))
+        killed(job, out, moments.randint(0, EVERY[job]), moments.randint(0, 20_000))
         check(job, out, whole)
 
 
