@@ -178,7 +178,7 @@ def test_names_and_nothing(pair, task):
 
 
 def test_every_column_and_control_is_documented():
-    text = (Path(__file__).parents[2] / "docs" / "probes.md").read_text()
+    text = (Path(__file__).parents[3] / "docs" / "probes.md").read_text()
     text = text.split("## The table")[1].split("\n## ")[0]
     documented = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
     assert documented == [*PROBES.names, *ProbeConfig().controls]

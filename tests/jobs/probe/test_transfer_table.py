@@ -252,7 +252,7 @@ def test_the_heatmap_shows_what_was_aligned(result, pair, task):
 
 
 def test_every_column_and_measure_is_documented(result):
-    text = (Path(__file__).parents[2] / "docs" / "probes.md").read_text()
+    text = (Path(__file__).parents[3] / "docs" / "probes.md").read_text()
     text = text.split("## Transfer")[1].split("\n## ")[0]
     documented = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
     measures = ["accuracy", "shifted", "aligned", "mispaired", "surface", "angle", "angle_random", "cka"]

@@ -1,5 +1,8 @@
 """The answer along a trace: the table against a pass by hand, the figure against the table."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +11,9 @@ from tests.reading_task import made_task
 from tests.toys import tiny_model, word_tokenizer
 from undertext import Checkpoint, TraceConfig, TraceResult, read_trace
 from undertext.activations import HookPoint, UserError, capture
+from undertext.core.config import read_config
+from undertext.core.shipped import config_file
+from undertext.jobs.trace.command import TraceCommand, run
 from undertext.measures.trace.lens import READERS, READINGS
 from undertext.probes import fit_select
 from undertext.tasks.value_positions import answer_said, reading_text
@@ -154,3 +160,24 @@ def test_a_task_without_traces(checkpoint, task):
     bare = [p.model_copy(update={"trace": None}) for p in task.problems]
     with pytest.raises(UserError, match="answers that traces of train and dev say, got 0"):
         read_trace(checkpoint, task.model_copy(update={"problems": bare}))
+
+
+def test_every_column_is_documented():
+    page = (Path(__file__).parents[3] / "docs" / "probes.md").read_text().split("## Along a trace")[1]
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == READINGS.names
+
+
+def test_the_shipped_config_is_the_defaults():
+    shipped = read_config(TraceCommand, config_file("trace_chain.yaml"))
+    for name, value in TraceConfig(threads=1).model_dump().items():
+        assert getattr(shipped, name) == value, name
+
+
+def test_the_command(tmp_path, capsys):
+    flags = ["--checkpoint", "zoo:base", "--task", "zoo:chain", "--layers", "3", "--readers", "logit_lens"]
+    assert run([*flags, "--problems", "20", "--threads", "1", "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    (lead,) = TraceResult.load(tmp_path / "out").by_layer
+    assert f"logit lens, layer 3: right when said {lead.right_when_said:.2f}, early {lead.early:.2f}" in said
+    with pytest.raises(UserError, match="expected --checkpoint, --task, --out"):
+        run([])

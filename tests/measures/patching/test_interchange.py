@@ -94,6 +94,11 @@ def test_a_used_direction_moves_the_answer_and_random_ones_do_not(planted: Check
     assert found.size == 3
     assert all(each.share("counterfactual") < 0.1 for each in found.random)
     assert len(found.random) == len(found.random_points) == 3
+    ablated = measure_ablation(
+        planted, planted_task(), "test", found.point, found.basis, at="last_prompt", draws=2
+    )
+    assert ablated.nothing.all()
+    assert ablated.subspace.mean() < 0.5 < 0.9 < ablated.random.mean()
 
 
 @pytest.mark.parametrize("name", ["used", "unused"])
