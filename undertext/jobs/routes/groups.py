@@ -64,7 +64,7 @@ class RouteParts:
             ends = {"weaker": self.weaker, "stronger": self.stronger}
             return RouteGroup(
                 [
-                    _outcome(name, "unaided", self._greedy(checkpoint, problems, done), "nothing")
+                    _outcome(name, "unaided", self._greedy(checkpoint, problems, done), "none")
                     for name, checkpoint in ends.items()
                 ],
                 [],
@@ -129,7 +129,7 @@ class RouteParts:
                 ),
             )
         return [
-            Part(f"training/{name}", partial(_trained, name.replace("_", " "), train), updates)
+            Part(f"training/{name}", partial(_trained, _title(name), train), updates, _title(name))
             for name, (updates, train) in ways.items()
         ]
 
@@ -148,7 +148,7 @@ class RouteParts:
                 [replace(outcome, training_tokens=trained.tokens)], [trained.note] if trained.note else []
             )
 
-        return Part(f"{split}/{key}", make, len(problems), f"{key.removeprefix('training/')} on {split}")
+        return Part(f"{split}/{key}", make, len(problems), f"{_title(key)} on {split}")
 
     def _greedy(
         self,
@@ -179,7 +179,7 @@ class RouteParts:
         )
         chosen = {f"widest of {k}": decoded.widest, f"summed over {k}": decoded.summed}
         return RouteGroup(
-            [_outcome(f"CoT-decoding, {way}", "decoding", each, "nothing") for way, each in chosen.items()],
+            [_outcome(f"CoT-decoding, {way}", "decoding", each, "none") for way, each in chosen.items()],
             [],
         )
 
@@ -197,7 +197,7 @@ class RouteParts:
             progress=done,
         )
         name = f"temperature {config.temperature:g}, majority of {k}"
-        voted = _outcome(name, "decoding", majority(self.task, problems, samples), "nothing")
+        voted = _outcome(name, "decoding", majority(self.task, problems, samples), "none")
         passed = pass_at_k(samples.right, k).astype(float)
         return RouteGroup(
             [voted, Outcome(f"pass@{k}", "decoding", passed, voted.tokens, "the right answer")], []
@@ -253,6 +253,10 @@ def steered_group(
         if best is not None:
             outcomes.append(_outcome(f"{title}{best}", kind, steered[best], candidates.access[best]))
     return RouteGroup(outcomes, list(candidates.notes))
+
+
+def _title(key: str) -> str:
+    return key.removeprefix("training/").replace("_", " ")
 
 
 def _trained(title: str, train: Callable[[Done], Trained], done: Done) -> Trained | str:
