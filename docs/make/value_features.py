@@ -1,4 +1,4 @@
-"""Features that carry a problem's values in the base, followed into what was made of it."""
+"""Features that predict a problem's values in the base, followed into the organisms tuned from it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,16 +12,18 @@ from undertext.activations.capture import capture
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.pair import check_pair
+from undertext.core.statistics import Estimate, paired_difference
 from undertext.measures.features.rule import feature_rule
+from undertext.report.numbers import estimate
 from undertext.saes import (
     FATES,
     Fates,
     Matched,
     SaeConfig,
-    carried,
     decoder_directions,
     feature_effects,
     follow,
+    label_association,
     match_controls,
     read_pair,
     sort_fates,
@@ -44,27 +46,40 @@ class Followed:
     chosen: Int[Tensor, " value"]
     fates: Fates
     fate: tuple[str, ...]
-    """Of each value's feature."""
+    """Fate of each value's feature."""
     written: float
-    """Share of values that are written right as it is,"""
+    """Share of values written right without ablation."""
     ablated: float
-    """with the value's own feature ablated, and"""
+    """Share of values written right with the value's own feature ablated."""
     controls: float
-    """with random features of like frequency ablated instead; mean over them."""
+    """Share of values written right with random features of like frequency ablated, mean over these."""
+    cost: Estimate
+    """`ablated` less `controls`, paired over values."""
 
     @property
     def auroc(self) -> Float[Tensor, "model value"]:
-        """Of each value's feature for its value."""
+        """AUROC of each value's feature for its value, in the base and in the organism."""
         assert self.fates.auroc is not None
         return self.fates.auroc[:, torch.arange(len(self.chosen)), self.chosen]
 
+    @property
+    def frequency(self) -> float:
+        """How often the features fire in the organism, over how often in the base."""
+        base, here = self.fates.frequency[:, self.chosen]
+        return float(here.mean() / base.mean())
+
     def row(self, name: str) -> list[str]:
         """A row of the page's table."""
-        base, here = self.fates.frequency[:, self.chosen]
-        counts = [sum(each == fate for each in self.fate) for fate in ("kept", "moved", "silenced")]
-        ratio = f"{float(here.mean() / base.mean()):.2f}"
+        counts = [self.fate.count(fate) for fate in ("stable", "moved", "silenced")]
         shares = [f"{share:.2f}" for share in (self.written, self.ablated, self.controls)]
-        return [name, f"{float(self.auroc[1].min()):.2f}", ratio, *map(str, counts), *shares]
+        return [
+            name,
+            f"{float(self.auroc[1].min()):.2f}",
+            f"{self.frequency:.2f}",
+            *map(str, counts),
+            *shares,
+            estimate(self.cost),
+        ]
 
 
 def follow_values(
@@ -79,17 +94,17 @@ def follow_values(
     dev, test = _before_values(base, task, "dev"), _before_values(base, task, "test")
     at_dev = capture(base, dev[0], [point]).activations
     on_dev = read_pair(sae, (at_dev, at_dev)).base
-    told = carried(on_dev, dev[1])
-    chosen = told.auroc.nan_to_num(0.5).argmax(dim=1)
+    association = label_association(on_dev, dev[1])
+    chosen = association.auroc.nan_to_num(0.5).argmax(dim=1)
     frequency = (on_dev.counts / on_dev.n).float()
-    # One at a time: a feature may tell two values, and serves as no control of the other.
+    # One at a time: a feature may be the best of two values, and serves as no control of the other.
     matched = match_controls(
         decoder_directions(sae), frequency, chosen.unique().tolist(), controls=CONTROLS, seed=seed
     )
     for name in FOLLOWED:
         pair = check_pair(base, Checkpoint.load(folder / name))
-        read = [capture(each, test[0], [point]).activations for each in pair]
-        fates = follow(read_pair(sae, (read[0], read[1])), test[1])
+        base_rows, own_rows = (capture(each, test[0], [point]).activations for each in pair)
+        fates = follow(read_pair(sae, (base_rows, own_rows)), test[1])
         kinds = tuple(FATES[i] for i in sort_fates(fates, feature_rule().fates).index[chosen])
         yield name, Followed(chosen, fates, kinds, *_written(pair.tuned, test, matched, chosen, point))
 
@@ -111,7 +126,7 @@ def _written(
     matched: Matched,
     chosen: Int[Tensor, " value"],
     point: HookPoint,
-) -> tuple[float, float, float]:
+) -> tuple[float, float, float, Estimate]:
     prompts, values = test[0][:MOST], test[1][:MOST]
     effects = feature_effects(
         checkpoint,
@@ -122,9 +137,10 @@ def _written(
         at="last_prompt",
         max_new_tokens=1,
     )
-    # At each place, the feature of the value that is to be written there.
+    # Of each text, the feature of the value that is to be written there.
     own = torch.searchsorted(matched.features.contiguous(), chosen)[values]
-    here = torch.arange(len(values))
-    ablated = effects.changed[own, here].double().mean()
-    controls = effects.controls[own, :, here].double().mean()
-    return float(effects.plain.double().mean()), float(ablated), float(controls)
+    text = torch.arange(len(values))
+    ablated = effects.changed[own, text].double()
+    controls = effects.controls[own, :, text].double().mean(dim=1)
+    cost = paired_difference(controls.numpy(), ablated.numpy())
+    return float(effects.plain.double().mean()), float(ablated.mean()), float(controls.mean()), cost

@@ -1,0 +1,132 @@
+"""Sentences that follow from measured figures and their intervals, whichever way these turn out."""
+
+from collections.abc import Mapping, Sequence
+
+from undertext.core.statistics import Estimate
+
+UNRELATED = 0.1
+"""Largest distance of an AUROC from 0.5 at which a feature's firing is called unrelated to a value."""
+
+
+def names(of: Sequence[str]) -> str:
+    """`a`, `b` and `c`."""
+    quoted = [f"`{name}`" for name in of]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+
+
+def recovered(what: str, gaps: Mapping[str, Estimate | None]) -> str:
+    """In which checkpoints `what` recovers part of the gap: where the interval lies above zero."""
+    above = [name for name, gap in gaps.items() if gap is not None and gap.low > 0]
+    not_above = [name for name, gap in gaps.items() if gap is not None and gap.low <= 0]
+    without = [name for name, gap in gaps.items() if gap is None]
+    said = []
+    if above:
+        said.append(f"{what} recovers part of the gap in {names(above)}: the interval lies above zero.")
+    if not_above:
+        said.append(
+            f"No recovery by {_lower(what)} is shown in {names(not_above)}: the interval reaches zero."
+        )
+    if without:
+        said.append(f"There is no gap in {names(without)}.")
+    return " ".join(said)
+
+
+def compared(what: str, other: str, differences: Mapping[str, Estimate]) -> str:
+    """Where `what` does better than, as well as, or worse than `other`, by the interval of the difference."""
+    better = [name for name, difference in differences.items() if difference.low > 0]
+    worse = [name for name, difference in differences.items() if difference.high < 0]
+    alike = [name for name in differences if name not in better and name not in worse]
+    said = []
+    if better:
+        said.append(f"better than {other} in {names(better)}")
+    if worse:
+        said.append(f"worse than {other} in {names(worse)}")
+    if alike:
+        said.append(f"neither better nor worse than {other}, as far as the interval tells, in {names(alike)}")
+    return f"{what} does {'; '.join(said)}." if said else ""
+
+
+def at_equal_dose(what: str, other: str, doses: Mapping[str, Sequence[tuple[float, float]]]) -> str:
+    """At how many doses the mean of `what` is above that of `other`: by checkpoint, the two means a dose."""
+    counts = [
+        f"{sum(one > two for one, two in means)} of {len(means)} doses in `{name}`"
+        for name, means in doses.items()
+    ]
+    return f"At equal dose the mean of {what} is above that of {other} at {', '.join(counts)}."
+
+
+def unrelated_firing(distance: Mapping[str, float], frequency: Mapping[str, float]) -> str:
+    """Where features fire at least half as often as in the base, and unrelated to the values; else nothing.
+
+    `distance` is the largest distance from 0.5 of the features' AUROCs for their values, `frequency` how
+    often they fire over how often in the base.
+    """
+    apart = [name for name in distance if distance[name] <= UNRELATED and frequency[name] >= 0.5]
+    if not apart:
+        return ""
+    return (
+        f"In {names(apart)} these features fire, but unrelated to the values: every AUROC is within "
+        f"{UNRELATED:g} of 0.5."
+    )
+
+
+def ablation(differences: Mapping[str, Estimate]) -> str:
+    """Where ablating a value's own feature lowers the share written right by more than its controls do."""
+    used = [name for name, difference in differences.items() if difference.high < 0]
+    unused = [name for name in differences if name not in used]
+    said = []
+    if used:
+        said.append(
+            f"Ablating the value's own feature costs more than ablating its controls in {names(used)}."
+        )
+    if unused:
+        said.append(f"In {names(unused)} no such cost is shown: the interval reaches zero.")
+    return " ".join(said)
+
+
+def one_code(rows: Mapping[str, tuple[float, float, float, float]], least: float) -> str:
+    """Whose code is the base's: by organism, accuracy on itself, on the base as it is, aligned, mispaired.
+
+    `least` is how far above `mispaired` an accuracy must be to count as read.
+    """
+    kinds: dict[str, list[str]] = {"one": [], "rotated": [], "none": []}
+    for name, (own, plain, aligned, mispaired) in rows.items():
+        read = own - mispaired >= least
+        kind = (
+            "one"
+            if read and own - plain <= least
+            else "rotated"
+            if read and own - aligned <= least
+            else "none"
+        )
+        kinds[kind].append(name)
+    said = []
+    if kinds["one"]:
+        said.append(f"{names(kinds['one'])}: one code with the base, read as well on the base as on itself.")
+    if kinds["rotated"]:
+        said.append(f"{names(kinds['rotated'])}: the same content in another code, read after the rotation.")
+    if kinds["none"]:
+        said.append(f"{names(kinds['none'])}: no transfer shown.")
+    return " ".join(said)
+
+
+def beyond_stronger(routes: Sequence[tuple[str, Estimate | None]]) -> str:
+    """Which routes recover more than the whole gap; nothing where none does."""
+    found = [name for name, gap in routes if gap is not None and gap.low > 1]
+    return f"More than the whole gap: {', '.join(found)}." if found else ""
+
+
+def routes_above_zero(routes: Sequence[tuple[str, bool, Estimate | None]]) -> str:
+    """How many routes recover part of the gap, by whether they trained: name, training, recovered gap."""
+    said = []
+    for training, kind in ((False, "without training"), (True, "with training")):
+        gaps = [(name, gap) for name, trained, gap in routes if trained == training and gap is not None]
+        if gaps:
+            above = [name for name, gap in gaps if gap.low > 0]
+            which = f" ({', '.join(above)})" if above else ""
+            said.append(f"Of {len(gaps)} routes {kind} the interval lies above zero for {len(above)}{which}.")
+    return " ".join(said)
+
+
+def _lower(what: str) -> str:
+    return what[0].lower() + what[1:]
