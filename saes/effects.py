@@ -93,16 +93,6 @@ class Effects:
     controls: Bool[Tensor, "f control problem"]
     """With its controls changed instead, by the same operator and dose."""
 
-    @property
-    def effect(self) -> Float[Tensor, " f"]:
-        """Accuracy with the feature changed less accuracy as it is."""
-        return self.changed.double().mean(dim=1) - self.plain.double().mean()
-
-    @property
-    def control_effect(self) -> Float[Tensor, "f control"]:
-        """The same of each control."""
-        return self.controls.double().mean(dim=2) - self.plain.double().mean()
-
 
 def feature_effects(
     checkpoint: Checkpoint,

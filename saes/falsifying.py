@@ -80,7 +80,7 @@ class Shift:
 
 
 def shift(first: Float[Tensor, "text d_sae"], second: Float[Tensor, "other d_sae"]) -> Shift:
-    """Compare strengths of features in two sets of texts, from `TextFirings.strongest` or `mean`.
+    """Compare strengths of features in two sets of texts, from `TextFirings.strongest`.
 
     UserError when a set has fewer than two texts or the two differ in features.
     """
@@ -149,11 +149,12 @@ def falsify(
     plain: Float[Tensor, "plain d_sae"],
     injected: Float[Tensor, "plain d_sae"],
     reasoning: Float[Tensor, "reasoning d_sae"],
-    paraphrased: Float[Tensor, "paraphrased d_sae"] | None = None,
+    paraphrase: tuple[Float[Tensor, "other d_sae"], Float[Tensor, "own d_sae"]] | None = None,
 ) -> Falsification:
-    """Strengths in texts without reasoning, the same with words injected, with reasoning, that rephrased."""
+    """Strengths in texts without reasoning, in the same with words injected, in texts with reasoning, and in some
+    of these in other words and in their own."""
     return Falsification(
         shift(plain, injected),
         shift(plain, reasoning),
-        None if paraphrased is None else shift(paraphrased, reasoning),
+        None if paraphrase is None else shift(*paraphrase),
     )

@@ -1,5 +1,6 @@
 """Sorting a crosscoder's latents: of the base alone, shared, of the tuned model alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -34,13 +35,10 @@ class SortedLatents:
     index: Int[Tensor, " d_sae"]
     """Into `KINDS`."""
 
-    def latents(self, kind: Kind) -> Int[Tensor, " n"]:
-        """The latents of a kind."""
-        return (self.index == KINDS.index(kind)).nonzero()[:, 0]
-
-    def shares(self) -> dict[Kind, float]:
-        """Share of the latents, the dead ones among them, that are of each kind."""
-        return {kind: len(self.latents(kind)) / len(self.index) for kind in KINDS}
+    def shares(self, latents: Sequence[int]) -> dict[Kind, float]:
+        """Share of some latents that are of each kind; 0 where there are none."""
+        counts = torch.bincount(self.index[list(latents)], minlength=len(KINDS)).tolist()
+        return {kind: counts[i] / max(1, len(latents)) for i, kind in enumerate(KINDS) if kind != "dead"}
 
 
 def sort_latents(scaling: Scaling, cuts: LatentCuts) -> SortedLatents:

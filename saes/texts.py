@@ -50,13 +50,6 @@ class TextFirings:
         out = torch.zeros(self.n_texts * self.firings.d_sae)
         return out.scatter_reduce_(0, self._cells(), self.firings.strengths, "amax").view(self.n_texts, -1)
 
-    def mean(self) -> Float[Tensor, "text d_sae"]:
-        """Each feature's mean strength over all tokens of each text; dense."""
-        out = torch.zeros(self.n_texts * self.firings.d_sae)
-        lengths = torch.bincount(self.texts, minlength=self.n_texts)
-        summed = out.index_add_(0, self._cells(), self.firings.strengths).view(self.n_texts, -1)
-        return summed / lengths.clamp(min=1)[:, None]
-
     def _cells(self) -> Int[Tensor, " m"]:
         return self.texts[self.firings.rows] * self.firings.d_sae + self.firings.features
 

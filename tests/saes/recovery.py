@@ -11,21 +11,27 @@ import torch
 
 from tests.saes.planted import Planted, planted_pair
 from undertext.activations.hookpoint import HookPoint
+from undertext.measures.features.rule import feature_rule
 from undertext.saes.config import Training
 from undertext.saes.crosscoder_training import train_crosscoder
 from undertext.saes.scaling import latent_scaling
-from undertext.saes.sorting import KINDS, Cuts, Sorted, relative_norm, sort_by_norm, sort_latents
+from undertext.saes.sorting import (
+    KINDS,
+    SortedLatents,
+    relative_norm,
+    sort_by_norm,
+    sort_latents,
+)
 
 WANTED = {"shared": "shared", "rotated": "shared", "base_only": "base_only", "tuned_only": "tuned_only"}
-CUTS = Cuts(held=0.2, error=0.2, reconstruction=0.5, twin=0.3)
-NORM_CUT = 0.1
+RULE = feature_rule()
 MATCHED = 0.8
 """A latent stands for a planted feature when its decoder in the stronger model has this cosine with it."""
 RARE = 1e-3
 """A latent that fires at a smaller share of rows than this stands for nothing."""
 
 
-class SteeredAnswers(NamedTuple):
+class Recovered(NamedTuple):
     """Of one planted pair."""
 
     cosine: float
@@ -53,7 +59,7 @@ def recovery(
     d_model: int = 48,
     n: int = 40_000,
     steps: int = 1500,
-) -> SteeredAnswers:
+) -> Recovered:
     """Plant features, train a crosscoder with a third more latents than features, and compare."""
     planted = planted_pair(
         seed=seed, own_strength=own_strength, together=together, per_kind=per_kind, d_model=d_model, n=n
@@ -71,20 +77,20 @@ def recovery(
     )
     trained = train_crosscoder((planted.base, planted.tuned), config, points=(HookPoint(0, "resid_post"),))
     crosscoder = trained.crosscoder
-    scaling = latent_scaling(crosscoder, [(planted.base, planted.tuned)])
-    by_scaling, by_norm = sort_latents(scaling, CUTS), sort_by_norm(scaling, NORM_CUT)
+    scaling = latent_scaling(crosscoder, [(planted.base, planted.tuned)], RULE.scaling)
+    by_scaling, by_norm = sort_latents(scaling, RULE.latents), sort_by_norm(scaling, RULE.norm)
     alive = scaling.fired > RARE
     nearest, cosines = _nearest_latents(planted, crosscoder.decoders[:, 0], crosscoder.scales[:, 0], alive)
     stands, feature = _features_of(planted, crosscoder.decoders[:, 0], scaling.stronger, alive)
     truth = torch.tensor([KINDS.index(WANTED[kind]) for kind in planted.kinds])
 
-    def right(kinds: Sorted) -> torch.Tensor:
+    def right(kinds: SortedLatents) -> torch.Tensor:
         return kinds.index[stands] == truth[feature[stands]]
 
     relative = relative_norm(scaling.norms)[stands]
     shared = truth[feature[stands]] == KINDS.index("shared")
     within = ((relative > 0.4) & (relative < 0.6)) | ~shared
-    return SteeredAnswers(
+    return Recovered(
         cosine=cosines.mean().item(),
         by_scaling=right(by_scaling).float().mean().item(),
         by_norm=right(by_norm).float().mean().item(),

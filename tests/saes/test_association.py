@@ -8,7 +8,7 @@ from hypothesis import given
 from sklearn.metrics import mutual_info_score, roc_auc_score
 
 from undertext.activations.errors import UserError
-from undertext.saes import Firings, carried
+from undertext.saes import Firings, label_association
 
 # Few distinct strengths, so that there are ties; 0 is silence.
 LEVELS = [0.0, 0.0, 0.0, 0.1, 0.5, 0.5000001, 2.0, 1e-30, 1e30]
@@ -33,7 +33,7 @@ def binned(column, bins):
 @given(labelled(), st.integers(2, 5))
 def test_as_scikit_learn_says(given, bins):
     acts, labels = given
-    found = carried(Firings.of(acts), labels, bins=bins)
+    found = label_association(Firings.of(acts), labels, bins=bins)
     kept = labels >= 0
     x, y = acts[kept].double().numpy(), labels[kept].numpy()
     assert found.rows == len(y)
@@ -54,7 +54,7 @@ def test_as_scikit_learn_says(given, bins):
 def test_firing_bits_are_two_bins():
     acts = torch.tensor([[0.0, 1.0], [2.0, 0.5], [0.0, 0.0], [1.0, 3.0]])
     labels = torch.tensor([0, 1, 0, 1])
-    found = carried(Firings.of(acts), labels)
+    found = label_association(Firings.of(acts), labels)
     for feature in range(2):
         bits = (acts[:, feature] > 0).numpy()
         assert found.plug_in[feature].item() == pytest.approx(mutual_info_score(bits, labels))
@@ -66,7 +66,7 @@ def test_the_correction_takes_away_what_chance_tells():
     noise = torch.Generator().manual_seed(0)
     acts = torch.rand(300, 400, generator=noise) * (torch.rand(300, 400, generator=noise) < 0.5)
     labels = torch.randint(0, 6, (300,), generator=noise)
-    found = carried(Firings.of(acts), labels, bins=4)
+    found = label_association(Firings.of(acts), labels, bins=4)
     error = float(found.information.std()) / 20
     assert float(found.plug_in.mean()) > 20 * error
     assert abs(float(found.information.mean())) < 4 * error
@@ -81,19 +81,19 @@ def test_ranks_are_exact_for_many_rows():
     firings = Firings(n, torch.tensor([0, n]), torch.arange(n), strengths)
     labels = torch.zeros(n, dtype=torch.long)
     labels[-1] = 1
-    assert carried(firings, labels).auroc[1].item() == 1.0
+    assert label_association(firings, labels).auroc[1].item() == 1.0
     labels[:-1][0] = 1
     expected = (1 + 0.5) / 2  # one above all, one in the tie
-    assert carried(firings, labels).auroc[1].item() == pytest.approx(expected, abs=1e-9)
+    assert label_association(firings, labels).auroc[1].item() == pytest.approx(expected, abs=1e-9)
 
 
 def test_what_cannot_be_measured_is_refused():
     firings = Firings.of(torch.rand(4, 2))
     with pytest.raises(UserError, match="a label for each of 4 rows, got 3"):
-        carried(firings, torch.tensor([0, 1, 0]))
+        label_association(firings, torch.tensor([0, 1, 0]))
     with pytest.raises(UserError, match="two labels or more, got 1"):
-        carried(firings, torch.tensor([1, 1, -1, -1]))
+        label_association(firings, torch.tensor([1, 1, -1, -1]))
     with pytest.raises(UserError, match="two labels or more, got 0"):
-        carried(firings, torch.tensor([-1, -1, -1, -1]))
+        label_association(firings, torch.tensor([-1, -1, -1, -1]))
     with pytest.raises(UserError, match="two bins"):
-        carried(firings, torch.tensor([0, 1, 0, 1]), bins=1)
+        label_association(firings, torch.tensor([0, 1, 0, 1]), bins=1)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.saes.planted import planted_pair
-from tests.saes.recovery import CUTS, NORM_CUT, recovery
+from tests.saes.recovery import RULE, recovery
 from tests.unchecked import signatures_unchecked
 from undertext.activations.errors import UserError
 from undertext.activations.hookpoint import HookPoint
@@ -16,7 +16,7 @@ from undertext.saes.crosscoder import Normalisation
 from undertext.saes.crosscoder_training import load_crosscoder, train_crosscoder
 from undertext.saes.pairs import difference
 from undertext.saes.scaling import Scaling, latent_scaling
-from undertext.saes.sorting import KINDS, Cuts, relative_norm, sort_by_norm, sort_latents
+from undertext.saes.sorting import KINDS, LatentCuts, relative_norm, sort_by_norm, sort_latents
 from undertext.saes.training import train_sae
 
 POINT = HookPoint(1, "resid_post")
@@ -123,7 +123,9 @@ def test_a_difference_sae_reads_what_tuning_added():
 def test_scaling_is_least_squares_on_each_latent(small, trained):
     """Each figure against numpy-style regression of the one latent, all rows at once."""
     crosscoder = trained.crosscoder
-    scaling = latent_scaling(crosscoder, zip(small[0].split(400, 1), small[1].split(400, 1), strict=True))
+    scaling = latent_scaling(
+        crosscoder, zip(small[0].split(400, 1), small[1].split(400, 1), strict=True), RULE.scaling
+    )
     latents = crosscoder.encode(*small).double()
     scales = crosscoder.scales[..., None, None]
 
@@ -156,14 +158,16 @@ def test_scaling_is_least_squares_on_each_latent(small, trained):
             assert scaling.reconstruction[model, latent].item() == pytest.approx(other, abs=1e-4)
 
 
-def test_a_twin_fires_alike_and_one_writes_along_the_other(small, trained):
+def test_co_firing_latents_fire_alike_and_one_writes_along_the_other(small, trained):
     decoders = trained.crosscoder.decoders.clone()
     decoders[1, :, :8] *= 0.1
     decoders[0, :, 8:16] *= 0.1
     # Some pairs have nothing to do with each other, some write along each other in one model.
     decoders[1, :, 0] = 0.2 * decoders[1, :, 8] / decoders[1, :, 8].norm() * decoders[0, :, 0].norm()
     crosscoder = replace(trained.crosscoder, decoders=decoders)
-    scaling = latent_scaling(crosscoder, zip(small[0].split(400, 1), small[1].split(400, 1), strict=True))
+    scaling = latent_scaling(
+        crosscoder, zip(small[0].split(400, 1), small[1].split(400, 1), strict=True), RULE.scaling
+    )
     fires = crosscoder.encode(*small) > 0
     flat = (decoders * crosscoder.scales[..., None, None]).permute(0, 2, 1, 3).flatten(2)
     ratio = scaling.norms[0] / scaling.norms[1]
@@ -186,7 +190,7 @@ def test_a_twin_fires_alike_and_one_writes_along_the_other(small, trained):
             expected[one], expected[two] = max(expected[one], alike), max(expected[two], alike)
             pairs += 1
     assert 0 < pairs < 64
-    torch.testing.assert_close(scaling.twin, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(scaling.co_firing, expected, atol=1e-5, rtol=0)
 
 
 def test_what_a_latent_holds_beyond_another(small, trained):
@@ -195,7 +199,7 @@ def test_what_a_latent_holds_beyond_another(small, trained):
     decoders[1, :, 3] = 0.5 * decoders[1, :, 5]
     decoders[:, :, 8] = torch.tensor([1.0, 0.5])[:, None, None] * decoders[:, :, 9]
     crosscoder = replace(trained.crosscoder, decoders=decoders)
-    scaling = latent_scaling(crosscoder, [small])
+    scaling = latent_scaling(crosscoder, [small], RULE.scaling)
     assert scaling.stronger[[3, 8]].tolist() == [0, 0]
     flat = (decoders * crosscoder.scales[..., None, None]).permute(0, 2, 1, 3).flatten(2).double()
     for model in range(2):
@@ -215,15 +219,16 @@ def test_sorting_follows_its_cuts():
     norms = torch.tensor([[1.0, 0.0, 0.7, 0.05, 1.0, 0.05], [0.0, 1.0, 0.7, 1.0, 0.5, 1.0]])
     own = torch.tensor([[1.0, 1.0, 1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0, 0.0, 1.0]])
     told = torch.tensor([[1.0, 0.0, 1.0, 0.1, 1.0, 0.9], [0.0, 1.0, 1.0, 1.0, 0.0, 1.0]])
-    twin = torch.tensor([0.0, 0.1, 0.0, 0.8, 0.0, 0.0])
-    scaling = Scaling(norms, torch.full((6,), 0.1), own, own * norms, told, own * norms, twin)
-    found = [KINDS[i] for i in sort_latents(scaling, CUTS).index]
-    # The fourth has a twin, the sixth is told by other latents, the fifth's second decoder nothing bears out.
+    co_firing = torch.tensor([0.0, 0.1, 0.0, 0.8, 0.0, 0.0])
+    scaling = Scaling(norms, torch.full((6,), 0.1), own, own * norms, told, own * norms, co_firing)
+    found = [KINDS[i] for i in sort_latents(scaling, RULE.latents).index]
+    # The fourth fires with another, the sixth is written by other latents; nothing bears
+    # out the fifth's second decoder.
     assert found == ["base_only", "tuned_only", "shared", "shared", "base_only", "shared"]
-    by_norm = [KINDS[i] for i in sort_by_norm(scaling, NORM_CUT).index]
+    by_norm = [KINDS[i] for i in sort_by_norm(scaling, RULE.norm).index]
     assert by_norm == ["base_only", "tuned_only", "shared", "tuned_only", "shared", "tuned_only"]
-    lenient = sort_latents(scaling, Cuts(held=1.1, error=1.1, reconstruction=1.1, twin=1.0))
-    assert lenient.shares()["shared"] == 0
+    lenient = sort_latents(scaling, LatentCuts(held=1.1, error=1.1, reconstruction=1.1, co_firing=1.0))
+    assert lenient.shares(range(6))["shared"] == 0
     assert relative_norm(norms).tolist() == pytest.approx([0, 1, 0.5, 0.975, 0.25, 0.975])
 
 
@@ -231,11 +236,13 @@ def test_a_latent_that_never_fires_is_dead(small, trained):
     crosscoder = trained.crosscoder
     crosscoder.encoder_bias[3] = -1e6
     try:
-        scaling = latent_scaling(crosscoder, [small])
+        scaling = latent_scaling(crosscoder, [small], RULE.scaling)
         assert scaling.own[:, 3].isnan().all()
-        for kinds in (sort_latents(scaling, CUTS), sort_by_norm(scaling, NORM_CUT)):
-            assert 3 in kinds.latents("dead")
-            assert sum(kinds.shares().values()) == pytest.approx(1)
+        for kinds in (sort_latents(scaling, RULE.latents), sort_by_norm(scaling, RULE.norm)):
+            assert KINDS[kinds.index[3]] == "dead"
+            dead = int((kinds.index == KINDS.index("dead")).sum())
+            every = range(len(kinds.index))
+            assert sum(kinds.shares(every).values()) == pytest.approx(1 - dead / len(every))
     finally:
         crosscoder.encoder_bias[3] = load_crosscoder(trained.folder).encoder_bias[3]
 

@@ -106,9 +106,10 @@ def test_a_feature_that_writes_the_answer_does_what_its_controls_do_not(checkpoi
         max_new_tokens=1,
     )
     assert found.plain.tolist() == [False] * 4
-    assert found.effect.tolist() == [1.0, 0.0]
-    assert found.control_effect.shape == (2, 5)
-    assert found.control_effect[0].mean() < 0.3
+    plain = found.plain.double().mean()
+    assert (found.changed.double().mean(dim=1) - plain).tolist() == [1.0, 0.0]
+    assert found.controls.shape[:2] == (2, 5)
+    assert found.controls[0].double().mean() - plain < 0.3
 
 
 def test_controls_have_the_norm_and_nearly_the_frequency(directions):

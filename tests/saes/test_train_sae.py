@@ -1,14 +1,13 @@
 """Training: what comes out opens with sae-lens, and a run that is killed ends where it would have ended."""
 
 import json
-import time
 
 import pytest
 import torch
 from pydantic import ValidationError
 from sae_lens import SAE, JumpReLUSAE, TopKSAE
 
-from tests.activations.store.made_rows import killed_after
+from tests.killing import killed_when
 from tests.saes.planted import superposition
 from undertext.activations.errors import UserError
 from undertext.activations.hookpoint import HookPoint
@@ -113,16 +112,16 @@ def test_a_run_killed_outright_goes_on(activations, tmp_path):
     settings = config(checkpoint_every=5)
     whole = train_sae(activations, settings)
 
-    def slowly(rows):
-        time.sleep(0.02)  # so that the end does not come before the kill
-        return activations[rows]
-
     folder = tmp_path / "run"
-    killed_after(
-        0,
-        lambda: train_sae(Rows(len(activations), slowly), settings, folder=folder),
-        until=lambda: bool(list(folder.glob("step-*"))),
-    )
+
+    def work(step):
+        def take(rows):
+            step()
+            return activations[rows]
+
+        train_sae(Rows(len(activations), take), settings, folder=folder)
+
+    killed_when(work, lambda _: bool(list(folder.glob("step-*"))))
     resumed = train_sae(activations, settings, folder=folder)
     assert torch.equal(resumed.sae.W_dec, whole.sae.W_dec)
     assert torch.equal(resumed.sae.threshold, whole.sae.threshold)

@@ -1,21 +1,26 @@
 """`undertext sae train|features|diff`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 
-from undertext.activations.errors import UserError
-from undertext.core.command import say
+from undertext.core.command import run_subcommand
 
-JOBS = ("train", "features", "diff")
-USAGE = f"undertext sae {'|'.join(JOBS)} [--config FILE] [OPTIONS]   (--help after one says more)"
+ABOUT = {
+    "train": "train an SAE of a checkpoint, of what tuning added, or a crosscoder of both",
+    "features": "which task values each SAE feature predicts, and whether it survives falsification",
+    "diff": "what became of the features of an SAE in a tuned checkpoint",
+}
 
 
 def run(args: Sequence[str]) -> int:
     """Run the job that the first argument names."""
-    if args and args[0] in JOBS:
-        # By name: the jobs do not know each other, and none is loaded for another.
-        return int(import_module(f"undertext.jobs.sae_{args[0]}.command").run(args[1:]))
-    if set(args) & {"-h", "--help"}:
-        say(f"usage: {USAGE}")
-        return 0
-    raise UserError(f"expected {USAGE}")
+    commands: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
+        job: (partial(_run, job), about) for job, about in ABOUT.items()
+    }
+    return run_subcommand("sae", args, commands)
+
+
+def _run(job: str, args: Sequence[str]) -> int:
+    # By name: the jobs do not know each other, and none is loaded for another.
+    return int(import_module(f"undertext.jobs.sae_{job}.command").run(args))

@@ -9,11 +9,14 @@ import pytest
 import torch
 
 from undertext.activations import HookPoint, UserError, capture, load_pair
-from undertext.features import effects
+from undertext.jobs.sae_diff.config import DiffConfig
 from undertext.jobs.sae_diff.job import feature_diff
-from undertext.jobs.sae_features.config import DiffConfig, TrainConfig
+from undertext.jobs.sae_diff.result import FeatureDiff
+from undertext.jobs.sae_train.config import TrainConfig
 from undertext.jobs.sae_train.job import train_dictionary
+from undertext.measures.features import effects
 from undertext.measures.features.crosscoder import check_crosscoder
+from undertext.measures.features.rule import feature_rule
 from undertext.saes import (
     Crosscoder,
     decoder_directions,
@@ -45,19 +48,25 @@ def test_fates_are_those_that_were_planted(found):
     result, out = found
     fates = result.tables["features"]["fate"].to_pylist()
     # `*` is not seen any more, `p` is seen where `find` was.
-    assert fates == ["kept", "kept", "kept", "kept", "new", "silenced", "silenced", "kept", "kept", "kept"]
-    summary = json.loads((out / "diff.json").read_text())
-    assert summary["fates"] == {"kept": 0.7, "moved": 0, "silenced": 0.2, "new": 0.1}
+    assert fates == [*["stable"] * 4, "new", "silenced", "silenced", *["stable"] * 3]
+    summary = json.loads((out / "result.json").read_text())
+    assert summary["fates"] == {"stable": 0.7, "moved": 0, "silenced": 0.2, "new": 0.1}
     assert summary["mean_norm"]["base"] / summary["mean_norm"]["tuned"] == pytest.approx(3, rel=0.2)
     assert summary["scales"]["tuned"] == pytest.approx(
         summary["mean_norm"]["base"] / summary["mean_norm"]["tuned"]
     )
-    carriers = {each["class"]: each for each in summary["carriers"]}
-    assert [carriers[value]["feature"] for value in "34"] == [0, 1]
-    assert carriers["3"]["auroc"] == {"base": 1, "tuned": 1}
+    associated = {row["class"]: row for row in summary["associated"]}
+    assert [associated[value]["feature"] for value in "34"] == [0, 1]
+    assert associated["3"]["auroc"] == {"base": 1, "tuned": 1}
     for name, table in result.tables.items():
         assert pq.read_table(out / "tables" / f"{name}.parquet").equals(table)
-    assert (out / "report.html").read_text().count("<h3") == 3
+    assert (out / "report.html").read_text().count(">Feature ") == 3
+    loaded = FeatureDiff.load(out)
+    assert loaded.files() == result.files()
+    assert (loaded.effects, loaded.pages) == (result.effects, result.pages)
+    assert len(loaded.pages[0].logits) == 2
+    assert "matched in size" in loaded._repr_html_()
+    assert list(loaded.figures()) == ["association"]
 
 
 def test_effects_are_those_of_features_changed_one_by_one(found, task, folders):
@@ -65,7 +74,7 @@ def test_effects_are_those_of_features_changed_one_by_one(found, task, folders):
     pair, sae = load_pair(folders["base"], folders["tuned"]), load_sae(folders["sae"])
     rows = result.tables["effects"].to_pylist()
     assert len(rows) == 2 * 2 * 2
-    tested = result.summary["top"][:2]
+    tested = result.summary["most_associated"][:2]
     problems = task.split("test")[:10]
     dev = [f"{p.prompt} {p.trace}" for p in task.split("dev")]
     read = [sae.encode(capture(pair.base, [text], [POINT], "all")[POINT]) for text in dev]
@@ -84,12 +93,14 @@ def test_effects_are_those_of_features_changed_one_by_one(found, task, folders):
             lambda i, text: grade(task.grader, text, problems[i].answer).lenient,
             matched, POINT, operator=row["operator"], dose=row["dose"], max_new_tokens=3,
         )  # fmt: skip
-        assert row["effect"] == pytest.approx(float(expected.effect[f]))
-        assert row["controls"] == pytest.approx(expected.control_effect[f].tolist())
+        plain = float(expected.plain.double().mean())
+        assert row["effect"] == pytest.approx(float(expected.changed[f].double().mean()) - plain)
+        means = expected.controls[f].double().mean(dim=1)
+        assert row["controls"] == pytest.approx((means - plain).tolist())
 
 
 def test_killed_it_goes_on_and_ends_the_same(found, task, folders, tmp_path, monkeypatch):
-    count, whole = 0, effects._answers
+    count, whole = 0, effects.feature_effects
 
     def dying(*args, **kwargs):
         nonlocal count
@@ -98,34 +109,22 @@ def test_killed_it_goes_on_and_ends_the_same(found, task, folders, tmp_path, mon
             raise KeyboardInterrupt
         return whole(*args, **kwargs)
 
-    monkeypatch.setattr(effects, "_answers", dying)
+    monkeypatch.setattr(effects, "feature_effects", dying)
 
-    def run():
-        return feature_diff(
-            str(folders["base"]),
-            str(folders["tuned"]),
-            task,
-            sae=folders["sae"],
-            config=CONFIG,
-            out=tmp_path / "out",
-        )
+    def run(config=CONFIG):
+        pair = str(folders["base"]), str(folders["tuned"])
+        return feature_diff(*pair, task, sae=folders["sae"], config=config, out=tmp_path / "out")
 
     with pytest.raises(KeyboardInterrupt):
         run()
-    assert not (tmp_path / "out" / "diff.json").exists()
-    result = run()
-    assert count == 4 + (8 - 3)  # three were kept
-    assert result.tables["effects"].equals(found[0].tables["effects"])
-    other = CONFIG.model_copy(update={"seed": 5})
+    assert not (tmp_path / "out" / "result.json").exists()
     with pytest.raises(UserError, match="another config: config was"):
-        feature_diff(
-            str(folders["base"]),
-            str(folders["tuned"]),
-            task,
-            sae=folders["sae"],
-            config=other,
-            out=tmp_path / "out",
-        )
+        run(CONFIG.model_copy(update={"seed": 5}))
+    result = run()
+    assert count == 4 + (8 - 3)  # three were recorded
+    assert result.summary == found[0].summary
+    assert all(table.equals(found[0].tables[name]) for name, table in result.tables.items())
+    assert not (tmp_path / "out" / "parts").exists()
 
 
 def test_a_crosscoder_is_sorted_by_norm_and_by_scaling(task, task_folder, folders, tmp_path):
@@ -161,7 +160,7 @@ def test_a_crosscoder_is_sorted_by_norm_and_by_scaling(task, task_folder, folder
     texts = [f"{p.prompt} {p.trace}" for p in task.split("test")]
     every = [capture(each, texts, list(crosscoder.points), "all").activations for each in pair]
     assert every[0].shape[0] == 2
-    scaling = latent_scaling(crosscoder, [(every[0], every[1])])
+    scaling = latent_scaling(crosscoder, [(every[0], every[1])], feature_rule().scaling)
     table = result.tables["latents"].to_pandas()
     assert table.frequency.to_numpy() == pytest.approx(scaling.fired.numpy())
     norm = relative_norm(scaling.norms).numpy()

@@ -10,9 +10,10 @@ from sae_lens import SAE
 
 from undertext.activations import Checkpoint, HookPoint, UserError, capture
 from undertext.activations.store import Store, open_pair
-from undertext.jobs.sae_features.config import TrainConfig
+from undertext.jobs.sae_train.config import TrainConfig
 from undertext.jobs.sae_train.job import train_dictionary
-from undertext.saes import SaeConfig, difference, load_sae, loss_recovered, train_sae
+from undertext.jobs.sae_train.result import TrainedDictionary
+from undertext.saes import difference, load_sae, loss_recovered, train_sae
 from undertext.saes.feed import Feed
 
 CONFIG = TrainConfig(
@@ -48,7 +49,7 @@ def test_it_is_the_sae_of_the_task_s_texts(trained, folders, task):
     torch.testing.assert_close(
         Store.open(out / "activations").select(layers=[1]).read(torch.arange(len(rows)))[0], rows
     )
-    alone = train_sae(rows, SaeConfig(**{n: getattr(CONFIG, n) for n in SaeConfig.model_fields}), point=POINT)
+    alone = train_sae(rows, CONFIG.training(), point=POINT)
     plain = SAE.load_from_disk(out / "sae")
     assert plain.cfg.metadata.hook_name == str(POINT)
     torch.testing.assert_close(plain.W_dec, alone.sae.W_dec, rtol=1e-3, atol=1e-4)
@@ -59,6 +60,15 @@ def test_it_is_the_sae_of_the_task_s_texts(trained, folders, task):
     assert written["fidelity"]["l0"] == result.fidelity.l0
     assert written["loss"]["recovered_from_mean"] == result.loss.recovered_from_mean
     assert written["rows"] == len(rows)
+    loaded = TrainedDictionary.load(out)
+    assert (loaded.fidelity, loaded.loss, loaded.folder) == (result.fidelity, result.loss, out / "sae")
+    assert loaded.files() == result.files()
+    assert "explained variance" in loaded._repr_html_()
+    assert "Loss recovered" in (out / "report.html").read_text()
+    assert list(loaded.figures()) == ["firing"]
+    frequency = result.table("latents").frequency
+    assert frequency.sum() == pytest.approx(result.fidelity.l0, rel=1e-5)
+    assert (frequency == 0).mean() == result.fidelity.dead_share
 
 
 def test_killed_it_goes_on_to_the_same_weights(trained, folders, task_folder, tmp_path, monkeypatch, capfd):
@@ -78,9 +88,11 @@ def test_killed_it_goes_on_to_the_same_weights(trained, folders, task_folder, tm
     result = train(folders, tmp_path / "out", task=task_folder)
     for name, weights in load_sae(trained[1] / "sae").state_dict().items():
         assert torch.equal(load_sae(tmp_path / "out" / "sae").state_dict()[name], weights)
-    assert result.to_dict() == trained[0].to_dict()
+    assert result.summary == trained[0].summary
+    assert result.tables["latents"].equals(trained[0].tables["latents"])
+    assert not list((tmp_path / "out").glob("parts*"))
     assert capfd.readouterr().err == ""  # no bar of sae-lens's where none is wanted
-    with pytest.raises(UserError, match="another config: config was"):
+    with pytest.raises(UserError, match=r"finished run of another config: k was 3\.0, is 2\.0"):
         train(folders, tmp_path / "out", task=task_folder, config=CONFIG.model_copy(update={"k": 2.0}))
 
 
@@ -93,7 +105,7 @@ def test_a_store_in_place_of_a_task_and_what_tuning_added(trained, folders, task
     pair = open_pair(
         tmp_path / "added" / "activations" / "base", tmp_path / "added" / "activations" / "tuned"
     )
-    config = SaeConfig(**{n: getattr(CONFIG, n) for n in SaeConfig.model_fields})
+    config = CONFIG.training()
     plain = train_sae(difference(pair), config, progress=False)
     saved = load_sae(tmp_path / "added" / "sae")
     assert torch.equal(plain.sae.W_dec, saved.W_dec)

@@ -1,9 +1,8 @@
-"""What tokens are labelled with, by hand; and the zoo's table put into a page."""
+"""What tokens are labelled with, by hand."""
 
 import pytest
 import torch
 
-from docs.make.fates_table import BEGIN, END, put_between_markers
 from tests.saes.planted_words import toy_checkpoint
 from undertext.activations import UserError
 from undertext.measures.features.labels import label_texts, tokens_of
@@ -73,16 +72,3 @@ def test_another_split_is_labelled_alike():
     assert len(unseen.labels) == 1
     with pytest.raises(UserError, match="nothing is left when 30 are skipped"):
         label_texts(checkpoint, [PROBLEM], skip=30, max_classes=20)
-
-
-def test_a_table_goes_between_its_markers_and_nowhere_else(tmp_path):
-    file = tmp_path / "page.md"
-    file.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    text = put_between_markers(file, "| new |")
-    assert text == f"before\n{BEGIN}\n\n| new |\n\n{END}\nafter\n"
-    file.write_text(text)
-    assert put_between_markers(file, "| new |") == text
-    for wrong in (f"{END}\n{BEGIN}\n", f"{BEGIN}\n", f"{BEGIN}\n{END}\n{BEGIN}\n"):
-        file.write_text(wrong)
-        with pytest.raises(UserError, match="once each"):
-            put_between_markers(file, "")

@@ -16,7 +16,7 @@ from undertext.core.resume import Part
 from undertext.core.terms import ROLES
 from undertext.jobs.sae_diff.config import DiffConfig
 from undertext.measures.features.association import most_associated
-from undertext.measures.features.columns import best_columns, classes_table, numbers
+from undertext.measures.features.columns import best_columns, classes_table, numbers, rows_table
 from undertext.measures.features.effects import FeatureEffect, effect_rows, feature_effect, right_answers
 from undertext.measures.features.encoding import encode_split
 from undertext.measures.features.fates import (
@@ -96,9 +96,9 @@ def follow_features(
     columns = _columns(fates, matched, at_own_size) | best_columns(chosen.associations[own], associations)
     tables = {"features": pa.table(columns), "classes": classes_table(chosen, encoded, ROLES, own)}
     if effects:
-        tables["effects"] = pa.Table.from_pylist(effect_rows(effects))
+        tables["effects"] = rows_table(effect_rows(effects))
     if pages:
-        tables["pages"] = pa.Table.from_pylist([asdict(page) for page in pages])
+        tables["pages"] = rows_table([asdict(page) for page in pages])
     summary = {
         "hook_point": str(opened.point),
         "tokens": fates.rows,

@@ -1,6 +1,5 @@
 """The latents of a crosscoder sorted: of the base alone, shared, of the tuned model alone."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -14,7 +13,7 @@ from undertext.core.terms import ROLES
 from undertext.jobs.sae_diff.config import DiffConfig
 from undertext.jobs.sae_diff.features import Findings
 from undertext.measures.features.association import most_associated
-from undertext.measures.features.columns import best_columns, classes_table, numbers
+from undertext.measures.features.columns import best_columns, classes_table, numbers, rows_table
 from undertext.measures.features.crosscoder import encode_latents, scaled_latents
 from undertext.measures.features.rule import FeatureRule
 from undertext.saes import (
@@ -57,15 +56,15 @@ def sort_crosscoder(
     columns |= best_columns(chosen.associations[0], {"": encoded.associations[0]})
     tables = {"latents": pa.table(columns), "classes": classes_table(chosen, encoded, ("",))}
     if pages:
-        tables["pages"] = pa.Table.from_pylist([asdict(page) for page in pages])
+        tables["pages"] = rows_table([asdict(page) for page in pages])
     living = alive.nonzero()[:, 0].tolist()
     summary = {
         "hook_points": list(map(str, crosscoder.points)),
         "tokens": encoded.texts[0].firings.n,
         "latents": len(stronger),
         "alive": len(living),
-        "kinds": {name: _shares(one, living) for name, one in sorts.items()},
-        "kinds_of_most_associated": {name: _shares(one, top) for name, one in sorts.items()},
+        "kinds": {name: one.shares(living) for name, one in sorts.items()},
+        "kinds_of_most_associated": {name: one.shares(top) for name, one in sorts.items()},
         "most_associated": top,
     }
     return Findings(summary, tables)
@@ -81,9 +80,3 @@ def _columns(scaling: Scaling, sorts: dict[str, SortedLatents], frequency: list[
     for name in ("held", "error", "reconstruction"):
         columns[f"{name}_ratio"] = numbers(scaling.ratio(getattr(scaling, name)))
     return columns | {"co_firing": numbers(scaling.co_firing)}
-
-
-def _shares(kinds: SortedLatents, latents: Sequence[int]) -> dict[str, float]:
-    """Share of these latents by kind."""
-    names = [KINDS[i] for i in kinds.index[list(latents)].tolist()]
-    return {kind: names.count(kind) / max(1, len(names)) for kind in KINDS if kind != "dead"}

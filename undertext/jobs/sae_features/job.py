@@ -19,7 +19,7 @@ from undertext.core.setup import checkpoint_record, open_checkpoint
 from undertext.jobs.sae_features.config import FeaturesConfig
 from undertext.jobs.sae_features.result import FeatureTable
 from undertext.measures.features.association import best_features, most_associated
-from undertext.measures.features.columns import best_columns, classes_table, numbers
+from undertext.measures.features.columns import best_columns, classes_table, numbers, rows_table
 from undertext.measures.features.encoding import EncodedSplit, check_splits, encode_split
 from undertext.measures.features.falsification import FalsifiedFeatures, falsify_features, words_for
 from undertext.measures.features.opening import open_sae
@@ -96,7 +96,7 @@ def feature_table(
             "classes": classes_table(chosen, encoded, ("",)),
         }
         if pages:
-            tables["pages"] = pa.Table.from_pylist([asdict(page) for page in pages])
+            tables["pages"] = rows_table([asdict(page) for page in pages])
         summary = {
             "checkpoint": checkpoint_record(model),
             "task": task_record(task),

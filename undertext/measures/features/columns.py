@@ -59,6 +59,22 @@ def classes_table(
     return pa.concat_tables(parts)
 
 
+def rows_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """A table of rows that may hold lists, whose parts are named as parquet names them: read from a file again,
+    the table is the same."""
+    schema = pa.Table.from_pylist(list(rows)).schema
+    named = pa.schema([pa.field(field.name, _as_read(field.type)) for field in schema])
+    return pa.Table.from_pylist(list(rows), schema=named)
+
+
+def _as_read(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_list(kind):
+        return pa.list_(pa.field("element", _as_read(kind.value_type)))
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(field.name, _as_read(field.type)) for field in kind])
+    return kind
+
+
 def numbers(values: Float[Tensor, " n"]) -> list[float | None]:
     """The values as floats, NaN as None."""
     return [None if value != value else value for value in values.double().tolist()]

@@ -110,7 +110,7 @@ def holm_corrected(raw: Falsification, tested: Bool[Tensor, " d_sae"]) -> Falsif
     given = {name: shift for name, shift in shifts.items() if shift is not None}
     for test in ("welch", "mann_whitney"):
         p = torch.cat([getattr(shift, test)[tested] for shift in given.values()])
-        parts = torch.tensor(holm(p.tolist()), dtype=p.dtype).chunk(len(given)) if len(p) else ()
+        parts = torch.from_numpy(holm(p.numpy())).chunk(len(given)) if len(p) else ()
         for name, part in zip(given, parts, strict=False):
             given[name] = _with(given[name], test, part, tested)
     return replace(raw, **given)

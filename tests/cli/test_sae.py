@@ -11,8 +11,12 @@ from sae_lens import StandardSAE, StandardSAEConfig
 
 from undertext.core.config import read_config
 from undertext.core.shipped import config_file
-from undertext.jobs.sae_features.config import DiffConfig, FeaturesConfig, TrainConfig
-from undertext.jobs.sae_train.command import DiffJob, FeaturesJob, TrainJob
+from undertext.jobs.sae_diff.command import DiffCommand
+from undertext.jobs.sae_diff.config import DiffConfig
+from undertext.jobs.sae_features.command import FeaturesCommand
+from undertext.jobs.sae_features.config import FeaturesConfig
+from undertext.jobs.sae_train.command import TrainCommand
+from undertext.jobs.sae_train.config import TrainConfig
 from undertext.saes.feed import Feed
 
 SMALL = ["--layers", 1, "--d-sae", 64, "--k", 4, "--steps", 40, "--batch-size", 128]
@@ -54,25 +58,24 @@ def test_train_features_diff(cli, trained, untrained, small_task, tmp_path):
         "--effect-problems", 5, "--controls", 1, "--out", tmp_path / "d",
     )  # fmt: skip
     assert code == 0
-    assert "matched in size: kept" in stdout
-    shares = json.loads((tmp_path / "d" / "diff.json").read_text())["fates"]
+    assert "matched in size: stable" in stdout
+    shares = json.loads((tmp_path / "d" / "result.json").read_text())["fates"]
     assert sum(shares.values()) == pytest.approx(1)
     for folder in "fd":
-        assert (tmp_path / folder / "report.html").read_text().count("<h3") == 2
+        assert (tmp_path / folder / "report.html").read_text().count(">Feature ") == 2
 
 
 @pytest.mark.parametrize(
     ("job", "config", "file"),
     [
-        (TrainJob, TrainConfig, "sae_chain"),
-        (FeaturesJob, FeaturesConfig, "features_chain"),
-        (DiffJob, DiffConfig, "diff_chain"),
+        (TrainCommand, TrainConfig, "sae_chain"),
+        (FeaturesCommand, FeaturesConfig, "features_chain"),
+        (DiffCommand, DiffConfig, "diff_chain"),
     ],
 )
 def test_the_shipped_configs_hold_every_key(job, config, file):
     shipped = read_config(job, config_file(f"{file}.yaml"))
-    told = shipped.model_fields_set
-    assert set(config.model_fields) <= told
+    assert set(config.model_fields) <= shipped.model_fields_set
     own = {
         "layers",
         "d_sae",
@@ -134,7 +137,7 @@ def test_what_is_left_out_or_wrong(mistake, cli, untrained, small_task, monkeypa
     for args in ([], ["learn"]):
         code, _, stderr = cli("sae", *args)
         assert (code, stderr.count("\n")) == (2, 1)
-        assert "expected undertext sae train|features|diff|zoo" in stderr
+        assert "expected one of: undertext sae train, undertext sae features, undertext sae diff" in stderr
     monkeypatch.setitem(sys.modules, "sae_lens", None)
     args = ["--checkpoint", untrained / "a", "--task", small_task]
     assert "pip install undertext[saes]" in mistake("train", *args)
