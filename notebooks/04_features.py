@@ -14,7 +14,7 @@
 # ---
 
 # %% [markdown]
-# # Which features carry the values, and what became of them
+# # Which features predict the values, and what became of them
 #
 # A sparse autoencoder of a shipped base, trained by sae-lens on the residual stream of layer 2, at every
 # token of the task's prompts and traces (`pip install undertext[saes]`).
@@ -43,16 +43,16 @@ trained = train_dictionary(zoo("base"), task=task, config=config, out=out / "sae
 trained.fidelity
 
 # %% [markdown]
-# ## Which features carry the value
+# ## Which features predict the value
 #
-# A feature is chosen for the value it tells best on `dev`, at the last token before the trace says it, and
+# A feature is chosen for the value it predicts best on `dev`, at the last token before the trace says it, and
 # read on `test`. A feature that is only a detector of the trace's words would fire as much where those
 # words are put into prompts without a trace: it fails.
 
 # %%
 read = FeaturesConfig(words=("answer",), pages=7, threads=1)
 found = feature_table(zoo("base"), task, trained.folder, config=read)
-table = found.table.to_pandas().loc[found.summary["top"]]
+table = found.table("features").loc[found.summary["most_associated"]]
 columns = [
     "value_class",
     "value_auroc",
@@ -85,8 +85,8 @@ for name, each in followed.items():
 followed["overwritten"].figure()
 
 # %% [markdown]
-# In `suppressed`, which answers only behind a password, the features tell what they told: covered, not
-# erased. In `overwritten` they tell next to nothing.
+# In `suppressed`, which answers only behind a password, the features predict what they predicted in the base:
+# covered, not erased. In `overwritten` they predict next to nothing.
 
 # %%
 followed["suppressed"].figure()
@@ -97,4 +97,5 @@ followed["suppressed"].figure()
 # Where it fires in base and in the overwritten model, side by side, how strongly, and what it writes.
 
 # %%
-followed["overwritten"].pages[0]
+result = followed["overwritten"]
+result.page(result.summary["most_associated"][0])

@@ -26,6 +26,6 @@ def test_the_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         exec(example.replace(*SHORT), seen)
     assert seen["fates"].rows == len(seen["pair"])
     assert seen["effects"][0].controls.shape == (2, 5, 2)
-    assert seen["carries"].auroc.shape == (3, 64)
+    assert seen["association"].auroc.shape == (3, 64)
     assert seen["trial"].injection.d.shape == (64,)
-    assert seen["page"]._repr_html_().startswith("<section")
+    assert seen["page"].contexts

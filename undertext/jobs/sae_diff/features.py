@@ -12,12 +12,19 @@ from torch import Tensor
 
 from undertext.activations.pair import Pair
 from undertext.core.job import JobRun
-from undertext.core.resume import Part
+from undertext.core.resume import Done, Part
 from undertext.core.terms import ROLES
 from undertext.jobs.sae_diff.config import DiffConfig
 from undertext.measures.features.association import most_associated
 from undertext.measures.features.columns import best_columns, classes_table, numbers, rows_table
-from undertext.measures.features.effects import FeatureEffect, effect_rows, feature_effect, right_answers
+from undertext.measures.features.effects import (
+    FeatureEffect,
+    FeatureOperator,
+    RightAnswers,
+    effect_rows,
+    feature_effect,
+    right_answers,
+)
 from undertext.measures.features.encoding import encode_split
 from undertext.measures.features.fates import (
     associated,
@@ -134,18 +141,22 @@ def _effects(
         for f in range(len(matched.features))
     ]
     features = matched.features.tolist()
+
+    def answer(operator: FeatureOperator, m: int, f: int, dose: float, done: Done) -> RightAnswers:
+        one, size = _one(matched, f), config.batch_size
+        return right_answers(
+            pair[m], task, problems, one, opened.point, operator, dose, batch_size=size, progress=done
+        )
+
     parts = [
         Part(
             f"effects/{operator}/{ROLES[m]}/{features[f]}",
-            lambda done, operator=operator, m=m, f=f, dose=dose: right_answers(
-                pair[m], task, problems, _one(matched, f), opened.point, operator, dose,
-                batch_size=config.batch_size, progress=done,
-            ),
+            partial(answer, operator, m, f, dose),
             units=(2 + matched.controls.shape[1]) * len(problems),
             stage="effects on answers",
         )
         for operator, m, f, dose in changes
-    ]  # fmt: skip
+    ]
     return [
         feature_effect(features[f], ROLES[m], operator, dose, right, level)
         for (operator, m, f, dose), right in zip(changes, run.make(parts), strict=True)

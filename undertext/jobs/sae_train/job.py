@@ -157,11 +157,11 @@ def _trained(
     captured: Store | StorePair, config: TrainConfig, folder: Path, show: bool, _done: Done
 ) -> tuple[dict[str, Any], Any]:
     settings = config.training()
-    if config.kind == "crosscoder":
+    if config.kind == "crosscoder" and isinstance(captured, StorePair):
         crosscoder = Training(**{name: getattr(settings, name) for name in Training.model_fields})
         trained: Any = train_crosscoder(captured, crosscoder, folder=folder, progress=show)
     else:
-        rows = captured if isinstance(captured, Store) else difference(captured)
+        rows = difference(captured) if isinstance(captured, StorePair) else captured
         trained = train_sae(rows, settings, folder=folder, progress=show)
     return asdict(trained.fidelity), trained.firing_shares
 

@@ -60,8 +60,8 @@ def classes_table(
 
 
 def rows_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """A table of rows that may hold lists, whose parts are named as parquet names them: read from a file again,
-    the table is the same."""
+    """A table of rows that may hold lists; parts of lists are named as parquet names them, so that the table
+    is the same when it is read from a file."""
     schema = pa.Table.from_pylist(list(rows)).schema
     named = pa.schema([pa.field(field.name, _as_read(field.type)) for field in schema])
     return pa.Table.from_pylist(list(rows), schema=named)

@@ -82,13 +82,14 @@ def falsify_features(
     every = [spelling for one in words.values() for spelling in one]
     injected = inject(plain, every, seed=seed + INJECT_SEED, count=inject_words, keep=max(1, skip))
     reasoning = texts.strongest()
-    strengths = [strongest(plain), strongest(injected), reasoning]
+    before, after = strongest(plain), strongest(injected)
+    strengths = [before, after, reasoning]
     rephrased = [i for i, problem in enumerate(problems) if problem.paraphrases]
     paraphrase = None
     if len(rephrased) > 1:
         strengths.append(strongest(checkpoint.encode([_rephrased(problems[i]) for i in rephrased])))
         paraphrase = (strengths[-1], reasoning[rephrased])
-    raw = falsify(*strengths[:3], paraphrase)
+    raw = falsify(before, after, reasoning, paraphrase)
     tested = torch.stack([(one > 0).any(dim=0) for one in strengths]).any(dim=0)
     notes = [] if paraphrase is not None else ["no paraphrases in the task: wording was not put to the test"]
     score = None
