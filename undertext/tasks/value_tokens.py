@@ -1,4 +1,4 @@
-"""Where a task's values are read, in which classes, and the activations there."""
+"""The tokens at which a task's values are read, their classes, and the activations there."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,15 +15,13 @@ from undertext.activations.spans import tokens_before
 from undertext.tasks.task import Problem
 from undertext.tasks.value_positions import ValuePosition, reading_text, value_positions
 
-FIT, CHOOSE = "train", "dev"
-"""Splits that probes are fitted on, and that layer and strength are chosen on."""
 MIN_ROWS = 40
 """Fewest rows of `train` a value needs to be read."""
 
 
 @dataclass(frozen=True)
 class ValueTokens:
-    """Every place at which one named value is read over some problems, in order."""
+    """Every token at which a value of some problems is read, a row each, in order of the problems."""
 
     tokens: list[list[int]]
     """Of each problem's reading text."""
@@ -57,27 +55,30 @@ class ValueTokens:
 def locate_values(
     checkpoint: Checkpoint,
     problems: Sequence[Problem],
-    sites_in: Callable[[Problem], list[ValuePosition]] = value_positions,
+    positions_of: Callable[[Problem], list[ValuePosition]] = value_positions,
 ) -> ValueTokens:
-    """The sites in these problems' reading texts, with the pair's common tokenizer."""
+    """The tokens of these problems' values, with the checkpoint's tokenizer.
+
+    `positions_of` gives the characters of a problem's reading text at which values are read.
+    """
     tokens, problem, position, name, label = [], [], [], [], []
     for i, each in enumerate(problems):
-        sites = sites_in(each)
-        ids, at = tokens_before(checkpoint, reading_text(each), [site.char_offset for site in sites])
+        positions = positions_of(each)
+        ids, at = tokens_before(checkpoint, reading_text(each), [value.char_offset for value in positions])
         tokens.append(ids)
-        for site, token in zip(sites, at, strict=True):
+        for value, token in zip(positions, at, strict=True):
             problem.append(i)
             position.append(token)
-            name.append(site.name)
-            label.append(str(site.value))
+            name.append(value.name)
+            label.append(str(value.value))
     return ValueTokens(tokens, torch.tensor(problem, dtype=torch.long), position, name, label)
 
 
-def readable_values(sites: ValueTokens, max_classes: int) -> dict[str, list[str]]:
+def readable_values(tokens: ValueTokens, max_classes: int) -> dict[str, list[str]]:
     """Classes of each value that a classifier can be fitted to: two or more, not too many, seen enough."""
-    found = {}
-    for name in dict.fromkeys(sites.name):
-        counts = Counter(label for each, label in zip(sites.name, sites.label, strict=True) if each == name)
+    classes = {}
+    for name in dict.fromkeys(tokens.name):
+        counts = Counter(label for each, label in zip(tokens.name, tokens.label, strict=True) if each == name)
         if 2 <= len(counts) <= max_classes and counts.total() >= MIN_ROWS:
-            found[name] = sorted(counts)
-    return found
+            classes[name] = sorted(counts)
+    return classes

@@ -17,7 +17,6 @@ from undertext.tasks.value_positions import reading_text
 from undertext.tasks.value_tokens import MIN_ROWS, ValueTokens, locate_values, readable_values
 
 POINTS = [HookPoint(layer, "resid_post") for layer in range(3)]
-SETTINGS: dict[str, int] = {"max_classes": 20, "seed": 0}
 
 
 def task_of(problems: list[dict[str, Any]]) -> Task:
@@ -95,7 +94,11 @@ def measured(words: Checkpoint) -> tuple[Task, Readings, Checkpoint]:
     task = task_of(problems)
     tokenizer = word_tokenizer()
     stronger = Checkpoint.load(tiny_model("llama", len(tokenizer), seed=5), tokenizer=tokenizer)
-    return task, measure_readings(words, stronger, task, ["test", "ood"], POINTS, **SETTINGS), stronger
+    return (
+        task,
+        measure_readings(words, stronger, task, ["test", "ood"], POINTS, max_classes=20, seed=0),
+        stronger,
+    )
 
 
 def labels_of(task: Task, split: str) -> torch.Tensor:
@@ -148,7 +151,7 @@ def test_an_ending_that_all_prompts_share_does_not_make_the_control_perfect(word
         for split, n in (("train", 120), ("dev", 60), ("test", 60))
         for each in copied(n, split, rng, ending)
     ]
-    readings = measure_readings(words, words, task_of(problems), ["test"], POINTS, **SETTINGS)
+    readings = measure_readings(words, words, task_of(problems), ["test"], POINTS, max_classes=20, seed=0)
     assert readings.accuracy("v", "dev", "control") < 0.9
 
 
@@ -160,7 +163,7 @@ def test_values_that_a_split_does_not_name_are_left_out(words):
             each["values"] = {**each["values"], "elsewhere": each["values"]["v"]}
     for each in problems[120:]:
         each["values"] = {"elsewhere": 0, "other": 1}
-    readings = measure_readings(words, words, task_of(problems), ["test"], POINTS, **SETTINGS)
+    readings = measure_readings(words, words, task_of(problems), ["test"], POINTS, max_classes=20, seed=0)
     assert list(readings.classes) == ["v"]
     assert {split: len(right["weaker"][0]) for (_, split), right in readings.right.items()} == {
         "train": 60, "dev": 60, "test": 0,

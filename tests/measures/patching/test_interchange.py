@@ -14,7 +14,8 @@ from undertext.measures.patching.interchange import Interchange, measure_interch
 from undertext.measures.patching.patching import PatchAt
 from undertext.measures.patching.subspaces import of_logistic, of_means
 from undertext.probes import LogisticProbe, principal_directions
-from undertext.tasks import Grader, Problem, Step, Task, value_positions
+from undertext.tasks import Grader, Problem, Step, Task
+from undertext.tasks.value_positions import said_positions, value_positions
 from undertext.tasks.value_tokens import locate_values
 
 LETTERS = "abcdefghijklmnop"
@@ -245,8 +246,6 @@ def test_what_cannot_be_measured_is_refused(planted: Checkpoint) -> None:
 
 
 def test_said_sites_end_where_the_value_does() -> None:
-    from undertext.tasks import said_positions
-
     steps = [Step(text="b = 12 ;", values={"b": 12, "c": 7})]
     problem = Problem(id="p", split="test", prompt="Q?", answer="1", trace="hm b = 12 ; 1", steps=steps)
     (site,) = said_positions(problem)

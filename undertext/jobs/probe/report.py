@@ -134,7 +134,7 @@ def _transfer(result: ProbeResult) -> list[Section]:
     ]
 
 
-def _at_chosen(row: Row, chosen: Mapping[tuple[str, ...], int]) -> bool:
+def _at_chosen(row: Row, chosen: Mapping[Any, int]) -> bool:
     """Whether a figure is at the layer chosen for the probe where the probe was fitted."""
     across = row["across"]
     checkpoint = row["fitted"] if across == "checkpoint" else row["checkpoint"]
