@@ -151,8 +151,8 @@ def falsify(
     reasoning: Float[Tensor, "reasoning d_sae"],
     paraphrase: tuple[Float[Tensor, "other d_sae"], Float[Tensor, "own d_sae"]] | None = None,
 ) -> Falsification:
-    """Strengths in texts without reasoning, in the same with words injected, in texts with reasoning, and in some
-    of these in other words and in their own."""
+    """Strengths in texts without reasoning, in the same with words injected, in texts with reasoning, and in
+    some of these in other words and in their own."""
     return Falsification(
         shift(plain, injected),
         shift(plain, reasoning),

@@ -137,7 +137,7 @@ def verdicts():
         [reasoning(True) for _ in range(60)],
     ]
     read = [read_texts(sae, checkpoint, texts, POINT).strongest() for texts in groups]
-    return falsify(*read[:3], (read[3], read[2]))
+    return falsify(read[0], read[1], read[2], (read[3], read[2]))
 
 
 def test_word_detectors_are_caught_and_values_are_not(verdicts):

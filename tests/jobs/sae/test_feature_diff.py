@@ -14,7 +14,6 @@ from undertext.jobs.sae_diff.job import feature_diff
 from undertext.jobs.sae_diff.result import FeatureDiff
 from undertext.jobs.sae_train.config import TrainConfig
 from undertext.jobs.sae_train.job import train_dictionary
-from undertext.measures.features import effects
 from undertext.measures.features.crosscoder import check_crosscoder
 from undertext.measures.features.rule import feature_rule
 from undertext.saes import (
@@ -100,7 +99,7 @@ def test_effects_are_those_of_features_changed_one_by_one(found, task, folders):
 
 
 def test_killed_it_goes_on_and_ends_the_same(found, task, folders, tmp_path, monkeypatch):
-    count, whole = 0, effects.feature_effects
+    count, whole = 0, feature_effects
 
     def dying(*args, **kwargs):
         nonlocal count
@@ -109,7 +108,7 @@ def test_killed_it_goes_on_and_ends_the_same(found, task, folders, tmp_path, mon
             raise KeyboardInterrupt
         return whole(*args, **kwargs)
 
-    monkeypatch.setattr(effects, "feature_effects", dying)
+    monkeypatch.setattr("undertext.measures.features.effects.feature_effects", dying)
 
     def run(config=CONFIG):
         pair = str(folders["base"]), str(folders["tuned"])

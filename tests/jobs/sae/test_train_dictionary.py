@@ -2,14 +2,18 @@
 
 import json
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
 import torch
 from sae_lens import SAE
 
+from tests.killing import killed_at_step
 from undertext.activations import Checkpoint, HookPoint, UserError, capture
 from undertext.activations.store import Store, open_pair
+from undertext.core.resume import JobFolder
+from undertext.core.setup import open_checkpoint
 from undertext.jobs.sae_train.config import TrainConfig
 from undertext.jobs.sae_train.job import train_dictionary
 from undertext.jobs.sae_train.result import TrainedDictionary
@@ -94,6 +98,51 @@ def test_killed_it_goes_on_to_the_same_weights(trained, folders, task_folder, tm
     assert capfd.readouterr().err == ""  # no bar of sae-lens's where none is wanted
     with pytest.raises(UserError, match=r"finished run of another config: k was 3\.0, is 2\.0"):
         train(folders, tmp_path / "out", task=task_folder, config=CONFIG.model_copy(update={"k": 2.0}))
+
+
+@pytest.mark.parametrize(("parts", "events"), [(0, 40_000), (1, 3000), (1, 60_000), (2, 200)])
+def test_killed_outright_it_goes_on_to_the_same_weights(
+    trained, folders, task_folder, tmp_path, monkeypatch, parts, events
+):
+    out, write = tmp_path / "out", JobFolder.write
+
+    def work(step):
+        def stepping(self, key, value):
+            write(self, key, value)
+            step()
+
+        monkeypatch.setattr(JobFolder, "write", stepping)
+        train(folders, out, task=task_folder)
+
+    killed_at_step(work, parts, events=events)
+    result = train(folders, out, task=task_folder)
+    assert result.summary == trained[0].summary
+    expected = load_sae(trained[1] / "sae").state_dict()
+    for name, weights in load_sae(out / "sae").state_dict().items():
+        assert torch.equal(expected[name], weights)
+    names = {path.relative_to(out).as_posix() for path in out.rglob("*")}
+    assert names == {path.relative_to(trained[1]).as_posix() for path in trained[1].rglob("*")}
+
+
+def test_of_a_pair_of_names_one_is_in_memory_and_live_ones_are_used_as_they_are(
+    folders, task_folder, tmp_path, monkeypatch
+):
+    given: list[weakref.ref[Checkpoint]] = []
+    most = 0
+
+    def counting(source, **options):
+        nonlocal most
+        opened = open_checkpoint(source, **options)
+        given.append(weakref.ref(opened))
+        most = max(most, len({id(one()) for one in given if one() is not None}))
+        return opened
+
+    monkeypatch.setattr("undertext.jobs.sae_train.inputs.open_checkpoint", counting)
+    train(folders, tmp_path / "names", kind="difference", task=task_folder)
+    assert (len(given), most) == (4, 1)
+    live = {name: Checkpoint.load(folders[name]) for name in ("base", "tuned")}
+    result = train(live, tmp_path / "live", kind="difference", task=task_folder)
+    assert torch.equal(load_sae(result.folder).W_dec, load_sae(tmp_path / "names" / "sae").W_dec)
 
 
 def test_a_store_in_place_of_a_task_and_what_tuning_added(trained, folders, task_folder, tmp_path):
