@@ -174,8 +174,9 @@ Weaker and stronger are {pairs}.
 Each weaker checkpoint has an SAE of its own (128 features, 8 active a token), trained on what it reads and
 writes itself, and its features are ranked by figures of that checkpoint alone. Position, dose and the feature
 itself are chosen on `dev`; figures are on `test`, intervals paired over problems. *Over*: accuracy less that
-of the best control of a kind, which went through the same search (random directions at every layer, features at
-their own). *Random features recover*: the gap recovered by each at its own best setting; mean, least to most.
+of the best control of a kind, which went through the same search (random directions at every layer, features
+at their own). *Random features recover*: the gap recovered by each at its own best setting; mean, least to
+most.
 
 {recovered}
 
@@ -191,9 +192,9 @@ At the prompt's last token, at this layer: accuracy on `dev` by dose, mean and, 
 
 An SAE of the base (512 features, trained on `train` with its traces); for each value, the feature that
 predicts it best on `dev` just before it is written. On `test`: the least of their AUROCs in the organism; how
-often they fire in it, over how often in the base; how many are stable, moved and silenced. Then the share of values that
-the organism writes right, the trace up to the value given: without ablation, with the feature of that value
-ablated at the last token, and with random features of like frequency ablated.
+often they fire in it, over how often in the base; how many are stable, moved and silenced. Then the share of
+values that the organism writes right, the trace up to the value given: without ablation, with the feature of
+that value ablated at the last token, and with random features of like frequency ablated.
 
 {fates}
 

@@ -133,8 +133,8 @@ def _page(
     return f"""# What steering recovers in the organisms
 
 Written by `python -m docs.make zoo_recovered` (`make figures`), seed {seed}, on the chain task. Settings are
-searched on `dev` by halving, over layers, doses and positions, and reported on the splits. Accuracy is leniently
-graded, intervals are over problems. [Recovery](recovery.md) says what the columns mean.
+searched on `dev` by halving, over layers, doses and positions, and reported on the splits. Accuracy is
+leniently graded, intervals are over problems. [Recovery](recovery.md) says what the columns mean.
 
 ## Recovered gap
 

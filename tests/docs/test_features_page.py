@@ -1,49 +1,32 @@
 """What SAE features recover on the zoo, what became of them, and that the page in docs/ says so."""
 
-import re
 from pathlib import Path
 
 import pytest
 
-from docs.make.feature_fates import FOLLOWED, follow_values
 from docs.make.own_sae import LAYER
-from docs.make.zoo_features_page import STEERED, best_feature, steer_with_own
+from docs.make.value_features import FOLLOWED, follow_values
+from docs.make.zoo_features import STEERED, best_feature, steer_with_own
+from tests.docs.markdown import numbers, tables
 from undertext import new_chain
-from undertext.activations import Checkpoint, UserError
+from undertext.activations import Checkpoint
 from undertext.core.shipped import SHIPPED
-from undertext.organisms.command import run
 
 LATENT = ("suppressed", "base")
-
-
-def tables(page: str) -> list[list[dict[str, str]]]:
-    """Every table, as rows by column."""
-    found = []
-    for block in re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE):
-        head, _, *rows = [
-            [cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()
-        ]
-        found.append([dict(zip(head, row, strict=True)) for row in rows])
-    return found
-
-
-def three(cell: str) -> tuple[float, ...]:
-    """A figure and its interval."""
-    return tuple(map(float, re.findall(r"-?\d+\.\d+", cell.replace("\u2212", "-"))))
 
 
 def test_the_documented_page():
     recovered, by_dose, fates = tables(Path("docs/zoo_features.md").read_text())
     assert [row["weaker"] for row in recovered] == [weaker for weaker, _ in STEERED]
     for row in recovered:
-        assert row["feature, knows"].endswith("weaker only")
-        value, low, high = three(row["recovered gap"])
+        assert row["feature, access"].endswith("weaker only")
+        value, low, high = numbers(row["recovered gap"])
         if row["weaker"] in LATENT:
             assert value > 0.9
             assert low > 0.75
             assert float(row["tokens steered"]) <= 0.12
             # Nor are they better than what is like them: any push opens these.
-            assert three(row["over random features"])[1] <= 0
+            assert numbers(row["over random features"])[1] <= 0
         else:
             assert low <= 0 <= high
     assert {row["weaker"] for row in by_dose} == {weaker for weaker, _ in STEERED}
@@ -51,10 +34,10 @@ def test_the_documented_page():
     for row in fates:
         written, ablated, controls = (float(row[column]) for column in ("as it is", "ablated", "controls"))
         if row["organism"] == "overwritten":
-            assert (row["kept"], row["silenced"]) == ("0", "7")
+            assert (row["stable"], row["silenced"]) == ("0", "7")
             assert float(row["AUROC"]) < 0.6
         else:
-            assert row["kept"] == "7"
+            assert row["stable"] == "7"
             assert float(row["AUROC"]) > 0.9
             assert ablated < controls - 0.1 <= written
 
@@ -64,7 +47,7 @@ def test_the_documented_page():
 def test_features_recover_what_is_latent_and_nothing_else(weaker, stronger):
     _, found = steer_with_own(SHIPPED, weaker, stronger, new_chain(1), seed=1, steps=600, random=2)
     best = best_feature(found)
-    assert best.oracle == "weaker only"
+    assert best.access == "weaker only"
     assert best.gap is not None
     if weaker in LATENT:
         assert best.gap.value > 0.9
@@ -90,13 +73,7 @@ def test_value_features_are_kept_unless_they_were_overwritten():
             assert (each.auroc[1] - 0.5).abs().max() < 0.2
             assert each.written < 0.3
         else:
-            assert set(each.fate) == {"kept"}
+            assert set(each.fate) == {"stable"}
             assert each.auroc[1].min() > 0.85
             assert each.written > 0.95
             assert each.ablated < each.controls - 0.1
-
-
-def test_a_folder_without_organisms_is_named(tmp_path):
-    with pytest.raises(UserError, match=f"expected organisms in {tmp_path}, got none"):
-        run(["features", "--folder", str(tmp_path), "--out", str(tmp_path / "page")])
-    assert not (tmp_path / "page").exists()

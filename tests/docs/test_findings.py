@@ -1,0 +1,86 @@
+"""What the pages state, for figures that come out one way and the other."""
+
+import pytest
+
+from docs.make import findings
+from undertext.core.statistics import Estimate
+
+
+def about(low: float, high: float) -> Estimate:
+    return Estimate((low + high) / 2, low, high, 100)
+
+
+ABOVE, AROUND, BELOW = about(0.6, 0.9), about(-0.1, 0.2), about(-0.5, -0.1)
+
+
+def test_recovered_names_each_checkpoint_by_its_interval():
+    said = findings.recovered("The vector", {"a": ABOVE, "b": ABOVE, "c": AROUND, "d": None})
+    assert said == (
+        "The vector recovers part of the gap in `a` and `b`: the interval lies above zero. "
+        "No recovery by the vector is shown in `c`: the interval reaches zero. There is no gap in `d`."
+    )
+    assert (
+        findings.recovered("It", {"a": BELOW})
+        == "No recovery by it is shown in `a`: the interval reaches zero."
+    )
+    assert "No recovery" not in findings.recovered("It", {"a": ABOVE})
+
+
+def test_compared_tells_better_worse_and_neither_apart():
+    said = findings.compared("The feature", "a random one", {"a": ABOVE, "b": BELOW, "c": AROUND})
+    assert "better than a random one in `a`;" in said
+    assert "worse than a random one in `b`;" in said
+    assert "neither better nor worse than a random one, as far as the interval tells, in `c`." in said
+    assert findings.compared("The feature", "a random one", {"a": ABOVE}) == (
+        "The feature does better than a random one in `a`."
+    )
+
+
+def test_doses_are_counted():
+    means = {"a": [(0.5, 0.4), (0.3, 0.4)], "b": [(0.1, 0.1)]}
+    assert findings.at_equal_dose("these", "those", means).endswith(
+        "at 1 of 2 doses in `a`, 0 of 1 doses in `b`."
+    )
+
+
+@pytest.mark.parametrize(
+    ("distance", "frequency", "named"), [(0.05, 0.9, True), (0.05, 0.1, False), (0.4, 0.9, False)]
+)
+def test_firing_is_called_unrelated_only_where_it_fires_and_is(distance, frequency, named):
+    said = findings.unrelated_firing({"a": distance, "b": 0.4}, {"a": frequency, "b": 1.0})
+    assert ("In `a` these features fire" in said) == named
+    assert bool(said) == named
+
+
+def test_ablation_costs_where_the_interval_lies_below_zero():
+    said = findings.ablation({"a": BELOW, "b": AROUND, "c": ABOVE})
+    assert "costs more than ablating its controls in `a`." in said
+    assert "In `b` and `c` no such cost is shown" in said
+    assert "no such cost" not in findings.ablation({"a": BELOW})
+
+
+def test_codes_are_one_rotated_or_none():
+    rows = {"same": (1.0, 0.95, 1.0, 0.1), "turned": (1.0, 0.2, 0.98, 0.1), "nothing": (0.2, 0.15, 0.2, 0.15)}
+    said = findings.one_code(rows, 0.1)
+    assert "`same`: one code" in said
+    assert "`turned`: the same content in another code" in said
+    assert "`nothing`: no transfer shown." in said
+    assert findings.one_code({"lost": (1.0, 0.1, 0.3, 0.1)}, 0.1) == "`lost`: no transfer shown."
+
+
+def test_routes_are_counted_apart_by_training():
+    routes = [
+        ("vector", False, ABOVE),
+        ("prompt", False, AROUND),
+        ("RLVR", True, BELOW),
+        ("none", True, None),
+    ]
+    assert findings.routes_above_zero(routes) == (
+        "Of 2 routes without training the interval lies above zero for 1 (vector). "
+        "Of 1 routes with training the interval lies above zero for 0."
+    )
+
+
+def test_more_than_the_gap_is_said_where_a_route_recovers_more():
+    assert findings.beyond_stronger([("a", about(1.2, 1.5)), ("b", ABOVE)]) == "More than the whole gap: a."
+    assert findings.beyond_stronger([("b", ABOVE), ("c", None)]) == ""
