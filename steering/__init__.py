@@ -4,7 +4,7 @@ A recipe gives a plain tensor [layer, d_model]; whether a direction came from a 
 probe or an SAE's decoder is no concern of the sweep. `SteeringVector` gives it a name and a unit of dose.
 """
 
-from undertext.steering.controls import random_directions, random_like, shuffled_labels
+from undertext.steering.controls import random_directions, shuffled_labels
 from undertext.steering.files import load_vector, save_vector
 from undertext.steering.fitted import fit_vector
 from undertext.steering.gguf_files import export_gguf, import_gguf
@@ -27,8 +27,6 @@ from undertext.steering.steering_vector import SteeringVector
 from undertext.steering.sweep import Sweep, sweep
 from undertext.steering.vectors import (
     at_layers,
-    checkpoint_delta,
-    difference_by_label,
     difference_of_means,
     mean_norm,
     principal_difference,
@@ -53,9 +51,7 @@ __all__ = [
     "SteeringVector",
     "Sweep",
     "at_layers",
-    "checkpoint_delta",
     "copy_with_weights",
-    "difference_by_label",
     "difference_of_means",
     "export_gguf",
     "fit_vector",
@@ -69,7 +65,6 @@ __all__ = [
     "open_vector",
     "principal_difference",
     "random_directions",
-    "random_like",
     "reinforce_vectors",
     "reinforce_weights",
     "save_vector",

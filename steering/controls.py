@@ -19,12 +19,6 @@ def random_directions(layers: int, d_model: int, *, seed: int) -> Float[Tensor, 
     return unit(torch.randn(layers, d_model, generator=torch.Generator().manual_seed(seed)))
 
 
-def random_like(directions: Float[Tensor, "layer d_model"], *, seed: int) -> Float[Tensor, "layer d_model"]:
-    """Random directions, each as long as the direction given at its layer."""
-    lengths = directions.norm(dim=-1, keepdim=True)
-    return random_directions(*directions.shape, seed=seed).to(directions) * lengths
-
-
 def shuffled_labels(
     recipe: Recipe,
     positive: Float[Tensor, "layer n d_model"],

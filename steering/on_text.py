@@ -50,8 +50,8 @@ def on_text(
         RuntimeError: when hooks did not act at exactly the tokens they were to act at.
     """
     encoded = _encoded(checkpoint, texts)
-    make = Interventions(vectors, thresholds)
-    return read_steered(checkpoint, encoded, [make.of(setting, ids[: len(ids) // 2]) for ids in encoded])
+    acting = Interventions(vectors, thresholds).of(setting)
+    return read_steered(checkpoint, encoded, [acting] * len(encoded))
 
 
 def read_steered(

@@ -3,10 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal, NamedTuple
-from zlib import crc32
+from typing import NamedTuple
 
-import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
@@ -25,16 +23,13 @@ IN_NORMS: tuple[Operator, ...] = ("add", "clamp")
 class Gate:
     """The tokens at which a setting acts: as in `Intervention`, whose fields these are but for two."""
 
-    at: GateAt | tuple[int, ...] | Literal["random_prompt"] = "last_prompt"
-    """`random_prompt` is one token of the prompt, drawn for each prompt: the control of a chosen place."""
+    at: GateAt | tuple[int, ...] = "last_prompt"
     first: int | None = None
     decay: float = 1.0
     tokens: frozenset[int] | None = None
     pattern: str | None = None
     threshold: str | None = None
     """The name of one of the thresholds that the sweep was given."""
-    seed: int = 0
-    """Random seed of `random_prompt`, whose draw depends on the seed and the prompt's tokens alone."""
 
 
 @dataclass(frozen=True)
@@ -93,33 +88,30 @@ class Interventions:
             raise UserError(f"vectors need names of their own; there are several {', '.join(twice)}")
         self._thresholds = dict(thresholds or {})
         self._directions: dict[tuple[str, int, bool], Tensor] = {}
-        self._made: dict[tuple[Setting, GateAt | tuple[int, ...]], tuple[Intervention, ...]] = {}
+        self._made: dict[Setting, tuple[Intervention, ...]] = {}
 
-    def of(self, setting: Setting, prompt: Sequence[int]) -> tuple[Intervention, ...]:
-        """What acts under a setting after a prompt of these tokens, one intervention a layer.
+    def of(self, setting: Setting) -> tuple[Intervention, ...]:
+        """What acts under a setting, one intervention a layer.
 
         UserError for a vector, layer or threshold that is not there, and where the operator lacks a centre.
         """
-        at = _acting_at(setting.gate, prompt)
-        if (setting, at) not in self._made:
+        if setting not in self._made:
             vector = self._vectors.get(setting.vector)
             if vector is None:
                 raise UserError(f"no vector {setting.vector!r}; there are: {', '.join(self._vectors)}")
             if not setting.layers or len(set(setting.layers)) < len(setting.layers):
                 raise UserError(f"expected one or more different layers, got {setting.layers}")
-            self._made[setting, at] = tuple(self._at(setting, vector, each, at) for each in setting.layers)
-        return self._made[setting, at]
+            self._made[setting] = tuple(self._at(setting, vector, layer) for layer in setting.layers)
+        return self._made[setting]
 
-    def _at(
-        self, setting: Setting, vector: SteeringVector, layer: int, at: GateAt | tuple[int, ...]
-    ) -> Intervention:
+    def _at(self, setting: Setting, vector: SteeringVector, layer: int) -> Intervention:
         vector.check_layer(layer)
         gate = setting.gate
         return Intervention(
             HookPoint(layer, vector.site),
             self._direction(vector, layer, at_length_1=setting.operator != "replace"),
             setting.dose * (float(vector.norms[layer]) if setting.operator in IN_NORMS else 1.0),
-            at,
+            gate.at,
             setting.operator,
             centre=self._centre(setting, vector, layer),
             first=gate.first,
@@ -151,11 +143,3 @@ class Interventions:
             raise UserError(f"no threshold {name!r}; there are: {names}")
         readout = self._thresholds[name]
         return Threshold(readout.directions[layer], float(readout.biases[layer]))
-
-
-def _acting_at(gate: Gate, prompt: Sequence[int]) -> GateAt | tuple[int, ...]:
-    """What `at` is after this prompt."""
-    if gate.at != "random_prompt":
-        return gate.at
-    stream = np.random.default_rng([gate.seed, crc32(np.array(prompt, dtype="<i8").tobytes())])
-    return (int(stream.integers(len(prompt))),)

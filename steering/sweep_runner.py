@@ -51,7 +51,7 @@ class SweepRunner:
         self._interventions = Interventions(vectors, thresholds)
         self._encoded = checkpoint.encode(prompts, room=options.max_new_tokens)
         for setting in settings:
-            self._interventions.of(setting, self._encoded[0] if self._encoded else [0])
+            self._interventions.of(setting)
         self._graded: dict[Key, tuple[bool, bool]] = {}
         self.rows: dict[Key, Row] = {}
         if options.keep is not None:
@@ -92,9 +92,7 @@ class SweepRunner:
             [self._encoded[key.prompt] for key in keys],
             max_new_tokens=self._options.max_new_tokens,
             stop=self._options.stop,
-            interventions=[
-                self._interventions.of(self._settings[key.setting], self._encoded[key.prompt]) for key in keys
-            ],
+            interventions=[self._interventions.of(self._settings[key.setting]) for key in keys],
             batch_size=self._options.batch_size,
             progress=self._options.progress,
         )

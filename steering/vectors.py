@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from undertext.activations.errors import UserError
@@ -19,28 +19,6 @@ def difference_of_means(
             f"got {positive.shape[1]} positive and {negative.shape[1]} negative"
         )
     return positive.mean(1) - negative.mean(1)
-
-
-def difference_by_label(
-    activations: Float[Tensor, "layer n d_model"], labels: Bool[Tensor, " n"]
-) -> Float[Tensor, "layer d_model"]:
-    """Difference of means between the activations with the label and those without.
-
-    The label of a rollout may be that it is right, or that it reasons. UserError when all have it, or none.
-    """
-    return difference_of_means(activations[:, labels], activations[:, ~labels])
-
-
-def checkpoint_delta(
-    stronger: Float[Tensor, "layer n d_model"], weaker: Float[Tensor, "layer n d_model"]
-) -> Float[Tensor, "layer d_model"]:
-    """Mean over the same prompts of the stronger checkpoint's activation less the weaker's."""
-    if stronger.shape != weaker.shape:
-        raise UserError(
-            "a checkpoint delta needs both checkpoints' activations at the same places, "
-            f"got {list(stronger.shape)} and {list(weaker.shape)}"
-        )
-    return (stronger - weaker).mean(1)
 
 
 def principal_difference(

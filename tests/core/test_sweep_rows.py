@@ -136,7 +136,7 @@ def test_rows_can_be_read_without_this_package(tmp_path):
         "vector": "v",
         "layers": [0],
         "dose": 3.0,
-        "gate": {"at": "last_prompt", "decay": 1.0, "seed": 0, **dict.fromkeys(open_)},
+        "gate": {"at": "last_prompt", "decay": 1.0, **dict.fromkeys(open_)},
         "operator": "add",
     }
     rows = [

@@ -7,7 +7,7 @@ from tests.toys import tiny_model, word_tokenizer
 from undertext.activations import Checkpoint, HookPoint, generate
 from undertext.activations.interventions import Intervention, Threshold
 from undertext.steering.on_text import on_text, read_steered
-from undertext.steering.settings import Gate, Interventions, Setting
+from undertext.steering.settings import Gate, Setting
 from undertext.steering.steering_vector import SteeringVector
 
 POINT = HookPoint(1, "resid_post")
@@ -93,22 +93,16 @@ def test_divergence_is_that_of_the_steered_from_the_unsteered(checkpoint):
     assert float(read.divergence.mean()) > 0.01
 
 
-def test_a_place_drawn_for_each_text_is_read_there(checkpoint):
-    """Texts act at places of their own; their figures come back in the order of the texts."""
+def test_figures_come_in_the_order_of_the_texts(checkpoint):
     directions = torch.stack([vector(layer) for layer in range(3)])
     made = SteeringVector("drawn", directions, torch.ones(3), made="drawn", trained=False, sources=())
-    setting = Setting("drawn", (1,), 6.0, Gate("random_prompt", seed=4))
+    setting = Setting("drawn", (1,), 6.0, Gate((-2,)))
     texts = [*PROMPTS, "c = 1 ; d = c ; e = d ; find e :", PROMPTS[0]]
     read = on_text(checkpoint, texts, setting, [made])
-    acting = Interventions([made])
-    places = set()
-    for row, ids in enumerate(checkpoint.encode(texts)):
-        those = acting.of(setting, ids[: len(ids) // 2])
-        places.add(those[0].at)
-        alone = read_steered(checkpoint, [ids], [those])
+    for row, text in enumerate(texts):
+        alone = on_text(checkpoint, [text], setting, [made])
         here = read.texts == row
         torch.testing.assert_close(read.divergence[here], alone.divergence, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(read.steered[here], alone.steered, rtol=1e-4, atol=1e-5)
-    assert len(places) > 1
     assert read.touched == len(texts)
     assert read.texts.tolist() == sorted(read.texts.tolist())

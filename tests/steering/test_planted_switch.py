@@ -13,15 +13,13 @@ from undertext.steering import (
     SteeringVector,
     Sweep,
     at_layers,
-    checkpoint_delta,
-    difference_by_label,
     difference_of_means,
     fit_vector,
     grid,
     mean_norm,
     means_of_written,
     principal_difference,
-    random_like,
+    random_directions,
     shuffled_labels,
     sweep,
 )
@@ -48,12 +46,12 @@ def from_rollouts(model: Planted) -> Tensor:
         [len(heads[i]) for i in kept],
         [HookPoint(layer, "resid_post") for layer in range(2)],
     )
-    return difference_by_label(means, labels[kept])
+    return difference_of_means(means[:, labels[kept]], means[:, ~labels[kept]])
 
 
 def from_delta(model: Planted) -> Tensor:
     stronger = planted(opened=True).checkpoint
-    return checkpoint_delta(at_end(stronger, NEUTRAL), at_end(model.checkpoint, NEUTRAL))
+    return difference_of_means(at_end(stronger, NEUTRAL), at_end(model.checkpoint, NEUTRAL))
 
 
 def from_probe(model: Planted) -> Tensor:
@@ -127,7 +125,8 @@ def test_controls_do_not_find_the_switch():
     model = planted()
     think, guess = (at_end(model.checkpoint, styled(style)) for style in ("think", "guess"))
     meant = difference_of_means(think, guess)
-    best = [steered(model.checkpoint, random_like(meant, seed=seed)).accuracy().max() for seed in range(5)]
+    drawn = [random_directions(*meant.shape, seed=seed) for seed in range(5)]
+    best = [steered(model.checkpoint, directions).accuracy().max() for directions in drawn]
     assert sum(best) / 5 < 0.4
     shuffled = [shuffled_labels(difference_of_means, think, guess, seed=seed) for seed in range(9)]
     lengths = torch.stack(shuffled).norm(dim=-1).mean(0)

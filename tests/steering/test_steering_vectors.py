@@ -6,12 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
-from tests.unchecked import signatures_unchecked
 from undertext.activations.errors import UserError
 from undertext.steering import (
     at_layers,
-    checkpoint_delta,
-    difference_by_label,
     difference_of_means,
     mean_norm,
     principal_difference,
@@ -40,18 +37,6 @@ def test_a_side_without_activations_is_refused(n, m):
         difference_of_means(torch.zeros(2, n, 4), torch.zeros(2, m, 4))
 
 
-def test_checkpoint_delta_is_the_mean_of_what_changed():
-    weaker = torch.randn(3, 20, 6, generator=torch.Generator().manual_seed(0))
-    shift = torch.arange(18.0).reshape(3, 1, 6)
-    wobble = torch.tensor([1.0, -1.0] * 10)[None, :, None]
-    torch.testing.assert_close(checkpoint_delta(weaker + shift + wobble, weaker), shift[:, 0])
-
-
-def test_a_checkpoint_delta_of_different_places_is_refused():
-    with signatures_unchecked(), pytest.raises(UserError, match=r"got \[2, 5, 4\] and \[2, 6, 4\]"):
-        checkpoint_delta(torch.zeros(2, 5, 4), torch.zeros(2, 6, 4))
-
-
 def test_unit_keeps_the_way_and_leaves_zero_alone():
     vectors = torch.tensor([[3.0, 4.0], [0.0, 0.0], [0.0, -1e-3]])
     torch.testing.assert_close(unit(vectors), torch.tensor([[0.6, 0.8], [0.0, 0.0], [0.0, -1.0]]))
@@ -60,13 +45,6 @@ def test_unit_keeps_the_way_and_leaves_zero_alone():
 def test_mean_norm_is_the_mean_of_norms_and_not_the_norm_of_the_mean():
     activations = torch.tensor([[[3.0, 4.0], [-3.0, -4.0]], [[0.0, 1.0], [0.0, 3.0]]])
     assert mean_norm(activations).tolist() == [5.0, 2.0]
-
-
-def test_a_difference_by_label_by_hand():
-    activations = torch.tensor([[[1.0], [10.0], [3.0]]])
-    assert difference_by_label(activations, torch.tensor([True, False, True])).tolist() == [[-8.0]]
-    with pytest.raises(UserError, match="got 0 positive and 3 negative"):
-        difference_by_label(activations, torch.tensor([False] * 3))
 
 
 def pairs(n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

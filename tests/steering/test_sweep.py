@@ -142,30 +142,6 @@ def test_every_gate_of_the_ground_can_be_set(checkpoint, vectors):
     assert 0 < sum(touched["threshold"]) < sum(touched["all"])
 
 
-def test_a_random_place_is_one_of_the_prompts_and_hangs_on_seed_and_prompt(checkpoint, vectors):
-    settings = grid(["two"], [1], [3.0], [Gate("random_prompt", seed=seed) for seed in range(12)])
-    found = run(checkpoint, settings, vectors)
-    assert (found.touched == 1).all()
-    # The same for a prompt whatever stands beside it.
-    alone = sweep(checkpoint, PROMPTS[2:3], settings, vectors, said, max_new_tokens=STEPS)
-    assert [row[2] for row in found.texts] == [row[0] for row in alone.texts]
-    # Every one is what one of the places gives, and they are not all one place.
-    length = len(checkpoint.encode(PROMPTS)[2])
-    vector, dose = vectors[1].directions[1], 3.0 * float(vectors[1].norms[1])
-    at_each = {
-        generate(
-            checkpoint,
-            PROMPTS[2:3],
-            max_new_tokens=STEPS,
-            interventions=[Intervention(HookPoint(1, "resid_post"), vector, dose, (i,))],
-        ).texts[0]
-        for i in range(length)
-    }
-    seen = {row[2] for row in found.texts}
-    assert len(seen) > 1
-    assert seen <= at_each
-
-
 def test_several_layers_act_at_once_each_with_its_own_direction_and_norm(checkpoint, vectors):
     settings = grid(["one", "two"], [(0, 2), (2, 0), 1], [0.7], [Gate("all")])
     found = run(checkpoint, settings, vectors)
