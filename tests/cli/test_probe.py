@@ -68,7 +68,7 @@ def test_the_shipped_config_is_the_defaults():
 
 
 def test_unknown_keys_and_values(mistake):
-    assert "unknown key 'layer' (valid: layers" in mistake(layer=[1])
+    assert "unknown key 'layer' (valid: seed" in mistake(layer=[1])
     said = mistake(probes=["magic"])
     assert all(name in said for name in ("probes.0", "'magic'", *get_args(ProbeKind)))
     assert "transfer.0" in mistake(transfer=["width"])

@@ -65,8 +65,9 @@ def test_they_change_nothing_else_and_are_off_by_default(result, pair, task):
 
 def test_activations_that_do_not_vary_are_left_as_they_are(pair, task):
     """Before the first block the prompt's last token is the same in every problem."""
-    config = EXTRAS.model_copy(update={"site": "resid_pre", "layers": (0,), "positions": ("prompt_end",)})
+    at_start = {"site": "resid_pre", "layers": (0,), "positions": ("prompt_end",), "probes": ("logistic",)}
+    config = EXTRAS.model_copy(update=at_start)
     table = probe({"base": pair["base"]}, {"made": task}, config=config).tables["probes"]
-    for row in rows_of(table, control="none", probe="lda"):
+    for row in rows_of(table, control="none"):
         assert row["erased"] == row["accuracy"]
     assert torch.isfinite(torch.tensor([row["accuracy"] for row in table.to_pylist()])).all()
