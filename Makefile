@@ -77,11 +77,9 @@ bench: $(FULL)
 figures: demo $(FULL)
 	mkdir -p docs/figures
 	cp build/demo/elicited/figures/doses.svg docs/figures/doses.svg
-	$(BIN)/undertext zoo page --out docs
-	$(BIN)/undertext zoo recovered --out docs --kept build/zoo_recovered
-	$(ONE_THREAD) $(BIN)/undertext zoo features --out docs
-	$(ONE_THREAD) $(BIN)/undertext sae zoo --into docs/saes.md
-	$(BIN)/undertext zoo routes --out docs
+	for page in zoo zoo_recovered zoo_features routes fates; do \
+		$(ONE_THREAD) $(BIN)/python -m docs.make $$page --out docs || exit 1; \
+	done
 
 browser: $(FULL)
 	@$(BIN)/python tests/browser.py

@@ -1,6 +1,7 @@
 """Sentences that follow from measured figures and their intervals, whichever way these turn out."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from undertext.core.statistics import Estimate
 
@@ -84,30 +85,36 @@ def ablation(differences: Mapping[str, Estimate]) -> str:
     return " ".join(said)
 
 
-def one_code(rows: Mapping[str, tuple[float, float, float, float]], least: float) -> str:
-    """Whose code is the base's: by organism, accuracy on itself, on the base as it is, aligned, mispaired.
+class Transfer(NamedTuple):
+    """How well an organism's probe reads, on the organism and on the base."""
 
-    `least` is how far above `mispaired` an accuracy must be to count as read.
-    """
-    kinds: dict[str, list[str]] = {"one": [], "rotated": [], "none": []}
-    for name, (own, plain, aligned, mispaired) in rows.items():
-        read = own - mispaired >= least
-        kind = (
-            "one"
-            if read and own - plain <= least
-            else "rotated"
-            if read and own - aligned <= least
-            else "none"
-        )
-        kinds[kind].append(name)
-    said = []
-    if kinds["one"]:
-        said.append(f"{names(kinds['one'])}: one code with the base, read as well on the base as on itself.")
-    if kinds["rotated"]:
-        said.append(f"{names(kinds['rotated'])}: the same content in another code, read after the rotation.")
-    if kinds["none"]:
-        said.append(f"{names(kinds['none'])}: no transfer shown.")
-    return " ".join(said)
+    selectivity: float
+    """Accuracy on the organism less that on control labels."""
+    own: float
+    """Accuracy on the organism."""
+    plain: float
+    """Accuracy on the base as it is."""
+    aligned: float
+    """Accuracy on the base after a rotation."""
+
+
+def one_code(transfers: Mapping[str, Transfer], least: float) -> str:
+    """Whose code is the base's, by organism; a difference in accuracy counts from `least` on."""
+    one, rotated, other, unread = (list[str]() for _ in range(4))
+    for name, transfer in transfers.items():
+        if transfer.selectivity < least:
+            unread.append(name)
+        elif transfer.own - transfer.plain < least:
+            one.append(name)
+        else:
+            (rotated if transfer.own - transfer.aligned < least else other).append(name)
+    said = [
+        (one, "one code with the base, read as well on the base as on itself."),
+        (rotated, "the same content in another code, read on the base after the rotation."),
+        (other, "read on itself, and not on the base."),
+        (unread, "nothing is read on itself that could be transferred."),
+    ]
+    return "\n".join(f"- {names(organisms)}: {what}" for organisms, what in said if organisms)
 
 
 def beyond_stronger(routes: Sequence[tuple[str, Estimate | None]]) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from docs.make.findings import one_code
+from docs.make.findings import Transfer, one_code
 from docs.make.markdown import table
 from docs.make.page import Page
 from undertext.activations.checkpoint import Checkpoint
@@ -97,13 +97,10 @@ def _page(
     }
     transfer_table = table(
         ["organism", "split", "layer", "on itself", "on the base", "aligned", "mispaired"],
-        [
-            [name, split, str(layer), *map(_shown, figures)]
-            for (name, split), (layer, figures) in transferred.items()
-        ],
+        [[name, split, *cells] for (name, split), (cells, _) in transferred.items()],
     )
     codes = one_code(
-        {name: figures for (name, split), (_, figures) in transferred.items() if split == SPLITS[0]}, LEAST
+        {name: transfer for (name, split), (_, transfer) in transferred.items() if split == SPLITS[0]}, LEAST
     )
     used_table = table(
         ["organism", "split", "where", "size", "nothing", "subspace", "best random", "whole activation"],
@@ -128,7 +125,7 @@ the text as recurs.
 
 Each organism's probe, at the layer chosen for it, on the base's activations: as they are, and after a
 rotation fitted without labels on `dev` (`mispaired`: the rotation fitted to rows of other problems). On
-`{SPLITS[0]}`, differences of {LEAST:g} and more counted:
+`{SPLITS[0]}`, where differences of {LEAST:g} and more count:
 
 {codes}
 
@@ -156,11 +153,8 @@ def _own_row(rows: Sequence[Row], name: str, split: str) -> list[str]:
     return [name, split, str(own["layer"]), *map(_shown, figures)]
 
 
-def _transferred(
-    read: ProbeResult, rows: Sequence[Row], name: str, split: str
-) -> tuple[int, tuple[float, float, float, float]]:
-    """The layer chosen for an organism's probe; its accuracy there, and on the base as it is, aligned, and
-    mispaired."""
+def _transferred(read: ProbeResult, rows: Sequence[Row], name: str, split: str) -> tuple[list[str], Transfer]:
+    """The layer chosen for an organism's probe and its accuracies, as cells; and the same as figures."""
     (own,) = (
         row
         for row in rows
@@ -176,7 +170,8 @@ def _transferred(
         for row in read.tables["transfer"].to_pylist()
         if all(row[column] == value for column, value in wanted.items())
     }
-    return own["layer"], (own["accuracy"], moved["accuracy"], moved["aligned"], moved["mispaired"])
+    transfer = Transfer(own["selectivity"], own["accuracy"], moved["accuracy"], moved["aligned"])
+    return [str(own["layer"]), *map(_shown, (*transfer[1:], moved["mispaired"]))], transfer
 
 
 def _shown(figure: float) -> str:

@@ -59,13 +59,19 @@ def test_ablation_costs_where_the_interval_lies_below_zero():
     assert "no such cost" not in findings.ablation({"a": BELOW})
 
 
-def test_codes_are_one_rotated_or_none():
-    rows = {"same": (1.0, 0.95, 1.0, 0.1), "turned": (1.0, 0.2, 0.98, 0.1), "nothing": (0.2, 0.15, 0.2, 0.15)}
-    said = findings.one_code(rows, 0.1)
-    assert "`same`: one code" in said
-    assert "`turned`: the same content in another code" in said
-    assert "`nothing`: no transfer shown." in said
-    assert findings.one_code({"lost": (1.0, 0.1, 0.3, 0.1)}, 0.1) == "`lost`: no transfer shown."
+def test_codes_are_one_rotated_another_or_none():
+    transfers = {
+        "same": findings.Transfer(0.8, 1.0, 0.95, 1.0),
+        "turned": findings.Transfer(0.8, 1.0, 0.2, 0.98),
+        "lost": findings.Transfer(0.8, 1.0, 0.2, 0.3),
+        "blank": findings.Transfer(0.04, 0.24, 0.16, 0.17),
+    }
+    assert findings.one_code(transfers, 0.1).splitlines() == [
+        "- `same`: one code with the base, read as well on the base as on itself.",
+        "- `turned`: the same content in another code, read on the base after the rotation.",
+        "- `lost`: read on itself, and not on the base.",
+        "- `blank`: nothing is read on itself that could be transferred.",
+    ]
 
 
 def test_routes_are_counted_apart_by_training():

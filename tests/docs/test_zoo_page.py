@@ -33,8 +33,9 @@ def check(page: str) -> None:
         for name in ("novice", "overwritten"):
             assert abs(float(read[name, split]["selectivity"])) <= 0.05
             assert float(used[name, split]["subspace"]) < float(used[name, split]["best random"]) + 0.15
-    assert "`elicited`, `preserved` and `suppressed`: one code with the base" in page
-    assert "`taught`: the same content in another code" in page
+    assert "- `elicited`, `preserved` and `suppressed`: one code with the base" in page
+    assert "- `taught`: the same content in another code" in page
+    assert "- `novice` and `overwritten`: nothing is read on itself" in page
 
 
 def test_the_documented_page():

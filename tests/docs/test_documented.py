@@ -1,18 +1,34 @@
-"""What docs/tasks.md shows is what happens."""
+"""What pages list is what there is, and what they show of tasks is what happens."""
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from tests.imports import ROOT
+from tests.toys import FAMILIES
+from undertext.activations import SITES, GateAt
 from undertext.activations.errors import UserError
+from undertext.activations.operators import OPERATORS
 from undertext.tasks import Task, load_task, value_positions
 from undertext.tasks.fields import Part
 from undertext.tasks.task import Contrast, Problem, Settings, Step
 
-PAGE = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```(?:yaml|json|text)\n(.*?)```", PAGE, flags=re.DOTALL)
-SETTINGS, PROBLEMS, COUNTERFACTUAL, BAD_LINES, ERROR = BLOCKS
+GROUND, TASKS = ((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("ground", "tasks"))
+SETTINGS, PROBLEMS, COUNTERFACTUAL, BAD_LINES, ERROR = re.findall(
+    r"```(?:yaml|json|text)\n(.*?)```", TASKS, flags=re.DOTALL
+)
+
+
+def test_operators_gates_and_sites_are_named():
+    for name in (*OPERATORS, *get_args(GateAt), *SITES):
+        assert f"`{name}`" in GROUND or f'`"{name}"`' in GROUND, name
+
+
+def test_families_that_are_tested_are_named():
+    listed = GROUND.split("are tested against")[0].rsplit("\n\n", 1)[1].lower()
+    assert [family for family in FAMILIES if family not in re.sub("[ -]", "", listed)] == []
 
 
 def load(tmp_path: Path, problems: str) -> Task:
@@ -26,7 +42,7 @@ def load(tmp_path: Path, problems: str) -> Task:
 def test_the_example_is_a_task(tmp_path: Path) -> None:
     task = load(tmp_path, PROBLEMS)
     assert task.splits == ["train", "dev", "test", "ood"]
-    assert [site.name for site in value_positions(task.problems[-1])] == ["first", "sum"]
+    assert [position.name for position in value_positions(task.problems[-1])] == ["first", "sum"]
 
 
 def test_the_counterfactual_line_is_a_problem(tmp_path: Path) -> None:
@@ -44,4 +60,4 @@ def test_the_error_is_what_the_bad_lines_give(tmp_path: Path) -> None:
 @pytest.mark.parametrize("part", [Settings, Contrast, Problem, Step])
 def test_every_field_is_documented(part: type[Part]) -> None:
     for field in part.model_fields:
-        assert f"`{field}`" in PAGE
+        assert f"`{field}`" in TASKS
