@@ -119,21 +119,21 @@ class _Shuffle:
         # One round's end and the next one's beginning share a batch, but no text is in it twice.
         if not self._waiting:
             self._waiting = torch.randperm(self._count, generator=self._generator).tolist()
-        found = _first(self._waiting, lengths, tokens)
-        del self._waiting[: len(found)]
-        return found
+        batch = _first(self._waiting, lengths, tokens)
+        del self._waiting[: len(batch)]
+        return batch
 
 
 def _first(waiting: Sequence[int], lengths: Sequence[int], tokens: int) -> list[int]:
     """The first of `waiting` that come to at most `tokens` tokens, one at least."""
-    found: list[int] = []
+    batch: list[int] = []
     total = 0
     for index in waiting:
         total += lengths[index]
-        if found and total > tokens:
+        if batch and total > tokens:
             break
-        found.append(index)
-    return found
+        batch.append(index)
+    return batch
 
 
 def _encoded(checkpoint: Checkpoint, texts: Sequence[str] | Sequence[Sequence[int]]) -> list[list[int]]:

@@ -90,17 +90,17 @@ def online_code(
     if not torch.equal(known[code], y):
         raise UserError(f"labels are to be among the classes {known.tolist()}, got others")
     onehot = torch.nn.functional.one_hot(code, len(known))
-    there = onehot.any(0) if classes is None else torch.ones_like(onehot[0], dtype=torch.bool)
-    if bool((there.sum(-1) < 2).any()):
+    possible = onehot.any(0) if classes is None else torch.ones_like(onehot[0], dtype=torch.bool)
+    if bool((possible.sum(-1) < 2).any()):
         raise UserError("a code needs two classes or more: name those there may be as `classes`")
     order, ends = _blocks(rows.problems, shares, seed)
     order = order.to(device)
     # [C, *slice, target, n], in the order coded.
-    lengths = there.sum(-1).double().log2()[:, None].expand(len(Cs), *rows.X.shape[:-2], -1, n).clone()
+    lengths = possible.sum(-1).double().log2()[:, None].expand(len(Cs), *rows.X.shape[:-2], -1, n).clone()
     for start, end in pairwise(ends):
         past, now = order[:start], order[start:end]
         p = _probabilities(rows.X, y, known, past, now, sorted(Cs))
-        p = (start * p + there) / (start + there.sum(-1, keepdim=True))
+        p = (start * p + possible) / (start + possible.sum(-1, keepdim=True))
         chosen = p.gather(-1, code[now].expand(*p.shape[:-1])[..., None])[..., 0]
         lengths[..., start:end] = -chosen.log2().mT
     total = -(torch.logsumexp(-log(2) * lengths.cumsum(-1), 0) - log(len(Cs))) / log(2)
@@ -109,7 +109,7 @@ def online_code(
     bits[..., order] = coded
     block = torch.empty_like(order)
     block[order] = torch.bucketize(torch.arange(n), torch.tensor(ends), right=True).to(device)
-    counts = there.sum(-1)
+    counts = possible.sum(-1)
     if rows.y.ndim == 1:
         bits, counts = bits[..., 0, :], counts[0]
     return OnlineCode(bits, block, counts)
@@ -139,8 +139,8 @@ def _probabilities(
     if bool(varied.any()):
         probes = logistic_path(X[..., past, :], labels[:, varied], Cs)
         for each, probe in zip(out, probes, strict=True):
-            told = probe.predict_proba(X[..., now, :]).double()
-            wide = told.new_zeros(*told.shape[:-1], len(known))
-            wide[..., torch.searchsorted(known, probe.classes_)] = told
+            proba = probe.predict_proba(X[..., now, :]).double()
+            wide = proba.new_zeros(*proba.shape[:-1], len(known))
+            wide[..., torch.searchsorted(known, probe.classes_)] = proba
             each[..., varied, :] = wide
     return out

@@ -11,7 +11,7 @@ from undertext.probes.moments import Moments, gram, scale_of
 
 Stream = Iterable[Tensor]
 """Batches of rows `[*slice, b, d]`, the same ones in the same order whenever it is iterated: a list of
-tensors, or an object whose `__iter__` reads them anew (`probes.Stored`)."""
+tensors, or an object whose `__iter__` reads them anew."""
 
 
 class Held:

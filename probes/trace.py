@@ -1,4 +1,4 @@
-"""Readings along a trace: what can be told, and from which token on, before the text says it."""
+"""Readings along a trace: from which token on an answer is read right, before the text says it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,14 +26,15 @@ TOGETHER = 64
 
 
 class Leads(NamedTuple):
-    """Of each problem, at one point: when the answer is told, and when the text says it."""
+    """Of each problem, at one point: when the answer is read right, and when the text says it."""
 
     known: list[int | None]
     """Tokens of the trace that were read when the reading first is right and from where it stays so."""
     said: list[int | None]
     """Index, among the trace's tokens, of the first one that says the answer."""
     lead: list[int | None]
-    """`said - known`: 0 where only the token that is about to say it is told; None where either is."""
+    """`said - known`: 0 where the answer is read right only just before it is said;
+    None where either is None."""
 
     @property
     def share(self) -> float:
@@ -122,8 +123,8 @@ def read_traces(
     for start in range(0, len(placed), TOGETHER):
         some = placed[start : start + TOGETHER]
         at = [list(range(each.last, len(each.ids))) for each in some]
-        found = capture(checkpoint, [each.ids for each in some], points, at).activations
-        scores = reader(found).float().split([len(each) for each in at], dim=1)
+        captured = capture(checkpoint, [each.ids for each in some], points, at).activations
+        scores = reader(captured).float().split([len(each) for each in at], dim=1)
         for i, of in enumerate(scores, start):
             if not 0 <= gold[i] < of.shape[-1]:
                 raise UserError(f"problem {i}: the reader has answers 0 to {of.shape[-1] - 1}, got {gold[i]}")
@@ -175,8 +176,8 @@ def lens_reader(
         raise UserError(f"answers must differ in their first token, got {answers.tolist()}")
 
     def read(X: Float[Tensor, "point n d_model"]) -> Float[Tensor, "point n answer"]:
-        found = lens_log_probs(checkpoint, points, X, answers, lens)
-        return found.softmax(-1) if among == "answers" else found.exp()
+        log_probs = lens_log_probs(checkpoint, points, X, answers, lens)
+        return log_probs.softmax(-1) if among == "answers" else log_probs.exp()
 
     return read
 

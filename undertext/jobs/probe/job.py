@@ -39,7 +39,7 @@ def probe(
 
     `checkpoints` and `tasks` are by name. A checkpoint is a Checkpoint, whatever `Checkpoint.load` takes, or
     `zoo:NAME`; a task is its folder, a Task, or `zoo:chain`. Checkpoints are opened one at a time. With
-    `out`, finished parts are kept there: a job that was stopped at any moment and is called again goes on.
+    `out`, finished parts are cached there: a job that was stopped at any moment and is called again goes on.
     `progress` shows bars on stderr (None: where that is a terminal).
 
     Raises UserError, before any long work, for what cannot be loaded, a layer or site that a checkpoint

@@ -33,7 +33,7 @@ def read_trace(
 
     The probe is fitted on train to the last token before a trace says its answer, its strength chosen on dev;
     the tuned lens is trained on train's texts. `checkpoint` and `task` are as in `probe`. With `out`,
-    finished parts are kept there: a job that was stopped at any moment and is called again goes on.
+    finished parts are cached there: a job that was stopped at any moment and is called again goes on.
     `progress` shows bars on stderr (None: where that is a terminal).
 
     Raises UserError for what cannot be loaded, a layer that the checkpoint lacks, a task without traces or
