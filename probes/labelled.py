@@ -9,7 +9,7 @@ from torch import Tensor
 
 from activations.errors import UserError
 from probes.checks import check_lengths
-from probes.estimator import Classifier
+from probes.estimator import Classifier, share_of
 from probes.folds import folds_of
 from probes.lda import LDAProbe
 from probes.logistic import LogisticProbe
@@ -108,5 +108,5 @@ def hits(
 
 
 def shares_right(correct: Shaped[Tensor, "*rest m"]) -> Float[Tensor, "*rest"]:
-    """The share of rows read right."""
-    return correct.float().mean(-1)
+    """The share of rows read right (the mean, of shares)."""
+    return (share_of(correct) if correct.dtype == torch.bool else correct.double().mean(-1)).float()
