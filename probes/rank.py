@@ -4,9 +4,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-LOST = 256.0
-"""A pivot of a Cholesky factor under so many times its precision leaves an answer less than two digits."""
-
 
 def tolerance(dtype: torch.dtype, n: int, d: int) -> float:
     """Eigenvalues of a Gram matrix of n rows and d features below this share of its largest are rounding.
@@ -30,14 +27,14 @@ def inverse(size: Float[Tensor, "*slice d"], kept: Bool[Tensor, "*slice d"]) -> 
     return torch.where(kept, 1 / torch.where(kept, size, 1.0), 0.0)
 
 
-def full_rank(
-    factor: Float[Tensor, "slice d d"], failed: Tensor, diagonal: Float[Tensor, "slice d"], least: float
-) -> bool:
-    """Whether a Cholesky factor shows a matrix of this diagonal to have full rank.
+def full_rank(factor: Float[Tensor, "slice d d"], failed: Tensor, diagonal: Float[Tensor, "slice d"]) -> bool:
+    """Whether a Cholesky factor shows a matrix of this diagonal to have full rank, beyond doubt.
 
-    A pivot is what is left of a feature that those before it do not explain, and a singular matrix has one
-    that is zero but for rounding: at most the share `least` of its diagonal. `failed` is what `cholesky_ex`
-    says.
+    A pivot is what is left of a feature that those before it do not explain. A singular matrix has one that
+    is zero but for rounding, which earlier pivots may have made larger than any one rounding; so pivots are
+    asked to be over `sqrt(eps)` of their diagonal (3.5e-4 in float32, 1.5e-8 in float64). `failed` is what
+    `cholesky_ex` says.
     """
     pivots = factor.diagonal(dim1=-2, dim2=-1).square()
+    least = torch.finfo(factor.dtype).eps ** 0.5
     return not bool(failed.any()) and bool((pivots > least * diagonal).all())

@@ -11,7 +11,7 @@ from probes.checks import check_lengths, first_of, positive, rows_of, weights_of
 from probes.estimator import Linear, shares
 from probes.folds import folds_of
 from probes.moments import gram
-from probes.rank import LOST, full_rank, has_rank, tolerance
+from probes.rank import full_rank, has_rank, tolerance
 from probes.rows import Rows, Stream, exact
 
 ALPHAS = tuple(10.0**power for power in range(-2, 6))
@@ -250,7 +250,7 @@ def _cholesky(G: Tensor, penalty: Tensor, cross: Tensor) -> Tensor | None:
     H = G.clone()
     H.diagonal(dim1=-2, dim2=-1).add_(penalty)
     L, failed = torch.linalg.cholesky_ex(H)
-    if not full_rank(L, failed, H.diagonal(dim1=-2, dim2=-1), LOST * torch.finfo(G.dtype).eps):
+    if not full_rank(L, failed, H.diagonal(dim1=-2, dim2=-1)):
         return None
     return torch.cholesky_solve(cross, L).mT
 

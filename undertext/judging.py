@@ -100,16 +100,18 @@ def _point(name: LineName, share: float, rule: Rule) -> Says:
 
 def _flags(base: Behaviour, tuned: Behaviour, rule: Rule, n: int) -> list[str]:
     flags = []
-    lenient = float(tuned.lenient.mean() - base.lenient.mean())
-    strict = float(tuned.strict.mean() - base.strict.mean())
-    if abs(strict - lenient) >= rule.min_gap:
+    lenient, strict = tuned.lenient.astype(float) - base.lenient, tuned.strict.astype(float) - base.strict
+    # The mean of differences, not the difference of means: 3 of 10 less 2 of 10 is 1 of 10.
+    apart = float((strict - lenient).mean())
+    if abs(apart) >= rule.min_gap:
         what = (
-            f"{strict - lenient:+.2f} of the first is only the answer's format"
-            if abs(strict) > abs(lenient)
+            f"{apart:+.2f} of the first is only the answer's format"
+            if abs(strict.mean()) > abs(lenient.mean())
             else "right answers are not in the form asked for"
         )
         flags.append(
-            f"format: graded strictly the difference is {strict:+.2f}, leniently {lenient:+.2f}; {what}"
+            f"format: graded strictly the difference is {strict.mean():+.2f}, "
+            f"leniently {lenient.mean():+.2f}; {what}"
         )
     if max(base.lenient.mean(), tuned.lenient.mean()) < rule.min_gap:
         flags.append("neither checkpoint solves the task: there is no capability to speak of")

@@ -12,6 +12,9 @@ from numpy import ndarray
 RESAMPLES = 2000
 """Bootstrap resamples and sign flips drawn for an interval or a p value."""
 
+ROUNDING = 1e-12
+"""Figures a problem are of size one: means of them that differ by less are equal."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -64,10 +67,20 @@ def bootstrap(
 
 
 def share(data: Float[ndarray, "... n 3"]) -> Float[ndarray, "..."]:
-    """`(mean(a) - mean(c)) / (mean(b) - mean(c))` over problems, columns a, b, c; signed and unclamped."""
+    """`(mean(a) - mean(c)) / (mean(b) - mean(c))` over problems, columns a, b, c; signed and unclamped.
+
+    What is within `ROUNDING` of nothing is nothing, above the line and below it.
+    """
     a, b, c = (data[..., i].mean(-1) for i in range(3))
+    return ratio(np.asarray(a - c), np.asarray(b - c))
+
+
+def ratio(above: Float[ndarray, "..."], below: Float[ndarray, "..."]) -> Float[ndarray, "..."]:
+    """`above / below`, NaN or infinite where nothing is below; to twelve digits, which is all that sums in
+    whatever order have, so that a share that is one half is not over one half."""
+    above, below = (np.where(np.abs(each) <= ROUNDING, 0.0, each) for each in (above, below))
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray((a - c) / (b - c))
+        return np.asarray(np.round(above / below, 12))
 
 
 def paired_difference(a: ndarray, b: ndarray, level: float = 0.95) -> Estimate:
@@ -97,7 +110,7 @@ def sign_flip_p(d: ndarray, *, seed: int) -> float:
     """One-sided p of mean(d) > 0 under random signs, one sign a problem (Fisher's randomisation test)."""
     d = np.asarray(d, float)
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(RESAMPLES, len(d)))
-    return float((1 + np.sum((signs * d).mean(1) >= d.mean() - 1e-12)) / (1 + RESAMPLES))
+    return float((1 + np.sum((signs * d).mean(1) >= d.mean() - ROUNDING)) / (1 + RESAMPLES))
 
 
 def holm(p: Sequence[float]) -> list[float]:

@@ -130,10 +130,10 @@ def probe_rows(
                         "C": float(readings.strength[name, source][layer]),
                         "split": split,
                         "n": sources[source].shape[1],
-                        "accuracy": float(sources[source][layer].float().mean()),
-                        "control": float(sources["control"][layer].float().mean()),
-                        "surface": float(sources["surface"][0].float().mean()),
-                        "random_init": float(sources["random_init"][layer].float().mean()),
+                        "accuracy": float(sources[source][layer].double().mean()),
+                        "control": float(sources["control"][layer].double().mean()),
+                        "surface": float(sources["surface"][0].double().mean()),
+                        "random_init": float(sources["random_init"][layer].double().mean()),
                         "chosen": layer == readings.chosen[name, source],
                     }
                 )

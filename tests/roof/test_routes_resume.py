@@ -165,7 +165,7 @@ def test_the_command_goes_on_after_a_signal(pair, task, whole, counted, tmp_path
     while process.poll() is None and not first.exists():
         time.sleep(0.005)
     process.send_signal(number)
-    stderr = process.communicate(timeout=60)[1]
+    stderr = process.communicate(timeout=600)[1]
     assert first.exists()
     assert not (out / "routes.json").exists(), "it was over too soon to be stopped"
     if number == signal.SIGINT:

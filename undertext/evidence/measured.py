@@ -9,7 +9,7 @@ from numpy import ndarray
 
 from undertext.comparison import Line, LineName, Oracle, Says
 from undertext.config import Rule
-from undertext.statistics import Estimate, bootstrap, proportion, share, sign_flip_p
+from undertext.statistics import ROUNDING, Estimate, bootstrap, proportion, ratio, share, sign_flip_p
 from undertext.verdict import says
 
 
@@ -60,9 +60,11 @@ class Measured:
     ) -> Float[ndarray, " resample"]:
         """The share in each resample of the split's `size` problems; NaN where there is none to take."""
         weights = np.stack([np.bincount(draw, minlength=size) for draw in draws])[:, self.problems]
-        over = weights @ (self.stronger - self.null)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(over > 0, (weights @ (self.weaker - self.null)) / over, np.nan)
+        # Means, not sums: how much of either is rounding does not hang on how many problems there are.
+        weaker, over = (
+            weights @ (each - self.null) / len(self.null) for each in (self.weaker, self.stronger)
+        )
+        return np.where(over > ROUNDING, ratio(weaker, over), np.nan)
 
     def line(self, p: float, rule: Rule, *, seed: int) -> Line:
         """The line as reported, given its corrected p."""

@@ -40,7 +40,7 @@ class Readings:
 
     def accuracy(self, name: str, split: str, source: str) -> float:
         """Share of rows read right at the layer chosen on dev."""
-        return float(self.at_chosen(name, split, source).float().mean())
+        return float(self.at_chosen(name, split, source).double().mean())
 
     def per_problem(self, names: Sequence[str], split: str, source: Callable[[str], str]) -> dict[int, float]:
         """Problem -> share of its rows, over these values, that are read right; `source` is by name."""
