@@ -32,15 +32,30 @@ def procrustes(X: Float[Tensor, "*slice n d"], Y: Float[Tensor, "*slice n d"]) -
     """The orthogonal R that minimises `|Xc R - Yc|` over rows that correspond, c for centred, a slice each.
 
     `R = U V'` of the singular value decomposition `Xc' Yc = U S V'` (Schönemann 1966, Psychometrika 31). No
-    labels are used. With fewer rows than features R is arbitrary outside their span, so that other rows,
-    which lie partly outside, are aligned less well. UserError where shapes differ.
+    labels are used. Outside the span of the rows (with fewer of them than features, or dependent features)
+    every R does: it is then the one nearest to none at all, by the same rule, rather than one that rounding
+    picks; other rows, which lie partly outside, are aligned less well. Outside are directions whose singular
+    value is under `eps(float64) max(n, d) + eps(dtype)` of the largest: what the sum and the rows are rounded
+    by. Computed in float64. UserError where shapes differ.
     """
     if X.shape != Y.shape or X.ndim < 2:
         raise UserError(f"expected rows that correspond, got {list(X.shape)} and {list(Y.shape)}")
     X, Y = in_working_dtype(X), in_working_dtype(Y)
     mean_from, mean_to = X.mean(-2), Y.mean(-2)
-    U, _, Vh = torch.linalg.svd((X - mean_from[..., None, :]).mT @ (Y - mean_to[..., None, :]))
-    return Alignment(U @ Vh, mean_from, mean_to)
+    moved, goal = (each.double() - each.double().mean(-2, keepdim=True) for each in (X, Y))
+    cross = (moved.mT @ goal).reshape(-1, X.shape[-1], X.shape[-1])
+    least = torch.finfo(torch.float64).eps * max(X.shape[-2:]) + torch.finfo(X.dtype).eps
+    rotation = torch.stack([_nearest(each, least) for each in cross])
+    return Alignment(rotation.reshape(*X.shape[:-2], *cross.shape[1:]).to(X), mean_from, mean_to)
+
+
+def _nearest(cross: Float[Tensor, "d d"], least: float) -> Float[Tensor, "d d"]:
+    """The orthogonal matrix nearest to this one; where this one is zero, nearest to the identity."""
+    U, S, Vh = torch.linalg.svd(cross)
+    rank = int(S.gt(least * S[0]).sum())
+    inside, outside = U[:, :rank] @ Vh[:rank], U[:, rank:].mT @ Vh[rank:].mT
+    P, _, Qh = torch.linalg.svd(outside)
+    return inside + U[:, rank:] @ P @ Qh @ Vh[rank:]
 
 
 def mispaired_rows(problem: Int[Tensor, " n"], generator: torch.Generator) -> Int[Tensor, " n"]:

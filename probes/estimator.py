@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from undertext.activations.errors import UserError
@@ -72,9 +72,26 @@ class Linear(Estimator):
 def shares(y: Tensor, sample_weight: Tensor | None, like: Tensor) -> Float[Tensor, " m"]:
     """Rows' weights for a score, summing to one."""
     weight = torch.ones(len(y)) if sample_weight is None else sample_weight
+    check_weight(y, weight)
+    return weight.to(like) / weight.sum().to(like)
+
+
+def check_weight(y: Tensor, weight: Tensor) -> None:
+    """UserError unless there is a weight for each row."""
     if weight.shape != (len(y),):
         raise UserError(f"expected a weight for each row, [{len(y)}], got {list(weight.shape)}")
-    return weight.to(like) / weight.sum().to(like)
+
+
+def share_of(hits: Bool[Tensor, "*rest m"], weight: Tensor | None = None) -> Float[Tensor, "*rest"]:
+    """The (weighted) share of the last axis that is true, in float64.
+
+    Counted, not multiplied by 1 / m: all of them is 1 and half of them is 0.5, on any processor. Weights are
+    summed by the same sum above the line and below it, so that all of them is 1 there too.
+    """
+    if weight is None:
+        return hits.sum(-1).double() / hits.shape[-1]
+    each = weight.to(hits.device).double().expand(hits.shape).contiguous()
+    return torch.where(hits, each, 0.0).sum(-1) / each.sum(-1)
 
 
 class Classifier(Linear):
@@ -107,10 +124,15 @@ class Classifier(Linear):
         y: Int[Tensor, "m *target"],
         sample_weight: Float[Tensor, " m"] | None = None,
     ) -> Float[Tensor, "*slice_target"]:
-        """Accuracy `[*slice, *target]`: the (weighted) share of rows whose class is predicted."""
+        """Accuracy `[*slice, *target]`: the (weighted) share of rows whose class is predicted.
+
+        Without weights it is a count over a count, rounded once.
+        """
         right = self.predict(X) == y.to(self.classes_.device)
         right = right.movedim(-2, -1) if y.ndim == 2 else right
-        return right.to(self.coef_.dtype) @ shares(y, sample_weight, self.coef_)
+        if sample_weight is not None:
+            check_weight(y, sample_weight)
+        return share_of(right, sample_weight).to(self.coef_.dtype)
 
     @property
     def direction_(self) -> Float[Tensor, "*slice_target class d"]:

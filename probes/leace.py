@@ -8,6 +8,7 @@ from torch import Tensor
 
 from undertext.activations.errors import UserError
 from undertext.probes.checks import check_lengths
+from undertext.probes.rank import has_rank, inverse, tolerance
 from undertext.probes.rows import in_working_dtype
 
 
@@ -33,7 +34,8 @@ def leace(X: Float[Tensor, "*slice n d"], z: Int[Tensor, "n *target"] | Float[Te
     `x - W+ P W (x - mean)` with W the inverse root of the covariance of x, and P the projection on the
     columns of `W cov(x, z)`. On the rows it is fitted to, all classes then have one mean, so that no linear
     probe, by any convex loss, does better than by the classes' frequencies; of all affine maps with that
-    effect it moves rows least. Computed, and kept, in float64.
+    effect it moves rows least. Computed, and kept, in float64. Directions in which rows do not vary, and
+    those that tell of z by no more than rounding (both by `probes.rank.tolerance`), are left alone.
 
     z is labels (whole numbers: each class of each target is erased) or values. UserError where lengths
     differ or activations do not vary.
@@ -47,14 +49,15 @@ def leace(X: Float[Tensor, "*slice n d"], z: Int[Tensor, "n *target"] | Float[Te
     centred = X.double() - mean[..., None, :]
     covariance, cross = centred.mT @ centred / len(Z), centred.mT @ Z / len(Z)
     size, vectors = torch.linalg.eigh(covariance)
-    eps = torch.finfo(size.dtype).eps * max(X.shape[-2:])
-    if not bool((size[..., -1] > 0).all()):
+    least = tolerance(in_working_dtype(X).dtype, *X.shape[-2:])
+    seeming = (4 * torch.finfo(in_working_dtype(X).dtype).eps * mean.abs().amax(-1)).square()
+    if not bool((size[..., -1] > seeming).all()):
         raise UserError("activations of a slice do not vary, or are not finite")
-    root = torch.where(size > eps * size[..., -1:], size, 0.0).sqrt()
-    inverse = torch.where(root > 0, 1 / torch.where(root > 0, root, 1.0), 0.0)
-    whiten = (vectors * inverse[..., None, :]) @ vectors.mT
+    kept = has_rank(size, least)
+    root = torch.where(kept, size, 0.0).sqrt()
+    whiten = (vectors * inverse(root, kept)[..., None, :]) @ vectors.mT
     colour = (vectors * root[..., None, :]) @ vectors.mT
     U, S, _ = torch.linalg.svd(whiten @ cross, full_matrices=False)
-    # Singular values here are correlations: those of rounding are no concept.
-    U = U * S.gt(eps)[..., None, :]
+    # Squared singular values are variances of z that a direction explains: those of rounding are no concept.
+    U = U * (S.square() > least * Z.square().mean(0).sum())[..., None, :]
     return Eraser(mean, (whiten @ U).mT, (colour @ U).mT)

@@ -117,8 +117,8 @@ class LogisticProbeCV(Classifier):
         self._keep(coef, intercept, first_of(X).shape[:-2], [*y.shape[1:], len(classes)])
         shape = self.intercept_.shape[:-1]
         self.Cs_ = torch.tensor(Cs, dtype=coef.dtype, device=coef.device)
-        self.scores_ = scores.reshape(*shape, *scores.shape[-2:])
-        self.C_ = self.Cs_[scores.nanmean(-1).argmax(-1)].reshape(shape)
+        self.scores_ = scores.reshape(*shape, *scores.shape[-2:]).to(coef)
+        self.C_ = self.Cs_[first_best(scores)].reshape(shape)
         return self
 
     def _slices(
@@ -135,7 +135,7 @@ class LogisticProbeCV(Classifier):
             steps.append((step.coef[:, -targets:], step.intercept[:, -targets:]))
             n_iter = max(n_iter, step.n_iter)
         stacked = torch.stack(scores, -2)
-        best = stacked.nanmean(-1).argmax(-1)
+        best = first_best(stacked)
         coef, intercept = (torch.stack(each) for each in zip(*steps, strict=True))
         slices = torch.arange(len(best), device=best.device)[:, None]
         each = torch.arange(targets, device=best.device)
@@ -149,6 +149,16 @@ class LogisticProbeCV(Classifier):
             least = torch.finfo(held.dtype).tiny
             chosen = logits.log_softmax(-2).gather(-2, codes.expand(*logits.shape[:2], -1, -1)[..., None, :])
             value = chosen.squeeze(-2).clamp(min=torch.tensor(least, dtype=held.dtype).log().item())
-        mean = (value * held[:, None]).sum(-1) / held.sum(-1)[:, None]
+        # The same sum above the line and below it: all right is 1, and equal counts are equal.
+        mean = (value * held[:, None]).sum(-1, dtype=torch.float64) / held.sum(-1, dtype=torch.float64)[
+            :, None
+        ]
         told = (columns.total > 0).view(-1, len(codes))[:-1]
         return mean.masked_fill(~told, torch.nan).mT
+
+
+def first_best(scores: Float[Tensor, "*rest C fold"]) -> Int[Tensor, "*rest"]:
+    """The first C of the highest mean over folds. Means that differ by rounding (1e-12) are equal: which of
+    two folds has the better share must not tell."""
+    mean = scores.nanmean(-1)
+    return (mean >= mean.amax(-1, keepdim=True) - 1e-12).int().argmax(-1)

@@ -33,7 +33,7 @@ class LowRankProbe(Classifier):
     a stationary point, which need not be the best of its rank.
 
     Fitted attributes: those of `LogisticProbe` for labels `[n]`, and `basis_` [*slice, rank, d], orthonormal
-    rows that span the directions read, in activation space.
+    rows that span the directions read, in activation space (where weights span fewer, the last are any).
 
     Args:
         rank: number of directions.

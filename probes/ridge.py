@@ -10,8 +10,9 @@ from undertext.activations.errors import UserError
 from undertext.probes.checks import check_lengths, first_of, positive, rows_of, weights_of
 from undertext.probes.estimator import Linear, shares
 from undertext.probes.folds import folds_of
-from undertext.probes.lbfgs import factor
-from undertext.probes.rows import Rows, Stream
+from undertext.probes.moments import gram
+from undertext.probes.rank import full_rank, has_rank, tolerance
+from undertext.probes.rows import Rows, Stream, exact
 
 ALPHAS = tuple(10.0**power for power in range(-2, 6))
 """Penalties that are tried unless others are given."""
@@ -44,6 +45,10 @@ class Regressor(Linear):
 class RidgeProbe(Regressor):
     """Ridge regression of every target on every slice, from one Cholesky factor a slice.
 
+    Where features repeat each other and the penalty is too small to make up for it, the answer is the least
+    one, as `sklearn.linear_model.Ridge(solver="svd")` gives it: from the eigenvalues, in float64, but for
+    those that are rounding (`probes.rank.tolerance`).
+
     The objective is scikit-learn's, `sum of weight * (y - x'w - b)^2 + alpha |w|^2` with the intercept free,
     on features standardised with the (weighted) mean and scale of the rows; the scale is folded back.
 
@@ -73,21 +78,36 @@ class RidgeProbe(Regressor):
         weight, values = _checked(X, y, sample_weight)
         coefs, intercepts = [], []
         for rows in rows_of(X, weight):
-            mean, cross = _cross(rows, values, weight / weight.sum())
-            penalty = self.alpha / weight.sum() * penalties(rows, self.standardize)
-            L = factor(rows.gram(), 1.0, penalty)
-            coef, intercept = _unfold(rows, torch.cholesky_solve(cross, L).mT, mean)
+            mean, W = self._solve(rows, values, weight)
+            coef, intercept = _unfold(rows, W, mean)
             coefs.append(coef)
             intercepts.append(intercept)
         self._keep(torch.cat(coefs), torch.cat(intercepts), first_of(X).shape[:-2], y.shape[1:])
         return self
 
+    def _solve(self, rows: Rows, values: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Means of the values [target], and weights [slice, target, d] on standardised features."""
+        dtype = values.dtype
+        relative = penalties(rows, self.standardize)
+        mean, cross = _cross(rows, values, weight / weight.sum())
+        found = _cholesky(rows.gram(), self.alpha / weight.sum() * relative, cross)
+        if found is not None:
+            return mean, found
+        # Again in float64, where less is rounding.
+        alpha, relative = float(self.alpha / weight.double().sum()), relative.double()
+        G, mean, cross = _exactly(rows, values, weight)
+        found = _cholesky(G, alpha * relative, cross)
+        if found is None:
+            size, vectors, along, root = _turned(G, cross, relative)
+            found = _back(size, vectors, along, root, alpha, tolerance(dtype, rows.n, rows.d))
+        return mean.to(dtype), found.to(dtype)
+
 
 class RidgeProbeCV(Regressor):
     """`RidgeProbe` at the penalty that predicts held-out rows best, chosen for each slice and target.
 
-    One eigendecomposition a slice and fold serves all targets and penalties. Each fold standardises by its
-    own training rows. Among equal scores the strongest penalty wins.
+    One eigendecomposition a slice and fold, in float64, serves all targets and penalties. Each fold
+    standardises by its own training rows. Among equal scores the strongest penalty wins.
 
     Fitted attributes: those of `RidgeProbe`, `alpha_` [*slice, *target], `scores_` [*slice, *target, alpha,
     fold] (R squared) and `alphas_` [alpha], descending.
@@ -152,16 +172,13 @@ class RidgeProbeCV(Regressor):
         """For each piece of slices: weights [slice, alpha, target, d], intercepts [slice, alpha, target]."""
         out = []
         for rows in rows_of(X, weight):
-            mean, cross = _cross(rows, values, weight / weight.sum())
-            # Penalising all features alike, in coordinates where that is the identity.
-            root = penalties(rows, self.standardize).sqrt()
-            turned = rows.gram() / root[:, :, None] / root[:, None, :]
-            size, vectors = torch.linalg.eigh(turned)
-            along = vectors.mT @ (cross / root[..., None])
-            each = []
-            for alpha in alphas:
-                shrunk = along / (size.clamp(min=0.0) + alpha / weight.sum())[..., None]
-                each.append(_unfold(rows, (vectors @ shrunk / root[..., None]).mT, mean))
+            G, mean, cross = _exactly(rows, values, weight)
+            turned = _turned(G, cross, penalties(rows, self.standardize).double())
+            total, least = float(weight.double().sum()), tolerance(weight.dtype, rows.n, rows.d)
+            each = [
+                _unfold(rows, _back(*turned, alpha / total, least).to(values), mean.to(values))
+                for alpha in alphas
+            ]
             coef, intercept = (torch.stack(part, 1) for part in zip(*each, strict=True))
             out.append((coef, intercept))
         return out
@@ -213,6 +230,44 @@ def _cross(rows: Rows, values: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
     mean = values @ share
     R = ((values - mean[:, None]) * share).expand(len(rows.mean), -1, -1)
     return mean, rows.transposed(R).mT
+
+
+def _exactly(rows: Rows, values: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The Gram matrix [slice, d, d], means of the values [target] and features times them, in float64."""
+    share = weight.double() / weight.double().sum()
+    mean = values.double() @ share
+    centred = (values.double() - mean[:, None]) * share
+    slices, d = rows.mean.shape
+    G, cross = mean.new_zeros(slices, d, d), mean.new_zeros(slices, d, len(values))
+    for at, Z in exact(rows):
+        G += gram(Z, share[at])
+        cross += (centred[:, at] @ Z).mT
+    return G, mean, cross
+
+
+def _cholesky(G: Tensor, penalty: Tensor, cross: Tensor) -> Tensor | None:
+    """Weights [slice, target, d]; None where the sum of both is singular, or near enough to lose digits."""
+    H = G.clone()
+    H.diagonal(dim1=-2, dim2=-1).add_(penalty)
+    L, failed = torch.linalg.cholesky_ex(H)
+    if not full_rank(L, failed, H.diagonal(dim1=-2, dim2=-1)):
+        return None
+    return torch.cholesky_solve(cross, L).mT
+
+
+def _turned(G: Tensor, cross: Tensor, relative: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Eigenvalues, eigenvectors and the products along them, in coordinates where all features are penalised
+    alike; and what those are scaled by."""
+    root = relative.sqrt()
+    size, vectors = torch.linalg.eigh(G / root[:, :, None] / root[:, None, :])
+    return size, vectors, vectors.mT @ (cross / root[..., None]), root
+
+
+def _back(size: Tensor, vectors: Tensor, along: Tensor, root: Tensor, alpha: float, least: float) -> Tensor:
+    """Weights [slice, target, d] at a penalty, none where nothing but rounding varies."""
+    kept = has_rank(size, least)
+    shrunk = along * torch.where(kept, 1 / (torch.where(kept, size, 1.0) + alpha), 0.0)[..., None]
+    return (vectors @ shrunk / root[..., None]).mT
 
 
 def _unfold(rows: Rows, W: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:

@@ -118,11 +118,22 @@ class Streamed:
             raise UserError(f"expected as many rows as labels, got {at} or more rows with {self.n} labels")
 
 
+PIECE = 8192
+"""Rows that are copied to float64 at once."""
+
 Rows = Held | Streamed
 """Standardised rows `Z = (X - mean) / scale`, and the products with them that fitting needs.
 
 Mean and scale are weighted by the rows' weights. A constant feature has scale 1 and is zero.
 """
+
+
+def exact(rows: Rows) -> Iterator[tuple[slice, Float[Tensor, "slice b d"]]]:
+    """One pass in float64, some rows at a time."""
+    for at, Z in rows.batches():
+        for i in range(0, Z.shape[1], PIECE):
+            some = Z[:, i : i + PIECE].double()
+            yield slice(at.start + i, at.start + i + some.shape[1]), some
 
 
 def in_working_dtype(X: Tensor) -> Tensor:

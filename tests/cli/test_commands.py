@@ -80,7 +80,7 @@ def test_an_interrupt_is_one_line_and_leaves_nothing(tmp_path, after):
     )
     time.sleep(after)
     process.send_signal(signal.SIGINT if after != 7.0 else signal.SIGTERM)
-    stderr = process.communicate(timeout=60)[1]
+    stderr = process.communicate(timeout=600)[1]
     assert process.returncode == 2, stderr
     assert "interrupted" in stderr
     assert "Traceback" not in stderr

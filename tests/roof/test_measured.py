@@ -8,9 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unchecked import signatures_unchecked
+<<<<<<< HEAD
 from undertext.core.statistics import resamples
 from undertext.jobs.compare.config import verdict_rule
 from undertext.jobs.compare.raw_line import RawLine
+=======
+from undertext.config import verdict_rule
+from undertext.evidence.measured import Measured
+from undertext.statistics import resamples, share
+>>>>>>> main
 
 RULE = verdict_rule()
 
@@ -132,3 +138,24 @@ def test_figures_must_be_of_the_problems_named(n):
         pytest.raises(ValueError, match=f"expected figures for {n} problems, one or more"),
     ):
         measured(np.zeros(0), np.zeros(0), np.zeros(0), problems=np.arange(n))
+
+
+def test_a_share_of_nothing_but_rounding_is_none():
+    """Thirds sum to no whole number; in some orders of a sum what is nothing is then 1e-16."""
+    stronger, null = np.array([1.0, 0.0, 0.0] * 20), np.full(60, 1 / 3)
+    line = measured(stronger, stronger, null)
+    draws = np.stack([np.roll(np.arange(60), shift) for shift in range(60)])
+    assert np.isnan(line.resampled_share(draws, 60)).all()
+    assert not np.isfinite(share(np.stack([stronger, stronger, null], -1)))
+
+
+def test_a_share_of_one_half_is_one_half_in_any_order():
+    rng = np.random.default_rng(0)
+    for n in (12, 30, 60):
+        data = np.stack([np.arange(n) % 3 < 2, np.ones(n), np.full(n, 1 / 3)], -1).astype(float)
+        data = np.concatenate([data, data])
+        for _ in range(20):
+            rng.shuffle(data)
+            line = measured(*data.T)
+            assert share(data) == 0.5
+            assert line.resampled_share(np.arange(2 * n)[None], 2 * n) == 0.5

@@ -87,6 +87,10 @@ def test_principal_differences_need_pairs_that_differ():
         principal_difference(same + 1, same, centred=True)
     with pytest.raises(UserError, match=r"need 2 or more pairs, got \[2, 1, 3\]"):
         principal_difference(same[:, :1], same[:, 1:2], centred=True)
+    for pairs in range(2, 40):  # of some numbers of pairs the mean is off in the last bit
+        odd = torch.tensor([0.1, 1 / 3, 7 / 9], dtype=torch.float64).expand(1, pairs, 3)
+        with pytest.raises(UserError, match="do not differ in their differences"):
+            principal_difference(odd, torch.zeros_like(odd), centred=True)
 
 
 @given(st.floats(-30, 30), st.integers(0, 99))
