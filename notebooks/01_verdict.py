@@ -43,23 +43,22 @@ for line in comparison.splits["test"].evidence:
 # weight touched:
 
 # %%
-figures = comparison.figures()
-figures["accuracy"]
+comparison.figure("accuracy")
 
 # %% [markdown]
 # What can be read off each checkpoint, layer by layer, where a value is about to be said:
 
 # %%
-figures["probes"]
+comparison.figure("probes")
 
 # %% [markdown]
 # And how recovery depends on the dose, beside random directions put through the same search:
 
 # %%
-figures["doses"]
+comparison.figure("doses")
 
 # %% [markdown]
 # Everything behind the figures is a table:
 
 # %%
-comparison.tables["recovery"].to_pandas()[["split", "vector", "oracle", "accuracy", "recovered"]]
+comparison.table("recovery")[["split", "vector", "access", "accuracy", "recovered"]]

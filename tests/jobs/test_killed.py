@@ -23,7 +23,8 @@ from undertext import (
 )
 from undertext.activations import UserError
 from undertext.core.result import Result
-from undertext.tasks import Task
+from undertext.measures.answers import greedy
+from undertext.tasks import Grader, Task
 
 QUICK: dict[str, Any] = {
     "doses": (1.0,), "positions": ("last_prompt",), "random_directions": 1, "search_problems": 4,
@@ -64,7 +65,20 @@ def run_trace(out: Path | None) -> Result:
     return read_trace(WEAKER, READ_TASK, config=config, out=out, progress=False)
 
 
-JOBS: list[Job] = [run_steer, run_routes]
+def run_compare(out: Path | None, task: Task | None = None, **changes: Any) -> Result:
+    """Of a task whose answers are what one of the two writes, so that there is a gap to be measured."""
+    asked = task or two_splits()
+    said = greedy(STRONGER, asked, asked.problems).texts
+    problems = [
+        each.model_copy(update={"answer": text.strip() or "nothing"})
+        for each, text in zip(asked.problems, said, strict=True)
+    ]
+    exact = asked.model_copy(update={"problems": problems, "grader": Grader(kind="exact")})
+    config = CompareConfig(**{**QUICK, "samples": 2, **changes})
+    return compare(WEAKER, STRONGER, exact, config=config, out=out, progress=False)
+
+
+JOBS: list[Job] = [run_compare, run_steer, run_routes]
 EVERY: dict[Job, int] = {run_steer: 12, run_routes: 12, run_probe: 9, run_trace: 3}
 """How many files each job puts in place, at least, before it draws its report."""
 
@@ -93,7 +107,7 @@ def check(job: Job, out: Path, whole: Result) -> None:
     for name in found.tables:
         assert found.table(name).equals(whole.table(name)), name  # in pandas, where NaN equals NaN
     assert {path.name for path in out.iterdir()} == {
-        "result.json", "run.json", "report.html", "tables", "figures",
+        whole.FILE, "run.json", "report.html", "tables", "figures",
     }  # fmt: skip
     assert not [path for path in out.rglob("*") if path.name.endswith((".tmp", ".lock"))]
 
@@ -103,7 +117,7 @@ def test_killed_as_its_parts_come_it_goes_on_from_them(job, tmp_path):
     whole, out = job(None), tmp_path / "out"
     for step in (1, 4, 3):  # while it begins, and then from wherever it is
         killed(job, out, step)
-        assert not (out / "result.json").exists()
+        assert not {path.name for path in out.iterdir()} & {"result.json", "verdict.json"}
     assert list(out.rglob("*.part"))
     check(job, out, whole)
 

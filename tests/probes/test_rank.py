@@ -13,11 +13,11 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
+from tests.probe_problems import close
 from undertext.activations.errors import UserError
 from undertext.probes import LDAProbe, LowRankProbe, MeansProbe, RidgeProbe, RidgeProbeCV, leace, procrustes
 from undertext.probes.logistic_cv import first_best
 from undertext.probes.rank import tolerance
-from tests.probe_problems import close
 
 SEEDS = range(20)
 BOTH = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

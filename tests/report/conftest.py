@@ -1,7 +1,7 @@
 """A comparison made up for these tests: every figure in it is invented, and nothing in it was measured."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,8 +9,8 @@ import pytest
 
 from tests.report import made_up
 from tests.report.made_up import DOSES, PROBLEMS, UNBROKEN, VECTORS
+from undertext.core.output import plain
 from undertext.core.statistics import Estimate, proportion
-from undertext.jobs.compare.report import render
 from undertext.jobs.compare.result import Comparison, EvidenceLine, SplitResult
 
 
@@ -65,25 +65,29 @@ def comparison() -> Comparison:
     """Complete, with hostile model text: elicited on `test`, undetermined on `ood`."""
     problems = made_up.problems()
     shape = {"n_layers": 4, "d_model": 64, "d_vocab": 41}
-    return Comparison(
-        base={"name": UNBROKEN, "fingerprint": "00112233445566aa", **shape},
-        tuned={"name": "zoo/<script>alert('ran')</script>", "fingerprint": "ffeeddccbbaa9988", **shape},
-        task={
+    described = {
+        "base": {"name": UNBROKEN, "fingerprint": "00112233445566aa", **shape},
+        "tuned": {"name": "zoo/<script>alert('ran')</script>", "fingerprint": "ffeeddccbbaa9988", **shape},
+        "task": {
             "name": "chain",
             "description": "Variables assigned one from another by arithmetic modulo 7.",
             "fingerprint": "abcdef0123456789",
             "problems": {"train": 400, "dev": 40, "test": PROBLEMS, "ood": PROBLEMS},
         },
-        seed=0,
-        elapsed_s=41.52,
-        splits={split: _split(problems, split) for split in ("test", "ood")},
+    }
+    splits = {split: plain(asdict(_split(problems, split))) for split in ("test", "ood")}
+    return Comparison(
+        summary={"schema": 2, **described, "seed": 0, "splits": splits},
         run={
+            "job": "compare",
+            **described,
             "config": {
                 "splits": ["test", "ood"],
                 "steering": {"doses": list(DOSES), "tolerance": float("nan")},
             },
             "versions": {"python": "3.11.2", "torch": "2.13.0"},
-            "timings": {"behaviour": 9.123456, "probes": 12.5, "steering": 19.9},
+            "timings_s": {"behaviour": 9.123456, "probes": 12.5, "steering": 19.9},
+            "elapsed_s": 41.52,
             "device": UNBROKEN,
         },
         tables={
@@ -105,7 +109,7 @@ def preserved(comparison: Comparison) -> Comparison:
         row |= {f"steered_{kind}": None for kind in ("strict", "lenient")}
     result = comparison.splits["test"]
     base = result.accuracy["base"]
-    kept = replace(
+    alike = replace(
         result,
         verdict="preserved",
         weaker="neither",
@@ -115,14 +119,17 @@ def preserved(comparison: Comparison) -> Comparison:
     table = pa.Table.from_pylist(same, schema=comparison.tables["problems"].schema)
     empty = comparison.tables["sweep"].slice(0, 0)
     return replace(
-        comparison, splits={"test": kept}, run={"device": "cpu"}, tables={"problems": table, "sweep": empty}
+        comparison,
+        summary={**comparison.summary, "splits": {"test": plain(asdict(alike))}},
+        run={"device": "cpu"},
+        tables={"problems": table, "sweep": empty},
     )
 
 
 @pytest.fixture(scope="session")
 def rendered(comparison: Comparison) -> dict[str, bytes]:
     """The files of the comparison's run."""
-    return render(comparison)
+    return comparison.files()
 
 
 @pytest.fixture(scope="session")

@@ -96,7 +96,7 @@ def sweep() -> pa.Table:
                         {
                             "vector": vector,
                             "control": CONTROLS.get(vector),
-                            "oracle": "none" if vector in RANDOM else "stronger's activations",
+                            "access": "none" if vector in RANDOM else "stronger's activations",
                             "layer": layer,
                             "hook": f"blocks.{layer}.hook_resid_post",
                             "dose": dose,
@@ -120,7 +120,7 @@ def recovery() -> pa.Table:
             "split": "test",
             "vector": vector,
             "control": control,
-            "oracle": "none" if vector in RANDOM else "stronger's activations",
+            "access": "none" if vector in RANDOM else "stronger's activations",
             "layer": 2,
             "hook": "blocks.2.hook_resid_post",
             "dose": 2.0,
@@ -133,11 +133,11 @@ def recovery() -> pa.Table:
             **around("recovered_graded_strictly", gap - 0.25),
             "only_format": 0.25,
             "solved": 6,
-            **around("kept", 0.8),
+            **around("still_correct", 0.8),
             "kl": 0.1234,
             "perplexity": 8.0,
             "perplexity_steered": 9.5,
-            "headline": k == 0,
+            "best_vector": k == 0,
         }
         for kind in ("random_directions", "shuffled_labels", "random_positions"):
             row |= around(f"over_{kind}", None if control else gap - 0.3)

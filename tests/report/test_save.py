@@ -6,16 +6,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from undertext.core.output import json_bytes
-from undertext.jobs.compare.report import render, save
-from undertext.report import save as module
+from undertext.jobs.compare import report as module
+from undertext.jobs.compare.result import Comparison
 
 ESTIMATE = {"value", "low", "high", "n", "level"}
 
 
-def test_verdict_has_the_keys_of_schema_1_and_no_others(rendered):
+def test_verdict_has_the_keys_of_schema_2_and_no_others(rendered):
     verdict = json.loads(rendered["verdict.json"])
-    assert set(verdict) == {"schema", "base", "tuned", "task", "seed", "elapsed_s", "splits"}
-    assert verdict["schema"] == 1
+    assert set(verdict) == {"schema", "base", "tuned", "task", "seed", "splits"}
+    assert verdict["schema"] == 2
     assert list(verdict["splits"]) == ["test", "ood"]
     for split in verdict["splits"].values():
         assert set(split) == {
@@ -24,7 +24,7 @@ def test_verdict_has_the_keys_of_schema_1_and_no_others(rendered):
         }  # fmt: skip
         assert set(split["accuracy"]) == {"base", "tuned", "difference"}
         for line in split["evidence"]:
-            assert set(line) == {"name", "says", "estimate", "null", "p", "oracle", "note"}
+            assert set(line) == {"name", "says", "estimate", "null", "p", "access", "note"}
         estimates = [*split["accuracy"].values()]
         estimates += [line[which] for line in split["evidence"] for which in ("estimate", "null")]
         assert all(set(estimate) == ESTIMATE for estimate in estimates)
@@ -53,7 +53,7 @@ def test_json_keeps_text_as_it_is_and_half_a_surrogate_as_its_escape():
 
 def test_run_says_what_was_run_and_lists_the_files(rendered):
     run = json.loads(rendered["run.json"])
-    assert run["seed"] == 0
+    assert run["job"] == "compare"
     assert run["base"]["fingerprint"] == "00112233445566aa"
     assert run["versions"] == {"python": "3.11.2", "torch": "2.13.0"}
     assert run["files"] == sorted(rendered)
@@ -63,24 +63,33 @@ def test_run_says_what_was_run_and_lists_the_files(rendered):
 
 
 def test_tables_come_back_as_they_were(comparison, tmp_path):
-    out = save(comparison, tmp_path / "run")
+    out = comparison.save(tmp_path / "run")
     assert comparison.tables
     for name, table in comparison.tables.items():
         assert pq.read_table(out / "tables" / f"{name}.parquet").equals(table)
 
 
 def test_two_runs_differ_in_nothing_but_the_time_they_took(comparison, rendered):
-    one, other = render(comparison), render(replace(comparison, elapsed_s=99.25))
+    one = comparison.files()
+    other = replace(comparison, run={**comparison.run, "elapsed_s": 99.25}).files()
     assert one == rendered
-    assert {name for name in one if one[name] != other[name]} == {"verdict.json", "report.html", "run.json"}
-    for name in ("verdict.json", "run.json"):
+    assert {name for name in one if one[name] != other[name]} == {"report.html", "run.json"}
+    for name in ("report.html", "run.json"):
         assert one[name].replace(b"41.52", b"99.25") == other[name]
-    assert one["report.html"].replace(b"41.5 seconds", b"99.2 seconds") == other["report.html"]
+
+
+def test_a_loaded_run_is_shown_as_the_one_that_was_saved(comparison, rendered, tmp_path):
+    loaded = Comparison.load(comparison.save(tmp_path / "run"))
+    assert loaded.splits.keys() == comparison.splits.keys()
+    assert repr(loaded.splits) == repr(comparison.splits)
+    again = loaded.files()
+    assert again.keys() == rendered.keys()
+    assert {name for name in again if again[name] != rendered[name]} <= {"report.html", "run.json"}
 
 
 def test_a_smaller_run_takes_the_place_of_a_larger_one(comparison, preserved, tmp_path, contents):
-    out = save(comparison, tmp_path / "run")
-    save(preserved, out)
+    out = comparison.save(tmp_path / "run")
+    preserved.save(out)
     assert set(contents(out)) == {
         "figures/accuracy.png", "figures/accuracy.svg", "report.html", "run.json",
         "tables/problems.parquet", "tables/sweep.parquet", "verdict.json",
@@ -88,9 +97,9 @@ def test_a_smaller_run_takes_the_place_of_a_larger_one(comparison, preserved, tm
 
 
 def test_a_run_stays_whole_where_the_next_cannot_be_rendered(comparison, tmp_path, contents, monkeypatch):
-    out = save(comparison, tmp_path / "run")
+    out = comparison.save(tmp_path / "run")
     before = contents(tmp_path)
-    monkeypatch.setattr(module, "page", lambda *_: 1 / 0)
+    monkeypatch.setattr(module, "_page", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        save(replace(comparison, seed=1), out)
+        replace(comparison, run={"seed": 1}).save(out)
     assert contents(tmp_path) == before

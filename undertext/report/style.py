@@ -119,5 +119,9 @@ def png(figure: Figure) -> bytes:
 def _written(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
     buffer = BytesIO()
     with house_style():
+        if figure.get_layout_engine() is not None:
+            # A layout moves a little with every drawing: it is made once, and then holds.
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
         figure.savefig(buffer, format=kind, metadata=metadata)
     return buffer.getvalue()

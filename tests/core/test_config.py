@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from undertext.activations.errors import UserError
 from undertext.core.config import problems_of, read_config
 from undertext.core.shipped import config_file
-from undertext.jobs.compare.command import CompareJob
+from undertext.jobs.compare.command import CompareCommand
 from undertext.jobs.compare.config import CompareConfig, Rule, verdict_rule
 
 
@@ -45,7 +45,7 @@ def test_a_threshold_left_out_is_named(written):
 
 
 def test_the_shipped_job_holds_every_key_at_its_default():
-    job = read_config(CompareJob, config_file("compare_chain.yaml"))
+    job = read_config(CompareCommand, config_file("compare_chain.yaml"))
     keys = yaml.safe_load(config_file("compare_chain.yaml").read_text())
     assert set(CompareConfig.model_fields) <= set(keys)
     theirs, ours = job.model_dump(mode="json"), CompareConfig().model_dump(mode="json")
@@ -116,7 +116,7 @@ def test_configs_are_frozen():
 def test_mistakes_made_in_python_read_the_same():
     with pytest.raises(ValidationError) as caught:
         CompareConfig(seeds=3)  # type: ignore[call-arg]  # as above
-    assert problems_of(caught.value, CompareConfig).startswith("unknown key 'seeds' (valid: splits, seed")
+    assert problems_of(caught.value, CompareConfig).startswith("unknown key 'seeds' (valid: seed, device")
 
 
 def test_a_config_that_is_not_installed_says_where_it_was_sought():

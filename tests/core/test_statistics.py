@@ -11,12 +11,15 @@ from scipy.stats import binomtest, kstest, norm  # type: ignore[import-untyped] 
 from undertext.core.statistics import (
     bootstrap,
     holm,
+    mean_intervals,
     paired_difference,
     pass_at_k,
+    positive_p,
     proportion,
+    ratio_intervals,
     resamples,
-    sign_flip_p,
     smallest_detectable,
+    weights_of,
 )
 
 
@@ -115,29 +118,89 @@ def test_smallest_detectable_is_seen_with_the_power_it_says(discordant):
     assert 0.77 <= np.mean([each.low > 0 for each in found]) <= 0.87
 
 
-def test_sign_flip_p_is_uniform_where_there_is_nothing():
+def once(n: int) -> np.ndarray:
+    """Each of n problems counts once."""
+    return np.ones((1, n))
+
+
+@given(st.integers(1, 9), st.integers(0, 9))
+def test_weights_say_how_often_a_problem_was_drawn(n, seed):
+    draws = resamples(n, seed, 5)
+    assert weights_of(draws).tolist() == [[list(draw).count(i) for i in range(n)] for draw in draws]
+
+
+@given(st.integers(2, 30), st.integers(0, 9))
+def test_intervals_of_a_resample_are_those_of_the_problems_drawn(n, seed):
+    rng = np.random.default_rng(seed)
+    x, y = rng.choice([-1.0, 0.0, 0.5, 1.0], n), rng.choice([0.0, 1.0], n)
+    draws = resamples(n, seed, 6)
+    weights = weights_of(draws)
+    together = [mean_intervals(x, weights), ratio_intervals(x, y, weights), [positive_p(x, weights)]]
+    for k, draw in enumerate(draws):
+        own = (x[draw], y[draw])
+        alone = [
+            mean_intervals(own[0], once(n)),
+            ratio_intervals(*own, once(n)),
+            [positive_p(own[0], once(n))],
+        ]
+        for found, wanted in zip(together, alone, strict=True):
+            assert [each[k] for each in found] == pytest.approx([each[0] for each in wanted], nan_ok=True)
+
+
+@given(st.integers(5, 60), st.floats(0.3, 1), st.floats(-0.5, 1.5), st.integers(0, 9))
+def test_a_ratio_s_interval_ends_where_the_difference_may_no_longer_be_zero(n, share, ratio, seed):
+    """Fieller: r is inside as long as zero is inside the interval of the mean of x - r y."""
+    rng = np.random.default_rng(seed)
+    y = (rng.random(n) < share).astype(float)
+    x = np.clip(ratio * y + rng.normal(0, 0.2, n), -1, 1)
+    ((value,), (low,), (high,)) = ratio_intervals(x, y, once(n))
+    if not np.isfinite(value):
+        assert mean_intervals(y, once(n)).low[0] <= 0
+        assert (low, high) == (-np.inf, np.inf)
+        return
+    assert mean_intervals(y, once(n)).low[0] > 0
+    assert value == pytest.approx(x.mean() / y.mean())
+    assert low <= value <= high
+    for end in (low, high):
+        r = x - end * y
+        # One imagined problem at +1 and one at -1, of x and of y independently.
+        variance = (sum(r * r) + 2 + 2 * end**2) / (n + 2) - (sum(r) / (n + 2)) ** 2
+        half = norm.ppf(0.975) * np.sqrt(variance * (n + 2)) / n
+        assert abs(r.mean()) == pytest.approx(half, rel=1e-6, abs=1e-9)
+
+
+def test_a_ratio_of_nothing_is_refused_without_a_warning():
+    for x, y in ((np.zeros(5), np.zeros(5)), (np.ones(5), -np.ones(5)), (np.zeros(0), np.zeros(0))):
+        ((value,), (low,), (high,)) = ratio_intervals(x, y, once(len(x)))
+        assert np.isnan(value)
+        assert (low, high) == (-np.inf, np.inf)
+
+
+def test_positive_p_is_uniform_or_careful_where_there_is_nothing():
     rng = np.random.default_rng(0)
-    p = [
-        sign_flip_p(rng.choice([-1.0, 0.0, 1.0], 60) + 0.01 * rng.normal(size=60), seed=k) for k in range(400)
-    ]
+    draws = rng.choice([-1.0, 0.0, 1.0], (400, 60)) + 0.01 * rng.normal(size=(400, 60))
+    p = np.array([positive_p(d, once(60))[0] for d in draws])
     assert kstest(p, "uniform").pvalue > 0.01
+    assert np.mean(p <= 0.05) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400)
 
 
-@given(st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.5, 1.0]), min_size=1, max_size=8), st.integers(0, 9))
-def test_sign_flip_p_is_that_of_all_signs(differences, seed):
+@given(st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.5, 1.0]), min_size=8, max_size=12))
+def test_positive_p_is_near_that_of_all_signs(differences):
     d = np.array(differences)
     signs = np.array(np.meshgrid(*[[-1, 1]] * len(d))).reshape(len(d), -1).T
-    wanted = np.mean((signs * d).sum(1) >= d.sum() - 1e-9)
-    assert sign_flip_p(d, seed=seed) == pytest.approx(wanted, abs=0.05)
+    sums = (signs * d).sum(1)
+    # Half of the ties, since the normal form has none.
+    wanted = np.mean(sums > d.sum() + 1e-9) + np.mean(abs(sums - d.sum()) < 1e-9) / 2
+    assert positive_p(d, once(len(d)))[0] == pytest.approx(wanted, abs=0.08)
 
 
-def test_sign_flip_p_is_never_zero():
-    assert 0 < sign_flip_p(np.ones(200), seed=0) < 0.001
+def test_positive_p_is_never_zero():
+    assert 0 < positive_p(np.ones(200), once(200))[0] < 0.001
 
 
 @given(st.lists(st.floats(0, 1), max_size=7), st.floats(0, 1))
 def test_holm_rejects_what_the_step_down_procedure_rejects(p, alpha):
-    adjusted = holm(p)
+    adjusted = holm(np.array(p, float)).tolist()
     remaining, rejected = list(range(len(p))), set()
     while remaining:
         smallest = min(remaining, key=lambda i: p[i])
@@ -152,9 +215,9 @@ def test_holm_rejects_what_the_step_down_procedure_rejects(p, alpha):
 
 
 def test_holm_by_hand():
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.7, 0.6]) == [1.0, 1.0]
-    assert holm([]) == []
+    rows = np.array([[0.01, 0.04, 0.03, 0.005], [0.7, 0.6, 0.5, 0.4]])
+    np.testing.assert_allclose(holm(rows), [[0.03, 0.06, 0.06, 0.02], [1.0, 1.0, 1.0, 1.0]])
+    assert holm(np.zeros(0)).tolist() == []
 
 
 @given(st.integers(1, 7), st.data())

@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 
 from tests.toys import tiny_model, word_tokenizer
 from undertext.activations import Checkpoint, generate
-from undertext.core.statistics import pass_at_k
-from undertext.jobs.compare.config import CompareConfig
-from undertext.measures.answers import answers, chance_right, sampled_line
+from undertext.measures.answers import chance_right, greedy, sampled
 from undertext.tasks import Grader, Problem, Task, grade
 
 
@@ -64,7 +62,7 @@ def test_answers_are_greedy_and_graded_twice(checkpoint):
     wanted = [plain[0], plain[1].upper() if plain[1] != plain[1].upper() else f" {plain[1]}.", "nothing"]
     task = task_of([*wanted, *plain[3:]], PROMPTS, grader=Grader(kind="exact"))
     done: list[int] = []
-    found = answers(checkpoint, task, task.split("test"), CompareConfig(batch_size=2), done.append)
+    found = greedy(checkpoint, task, task.split("test"), batch_size=2, progress=done.append)
     assert found.texts == plain
     assert found.strict.tolist() == [True, False, False, True, True]
     assert found.lenient.tolist() == [True, True, False, True, True]
@@ -74,40 +72,23 @@ def test_answers_are_greedy_and_graded_twice(checkpoint):
 def test_answers_end_at_the_tasks_stop_texts(checkpoint):
     word = alone(checkpoint, PROMPTS[0], []).split()[2]
     task = task_of(["0"] * len(PROMPTS), PROMPTS, stop=[word])
-    found = answers(checkpoint, task, task.split("test"), CompareConfig())
+    found = greedy(checkpoint, task, task.split("test"))
     assert found.texts == [alone(checkpoint, prompt, [word]) for prompt in PROMPTS]
     assert word not in found.texts[0]
 
 
-def test_pass_at_k_of_the_problems_in_the_gap_and_its_null(checkpoint):
-    gap, k = [0, 2, 4], 6
-    config = CompareConfig(samples=k, seed=3, temperature=2.0, batch_size=5)
-    asked = [PROMPTS[i] for i in gap]
+def test_samples_are_graded_problem_by_problem(checkpoint):
+    k, asked = 6, [PROMPTS[i] for i in (0, 2, 4)]
     texts = generate(checkpoint, asked, max_new_tokens=5, samples=k, temperature=2.0, seed=3).texts
     rows = [texts[i * k : (i + 1) * k] for i in range(3)]
-    # Answers are some samples' last words: other samples are right by luck, and for others' problems too.
-    last = [row[n].split()[-1] for row in rows for n in (0, 1)]
     ends_in = Grader(kind="regex", pattern=r"(\S+)\s*$")
-    task = task_of([last[0], last[1], last[2], last[5], last[4]], PROMPTS, grader=ends_in)
+    task = task_of([row[0].split()[-1] for row in rows], asked, grader=ends_in)
     problems = task.split("test")
-    line = sampled_line(checkpoint, task, problems, gap, config)
-    right = np.array(
-        [
-            [grade(task.grader, text, problems[i].answer).lenient for text in row]
-            for i, row in zip(gap, rows, strict=True)
-        ]
-    )
-    assert 0 < right.mean() < 1, "the samples tell nothing apart"
-    np.testing.assert_allclose(line.weaker, pass_at_k(right, k))
-    for i, row, null in zip(gap, rows, line.null, strict=True):
-        by_luck = [
-            np.mean(
-                [grade(task.grader, text, other.answer).lenient for j, other in enumerate(problems) if j != i]
-            )
-            for text in row
-        ]
-        assert null == pytest.approx(1 - np.prod([1 - chance for chance in by_luck]))
-    assert line.null.max() > 0
-    assert line.problems.tolist() == gap
-    assert line.stronger.tolist() == [1.0, 1.0, 1.0]
-    assert (line.name, line.oracle) == ("behaviour", "none")
+    found = sampled(checkpoint, task, problems, samples=k, temperature=2.0, seed=3, batch_size=5)
+    assert found.texts == rows
+    wanted = [
+        [grade(task.grader, text, problem.answer).lenient for text in row]
+        for problem, row in zip(problems, rows, strict=True)
+    ]
+    assert found.right.tolist() == wanted
+    assert 0 < found.right.mean() < 1, "the samples tell nothing apart"

@@ -1,6 +1,7 @@
 """The whole path on tasks written by hand, with a tokenizer trained here and models made here."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from tests.killing import Step, killed_when
 from tests.sums import (
     blank,
     learnt,
@@ -69,11 +71,6 @@ def gained(made: Made, tmp_path_factory: pytest.TempPathFactory) -> tuple[Compar
     return compare(made.unable, made.able, str(made.task), config=QUICK, out=out), out
 
 
-def verdict_of(comparison: Comparison) -> dict[str, Any]:
-    """verdict.json, timings aside."""
-    return {key: value for key, value in comparison.to_dict().items() if key != "elapsed_s"}
-
-
 def right_on_their_own(made: Made, folder: Path) -> list[bool]:
     """Which test problems a model answers, by transformers' own generation, one prompt at a time."""
     model = Checkpoint.load(folder).model
@@ -101,7 +98,7 @@ def test_a_hand_written_folder_runs_to_a_verdict(made, gained):
     names = [line.name for line in result.evidence]
     assert names == ["behaviour", "decodable", "transported", "recovered"]
     assert not any(line.says == "latent" for line in result.evidence)
-    assert comparison.task["problems"] == {
+    assert comparison.summary["task"]["problems"] == {
         split: sum(p["split"] == split for p in made.problems) for split in ("train", "dev", "test")
     }
 
@@ -161,7 +158,7 @@ def test_the_search_is_the_same_for_vectors_and_controls(made, gained):
 
 def test_the_same_seed_gives_the_same_verdict(made, gained):
     again = compare(made.unable, made.able, made.task, config=QUICK, progress=False)
-    assert verdict_of(again) == verdict_of(gained[0])
+    assert again.summary == gained[0].summary
     for name, table in gained[0].tables.items():
         assert again.tables[name].equals(table), name
 
@@ -169,9 +166,16 @@ def test_the_same_seed_gives_the_same_verdict(made, gained):
 def test_the_files_hold_what_was_returned(gained):
     comparison, out = gained
     written = json.loads((out / "verdict.json").read_text())
-    assert written == json.loads(json.dumps(comparison.to_dict()))
-    assert (written["schema"], written["seed"]) == (1, 0)
-    assert {path.name for path in out.iterdir()} >= {"report.html", "run.json", "figures", "tables"}
+    assert written == comparison.summary
+    assert (written["schema"], written["seed"]) == (2, 0)
+    assert {path.name for path in out.iterdir()} == {
+        "verdict.json", "report.html", "run.json", "figures", "tables",
+    }  # fmt: skip
+    loaded = Comparison.load(out)
+    assert loaded.summary == comparison.summary
+    assert loaded.splits == comparison.splits
+    assert loaded._repr_html_() == comparison._repr_html_()
+    assert json.loads(loaded.files()["run.json"]) == json.loads((out / "run.json").read_text())
     for name, table in comparison.tables.items():
         assert pq.read_table(out / "tables" / f"{name}.parquet").equals(table)
 
@@ -182,6 +186,35 @@ def test_swapped_the_same_evidence_is_of_the_tuned(made, gained):
     assert (lost.verdict, lost.weaker) == ("overwritten", "tuned")
     assert lost.evidence == result.evidence
     assert lost.accuracy["difference"].value == -result.accuracy["difference"].value
+
+
+def test_killed_after_the_search_it_goes_on_from_there(made, gained, tmp_path, monkeypatch):
+    out, searched = tmp_path / "out", tmp_path / "out" / "parts" / "steering" / "base" / "search.part"
+
+    def work(done: Step) -> None:
+        replace = os.replace
+
+        def replaced(source: Any, target: Any) -> None:
+            replace(source, target)
+            done()
+
+        os.replace = replaced  # in the copy of this process alone
+        compare(made.unable, made.able, made.task, config=QUICK, out=out)
+
+    killed_when(work, lambda steps: searched.exists())
+    assert not (out / "verdict.json").exists()
+
+    def never(*args: object, **more: object) -> None:
+        raise AssertionError("what was finished is done again")
+
+    for name in ("job.greedy", "measured.measure_readings", "measured.sampled"):
+        monkeypatch.setattr(f"undertext.jobs.compare.{name}", never)
+    monkeypatch.setattr("undertext.measures.recovery.parts.search", never)
+    again = compare(made.unable, made.able, made.task, config=QUICK, out=out)
+    assert again.summary == gained[0].summary
+    for name, table in gained[0].tables.items():
+        assert again.tables[name].equals(table), name
+    assert not (out / "parts").exists()
 
 
 @contextmanager
@@ -232,10 +265,10 @@ def test_a_checkpoint_beside_itself_is_preserved(made):
     ],
 )
 def test_what_cannot_be_done_is_said_before_any_work(made, monkeypatch, change, message):
-    def never(*args: object) -> None:
+    def never(*args: object, **more: object) -> None:
         raise AssertionError("work was begun")
 
-    monkeypatch.setattr("undertext.jobs.compare.job.answers", never)
+    monkeypatch.setattr("undertext.jobs.compare.job.greedy", never)
     with two_threads():
         with pytest.raises(UserError, match=message):
             compare(made.able, made.able, made.task, config=QUICK.model_copy(update={"threads": 1, **change}))

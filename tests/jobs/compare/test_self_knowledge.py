@@ -1,8 +1,12 @@
 """Where a task names no values: whether a checkpoint will be right is read, on models that are known."""
 
+from collections.abc import Sequence
+
 from undertext import CompareConfig, compare, zoo
 from undertext.activations import Checkpoint, HookPoint
-from undertext.jobs.compare.self_knowledge import measure_right, names_no_values
+from undertext.jobs.compare.self_knowledge import measure_right
+from undertext.measures.answers import greedy
+from undertext.measures.decoding.readings import Readings
 from undertext.tasks import Task, new_chain
 
 PLAIN: dict[str, object] = {"steps": [], "values": {}, "trace": None}
@@ -14,26 +18,31 @@ def bare_chain() -> Task:
     return task.model_copy(update={"problems": [p.model_copy(update=PLAIN) for p in task.problems]})
 
 
-def test_the_base_knows_which_wording_it_will_get_right():
+def read(names: tuple[str, str], layers: Sequence[int]) -> Readings | None:
+    """Whether the weaker and the stronger of these will be right, read at these layers."""
     task = bare_chain()
-    assert names_no_values(task)
-    assert not names_no_values(new_chain(0, train=3, dev=3, test=3, ood=0))
-    weaker, stronger = (Checkpoint.load(zoo(name)) for name in ("suppressed", "base"))
-    points = [HookPoint(layer, "resid_post") for layer in range(weaker.n_layers)]
-    readings = measure_right(weaker, stronger, task, ["test"], points, CompareConfig())
+    pair = [Checkpoint.load(zoo(name)) for name in names]
+    answers = {
+        split: (greedy(pair[0], task, task.split(split)), greedy(pair[1], task, task.split(split)))
+        for split in ("train", "dev", "test")
+    }
+    points = [HookPoint(layer, "resid_post") for layer in layers]
+    return measure_right(pair[0], pair[1], task, answers, points, seed=0)
+
+
+def test_the_base_knows_which_wording_it_will_get_right():
+    readings = read(("suppressed", "base"), range(4))
     assert readings is not None
     # `find` is always right and `ask` a guess among seven: knowing the wording gives 13 in 14.
     assert readings.accuracy("right", "test", "stronger") > 0.85
     assert readings.accuracy("right", "test", "random_init") < 0.95
     # The locked model guesses everywhere, and there is nothing to know about a guess.
     assert readings.accuracy("right", "test", "weaker") < 0.92
-    assert readings.chosen["right", "stronger"] in range(len(points))
+    assert readings.chosen["right", "stronger"] in range(4)
 
 
 def test_a_checkpoint_that_is_always_right_has_nothing_to_tell():
-    weaker, stronger = (Checkpoint.load(zoo(name)) for name in ("base", "elicited"))
-    points = [HookPoint(3, "resid_post")]
-    assert measure_right(weaker, stronger, bare_chain(), ["test"], points, CompareConfig()) is None
+    assert read(("base", "elicited"), [3]) is None
 
 
 def test_a_bare_task_still_gets_the_true_verdict_and_the_reading_is_in_the_table():

@@ -1,0 +1,168 @@
+"""Parts of a job: made once, kept whole, and refused to another job."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pydantic import Field
+
+from tests.killing import Step, killed_at_step
+from undertext.activations.errors import UserError
+from undertext.core.config import RunConfig
+from undertext.core.job import JobRun, job_run
+from undertext.core.result import Result
+from undertext.core.resume import Done, JobFolder, Part
+
+
+class Config(RunConfig):
+    """Of a job for these tests."""
+
+    size: int = Field(default=3, ge=1)
+    """Number of parts."""
+
+
+class Sum(Result):
+    """Of the parts, with no report beside it."""
+
+    def files(self) -> dict[str, bytes]:
+        return {"result.json": str(dict(self.summary)).encode(), "run.json": b"{}"}
+
+
+def job(out: Path | None, made: list[str] | None = None, fails: Sequence[str] = (), **changes: Any) -> Sum:
+    """The sum of what the parts `one/0`, `one/1`, ... and then `two` make."""
+    config = Config(**changes)
+    made = [] if made is None else made
+
+    def part(key: str, value: float) -> Part:
+        def make(done: Done) -> list[float]:
+            made.append(key)
+            if key in fails:
+                raise RuntimeError(key)
+            done(1)
+            return [value]
+
+        return Part(key, make, units=1)
+
+    with job_run("sum", config, out, progress=False) as run:
+        run.begin(input="x")
+        first = run.make([part(f"one/{i}", i + 0.5) for i in range(config.size)])
+        (second,) = run.make([part("two", sum(value for (value,) in first))])
+        return run.finish(Sum, {"total": second[0]}, {"rows": pa.table({"a": [1]})})
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_parts_that_were_made_are_not_made_again(tmp_path):
+    out, made = tmp_path / "out", []
+    with pytest.raises(RuntimeError, match="two"):
+        job(out, made, fails=["two"])
+    assert made == ["one/0", "one/1", "one/2", "two"]
+    assert {"parts/one/0.part", "parts/one/2.part", "parts/job.json"} <= files(out)
+    again: list[str] = []
+    assert job(out, again).summary == {"total": 4.5}
+    assert again == ["two"]
+    assert files(out) == {"result.json", "run.json"}
+
+
+def test_without_a_folder_nothing_is_kept(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made: list[str] = []
+    assert job(None, made).summary == job(None, made).summary
+    assert len(made) == 8
+    assert not files(tmp_path)
+
+
+def test_what_only_changes_the_work_may_change(tmp_path):
+    with pytest.raises(RuntimeError):
+        job(tmp_path, fails=["two"], threads=1, batch_size=4)
+    again: list[str] = []
+    job(tmp_path, again, threads=2, batch_size=8)
+    assert again == ["two"]
+
+
+@pytest.mark.parametrize("changes", [{"seed": 4}, {"size": 2}])
+def test_parts_of_another_config_are_refused_and_kept(tmp_path, changes):
+    with pytest.raises(RuntimeError):
+        job(tmp_path, fails=["two"])
+    before = files(tmp_path)
+    made: list[str] = []
+    with pytest.raises(UserError, match=r"unfinished job of another config: config was .*delete") as error:
+        job(tmp_path, made, **changes)
+    assert "\n" not in str(error.value)
+    assert (made, files(tmp_path)) == ([], before)
+
+
+def test_a_damaged_part_is_named_and_made_again_once_deleted(tmp_path):
+    with pytest.raises(RuntimeError):
+        job(tmp_path, fails=["two"])
+    part = tmp_path / "parts" / "one" / "1.part"
+    part.write_bytes(part.read_bytes()[:-1])
+    with pytest.raises(UserError, match=r"1\.part cannot be read .*delete it"):
+        job(tmp_path)
+    part.unlink()
+    again: list[str] = []
+    assert job(tmp_path, again).summary == {"total": 4.5}
+    assert again == ["one/1", "two"]
+
+
+def test_parts_without_a_job_count_for_nothing(tmp_path):
+    """A kill while a finished job's folder is removed leaves such parts."""
+    with pytest.raises(RuntimeError):
+        job(tmp_path, fails=["two"])
+    (tmp_path / "parts" / "job.json").unlink()
+    again: list[str] = []
+    assert job(tmp_path, again, seed=9).summary == {"total": 4.5}
+    assert len(again) == 4
+
+
+def test_two_at_once_are_one_too_many(tmp_path):
+    folder = JobFolder(tmp_path)
+    with folder.open({"job": "sum"}), pytest.raises(UserError, match="another process"):
+        job(tmp_path)
+    assert job(tmp_path).summary == {"total": 4.5}
+
+
+def test_a_part_s_scratch_goes_when_the_part_is_whole(tmp_path):
+    with job_run("sum", Config(), tmp_path, progress=False) as run:
+        run.begin()
+        scratch = run.scratch("a/b")
+        assert scratch is not None
+
+        def make(done: Done) -> int:
+            scratch.mkdir(parents=True)
+            (scratch / "rows").write_text("so far")
+            return 1
+
+        assert run.make([Part("a/b", make)]) == [1]
+        assert not scratch.exists()
+        assert run.make([Part("a/b", lambda done: 2)]) == [1]
+    assert JobRun is type(run)
+
+
+@pytest.mark.parametrize("step", range(9))
+@pytest.mark.parametrize("events", [0, 40])
+def test_killed_anywhere_it_goes_on_and_leaves_nothing_behind(tmp_path, step, events):
+    out = tmp_path / "out"
+
+    def work(done: Step) -> None:
+        replace = os.replace
+
+        def replaced(source: Any, target: Any) -> None:
+            replace(source, target)
+            done()
+
+        os.replace = replaced  # in the copy of this process alone
+        job(out)
+        for _ in range(9):  # a kill that is due later than the job's last file
+            done()
+        replace(tmp_path, tmp_path)
+
+    killed_at_step(work, step, events=events)
+    assert job(out).summary == {"total": 4.5}
+    assert files(tmp_path) == {"out/result.json", "out/run.json"}
+    assert not (out / "parts").exists()

@@ -1,0 +1,267 @@
+"""Lines of evidence: figures, shares, and what they come to say, recomputed from the definitions."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.made_up_task import task_of
+from tests.sweeps import sweep_of
+from tests.unchecked import signatures_unchecked
+from undertext.core.statistics import pass_at_k, resamples, weights_of
+from undertext.core.terms import Access
+from undertext.jobs.compare.config import CompareConfig, verdict_rule
+from undertext.jobs.compare.evidence import RawLine, behaviour_line, no_more_than_controls, recovered_line
+from undertext.jobs.compare.result import EvidenceLine
+from undertext.jobs.compare.verdict import split_result
+from undertext.measures.answers import Answers, Samples, chance_right
+from undertext.measures.recovery.candidates import CandidateVectors
+from undertext.measures.recovery.controls import Control
+from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
+from undertext.steering import Gate, Setting, SteeringVector
+from undertext.tasks import grade
+
+RULE = verdict_rule()
+
+
+def made(
+    weaker: np.ndarray, stronger: np.ndarray, null: np.ndarray, name: Any = "recovered", **more: Any
+) -> RawLine:
+    figures = {"weaker": weaker, "stronger": stronger, "null": null, "problems": np.arange(len(weaker))}
+    return RawLine(**{"name": name, "access": "none", "note": "as made up here", **figures, **more})
+
+
+def drawn(n: int, weaker: float, stronger: float, null: float, seed: int = 0) -> RawLine:
+    """Right or wrong with these shares; the null is a chance a problem."""
+    rng = np.random.default_rng(seed)
+    right = [(rng.random(n) < share).astype(float) for share in (weaker, stronger)]
+    return made(right[0], right[1], np.full(n, null))
+
+
+def answers(right: np.ndarray) -> Answers:
+    return Answers([""] * len(right), right.astype(bool), right.astype(bool), np.ones(len(right)))
+
+
+def reported(line: RawLine) -> EvidenceLine:
+    """As a split shows the line where it is the only one, with the base the weaker."""
+    n = int(line.problems.max()) + 1
+    both = {"base": answers(np.zeros(n)), "tuned": answers(np.ones(n))}
+    return split_result(both, "base", [line], [], RULE, 0).evidence[0]  # type: ignore[arg-type]  # of Role
+
+
+def test_the_share_is_what_the_weaker_has_of_the_stronger_over_the_null():
+    line = drawn(400, 0.6, 0.9, 0.2)
+    found = line.share(0.95)
+    wanted = (line.weaker.mean() - 0.2) / (line.stronger.mean() - 0.2)
+    assert found.value == pytest.approx(wanted)
+    # The delta method's interval for a ratio of means.
+    residual = (line.weaker - 0.2) - wanted * (line.stronger - 0.2)
+    half = 1.96 * residual.std() / np.sqrt(400) / (line.stronger.mean() - 0.2)
+    assert (found.low, found.high) == pytest.approx((wanted - half, wanted + half), abs=0.1 * half)
+
+
+@given(st.integers(2, 12), st.integers(0, 40), st.data())
+def test_a_resample_s_estimates_are_those_of_the_problems_drawn(n, seed, data):
+    size = n + data.draw(st.integers(0, 8))
+    problems = np.array(sorted(data.draw(st.permutations(range(size)))[:n]))
+    rng = np.random.default_rng(seed)
+    columns = [rng.choice([0.0, 0.5, 1.0], n) for _ in range(3)]
+    line = made(columns[0], columns[1], columns[2], problems=problems)
+    draws = resamples(size, seed, 20)
+    estimates = line.estimates(weights_of(draws), 0.95)
+    place = {problem: i for i, problem in enumerate(problems.tolist())}
+    for k, draw in enumerate(draws.tolist()):
+        inside = [place[problem] for problem in draw if problem in place]
+        assert estimates.n[k] == len(inside)
+        if inside:
+            own = made(*(column[inside] for column in columns))
+            alone = own.share(0.95)
+            found = [column[k] for column in estimates.share]
+            assert found == pytest.approx([alone.value, alone.low, alone.high], nan_ok=True)
+            assert estimates.p[k] == pytest.approx(own.estimates(np.ones((1, len(inside))), 0.95).p[0])
+        else:
+            assert (estimates.share.low[k], estimates.share.high[k]) == (-np.inf, np.inf)
+
+
+@pytest.mark.parametrize(
+    ("stronger", "null"),
+    [(0.5, 0.5), (0.2, 0.8), (0.5, 0.49)],
+    ids=["no gap", "the stronger is under the null", "a gap that may be none"],
+)
+def test_without_a_sure_gap_no_share_is_taken(stronger, null):
+    rng = np.random.default_rng(0)
+    right = (rng.random(60) < stronger).astype(float)
+    line = made(np.ones(60), right, np.full(60, null))
+    share = line.share(0.95)
+    assert np.isnan(share.value)
+    assert (share.low, share.high) == (-np.inf, np.inf)
+    shown = reported(line)
+    assert shown.says == "unclear"
+    assert "no share is taken" in shown.note
+
+
+@pytest.mark.parametrize(("weaker", "expected"), [(0.9, "latent"), (0.02, "absent"), (0.4, "unclear")])
+def test_a_line_says_what_its_share_says(weaker, expected):
+    line = drawn(300, weaker, 0.95, 0.1)
+    shown = reported(line)
+    assert shown.says == expected
+    share = line.share(RULE.level)
+    assert f"{share.value:.2f} [{share.low:.2f}, {share.high:.2f}]" in shown.note
+    assert shown.note.startswith("as made up here; ")
+    assert (shown.name, shown.access) == ("recovered", "none")
+
+
+@pytest.mark.parametrize("weaker", [0.0, 1.0])
+def test_too_few_problems_say_nothing(weaker):
+    few = RULE.min_problems - 1
+    shown = reported(made(np.full(few, weaker), np.ones(few), np.zeros(few)))
+    assert shown.says == "unclear"
+    assert f"only {few} problems" in shown.note
+    enough = made(np.full(few + 1, weaker), np.ones(few + 1), np.zeros(few + 1))
+    assert reported(enough).says == ("latent" if weaker else "absent")
+
+
+def test_a_figure_is_reported_with_its_null():
+    line = drawn(200, 0.7, 0.9, 0.25)
+    shown = reported(line)
+    assert shown.estimate.value == line.weaker.mean()
+    assert (shown.null.value, shown.null.low, shown.null.high) == pytest.approx((0.25, 0.25, 0.25))
+    assert shown.estimate.n == shown.null.n == 200
+
+
+def test_a_recovered_gap_counts_from_the_unaided_and_is_not_clamped():
+    unaided = np.repeat([1.0, 0.0], [20, 80])
+    stronger = np.repeat([1.0, 0.0], [70, 30])
+    for steered, gap in ((np.repeat([1.0, 0.0], [60, 40]), 0.8), (np.zeros(100), -0.4), (np.ones(100), 1.6)):
+        shown = reported(made(steered, stronger, np.full(100, 0.25), unaided=unaided))
+        assert shown.estimate.value == pytest.approx(gap)
+        assert shown.estimate.low <= gap <= shown.estimate.high
+        assert shown.null.value == pytest.approx(0.1)
+
+
+def test_p_is_of_the_weaker_over_the_null():
+    rng = np.random.default_rng(0)
+    null = rng.choice([0.1, 0.2], 200)
+    assert reported(made(null + 0.3, np.ones(200), null)).p < 0.001
+    assert reported(made(null - 0.3, np.ones(200), null)).p > 0.999
+
+
+@pytest.mark.parametrize("n", [0, 4])
+def test_figures_must_be_of_the_problems_named(n):
+    with (
+        signatures_unchecked(),
+        pytest.raises(ValueError, match=f"expected figures for {n} problems, one or more"),
+    ):
+        made(np.zeros(0), np.zeros(0), np.zeros(0), problems=np.arange(n))
+
+
+@pytest.mark.parametrize(("share", "null"), [(0.5, 0.2), (0.25, 0.1), (0.0, 0.05)])
+def test_a_share_s_interval_covers_the_truth_as_often_as_it_says(share, null):
+    rng, n, stronger = np.random.default_rng(0), 60, 0.9
+    weaker = null + share * (stronger - null)
+    covered = []
+    for _ in range(600):
+        right = [(rng.random(n) < each) * 1.0 for each in (weaker, stronger)]
+        found = made(right[0], right[1], np.full(n, null)).share(0.9)
+        covered.append(found.low <= share <= found.high)
+    # The imagined problems widen the interval: too sure is worse than too careful.
+    assert np.mean(covered) >= 0.9 - 3 * np.sqrt(0.09 / 600)
+
+
+TASK = task_of(n=10)
+NAMES: dict[str, Access] = {"meant": "weaker only", "shuffled: meant": "weaker only", "random 1": "none"}
+SETTINGS = {name: Setting(name, (1,), 2.0) for name in NAMES}
+CANDIDATES = CandidateVectors(
+    tuple(SteeringVector(name, torch.zeros(3, 32), torch.ones(3), "made up") for name in NAMES),
+    NAMES,
+    [],
+    {"shuffled: meant": Control("shuffled labels", "meant"), "random 1": Control("random directions")},
+    dict.fromkeys(NAMES, (Gate(),)),
+    {},
+)
+
+
+def steering(**right: int) -> tuple[SteeringSearch, dict[str, SteeredAnswers]]:
+    """A search that chose `meant`, and answers on test that are right on the first so many problems."""
+    on_dev = sweep_of(list(SETTINGS.values()), torch.ones(len(NAMES), 4, dtype=torch.bool))
+    steered = {}
+    for name, count in zip(NAMES, (right["meant"], right["shuffled"], right["random"]), strict=True):
+        said = [problem.answer if i < count else "none" for i, problem in enumerate(TASK.split("test"))]
+        ok = np.arange(10) < count
+        steered[name] = SteeredAnswers(said, ok, ok, np.ones(10), 0.5, 0.25)
+    return SteeringSearch(CANDIDATES, on_dev, SETTINGS, "meant"), steered
+
+
+WEAKER, STRONGER = answers(np.arange(10) < 2), answers(np.ones(10))
+
+
+def test_recovered_is_the_best_vector_over_what_empty_outputs_could_reach():
+    searched, steered = steering(meant=8, shuffled=4, random=3)
+    line = recovered_line(searched, steered, TASK, "test", WEAKER, STRONGER)
+    assert line.weaker.tolist() == [1.0] * 8 + [0.0] * 2
+    assert line.stronger.tolist() == [1.0] * 10
+    luck = chance_right(TASK, TASK.split("test"), steered["meant"].texts)
+    assert line.null[:2].tolist() == [1.0, 1.0]  # never below what the weaker does unaided
+    assert line.null[2:].tolist() == luck[2:].tolist()
+    assert (line.name, line.access) == ("recovered", "weaker only")
+    assert line.unaided is not None
+    assert line.unaided.tolist() == [1.0, 1.0] + [0.0] * 8
+    for over in ("+0.50 over random directions", "+0.40 over shuffled labels"):
+        assert over in line.note
+    assert "among 3 settings (1.6 bits)" in line.note
+
+
+def test_controls_never_decide_what_the_line_says():
+    """Whatever the controls do, the line is the same but for its note."""
+    lines = []
+    for controls in (0, 10):
+        searched, steered = steering(meant=8, shuffled=controls, random=controls)
+        lines.append(recovered_line(searched, steered, TASK, "test", WEAKER, STRONGER))
+    for field in ("weaker", "stronger", "null", "problems"):
+        assert np.array_equal(getattr(lines[0], field), getattr(lines[1], field))
+    assert lines[0].note != lines[1].note
+
+
+@pytest.mark.parametrize(
+    ("right", "equal"),
+    [
+        ({"meant": 10, "shuffled": 2, "random": 2}, None),
+        ({"meant": 10, "shuffled": 9, "random": 2}, "shuffled labels"),
+        ({"meant": 10, "shuffled": 9, "random": 10}, "random directions and shuffled labels"),
+        ({"meant": 2, "shuffled": 9, "random": 10}, None),  # nothing is recovered
+    ],
+)
+def test_a_vector_that_does_no_better_than_controls_is_flagged(right, equal):
+    searched, steered = steering(**right)
+    flags = no_more_than_controls(searched, steered, WEAKER, STRONGER, RULE, 0)
+    assert len(flags) == (equal is not None)
+    assert all(f"no more than {equal} do under the same search" in flag for flag in flags)
+
+
+def test_pass_at_k_of_the_problems_in_the_gap_and_its_null():
+    gap, k = [0, 2, 4], 3
+    problems = TASK.split("test")
+    texts = [["0", "4", "none"], ["none", "2", "2"], ["none", "none", "7"]]
+    right = np.array(
+        [
+            [grade(TASK.grader, text, problems[i].answer).lenient for text in row]
+            for i, row in zip(gap, texts, strict=True)
+        ]
+    )
+    assert 0 < right.mean() < 1
+    samples = Samples(texts, right, np.ones((3, k), int))
+    line = behaviour_line(samples, TASK, "test", gap, CompareConfig(samples=k))
+    np.testing.assert_allclose(line.weaker, pass_at_k(right, k))
+    for i, row, null in zip(gap, texts, line.null, strict=True):
+        others = [problem for j, problem in enumerate(problems) if j != i]
+        by_luck = [
+            np.mean([grade(TASK.grader, text, each.answer).lenient for each in others]) for text in row
+        ]
+        assert null == pytest.approx(1 - np.prod([1 - chance for chance in by_luck]))
+    assert line.null.max() > 0
+    assert line.problems.tolist() == gap
+    assert line.stronger.tolist() == [1.0, 1.0, 1.0]
+    assert (line.name, line.access) == ("behaviour", "none")
