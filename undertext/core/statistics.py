@@ -13,6 +13,9 @@ from numpy import ndarray
 RESAMPLES = 2000
 """Bootstrap resamples drawn for an interval."""
 
+ROUNDING = 1e-12
+"""Figures of a problem are of size one: means of them that differ by less are equal."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -77,10 +80,14 @@ def bootstrap(
 
 
 def share(data: Float[ndarray, "... n 3"]) -> Float[ndarray, "..."]:
-    """`(mean(a) - mean(c)) / (mean(b) - mean(c))` over problems, columns a, b, c; signed and unclamped."""
+    """`(mean(a) - mean(c)) / (mean(b) - mean(c))` over problems, columns a, b, c; signed and unclamped.
+
+    What is within `ROUNDING` of nothing is nothing, above the line and below it.
+    """
     a, b, c = (data[..., i].mean(-1) for i in range(3))
+    above, below = (np.where(np.abs(each) <= ROUNDING, 0.0, each) for each in (a - c, b - c))
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray((a - c) / (b - c))
+        return np.asarray(above / below)
 
 
 def weights_of(draws: Int[ndarray, "resample n"]) -> Float[ndarray, "resample n"]:

@@ -142,10 +142,10 @@ def _probe_rows(readings: Readings, measured: Measured) -> Rows:
                         "C": float(readings.strength[name, role][layer]),
                         "split": split,
                         "n": right[role].shape[1],
-                        "accuracy": float(right[role][layer].float().mean()),
-                        "control": float(right["control"][layer].float().mean()),
-                        "surface": float(right["surface"][0].float().mean()),
-                        "random_init": float(right["random_init"][layer].float().mean()),
+                        "accuracy": float(right[role][layer].double().mean()),
+                        "control": float(right["control"][layer].double().mean()),
+                        "surface": float(right["surface"][0].double().mean()),
+                        "random_init": float(right["random_init"][layer].double().mean()),
                         "chosen": layer == readings.chosen[name, role],
                     }
                 )

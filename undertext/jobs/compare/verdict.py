@@ -205,17 +205,20 @@ def _reported(line: RawLine, judged: Judgement, rule: Rule, seed: int) -> Eviden
 def _flags(answers: Mapping[Role, Answers], rule: Rule) -> list[str]:
     flags = []
     lenient, strict = (
-        float(getattr(answers["tuned"], grade).mean() - getattr(answers["base"], grade).mean())
+        getattr(answers["tuned"], grade).astype(float) - getattr(answers["base"], grade)
         for grade in ("lenient", "strict")
     )
-    if abs(strict - lenient) >= rule.min_gap:
+    # The mean of differences, not the difference of means: 3 of 10 less 2 of 10 is 1 of 10.
+    apart = float((strict - lenient).mean())
+    if abs(apart) >= rule.min_gap:
         what = (
-            f"{strict - lenient:+.2f} of the first is only the answer's format"
-            if abs(strict) > abs(lenient)
+            f"{apart:+.2f} of the first is only the answer's format"
+            if abs(strict.mean()) > abs(lenient.mean())
             else "right answers are not in the form asked for"
         )
         flags.append(
-            f"format: graded strictly the difference is {strict:+.2f}, leniently {lenient:+.2f}; {what}"
+            f"format: graded strictly the difference is {strict.mean():+.2f}, "
+            f"leniently {lenient.mean():+.2f}; {what}"
         )
     if max(each.lenient.mean() for each in answers.values()) < rule.min_gap:
         flags.append("neither checkpoint solves the task: there is no capability to speak of")
