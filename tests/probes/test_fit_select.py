@@ -31,20 +31,26 @@ def test_the_layer_is_the_choosing_sets_though_train_prefers_another():
 
 
 def test_each_layer_has_the_strength_that_reads_the_choosing_set_best():
-    y, y_choose = labels(40, 0), labels(400, 1)
-    # Many noisy features in the first layer, so that the penalty matters; one clean one in the second.
-    X = torch.stack([layer(y, 0.5, 2, d=60), layer(y, 5.0, 3, d=60)])
-    X_choose = torch.stack([layer(y_choose, 0.5, 4, d=60), layer(y_choose, 5.0, 5, d=60)])
+    y, y_choose = labels(40, 0), labels(4000, 1)
+    # Many noisy features: where the signal is weak the penalty helps, where it is strong it hurts.
+    X = torch.stack([layer(y, 1.0, 2, d=60), layer(y, 5.0, 3, d=60)])
+    X_choose = torch.stack([layer(y_choose, 1.0, 4, d=60), layer(y_choose, 5.0, 5, d=60)])
     strengths = (30.0, 0.001, 0.1)
     found = fit_select(X, y, X_choose, y_choose, strengths=strengths)
     fits = {C: LogisticProbe(C=C).fit(X, y) for C in strengths}
     scores = torch.stack([fits[C].score(X_choose, y_choose) for C in sorted(strengths)])
-    assert torch.equal(found.accuracy, scores.max(0).values)
-    for i in range(2):
-        C = min(C for C in strengths if fits[C].score(X_choose, y_choose)[i] == scores[:, i].max())
-        assert found.strengths[i] == torch.tensor(C)
-        torch.testing.assert_close(found.probe.coef_[i], fits[C].coef_[i], rtol=1e-2, atol=1e-3)
-        torch.testing.assert_close(found.probe.intercept_[i], fits[C].intercept_[i], rtol=1e-2, atol=1e-3)
+    best, others = scores.topk(2, dim=0).values
+    assert (best > others + 0.002).all()  # by eight rows or more: one on the border does not tell
+    assert found.strengths.tolist() == torch.tensor([0.1, 30.0]).tolist()
+    assert [sorted(strengths)[k] for k in scores.argmax(0).tolist()] == [0.1, 30.0]
+    torch.testing.assert_close(found.accuracy, best, rtol=0, atol=2e-3)
+    for i, C in enumerate((0.1, 30.0)):
+        # Both ways of fitting end within 1e-8 nats a row of the least loss, whose curvature is 1 / (C n) at
+        # least: weights are then within sqrt(2 * 1e-8 * C n) of the best, 5e-3 at C = 30, and twice that of
+        # each other.
+        atol = 2 * (2e-8 * C * 40) ** 0.5
+        torch.testing.assert_close(found.probe.coef_[i], fits[C].coef_[i], rtol=0, atol=atol)
+        torch.testing.assert_close(found.probe.intercept_[i], fits[C].intercept_[i], rtol=0, atol=5 * atol)
 
 
 def test_equals_go_to_the_strongest_penalty_and_the_earliest_layer():
