@@ -8,6 +8,9 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["MPLBACKEND"] = "Agg"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # inherited by the commands that tests start
 
+from collections.abc import Callable
+from pathlib import Path
+
 import hypothesis
 import pytest
 import torch
@@ -27,3 +30,13 @@ def chromium() -> str:
     path = find_browser()
     assert path, f"no browser on PATH (any of {', '.join(NAMES)}): run `make browser`"
     return path
+
+
+@pytest.fixture(scope="session")
+def contents() -> Callable[[Path], dict[str, bytes]]:
+    """Every file under a folder, hidden ones too, by relative path."""
+    return lambda folder: {
+        str(file.relative_to(folder)): file.read_bytes()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }

@@ -73,7 +73,7 @@ def test_tensors_come_back_with_shape_and_type(shape, dtype, seed):
 
 @given(shapes, st.sampled_from([each for each in dtypes if each != "bfloat16"]), st.booleans())
 def test_arrays_come_back_with_shape_and_type_and_can_be_written(shape, dtype, turned):
-    made = (np.random.default_rng(0).random(shape) * 3).astype(dtype)
+    made = np.asarray(np.random.default_rng(0).random(shape) * 3).astype(dtype)
     made = np.asfortranarray(made) if turned else made
     found = unpack(pack(made))
     assert isinstance(found, np.ndarray)

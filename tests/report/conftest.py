@@ -1,8 +1,6 @@
 """A comparison made up for these tests: every figure in it is invented, and nothing in it was measured."""
 
-from collections.abc import Callable
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -130,13 +128,3 @@ def preserved(comparison: Comparison) -> Comparison:
 def rendered(comparison: Comparison) -> dict[str, bytes]:
     """The files of the comparison's run."""
     return comparison.files()
-
-
-@pytest.fixture(scope="session")
-def contents() -> Callable[[Path], dict[str, bytes]]:
-    """Every file under a folder, hidden ones too, by relative path."""
-    return lambda folder: {
-        str(file.relative_to(folder)): file.read_bytes()
-        for file in sorted(folder.rglob("*"))
-        if file.is_file()
-    }
