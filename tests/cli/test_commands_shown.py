@@ -32,7 +32,7 @@ def shown() -> Iterator[tuple[str, str]]:
             yield str(file.relative_to(ROOT)), " ".join(line.split("#")[0].split())
 
 
-def commands() -> list[tuple[str, list[str]]]:
+def commands() -> list[tuple[str, str]]:
     """The lines that name one command, without those that list several (`undertext sae train|features`)."""
     return sorted({(file, line) for file, line in shown() if "|" not in line and "..." not in line})
 

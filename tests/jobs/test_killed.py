@@ -12,10 +12,12 @@ from tests.killing import Step, killed_at_step
 from tests.made_up_task import STRONGER, WEAKER, task_of
 from tests.reading_task import made_task
 from undertext import (
+    CompareConfig,
     ProbeConfig,
     RoutesConfig,
     SteerConfig,
     TraceConfig,
+    compare,
     probe,
     read_trace,
     routes,

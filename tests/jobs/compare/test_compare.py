@@ -198,7 +198,7 @@ def test_killed_after_the_search_it_goes_on_from_there(made, gained, tmp_path, m
             replace(source, target)
             done()
 
-        os.replace = replaced  # in the copy of this process alone
+        os.replace = replaced  # type: ignore[assignment] # in the copy of this process alone
         compare(made.unable, made.able, made.task, config=QUICK, out=out)
 
     killed_when(work, lambda steps: searched.exists())

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from matplotlib.figure import Figure
 
 from undertext.core.output import VERDICT
+from undertext.core.terms import ROLES
 from undertext.jobs.compare import words
 from undertext.jobs.compare.result import Comparison, SplitResult
 from undertext.report.figures.accuracy import Mark, Panel, accuracy_figure
@@ -79,7 +80,8 @@ def summary_html(result: Comparison) -> str:
         recovered = (NOTHING, NOTHING)
         if best is not None:
             columns = (("accuracy", "low", "high"), ("recovered", "recovered_low", "recovered_high"))
-            recovered = tuple(interval(*(best[name] for name in each)) for each in columns)
+            accuracy, gap = (interval(*(best[name] for name in each)) for each in columns)
+            recovered = (accuracy, gap)
         rows.append(
             [
                 split,
@@ -124,7 +126,11 @@ def _split(result: Comparison, name: str, found: SplitResult) -> Split:
         if row["control"] is not None:
             controls.setdefault(row["control"], []).append(row)
     grades = [
-        (who, *(fmean(row[f"{who}_{grade}"] for row in problems) for grade in ("strict", "lenient")))
+        (
+            who,
+            fmean(row[f"{who}_strict"] for row in problems),
+            fmean(row[f"{who}_lenient"] for row in problems),
+        )
         for who in ("base", "tuned", "steered")
         if problems and problems[0][f"{who}_{GRADE}"] is not None
     ]
@@ -153,7 +159,7 @@ def _accuracies(split: Split) -> str:
 def _panel(result: Comparison, split: str, found: SplitResult) -> Panel:
     marks = [
         Mark(role, role, [each.value], (each.low, each.high))
-        for role, each in ((role, found.accuracy[role]) for role in ("base", "tuned"))
+        for role, each in ((role, found.accuracy[role]) for role in ROLES)
     ]
     best = _best(result, split)
     if best is not None:
