@@ -12,10 +12,12 @@ from tests.killing import Step, killed_at_step
 from tests.made_up_task import STRONGER, WEAKER, task_of
 from tests.reading_task import made_task
 from undertext import (
+    CompareConfig,
     ProbeConfig,
     RoutesConfig,
     SteerConfig,
     TraceConfig,
+    compare,
     probe,
     read_trace,
     routes,
@@ -79,7 +81,7 @@ def run_compare(out: Path | None, task: Task | None = None, **changes: Any) -> R
 
 
 JOBS: list[Job] = [run_compare, run_steer, run_routes]
-EVERY: dict[Job, int] = {run_steer: 12, run_routes: 12, run_probe: 9, run_trace: 3}
+EVERY: dict[Job, int] = {run_compare: 16, run_steer: 12, run_routes: 12, run_probe: 9, run_trace: 3}
 """How many files each job puts in place, at least, before it draws its report."""
 
 

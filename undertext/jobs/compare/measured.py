@@ -56,8 +56,8 @@ def measure(
     `splits` are all that are judged. `answers`, the weaker's and the stronger's by split (train and dev among
     them), are given where the task names no values: then probes read whether a checkpoint will be right.
     """
-    pair, task = (steering.weaker, steering.stronger), steering.task
     assert steering.stronger is not None, "a comparison has two checkpoints"
+    pair, task = (steering.weaker, steering.stronger), steering.task
     points = [HookPoint(layer, "resid_post") for layer in steering.layers]
 
     def read(done: Done) -> Readings:

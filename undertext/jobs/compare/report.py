@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from matplotlib.figure import Figure
 
 from undertext.core.output import VERDICT
+from undertext.core.terms import ROLES
 from undertext.jobs.compare import words
 from undertext.jobs.compare.result import Comparison, SplitResult
 from undertext.report.figures.accuracy import Mark, Panel, accuracy_figure
@@ -76,10 +77,10 @@ def summary_html(result: Comparison) -> str:
     rows = []
     for split, found in result.splits.items():
         best = _best(result, split)
-        recovered = (NOTHING, NOTHING)
+        recovered = [NOTHING, NOTHING]
         if best is not None:
             columns = (("accuracy", "low", "high"), ("recovered", "recovered_low", "recovered_high"))
-            recovered = tuple(interval(*(best[name] for name in each)) for each in columns)
+            recovered = [interval(*(best[name] for name in each)) for each in columns]
         rows.append(
             [
                 split,
@@ -124,7 +125,11 @@ def _split(result: Comparison, name: str, found: SplitResult) -> Split:
         if row["control"] is not None:
             controls.setdefault(row["control"], []).append(row)
     grades = [
-        (who, *(fmean(row[f"{who}_{grade}"] for row in problems) for grade in ("strict", "lenient")))
+        (
+            who,
+            fmean(row[f"{who}_strict"] for row in problems),
+            fmean(row[f"{who}_lenient"] for row in problems),
+        )
         for who in ("base", "tuned", "steered")
         if problems and problems[0][f"{who}_{GRADE}"] is not None
     ]
@@ -151,10 +156,8 @@ def _accuracies(split: Split) -> str:
 
 
 def _panel(result: Comparison, split: str, found: SplitResult) -> Panel:
-    marks = [
-        Mark(role, role, [each.value], (each.low, each.high))
-        for role, each in ((role, found.accuracy[role]) for role in ("base", "tuned"))
-    ]
+    own = [(role, found.accuracy[role]) for role in ROLES]
+    marks = [Mark(role, role, [each.value], (each.low, each.high)) for role, each in own]
     best = _best(result, split)
     if best is not None:
         label = "steered" if found.weaker == "neither" else f"{found.weaker}, steered"
