@@ -1,1 +1,1 @@
-"""What can be measured on a checkpoint or a pair: figures a problem, with no thresholds and no verdict words."""
+"""What can be measured on a checkpoint or a pair: figures per problem, no thresholds, no verdict words."""

@@ -1,7 +1,7 @@
 """Generate and grade: every way in which a checkpoint is asked a task's problems without training.
 
-One greedy row a problem (`greedy`), many sampled rows (`sampled`), or CoT-decoding (`cot_decoded`). Prompts may
-differ from the problems' own, and whatever they end in is prefilled: the outputs are graded all the same.
+One greedy row a problem (`greedy`), many sampled rows (`sampled`), or CoT-decoding (`cot_decoded`). Prompts
+may differ from the problems' own, and whatever they end in is prefilled: the outputs are graded all the same.
 """
 
 import re
@@ -57,8 +57,8 @@ class CotDecoded:
     widest: Answers
     """The branch whose answer has the widest margin."""
     summed: Answers
-    """The answer with the largest sum of margins. `tokens` of both is the mean over problems of what all branches
-    of a problem wrote."""
+    """The answer with the largest sum of margins. `tokens` of both is the mean over problems of what all
+    branches of a problem wrote."""
 
 
 def greedy(
@@ -149,7 +149,7 @@ def cot_decoded(
 
 
 def majority(task: Task, problems: Sequence[Problem], samples: Samples) -> Answers:
-    """Of each problem's samples the first whose answer is the commonest; the first where none has an answer."""
+    """Of each problem's samples the first with the commonest answer; the first where none has an answer."""
     texts = [_majority(task.grader, row) for row in samples.texts]
     return _graded(task, problems, texts, samples.tokens.sum(1).tolist())
 
