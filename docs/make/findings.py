@@ -25,7 +25,8 @@ def recovered(what: str, gaps: Mapping[str, Estimate | None]) -> str:
         said.append(f"{what} recovers part of the gap in {names(above)}: the interval lies above zero.")
     if not_above:
         said.append(
-            f"No recovery by {_lower(what)} is shown in {names(not_above)}: the interval reaches zero."
+            f"No recovery by {_lower(what)} is shown in {names(not_above)}: the interval does not lie above "
+            "zero."
         )
     if without:
         said.append(f"There is no gap in {names(without)}.")
@@ -81,7 +82,7 @@ def ablation(differences: Mapping[str, Estimate]) -> str:
             f"Ablating the value's own feature costs more than ablating its controls in {names(used)}."
         )
     if unused:
-        said.append(f"In {names(unused)} no such cost is shown: the interval reaches zero.")
+        said.append(f"In {names(unused)} no such cost is shown: the interval does not lie below zero.")
     return " ".join(said)
 
 
@@ -117,22 +118,30 @@ def one_code(transfers: Mapping[str, Transfer], least: float) -> str:
     return "\n".join(f"- {names(organisms)}: {what}" for organisms, what in said if organisms)
 
 
-def beyond_stronger(routes: Sequence[tuple[str, Estimate | None]]) -> str:
-    """Which routes recover more than the whole gap; nothing where none does."""
-    found = [name for name, gap in routes if gap is not None and gap.low > 1]
-    return f"More than the whole gap: {', '.join(found)}." if found else ""
+def beyond_stronger(gaps: Sequence[Estimate | None]) -> str:
+    """Which routes, by their place from 1, recover more than the whole gap; nothing where none does."""
+    beyond = [place for place, gap in enumerate(gaps, 1) if gap is not None and gap.low > 1]
+    return f"More than the whole gap: {_places(beyond)}." if beyond else ""
 
 
-def routes_above_zero(routes: Sequence[tuple[str, bool, Estimate | None]]) -> str:
-    """How many routes recover part of the gap, by whether they trained: name, training, recovered gap."""
+def routes_above_zero(routes: Sequence[tuple[bool, Estimate | None]]) -> str:
+    """Which routes, by their place from 1, recover part of the gap: whether a route trained, and its gap."""
     said = []
     for training, kind in ((False, "without training"), (True, "with training")):
-        gaps = [(name, gap) for name, trained, gap in routes if trained == training and gap is not None]
+        gaps = {
+            place: gap
+            for place, (trained, gap) in enumerate(routes, 1)
+            if trained == training and gap is not None
+        }
+        above = [place for place, gap in gaps.items() if gap.low > 0]
         if gaps:
-            above = [name for name, gap in gaps if gap.low > 0]
-            which = f" ({', '.join(above)})" if above else ""
-            said.append(f"Of {len(gaps)} routes {kind} the interval lies above zero for {len(above)}{which}.")
+            which = f": {_places(above)}" if above else ""
+            said.append(f"Of {len(gaps)} routes {kind}, {len(above)} with an interval above zero{which}.")
     return " ".join(said)
+
+
+def _places(places: Sequence[int]) -> str:
+    return ", ".join(map(str, places))
 
 
 def _lower(what: str) -> str:

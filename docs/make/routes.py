@@ -111,8 +111,8 @@ def _section(weaker: str, stronger: str, result: RoutesResult) -> str:
         agree = f"{alike[listed[0].name, route.name]:.2f} ({NOTHING if isnan(kappa) else f'{kappa:.2f}'})"
         rows.append([str(place), *_cells(route), agree])
     said = [
-        routes_above_zero([(route.name, route.training, route.gap) for route in listed]),
-        beyond_stronger([(route.name, route.gap) for route in listed]),
+        routes_above_zero([(route.training, route.gap) for route in listed]),
+        beyond_stronger([route.gap for route in listed]),
         *result.notes,
     ]
     notes = "".join(f"- {line}\n" for line in said if line)

@@ -19,7 +19,7 @@ from undertext.core.statistics import Estimate
 from undertext.measures.answers import Answers
 from undertext.measures.recovery.gate_config import GateConfig
 
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+texts = st.text(st.characters(codec="utf-8"), max_size=6)
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts
 hashable = st.recursive(scalars, lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=3))
 values = st.recursive(

@@ -58,7 +58,8 @@ def files(folder: Path) -> set[str]:
 
 
 def test_parts_that_were_made_are_not_made_again(tmp_path):
-    out, made = tmp_path / "out", list[str]()
+    out = tmp_path / "out"
+    made: list[str] = []
     with pytest.raises(RuntimeError, match="two"):
         job(out, made, fails=["two"])
     assert made == ["one/0", "one/1", "one/2", "two"]
@@ -156,7 +157,7 @@ def test_killed_anywhere_it_goes_on_and_leaves_nothing_behind(tmp_path, step, ev
             replace(source, target)
             done()
 
-        os.replace = replaced  # type: ignore[assignment] # in the copy of this process alone
+        vars(os)["replace"] = replaced  # in the copy of this process alone
         job(out)
         for _ in range(9):  # a kill that is due later than the job's last file
             done()

@@ -135,6 +135,7 @@ SETUPS = {
             "transfer=('layer',))",
             "problems=60": "problems=20",
         },
+        slow=True,
     ),
     "docs/saes.md": Setup(
         saes,
@@ -148,7 +149,10 @@ def test_every_page_with_blocks_has_a_setup():
     assert {page for page, blocks in PAGES.items() if blocks} == set(SETUPS)
 
 
-@pytest.mark.parametrize("page", SETUPS)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] * setup.slow) for page, setup in SETUPS.items()],
+)
 def test_the_blocks_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     setup, names = SETUPS[page], dict[str, Any]()
     monkeypatch.chdir(tmp_path)

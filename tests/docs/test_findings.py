@@ -17,11 +17,12 @@ def test_recovered_names_each_checkpoint_by_its_interval():
     said = findings.recovered("The vector", {"a": ABOVE, "b": ABOVE, "c": AROUND, "d": None})
     assert said == (
         "The vector recovers part of the gap in `a` and `b`: the interval lies above zero. "
-        "No recovery by the vector is shown in `c`: the interval reaches zero. There is no gap in `d`."
+        "No recovery by the vector is shown in `c`: the interval does not lie above zero. "
+        "There is no gap in `d`."
     )
     assert (
         findings.recovered("It", {"a": BELOW})
-        == "No recovery by it is shown in `a`: the interval reaches zero."
+        == "No recovery by it is shown in `a`: the interval does not lie above zero."
     )
     assert "No recovery" not in findings.recovered("It", {"a": ABOVE})
 
@@ -75,18 +76,15 @@ def test_codes_are_one_rotated_another_or_none():
 
 
 def test_routes_are_counted_apart_by_training():
-    routes = [
-        ("vector", False, ABOVE),
-        ("prompt", False, AROUND),
-        ("RLVR", True, BELOW),
-        ("none", True, None),
-    ]
-    assert findings.routes_above_zero(routes) == (
-        "Of 2 routes without training the interval lies above zero for 1 (vector). "
-        "Of 1 routes with training the interval lies above zero for 0."
+    assert findings.routes_above_zero([(False, ABOVE), (False, AROUND), (True, BELOW), (True, None)]) == (
+        "Of 2 routes without training, 1 with an interval above zero: 1. "
+        "Of 1 routes with training, 0 with an interval above zero."
+    )
+    assert findings.routes_above_zero([(True, AROUND), (True, ABOVE)]).endswith(
+        "1 with an interval above zero: 2."
     )
 
 
 def test_more_than_the_gap_is_said_where_a_route_recovers_more():
-    assert findings.beyond_stronger([("a", about(1.2, 1.5)), ("b", ABOVE)]) == "More than the whole gap: a."
-    assert findings.beyond_stronger([("b", ABOVE), ("c", None)]) == ""
+    assert findings.beyond_stronger([ABOVE, about(1.2, 1.5)]) == "More than the whole gap: 2."
+    assert findings.beyond_stronger([ABOVE, None]) == ""

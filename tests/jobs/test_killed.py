@@ -81,7 +81,7 @@ def run_compare(out: Path | None, task: Task | None = None, **changes: Any) -> R
 
 
 JOBS: list[Job] = [run_compare, run_steer, run_routes]
-EVERY: dict[Job, int] = {run_steer: 12, run_routes: 12, run_probe: 9, run_trace: 3}
+EVERY: dict[Job, int] = {run_compare: 16, run_steer: 12, run_routes: 12, run_probe: 9, run_trace: 3}
 """How many files each job puts in place, at least, before it draws its report."""
 
 

@@ -23,6 +23,12 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        super().__pydantic_init_subclass__(**options)
+        for field in cls.model_fields.values():  # a line of help is broken where the terminal ends
+            field.description = " ".join((field.description or "").split())
+
 
 class RunConfig(Config):
     """The settings that every job has."""

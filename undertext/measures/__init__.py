@@ -1,1 +1,1 @@
-"""What can be measured on a checkpoint or a pair: figures per problem, without thresholds or verdicts."""
+"""What can be measured on a checkpoint or a pair: figures per problem, no thresholds, no verdict words."""

@@ -149,7 +149,7 @@ def cot_decoded(
 
 
 def majority(task: Task, problems: Sequence[Problem], samples: Samples) -> Answers:
-    """The first sample whose answer is a problem's commonest; its first sample where none has an answer."""
+    """Of each problem's samples the first with the commonest answer; the first where none has an answer."""
     texts = [_majority(task.grader, row) for row in samples.texts]
     return _graded(task, problems, texts, samples.tokens.sum(1).tolist())
 

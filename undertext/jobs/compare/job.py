@@ -144,7 +144,11 @@ def _problem_rows(
     task: Task, split: str, answers: Mapping[Role, Answers], gap: Sequence[int], steered: Answers | None
 ) -> Rows:
     """The table `problems` on a split; `steered` are the weaker's answers with the best vector."""
-    graded: dict[str, Answers | None] = {**{role: answers[role] for role in ROLES}, "steered": steered}
+    graded: dict[str, Answers | None] = {
+        "base": answers["base"],
+        "tuned": answers["tuned"],
+        "steered": steered,
+    }
     rows = []
     for i, problem in enumerate(task.split(split)):
         row: dict[str, Any] = {

@@ -77,11 +77,10 @@ def summary_html(result: Comparison) -> str:
     rows = []
     for split, found in result.splits.items():
         best = _best(result, split)
-        recovered = (NOTHING, NOTHING)
+        recovered = [NOTHING, NOTHING]
         if best is not None:
             columns = (("accuracy", "low", "high"), ("recovered", "recovered_low", "recovered_high"))
-            accuracy, gap = (interval(*(best[name] for name in each)) for each in columns)
-            recovered = (accuracy, gap)
+            recovered = [interval(*(best[name] for name in each)) for each in columns]
         rows.append(
             [
                 split,
@@ -157,10 +156,8 @@ def _accuracies(split: Split) -> str:
 
 
 def _panel(result: Comparison, split: str, found: SplitResult) -> Panel:
-    marks = [
-        Mark(role, role, [each.value], (each.low, each.high))
-        for role, each in ((role, found.accuracy[role]) for role in ROLES)
-    ]
+    own = [(role, found.accuracy[role]) for role in ROLES]
+    marks = [Mark(role, role, [each.value], (each.low, each.high)) for role, each in own]
     best = _best(result, split)
     if best is not None:
         label = "steered" if found.weaker == "neither" else f"{found.weaker}, steered"
