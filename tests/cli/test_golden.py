@@ -67,7 +67,7 @@ def test_every_option_is_explained_by_a_sentence_that_stands_by_itself(command, 
     monkeypatch.setattr(tyro, "cli", spied)
     help_text(command)
     for kind in kinds:
-        assert (kind.__doc__ or "").strip().splitlines()[0].endswith((".", "?")), kind
+        assert (kind.__doc__ or "").strip().split("\n\n")[0].endswith((".", "?")), kind
         for name, field in kind.model_fields.items():
             text = field.description or ""
             assert re.match(r"[A-Z]|\w+[_:.]", text), f"{command} --{name}: {text!r}"
