@@ -30,7 +30,8 @@ steered.figure()
 
 # %% [markdown]
 # The bands are what controls reach under the same search, random directions of the same norm among them.
-# Where random directions reach as much as the vectors, the capability is easy to elicit and no vector is specific.
+# Where random directions reach as much as the vectors, the capability is easy to elicit and no vector is
+# specific.
 #
 # What the best setting recovers of the gap on `test`, and by how much it beats the best control of each kind:
 

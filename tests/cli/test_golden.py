@@ -18,7 +18,6 @@ from tests.cli.golden import (
     make_inputs,
     run_job,
 )
-from undertext.core import command as parsing
 
 WRITE = "written anew by `python -m tests.cli.golden --write`"
 
@@ -65,10 +64,10 @@ def test_every_option_is_explained_by_a_sentence_that_stands_by_itself(command, 
         return read(kind, *rest, **options)
 
     read = tyro.cli
-    monkeypatch.setattr(parsing.tyro, "cli", spied)
+    monkeypatch.setattr(tyro, "cli", spied)
     help_text(command)
     for kind in kinds:
-        assert (kind.__doc__ or "").strip().splitlines()[0].endswith((".", "?")), kind
+        assert (kind.__doc__ or "").strip().split("\n\n")[0].endswith((".", "?")), kind
         for name, field in kind.model_fields.items():
             text = field.description or ""
             assert re.match(r"[A-Z]|\w+[_:.]", text), f"{command} --{name}: {text!r}"

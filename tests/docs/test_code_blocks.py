@@ -39,9 +39,9 @@ class Setup:
     slow: bool = False
 
 
-def two_tiny(folder: Path, **sizes: int) -> None:
+def two_tiny(folder: Path, n_layers: int = 3) -> None:
     for seed, name in enumerate(("BASE", "TUNED")):
-        tiny_folder(folder / name, seed=seed, **sizes)
+        tiny_folder(folder / name, seed=seed, n_layers=n_layers)
 
 
 def readme(folder: Path, patch: pytest.MonkeyPatch) -> None:

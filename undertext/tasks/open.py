@@ -39,7 +39,7 @@ def task_record(task: Task) -> dict[str, Any]:
 
 
 def splits_to_report(task: Task, named: Sequence[str] | None) -> list[str]:
-    """The splits named, or all but train and dev. UserError for one that the task lacks, and for these two."""
+    """The splits named, or all but train and dev. UserError for one that the task lacks, or these two."""
     splits = list(named) if named is not None else [s for s in task.splits if s not in (FIT, CHOOSE)]
     if not splits:
         raise UserError("expected a split to judge or more, got none")
