@@ -123,8 +123,10 @@ def test_parts_without_a_job_count_for_nothing(tmp_path):
 
 def test_two_at_once_are_one_too_many(tmp_path):
     folder = JobFolder(tmp_path)
-    with folder.open({"job": "sum"}), pytest.raises(UserError, match="another writer"):
-        job(tmp_path)
+    with folder.open({"job": "other"}):
+        with pytest.raises(UserError, match="another writer"):
+            job(tmp_path)
+        folder.finish()
     assert job(tmp_path).summary == {"total": 4.5}
 
 
