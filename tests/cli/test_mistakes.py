@@ -1,6 +1,7 @@
 """Each mistake a user can make: one clear line on stderr, exit code 2, nothing left behind."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ def compare(cli, untrained, small_task, tmp_path):
     """
 
     def run(base=None, tuned=None, task=None, out=None, *more, begun=False) -> str:
-        out = tmp_path / "out" if out is None else out
+        out = Path(out or tmp_path / "out")
         before = sorted(tmp_path.rglob("*"))
         code, stdout, stderr = cli(
             "compare", "--base", base or untrained / "a", "--tuned", tuned or untrained / "b",
