@@ -5,7 +5,15 @@ from undertext.tasks.grade import Grade, Grader, grade
 from undertext.tasks.load import load_task
 from undertext.tasks.spans import join
 from undertext.tasks.task import Contrast, Problem, Step, Task, fill
-from undertext.tasks.value_positions import ValuePosition, reading_text, said_positions, value_positions
+from undertext.tasks.value_positions import (
+    ValuePosition,
+    reading_text,
+    said_positions,
+    unsaid_positions,
+    value_positions,
+    values_not_said,
+    values_said_twice,
+)
 from undertext.tasks.write import write_task
 
 __all__ = [
@@ -13,16 +21,19 @@ __all__ = [
     "Grade",
     "Grader",
     "Problem",
-    "ValuePosition",
     "Step",
     "Task",
+    "ValuePosition",
     "fill",
     "grade",
     "join",
     "load_task",
     "new_chain",
-    "reading_sites",
     "reading_text",
-    "said_sites",
+    "said_positions",
+    "unsaid_positions",
+    "value_positions",
+    "values_not_said",
+    "values_said_twice",
     "write_task",
 ]
