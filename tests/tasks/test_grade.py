@@ -211,3 +211,9 @@ def test_nothing_that_says_no_letter_or_digit_is_right(noise: str, answer: str) 
     empty = "".join(c for c in noise if not c.isalnum() and c != "?")
     for grader in (EXACT, NUMBER, CHOICE, ANSWER):
         assert grade(grader, empty, answer) == WRONG
+
+
+def test_only_a_pattern_asks_for_a_form() -> None:
+    assert ANSWER.asks_for_form
+    assert not any(grader.asks_for_form for grader in (EXACT, NUMBER, CHOICE))
+    assert NUMBER.strict_form == "the answer and nothing else"

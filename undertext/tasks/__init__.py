@@ -1,8 +1,10 @@
 """Tasks: problems with answers and a way to grade outputs, kept as folders anyone can write by hand."""
 
 from undertext.tasks.builtin.chain import new_chain
+from undertext.tasks.draws import drawn
 from undertext.tasks.grade import Grade, Grader, grade
 from undertext.tasks.load import load_task
+from undertext.tasks.shared_prompts import check_prompts, shared_prompts
 from undertext.tasks.spans import join
 from undertext.tasks.task import Contrast, Problem, Step, Task, fill
 from undertext.tasks.value_positions import (
@@ -24,6 +26,8 @@ __all__ = [
     "Step",
     "Task",
     "ValuePosition",
+    "check_prompts",
+    "drawn",
     "fill",
     "grade",
     "join",
@@ -31,6 +35,7 @@ __all__ = [
     "new_chain",
     "reading_text",
     "said_positions",
+    "shared_prompts",
     "unsaid_positions",
     "value_positions",
     "values_not_said",

@@ -7,9 +7,12 @@ from pydantic import Field
 
 from undertext.activations.errors import UserError
 from undertext.core.command import parse, say
-from undertext.core.config import Config
-from undertext.tasks.builtin.chain import new_chain
+from undertext.core.config import Config, Seed
+from undertext.core.printable import printable, shown
+from undertext.tasks.builtin.chain import MOST_OOD, new_chain
 from undertext.tasks.load import load_task
+from undertext.tasks.shared_prompts import check_prompts
+from undertext.tasks.value_positions import values_not_said, values_said_twice
 from undertext.tasks.write import write_task
 
 USAGE = "undertext task new chain --out DIR [--seed S] | undertext task check DIR"
@@ -20,7 +23,7 @@ class NewJob(Config):
 
     out: Path
     """Folder to write; it must not exist, or be empty."""
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     """Which problems are drawn."""
     train: int = Field(default=400, ge=1)
     """Problems that probes and vectors are fitted on."""
@@ -28,7 +31,7 @@ class NewJob(Config):
     """Problems that settings are chosen on."""
     test: int = Field(default=300, ge=1)
     """Problems that the verdict is on."""
-    ood: int = Field(default=400, ge=0)
+    ood: int = Field(default=400, ge=0, le=MOST_OOD)
     """Longer problems than any in the other splits."""
 
 
@@ -47,7 +50,18 @@ def run(args: Sequence[str]) -> int:
     if args[:1] == ["check"] and len(args) == 2 and not args[1].startswith("-"):
         task = load_task(args[1])
         counts = ", ".join(f"{split} {len(task.split(split))}" for split in task.splits)
-        say(f"{args[1]}: {task.name} is a valid task ({counts})")
+        warnings = check_prompts(task)
+        say(f"{printable(args[1])}: {printable(task.name)} is a valid task ({counts})")
+        for name, count in values_not_said(task.problems).items():
+            warnings.append(
+                f"value {shown(name)}: not said by its step in {count} places, and not used there"
+            )
+        for name, count in values_said_twice(task.problems).items():
+            warnings.append(
+                f"value {shown(name)}: said twice by its step in {count} places, and not used there"
+            )
+        for warning in warnings:
+            say(f"warning: {warning}")
         return 0
     if set(args) & {"-h", "--help"}:
         say(f"usage: {USAGE}")

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
+from undertext.core.patterns import find_all, pattern_groups
 from undertext.tasks.fields import AnyText, Info, Part, expected, shown
 from undertext.tasks.numbers import last_numbers, numbers_in, parse_number
 from undertext.tasks.spans import WORD_CHARACTER
@@ -30,14 +31,23 @@ class Grader(Part):
             return None
         if kind is not None and kind != "regex":
             raise expected(f"no pattern (the kind is {kind})", pattern)
-        try:
-            groups = re.compile(pattern).groups
-        except (re.error, OverflowError, RecursionError) as error:
-            wrong = f"{shown(pattern)}, which does not compile: {error}"
-            raise ValueError(f"expected a regular expression, got {wrong}") from None
-        if groups == 0:
+        if pattern_groups(pattern) == 0:
             raise expected(r"a pattern with a group that holds the answer, as in 'answer (\d+)'", pattern)
         return pattern
+
+    @property
+    def asks_for_form(self) -> bool:
+        """Whether the task asks for a form around the answer, so that a right answer can lack it.
+
+        Kind `regex` does, by its pattern. By the other kinds an output is right strictly when it is the
+        answer and nothing else, which is the grader's own demand and none of the task's.
+        """
+        return self.kind == "regex"
+
+    @property
+    def strict_form(self) -> str:
+        """What a strictly right output is, in words that go on after "the output is"."""
+        return "one that ends in the pattern's match" if self.asks_for_form else "the answer and nothing else"
 
 
 def answer_fault(grader: Grader, answer: str) -> str | None:
@@ -65,7 +75,10 @@ class Grade(NamedTuple):
 
 
 def grade(grader: Grader, output: str, answer: str) -> Grade:
-    """Grade `output`, what a model wrote after a prompt, against `answer`; docs/tasks.md has the rules."""
+    """Grade `output`, what a model wrote after a prompt, against `answer`; docs/tasks.md has the rules.
+
+    Raises UserError where the pattern is not done with the output in time (`core.patterns.SECONDS`).
+    """
     match grader.kind:
         case "exact":
             strict, lenient = output.strip() == answer.strip(), _exact(output, answer)
@@ -112,11 +125,11 @@ def _last_letter(output: str, letter: str) -> str | None:
 
 def _regex(pattern: str, output: str, answer: str) -> Grade:
     # Empty matches are passed over: (.*) matches once more at the very end, with nothing in it.
-    matches = [match for match in re.finditer(pattern, output) if match[0]]
-    if not matches or matches[-1][1] is None:  # group 1 may stand in a branch that was not taken
+    matches = [match for match in find_all(pattern, output) if match.end > match.start]
+    found = matches[-1].groups[0] if matches else None
+    if found is None:  # group 1 may stand in a branch that was not taken
         return Grade(False, False)
-    found = matches[-1][1]
-    at_end = not output[matches[-1].end() :].strip()
+    at_end = not output[matches[-1].end :].strip()
     return Grade(at_end and found.strip() == answer.strip(), _same(found, answer))
 
 

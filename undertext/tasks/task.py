@@ -5,11 +5,12 @@ Building any of these with something wrong raises pydantic's `ValidationError` (
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
 from undertext.activations.errors import UserError
+from undertext.core.printable import printable
 from undertext.tasks.fields import (
     AnyText,
     Info,
@@ -27,6 +28,10 @@ from undertext.tasks.fields import (
 from undertext.tasks.grade import Grader, answer_fault
 from undertext.tasks.spans import starts_in_order
 
+MOST_NEW_TOKENS = 131_072
+"""No model writes more after a prompt; a larger number is a slip, and asks for memory that nobody has."""
+LONGEST_TEMPLATE = 20_000
+"""Characters of a contrast's template, which is put around every prompt."""
 REQUIRED_SPLITS = ("train", "dev", "test")
 
 
@@ -34,8 +39,8 @@ class Contrast(Part):
     """Two templates around `{prompt}`: one that invites reasoning, one that does not."""
 
     name: Line
-    positive: Text
-    negative: Text
+    positive: Annotated[Text, Field(max_length=LONGEST_TEMPLATE)]
+    negative: Annotated[Text, Field(max_length=LONGEST_TEMPLATE)]
 
     @field_validator("positive", "negative")
     @classmethod
@@ -115,7 +120,7 @@ class Settings(Part):
     description: Text
     grader: Grader
     stop: list[AnyText] = Field(default_factory=list)
-    max_new_tokens: int = Field(default=64, ge=1)
+    max_new_tokens: int = Field(default=64, ge=1, le=MOST_NEW_TOKENS)
     contrasts: list[Contrast] = Field(default_factory=list)
 
     @field_validator("contrasts")
@@ -174,7 +179,8 @@ def answer_faults(problem: Problem, grader: Grader) -> list[tuple[Path, str]]:
                 if wrong := answer_fault(grader, answer):
                     found.append((at, wrong))
                 elif value == str(part.values[name]) and answer != problem.answer:
-                    wanted = f"the problem's answer {shown(problem.answer)}, since {shown(name)} is {value}"
+                    known = f"{shown(name)} is {printable(value, 60)}"
+                    wanted = f"the problem's answer {shown(problem.answer)}, since {known}"
                     found.append((at, f"expected {wanted}, got {shown(answer)}"))
     return found
 
