@@ -25,34 +25,30 @@ WIDE = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         ("a: 1\nb:\n  <<: {a: 1}", 3),
         ("a: 0x" + "f" * 10_000, 1),
         ("a: " + "9" * 5000, 1),
-        ("a: " + ":59" * 50, None),
+        ("a: 1" + ":59" * 50, 1),
         ("a: !!bool maybe", 1),
         ("a: !!timestamp soon", 1),
         ("a: !!int 1.5", 1),
         ("a: !!binary aGk=", 1),
         ("a: !!set {b, c}", 1),
         ("a: !!python/name:os.system x", 1),
-        ("a: !\x7f x", 1),
+        ("a: !\x7f x", None),
         ("a: .inf", 1),
         ("a: .nan", 1),
         ("? [a]\n: b", 1),
         ("a: " + "[" * 5000, 1),
         ("- " * 5000 + "a", 1),
-        ("\n".join(f"k{i}: 1" for i in range(20_000)), None),
+        ("\n".join(f"k{i}: 1" for i in range(20_000)), 10_000),
         ("x" * 300_000, None),
         ("a: [\x00]", None),
     ],
 )
 def test_what_is_not_plain_is_one_short_line(text: str, line: int | None) -> None:
-    try:
-        values = parse_yaml(text).values
-    except YamlError as error:
-        assert str(error).isprintable()
-        assert len(str(error)) < 300
-        assert line is None or error.line == line
-    else:
-        assert line is None
-        assert isinstance(values["a"], str)
+    with pytest.raises(YamlError) as caught:
+        parse_yaml(text)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 300
+    assert line is None or caught.value.line == line
 
 
 def test_lines_and_repeated_keys_are_told() -> None:
@@ -81,10 +77,12 @@ def test_what_is_plain_is_read_as_written(values: object) -> None:
 
 @given(st.text(st.sampled_from("a1:-&*!<>[]{}?#|'\"%@ \n\t0x.e\x1b\u202e"), max_size=40))
 def test_anything_is_read_or_refused(text: str) -> None:
+    said = ""
     try:
         parse_yaml(text)
     except YamlError as error:
-        assert str(error).isprintable()
+        said = str(error)
+    assert said.isprintable()
 
 
 def test_only_regular_files_are_read(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def changed(old: str, new: str) -> str:
             ":5: expected YAML, got an error: no aliases (& and *) can be used here",
         ),
         (SETTINGS + "problems: []", ":5: field 'problems': expected one of the fields name, description,"),
-        (SETTINGS + "1: x", ": field '[1]': expected a key that is text, got 1"),
+        (SETTINGS + "1: x", ":5: field '[1]': expected a key that is text, got 1"),
         (SETTINGS + "name: y", ":5: field 'name': expected each key once, got it on line 1 as well"),
         (SETTINGS + "stop: x", ":5: field 'stop': expected a list, got 'x'"),
         (SETTINGS + "stop:\n- a\n- ''", ":7: field 'stop[1]': expected text that is not empty, got ''"),

@@ -1,4 +1,4 @@
-"""Whatever a task's files hold, `undertext task check` says one line for each bad line, and never fails otherwise."""
+"""Whatever a task's files hold, `undertext task check` says a line for each bad line, and no more."""
 
 import os
 from collections.abc import Callable

@@ -83,10 +83,9 @@ def problems_of(error: ValidationError, kind: type[BaseModel]) -> str:
 
 
 def _given(value: object) -> str:
-    """An input as a message shows it: small ones in full, as they were written."""
-    if isinstance(value, str | int | float) or value is None:
-        return repr(value) if isinstance(value, bool) or value is None else shown(value)
-    return printable(repr(value), 100) if len(str(type(value))) < 100 else shown(value)
+    """An input as a message shows it: a number or a text as `shown`, all else as Python writes it, in short."""
+    number_or_text = isinstance(value, str | int | float) and not isinstance(value, bool)
+    return shown(value) if number_or_text else printable(repr(value), 100)
 
 
 def part_of(kind: type[Model], whole: BaseModel) -> Model:

@@ -62,7 +62,7 @@ def find_all(pattern: str, text: str, *, seconds: float = SECONDS) -> list[Found
     except TimeoutError:
         raise UserError(
             f"the pattern {shown(pattern)} is not done with a text of {len(text)} characters after "
-            f"{seconds:g} seconds: expected one that does not try the same characters over and over, as (a+)+ does"
+            f"{seconds:g} seconds: expected one that does not try the same text over and over, as (a+)+ does"
         ) from None
     return [Found(match.start(), match.end(), match.groups()) for match in matches]
 

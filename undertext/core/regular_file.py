@@ -13,13 +13,14 @@ def read_regular(path: str | Path, most: int) -> bytes:
     """
     # Not blocking: to open a pipe that nobody writes to would wait for somebody.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    with open(descriptor, "rb") as file:
+    try:
         mode = os.fstat(descriptor).st_mode
-        if stat.S_ISDIR(mode):
-            raise IsADirectoryError(21, "Is a directory", str(path))
-        if not stat.S_ISREG(mode):
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             raise ValueError("expected a regular file, got a pipe or a device")
-        data = file.read(most + 1)
+        with open(descriptor, "rb", closefd=False) as file:  # a folder raises here
+            data = file.read(most + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > most:
         raise ValueError(f"expected a file of at most {most:,} bytes, got a larger one")
     return data

@@ -82,6 +82,8 @@ Info = Any
 AnyText = Annotated[str, Field(min_length=1), AfterValidator(_encodable)]
 """Text that may be whitespace alone."""
 Text = Annotated[str, AfterValidator(_encodable), AfterValidator(_not_blank)]
+Template = Annotated[str, Field(max_length=20_000), AfterValidator(_encodable), AfterValidator(_not_blank)]
+"""Text that is put around every prompt: a longer one is a slip, and costs its length times the prompts."""
 Line = Annotated[Text, AfterValidator(_one_line)]
 TextOrNumber = Annotated[Text, BeforeValidator(_number_to_text)]
 """Text; a number is turned into text."""
@@ -104,8 +106,6 @@ _WANTED = {
     "greater_than_equal": "a number of at least {ge}",
     "less_than_equal": "a number of at most {le}",
     "string_too_long": "text of at most {max_length} characters",
-    "too_long": "at most {max_length} of them",
-    "int_parsing_size": "a shorter whole number",
     "literal_error": "{expected}",
     "invalid_key": "a key that is text",
 }

@@ -1,4 +1,4 @@
-"""Prompts that a split with reported figures has in common with train and dev, where all is fitted and chosen."""
+"""Prompts that a split with reported figures has in common with train and dev, which all is fitted on."""
 
 from undertext.activations.errors import UserError
 from undertext.core.printable import printable
@@ -23,7 +23,7 @@ def shared_prompts(task: Task) -> dict[str, int]:
 def check_prompts(task: Task) -> list[str]:
     """A warning for each split that shares prompts with train or dev.
 
-    Raises UserError where all prompts of such a split are shared: its figures would say nothing about new problems.
+    Raises UserError where all prompts of such a split are shared: its figures say nothing of new problems.
     """
     warnings = []
     for split, count in shared_prompts(task).items():

@@ -5,7 +5,7 @@ Building any of these with something wrong raises pydantic's `ValidationError` (
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field, field_validator
 
@@ -18,6 +18,7 @@ from undertext.tasks.fields import (
     Part,
     Path,
     SplitName,
+    Template,
     Text,
     TextOrNumber,
     Value,
@@ -30,8 +31,6 @@ from undertext.tasks.spans import starts_in_order
 
 MOST_NEW_TOKENS = 131_072
 """No model writes more after a prompt; a larger number is a slip, and asks for memory that nobody has."""
-LONGEST_TEMPLATE = 20_000
-"""Characters of a contrast's template, which is put around every prompt."""
 REQUIRED_SPLITS = ("train", "dev", "test")
 
 
@@ -39,8 +38,8 @@ class Contrast(Part):
     """Two templates around `{prompt}`: one that invites reasoning, one that does not."""
 
     name: Line
-    positive: Annotated[Text, Field(max_length=LONGEST_TEMPLATE)]
-    negative: Annotated[Text, Field(max_length=LONGEST_TEMPLATE)]
+    positive: Template
+    negative: Template
 
     @field_validator("positive", "negative")
     @classmethod
