@@ -51,7 +51,7 @@ def read_config(kind: type[Model], path: str | Path, overrides: Mapping[str, Any
         values, _, repeated = parse_yaml(read_regular(path, MOST_BYTES))
     except YamlError as error:
         where = file if error.line is None else f"{file}:{error.line}"
-        raise UserError(f"{where} is not plain YAML: {error}") from error
+        raise UserError(f"{where} is not YAML as configs may hold it: {error}") from error
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read the config {file}: {printable(str(error), 300)}") from error
     if not isinstance(values, dict):
@@ -83,7 +83,7 @@ def problems_of(error: ValidationError, kind: type[BaseModel]) -> str:
 
 
 def _given(value: object) -> str:
-    """An input as a message shows it: a number or a text as `shown`, all else as Python writes it, in short."""
+    """An input as a message shows it: a number or text as `shown`, all else as Python writes it, in short."""
     number_or_text = isinstance(value, str | int | float) and not isinstance(value, bool)
     return shown(value) if number_or_text else printable(repr(value), 100)
 
