@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from undertext.tasks import Grade, Grader, grade
-from undertext.tasks.grade import parse_number
+from undertext.tasks.numbers import parse_number
 
 EXACT, NUMBER, CHOICE = Grader(kind="exact"), Grader(kind="number"), Grader(kind="choice")
 ANSWER = Grader(kind="regex", pattern=r"answer:? (\S+)")
@@ -76,7 +76,8 @@ def test_exact(output: str, answer: str, expected: Grade) -> None:
         ("1,2,3", "3", FORM),
         ("12,34", "1234", WRONG),
         ("wait...5", "5", FORM),
-        ("7²", "7", FORM),
+        ("7²", "49", FORM),
+        ("7²", "7", WRONG),
         ("²", "2", WRONG),
         ("", "0", WRONG),
         ("-", "0", WRONG),
@@ -88,6 +89,16 @@ def test_exact(output: str, answer: str, expected: Grade) -> None:
         ("1e99999999999999999999", "1", WRONG),
         ("3", "\u22123", WRONG),
         ("-3", "3", WRONG),
+        (r"so \boxed{9{,}500}", "9500", FORM),
+        (r"so \boxed{9{,}500}", "500", WRONG),
+        ("The probability is 1/2.", "0.5", FORM),
+        ("The probability is 1/2.", "2", WRONG),
+        (r"\frac{3}{4}", "4", WRONG),
+        ("The area is 12 cm^2", "12", FORM),
+        ("The area is 12 cm^2", "2", WRONG),
+        ("about 3 x 10^5", "5", WRONG),
+        ("It is 10:30", "30", WRONG),
+        ("3\u00bd", "3", WRONG),
     ],
 )
 def test_number(output: str, answer: str, expected: Grade) -> None:
@@ -143,12 +154,24 @@ def test_choice(output: str, answer: str, expected: Grade) -> None:
         ("answer \u22123", "-3", FORM),
         ("answer paris", "Paris", FORM),
         ("answer 3x", "3", WRONG),
+        ("answer x3", "3", WRONG),
+        ("answer $18.", "18", FORM),
+        ("answer 18%", "18", FORM),
+        ("answer 9{,}500", "9500", FORM),
+        ("answer 9{,}500", "500", WRONG),
+        ("answer 3/4", "4", WRONG),
         ("3", "3", WRONG),
         ("", "3", WRONG),
     ],
 )
 def test_regex(output: str, answer: str, expected: Grade) -> None:
     assert grade(ANSWER, output, answer) == expected
+
+
+def test_a_group_that_says_one_number_is_that_number() -> None:
+    grader = Grader(kind="regex", pattern="answer is (.*)")
+    assert grade(grader, "The answer is 1,234 dollars.", "1234") == FORM
+    assert grade(grader, "The answer is 5 or 6", "6") == WRONG
 
 
 def test_regex_whose_last_match_leaves_the_group_out() -> None:
@@ -188,3 +211,9 @@ def test_nothing_that_says_no_letter_or_digit_is_right(noise: str, answer: str) 
     empty = "".join(c for c in noise if not c.isalnum() and c != "?")
     for grader in (EXACT, NUMBER, CHOICE, ANSWER):
         assert grade(grader, empty, answer) == WRONG
+
+
+def test_only_a_pattern_asks_for_a_form() -> None:
+    assert ANSWER.asks_for_form
+    assert not any(grader.asks_for_form for grader in (EXACT, NUMBER, CHOICE))
+    assert NUMBER.strict_form == "the answer and nothing else"

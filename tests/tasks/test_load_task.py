@@ -97,7 +97,7 @@ def test_missing_and_unreadable_files(tmp_path: Path, reports_of: ReportsOf) -> 
 
 def test_bytes_that_are_not_utf8_are_placed(folder_of: FolderOf, reports_of: ReportsOf) -> None:
     assert reports_of(folder_of(settings=b"name: a\nx: \xe9", problems=b'\n\n{"\xff"}')) == [
-        "task.yaml:2: expected UTF-8, got byte 0xe9",
+        "task.yaml:2: expected YAML, got an error: byte 0xe9, which is not UTF-8",
         "problems.jsonl:3: expected UTF-8, got byte 0xff at 3",
     ]
 

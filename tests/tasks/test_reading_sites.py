@@ -41,7 +41,8 @@ def test_values_are_read_just_before_their_step_says_them() -> None:
     ]
     p = problem(trace="hm 3 5. b = 3 ; c = 5 ; answer 5", steps=steps)
     assert read_before(p) == [("b", "Q? hm 3 5. b = "), ("c", "Q? hm 3 5. b = 3 ; c = ")]
-    assert value_positions(p)[1] == ValuePosition("c", 5, len("Q? hm 3 5. b = 3 ; c = "), said_after="c = ")
+    at = len("Q? hm 3 5. b = 3 ; c = ")
+    assert value_positions(p)[1] == ValuePosition("c", 5, at, said_after="c = ", said_end=at + 1)
 
 
 @pytest.mark.parametrize("prompt", ["Q?\n", "Q? ", "Q?"])

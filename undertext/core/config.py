@@ -4,11 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from undertext.activations.errors import UserError
+from undertext.core.printable import printable, shown
+from undertext.core.regular_file import read_regular
+from undertext.core.yaml_file import MOST_BYTES, YamlError, parse_yaml
 
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+"""A random seed, as large as all that is given one takes: numpy and scikit-learn take no larger one."""
 Share = Annotated[float, Field(ge=0, le=1)]
 Dtype = Literal["float32", "bfloat16", "float16"]
 Model = TypeVar("Model", bound=BaseModel)
@@ -33,50 +37,61 @@ class Config(BaseModel):
 class RunConfig(Config):
     """The settings that every job has."""
 
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     """Random seed."""
     device: str = "cpu"
     """Device that checkpoints are loaded on: cpu, cuda, cuda:1 or mps."""
     dtype: Dtype = "float32"
     """Precision that checkpoints are loaded in."""
-    threads: int | None = Field(default=None, ge=1)
+    threads: int | None = Field(default=None, ge=1, le=4096)
     """Number of CPU threads for torch; None leaves torch's own setting. On a shared machine fewer threads are
     often faster."""
-    batch_size: int = Field(default=512, ge=1)
+    batch_size: int = Field(default=512, ge=1, le=1_000_000)
     """Number of rows that are generated together."""
 
 
 def read_config(kind: type[Model], path: str | Path, overrides: Mapping[str, Any] | None = None) -> Model:
     """A config of this kind from a YAML file. Raises UserError naming file, key and what was expected."""
+    file = printable(str(path))
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the config {path}: {error}") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        values, _, repeated = parse_yaml(read_regular(path, MOST_BYTES))
+    except YamlError as error:
+        where = file if error.line is None else f"{file}:{error.line}"
+        raise UserError(f"{where} is not YAML as configs may hold it: {error}") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read the config {file}: {printable(str(error), 300)}") from error
     if not isinstance(values, dict):
-        raise UserError(f"expected keys and values in the config {path}, got {type(values).__name__}")
+        raise UserError(f"expected keys and values in the config {file}, got {shown(values)}")
+    for place, line in repeated:
+        raise UserError(f"{file}:{line}: expected each key once, got {shown(place[-1])} again")
     try:
         return kind.model_validate({**values, **(overrides or {})})
     except ValidationError as error:
-        raise UserError(f"{path}: {problems_of(error, kind)}") from error
+        raise UserError(f"{file}: {problems_of(error, kind)}") from error
 
 
 def problems_of(error: ValidationError, kind: type[BaseModel]) -> str:
     """Pydantic's findings on one line: which key, what is wrong, what is valid."""
     problems = []
     for details in error.errors():
-        key = ".".join(str(part) for part in details["loc"]) or "config"
+        key = printable(".".join(str(part) for part in details["loc"]), 100) or "config"
         if details["type"] == "extra_forbidden":
-            problems.append(f"unknown key {key!r} (valid: {', '.join(kind.model_fields)})")
+            problems.append(f"unknown key '{key}' (valid: {', '.join(kind.model_fields)})")
         elif details["type"] == "missing":
-            problems.append(f"missing key {key!r}")
+            problems.append(f"missing key '{key}'")
         else:
             # What our own validators say needs no word on how they say it.
             problems.append(
-                f"{key}: {details['msg'].removeprefix('Value error, ')}, got {details['input']!r}"
+                f"{key}: {printable(details['msg'].removeprefix('Value error, '), 300)}, "
+                f"got {_given(details['input'])}"
             )
     return "; ".join(problems)
+
+
+def _given(value: object) -> str:
+    """An input as a message shows it: a number or text as `shown`, all else as Python writes it, in short."""
+    number_or_text = isinstance(value, str | int | float) and not isinstance(value, bool)
+    return shown(value) if number_or_text else printable(repr(value), 100)
 
 
 def part_of(kind: type[Model], whole: BaseModel) -> Model:

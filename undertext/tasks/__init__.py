@@ -1,11 +1,21 @@
 """Tasks: problems with answers and a way to grade outputs, kept as folders anyone can write by hand."""
 
 from undertext.tasks.builtin.chain import new_chain
+from undertext.tasks.draws import drawn
 from undertext.tasks.grade import Grade, Grader, grade
 from undertext.tasks.load import load_task
+from undertext.tasks.shared_prompts import check_prompts, shared_prompts
 from undertext.tasks.spans import join
 from undertext.tasks.task import Contrast, Problem, Step, Task, fill
-from undertext.tasks.value_positions import ValuePosition, reading_text, said_positions, value_positions
+from undertext.tasks.value_positions import (
+    ValuePosition,
+    reading_text,
+    said_positions,
+    unsaid_positions,
+    value_positions,
+    values_not_said,
+    values_said_twice,
+)
 from undertext.tasks.write import write_task
 
 __all__ = [
@@ -16,6 +26,8 @@ __all__ = [
     "Step",
     "Task",
     "ValuePosition",
+    "check_prompts",
+    "drawn",
     "fill",
     "grade",
     "join",
@@ -23,6 +35,10 @@ __all__ = [
     "new_chain",
     "reading_text",
     "said_positions",
+    "shared_prompts",
+    "unsaid_positions",
     "value_positions",
+    "values_not_said",
+    "values_said_twice",
     "write_task",
 ]

@@ -7,9 +7,12 @@ from pydantic import Field
 
 from undertext.activations.errors import UserError
 from undertext.core.command import parse, run_subcommand, say
-from undertext.core.config import Config
-from undertext.tasks.builtin.chain import new_chain
+from undertext.core.config import Config, Seed
+from undertext.core.printable import printable, shown
+from undertext.tasks.builtin.chain import MOST_OOD, new_chain
 from undertext.tasks.load import load_task
+from undertext.tasks.shared_prompts import check_prompts
+from undertext.tasks.value_positions import values_not_said, values_said_twice
 from undertext.tasks.write import write_task
 
 BUILT_IN = ("chain",)
@@ -20,7 +23,7 @@ class NewCommand(Config):
 
     out: Path | None = None
     """Folder to write; an existing folder must be empty."""
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     """Random seed of the problems."""
     train: int = Field(default=400, ge=1)
     """Number of problems that probes and vectors are fitted on."""
@@ -28,7 +31,7 @@ class NewCommand(Config):
     """Number of problems that settings are chosen on."""
     test: int = Field(default=300, ge=1)
     """Number of problems that the verdict is on."""
-    ood: int = Field(default=400, ge=0)
+    ood: int = Field(default=400, ge=0, le=MOST_OOD)
     """Number of problems longer than those of the other splits."""
 
 
@@ -49,13 +52,13 @@ def _new(args: Sequence[str]) -> int:
     given = parse(NewCommand, "task new chain", args if name is None else args[1:])
     if name not in BUILT_IN:
         raise UserError(
-            f"expected the name of a built-in task: {', '.join(BUILT_IN)}; got {name or 'nothing'}"
+            f"expected the name of a built-in task: {', '.join(BUILT_IN)}; got {shown(name or 'nothing')}"
         )
     if given.out is None:
         raise UserError("expected --out (as a flag, or as a key of --config FILE)")
     task = new_chain(given.seed, train=given.train, dev=given.dev, test=given.test, ood=given.ood)
     write_task(task, given.out)
-    say(f"{given.out}: {len(task.problems)} problems")
+    say(f"{printable(str(given.out))}: {len(task.problems)} problems")
     return 0
 
 
@@ -64,5 +67,11 @@ def _check(args: Sequence[str]) -> int:
         raise UserError("expected a task's folder and nothing else: undertext task check DIR")
     task = load_task(args[0])
     counts = ", ".join(f"{split} {len(task.split(split))}" for split in task.splits)
-    say(f"{args[0]}: {task.name} is a valid task ({counts})")
+    say(f"{printable(args[0])}: {printable(task.name)} is a valid task ({counts})")
+    warnings = check_prompts(task)
+    for problem, said in (("not said", values_not_said), ("said twice", values_said_twice)):
+        for name, count in said(task.problems).items():
+            warnings.append(f"value {shown(name)}: {problem} by its step in {count} places, and not used there")
+    for warning in warnings:
+        say(f"warning: {warning}")
     return 0

@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 from pydantic import (
@@ -16,30 +15,13 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-_LONGEST_SHOWN = 60
+from undertext.core.printable import printable, shown
 
 
 class Part(BaseModel):
     """Base of all parts of a task: frozen, unknown keys rejected, nothing converted by guesswork."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-def shown(value: object) -> str:
-    """`value` as an error message names it: on one line, and short."""
-    match value:
-        case None | bool():
-            return {None: "null", True: "true", False: "false"}[value]
-        case str():
-            cut = value if len(value) <= _LONGEST_SHOWN else value[:_LONGEST_SHOWN] + "..."
-            return repr(cut)
-        case int() | float():
-            return str(value)
-        case list() | tuple():
-            return "a list"
-        case Mapping():
-            return "a mapping"
-    return f"a {type(value).__name__}"
 
 
 def expected(wanted: str, value: object) -> ValueError:
@@ -100,6 +82,8 @@ Info = Any
 AnyText = Annotated[str, Field(min_length=1), AfterValidator(_encodable)]
 """Text that may be whitespace alone."""
 Text = Annotated[str, AfterValidator(_encodable), AfterValidator(_not_blank)]
+Template = Annotated[str, Field(max_length=20_000), AfterValidator(_encodable), AfterValidator(_not_blank)]
+"""Text that is put around every prompt: a longer one is a slip, and costs its length times the prompts."""
 Line = Annotated[Text, AfterValidator(_one_line)]
 TextOrNumber = Annotated[Text, BeforeValidator(_number_to_text)]
 """Text; a number is turned into text."""
@@ -120,6 +104,8 @@ _WANTED = {
     "int_from_float": "a whole number",
     "bool_type": "true or false",
     "greater_than_equal": "a number of at least {ge}",
+    "less_than_equal": "a number of at most {le}",
+    "string_too_long": "text of at most {max_length} characters",
     "literal_error": "{expected}",
     "invalid_key": "a key that is text",
 }
@@ -133,7 +119,7 @@ class Fault(NamedTuple):
     text: str
 
     def __str__(self) -> str:
-        return f"field {written(self.path)!r}: {self.text}" if self.path else self.text
+        return f"field {shown(written(self.path))}: {self.text}" if self.path else self.text
 
 
 FileFaults = dict[int | None, list[Fault]]
@@ -155,7 +141,7 @@ def _fault(details: ErrorDetails, model: type[BaseModel]) -> Fault:
         return Fault(path, f"expected one of the fields {valid}, got an unknown one")
     if kind == "missing":
         return Fault(path, f"expected {_wanted_for(path, model)}, got nothing")
-    wanted = _WANTED[kind].format(**context) if kind in _WANTED else details["msg"]
+    wanted = _WANTED[kind].format(**context) if kind in _WANTED else printable(details["msg"], 200)
     return Fault(path, f"expected {wanted}, got {shown(details['input'])}")
 
 

@@ -5,48 +5,14 @@ The two together say how much of a gain is reasoning and how much is only the an
 
 import re
 import unicodedata
-from decimal import Decimal, InvalidOperation
 from typing import Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
+from undertext.core.patterns import find_all, pattern_groups
 from undertext.tasks.fields import AnyText, Info, Part, expected, shown
+from undertext.tasks.numbers import last_numbers, numbers_in, parse_number
 from undertext.tasks.spans import WORD_CHARACTER
-
-_MINUS = "-\u2212\u2013\uff0d"
-"""Hyphen-minus, minus sign, en dash, full-width hyphen-minus."""
-_PLUS = "+\uff0b"
-_TO_ASCII = str.maketrans({**dict.fromkeys(_MINUS, "-"), **dict.fromkeys(_PLUS, "+"), ",": None})
-
-_NUMBER = re.compile(
-    # A sign belongs to the number it touches, unless something before it makes it an operator or a dash.
-    rf"(?:(?<!{WORD_CHARACTER})(?<![)\]{_MINUS}])[{_MINUS}{_PLUS}])?"
-    r"(?:"
-    r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
-    r"|(?<![\w.])\.\d+"  # .5, but neither the end of 1..5 nor an ellipsis
-    r")"
-    r"(?:[eE][+-]?\d+)?"
-)
-"""Digits are those of any script (`\\d`), which `Decimal` reads too; superscripts are not digits."""
-
-
-def parse_number(text: str) -> Decimal | None:
-    """The number that the whole of `text` is, whitespace around it aside, or None."""
-    stripped = text.strip()
-    return _decimal(stripped) if _NUMBER.fullmatch(stripped) else None
-
-
-def last_number(text: str) -> Decimal | None:
-    """The last number in `text`, or None where it holds none."""
-    found = _NUMBER.findall(text)
-    return _decimal(found[-1]) if found else None
-
-
-def _decimal(text: str) -> Decimal | None:
-    try:
-        return Decimal(text.translate(_TO_ASCII))
-    except InvalidOperation:  # an exponent beyond what Decimal holds
-        return None
 
 
 class Grader(Part):
@@ -65,14 +31,23 @@ class Grader(Part):
             return None
         if kind is not None and kind != "regex":
             raise expected(f"no pattern (the kind is {kind})", pattern)
-        try:
-            groups = re.compile(pattern).groups
-        except (re.error, OverflowError, RecursionError) as error:
-            wrong = f"{shown(pattern)}, which does not compile: {error}"
-            raise ValueError(f"expected a regular expression, got {wrong}") from None
-        if groups == 0:
+        if pattern_groups(pattern) == 0:
             raise expected(r"a pattern with a group that holds the answer, as in 'answer (\d+)'", pattern)
         return pattern
+
+    @property
+    def asks_for_form(self) -> bool:
+        """Whether the task asks for a form around the answer, so that a right answer can lack it.
+
+        Kind `regex` does, by its pattern. By the other kinds an output is right strictly when it is the
+        answer and nothing else, which is the grader's own demand and none of the task's.
+        """
+        return self.kind == "regex"
+
+    @property
+    def strict_form(self) -> str:
+        """What a strictly right output is, in words that go on after "the output is"."""
+        return "one that ends in the pattern's match" if self.asks_for_form else "the answer and nothing else"
 
 
 def answer_fault(grader: Grader, answer: str) -> str | None:
@@ -100,14 +75,17 @@ class Grade(NamedTuple):
 
 
 def grade(grader: Grader, output: str, answer: str) -> Grade:
-    """Grade `output`, what a model wrote after a prompt, against `answer`; docs/tasks.md has the rules."""
+    """Grade `output`, what a model wrote after a prompt, against `answer`; docs/tasks.md has the rules.
+
+    Raises UserError where the pattern is not done with the output in time (`core.patterns.SECONDS`).
+    """
     match grader.kind:
         case "exact":
             strict, lenient = output.strip() == answer.strip(), _exact(output, answer)
         case "number":
             wanted = parse_number(answer)
             strict = wanted is not None and parse_number(output) == wanted
-            lenient = wanted is not None and last_number(output) == wanted
+            lenient = wanted is not None and wanted in last_numbers(output)
         case "choice":
             letter = answer.strip()
             strict, lenient = _is_letter(output, letter), _last_letter(output, letter) == letter.casefold()
@@ -147,11 +125,21 @@ def _last_letter(output: str, letter: str) -> str | None:
 
 def _regex(pattern: str, output: str, answer: str) -> Grade:
     # Empty matches are passed over: (.*) matches once more at the very end, with nothing in it.
-    matches = [match for match in re.finditer(pattern, output) if match[0]]
-    if not matches or matches[-1][1] is None:  # group 1 may stand in a branch that was not taken
+    matches = [match for match in find_all(pattern, output) if match.end > match.start]
+    found = matches[-1].groups[0] if matches else None
+    if found is None:  # group 1 may stand in a branch that was not taken
         return Grade(False, False)
-    found = matches[-1][1]
-    at_end = not output[matches[-1].end() :].strip()
-    numbers = parse_number(_bare(found)), parse_number(answer)
-    lenient = numbers[0] == numbers[1] if None not in numbers else _bare(found) == _bare(answer)
-    return Grade(at_end and found.strip() == answer.strip(), lenient)
+    at_end = not output[matches[-1].end :].strip()
+    return Grade(at_end and found.strip() == answer.strip(), _same(found, answer))
+
+
+def _same(found: str, answer: str) -> bool:
+    """Whether `found` is the answer as text, or says it as its one number."""
+    if _bare(found) == _bare(answer):
+        return True
+    wanted = parse_number(answer)
+    if wanted is None:
+        return False
+    numbers = [number for number in numbers_in(found) if not number.part]
+    one = {number.end for number in numbers}
+    return len(one) == 1 and any(n.value == wanted and not n.glued and not n.named for n in numbers)

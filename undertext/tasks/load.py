@@ -5,12 +5,16 @@ import os
 from pathlib import Path
 
 from undertext.activations.errors import UserError
+from undertext.core.printable import printable
+from undertext.core.regular_file import read_regular
+from undertext.core.yaml_file import MOST_BYTES
 from undertext.tasks.fields import Fault, FileFaults
 from undertext.tasks.problems_file import read_problems
 from undertext.tasks.settings_file import read_settings
 from undertext.tasks.task import Problem, Task
 
 SETTINGS, PROBLEMS = "task.yaml", "problems.jsonl"
+MOST_PROBLEM_BYTES = 256 * 1024 * 1024
 MOST_LINES, MOST_FAULTS = 20, 4
 """How many bad lines of a file an error lists, and how many faults of a line."""
 
@@ -25,17 +29,18 @@ def load_task(path: str | Path) -> Task:
     where there is only one, it follows on the first line.
     """
     folder = Path(path)
+    shown = printable(str(folder))
     # os.path's forms answer no, rather than raise, where a name is too long or a parent is closed to us.
     if not os.path.isdir(folder):
         got = "a file" if os.path.exists(folder) else "nothing there"
-        raise UserError(f"{folder}: expected a task folder, holding {SETTINGS} and {PROBLEMS}, got {got}")
+        raise UserError(f"{shown}: expected a task folder, holding {SETTINGS} and {PROBLEMS}, got {got}")
     settings = grader = None
     problems: list[Problem] = []
-    data, faults = _read(folder / SETTINGS)
+    data, faults = _read(folder / SETTINGS, MOST_BYTES)
     if data is not None:
         settings, grader, more = read_settings(data)
         faults = _merged(faults, more)
-    problem_data, problem_faults = _read(folder / PROBLEMS)
+    problem_data, problem_faults = _read(folder / PROBLEMS, MOST_PROBLEM_BYTES)
     if problem_data is not None:
         problems, more = read_problems(problem_data, grader)
         problem_faults = _merged(problem_faults, more)
@@ -43,19 +48,21 @@ def load_task(path: str | Path) -> Task:
         reports = [*_report(SETTINGS, faults), *_report(PROBLEMS, problem_faults)]
         counts = [f"{len(f)} in {name}" for name, f in ((SETTINGS, faults), (PROBLEMS, problem_faults)) if f]
         if len(reports) == 1:
-            raise UserError(f"{folder}: not a valid task: {reports[0]}")
-        raise UserError("\n".join([f"{folder}: not a valid task, to mend: {', '.join(counts)}", *reports]))
+            raise UserError(f"{shown}: not a valid task: {reports[0]}")
+        raise UserError("\n".join([f"{shown}: not a valid task, to mend: {', '.join(counts)}", *reports]))
     return Task(**dict(settings), problems=problems)
 
 
-def _read(file: Path) -> tuple[bytes | None, FileFaults]:
+def _read(file: Path, most: int) -> tuple[bytes | None, FileFaults]:
     """The bytes of `file` less a byte order mark, None where they cannot be read, and what is wrong."""
     try:
-        data = file.read_bytes()
+        data = read_regular(file, most)
     except FileNotFoundError:
         return None, {None: [Fault((), "expected this file in the task folder, got nothing there")]}
     except OSError as error:
         return None, {None: [Fault((), f"expected a file that can be read, got: {error.strerror}")]}
+    except ValueError as error:
+        return None, {None: [Fault((), str(error))]}
     wanted = "expected UTF-8 without a byte order mark, got"
     if data.startswith(_UTF16):
         return None, {1: [Fault((), f"{wanted} UTF-16")]}

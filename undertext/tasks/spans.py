@@ -14,17 +14,17 @@ def join(prompt: str, text: str) -> str:
     return prompt + between + text
 
 
-def last_whole_word(text: str, word: str) -> int | None:
-    """Where the last occurrence of `word` that is no part of a longer word or decimal starts, or None."""
+def whole_words(text: str, word: str, *, any_case: bool = False) -> list[tuple[int, int]]:
+    """Start and end of each place where `word` is no part of a longer word or decimal."""
     before, after = "", ""
     if any(c.isalnum() for c in word):
         before, after = f"(?<!{WORD_CHARACTER})", f"(?!{WORD_CHARACTER})"
     if word[:1].isdigit():
-        before += r"(?<!\d\.)"
+        before += r"(?<!\d[.,])"
     if word[-1:].isdigit():
-        after += r"(?!\.\d)"
-    found = [match.start() for match in re.finditer(before + re.escape(word) + after, text)]
-    return found[-1] if found else None
+        after += r"(?![.,]\d)"
+    flags = re.IGNORECASE if any_case else re.NOFLAG
+    return [match.span() for match in re.finditer(before + re.escape(word) + after, text, flags)]
 
 
 def starts_in_order(text: str, parts: Sequence[str]) -> list[int]:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from undertext.activations.errors import UserError
+from undertext.core.printable import printable
 from undertext.tasks.fields import (
     AnyText,
     Info,
@@ -17,6 +18,7 @@ from undertext.tasks.fields import (
     Part,
     Path,
     SplitName,
+    Template,
     Text,
     TextOrNumber,
     Value,
@@ -27,6 +29,8 @@ from undertext.tasks.fields import (
 from undertext.tasks.grade import Grader, answer_fault
 from undertext.tasks.spans import starts_in_order
 
+MOST_NEW_TOKENS = 131_072
+"""No model writes more after a prompt; a larger number is a slip, and asks for memory that nobody has."""
 REQUIRED_SPLITS = ("train", "dev", "test")
 
 
@@ -34,8 +38,8 @@ class Contrast(Part):
     """Two templates around `{prompt}`: one that invites reasoning, one that does not."""
 
     name: Line
-    positive: Text
-    negative: Text
+    positive: Template
+    negative: Template
 
     @field_validator("positive", "negative")
     @classmethod
@@ -115,7 +119,7 @@ class Settings(Part):
     description: Text
     grader: Grader
     stop: list[AnyText] = Field(default_factory=list)
-    max_new_tokens: int = Field(default=64, ge=1)
+    max_new_tokens: int = Field(default=64, ge=1, le=MOST_NEW_TOKENS)
     contrasts: list[Contrast] = Field(default_factory=list)
 
     @field_validator("contrasts")
@@ -174,7 +178,8 @@ def answer_faults(problem: Problem, grader: Grader) -> list[tuple[Path, str]]:
                 if wrong := answer_fault(grader, answer):
                     found.append((at, wrong))
                 elif value == str(part.values[name]) and answer != problem.answer:
-                    wanted = f"the problem's answer {shown(problem.answer)}, since {shown(name)} is {value}"
+                    known = f"{shown(name)} is {printable(value, 60)}"
+                    wanted = f"the problem's answer {shown(problem.answer)}, since {known}"
                     found.append((at, f"expected {wanted}, got {shown(answer)}"))
     return found
 

@@ -1,9 +1,11 @@
 """The reading text of a problem, and where in it each value can be read before it is said."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from undertext.tasks.spans import join, last_whole_word, starts_in_order
+from undertext.tasks.sayings import saying
+from undertext.tasks.spans import join, starts_in_order
 from undertext.tasks.task import Problem
 
 VALID = "valid"
@@ -25,6 +27,11 @@ class ValuePosition(NamedTuple):
     """Answer of the problem by what the value might have been instead."""
     said_after: str | None = None
     """What the step writes before it says the value; None where no step says it."""
+    said_end: int | None = None
+    """Where the value has been said, counted as `char_offset` is; None where no step says it."""
+    maybe_said: bool = False
+    """Whether the step may have said the value before this place: it is not found in the step, and read at
+    its end, or it is found earlier in the step as well. What is read here shows nothing for `decodable`."""
 
 
 def reading_text(problem: Problem) -> str:
@@ -36,28 +43,54 @@ def reading_text(problem: Problem) -> str:
 def value_positions(problem: Problem) -> list[ValuePosition]:
     """Where each value of `problem` can be read, in order of the steps and of each step's values.
 
-    A step's value is read just before the last place where the step says it as a whole word (as
-    `str` writes it), or at the end of a step that does not say it. A problem whose steps name no
-    values has its own `values` read at the end of the prompt, and failing those its answer.
+    A step's value is read just before the last place where the step says it (a number as a number, `1,234`
+    for 1234; all else as whole words), or at the end of a step that does not say it: `maybe_said` tells. A
+    problem whose steps name no values has its own `values` read at the end of the prompt, and failing those
+    its answer.
     """
     trace = _trace(problem)
     before_trace = len(join(problem.prompt, trace)) - len(trace)
     starts = starts_in_order(trace, [step.text for step in problem.steps])
-    sites = []
+    found = []
     for start, step in zip(starts, problem.steps, strict=True):
+        offset = before_trace + start
         for name, value in step.values.items():
-            said = last_whole_word(step.text, str(value))
-            within = len(step.text) if said is None else said
-            lead = None if said is None else step.text[:said]
             answers = step.counterfactuals.get(name, {})
-            sites.append(ValuePosition(name, value, before_trace + start + within, answers, lead))
-    if sites:
-        return sites
+            said = saying(step.text, value)
+            if said is None:
+                end = offset + len(step.text)
+                found.append(ValuePosition(name, value, end, answers, maybe_said=True))
+            else:
+                lead, end = step.text[: said.start], offset + said.end
+                found.append(
+                    ValuePosition(name, value, offset + said.start, answers, lead, end, maybe_said=said.again)
+                )
+    if found:
+        return found
     values = problem.values or {"answer": problem.answer}
     return [
         ValuePosition(name, value, len(problem.prompt), problem.counterfactuals.get(name, {}))
         for name, value in values.items()
     ]
+
+
+def unsaid_positions(problem: Problem) -> list[ValuePosition]:
+    """Those of `value_positions` where the value is still to be said: what `decodable` may rest on."""
+    return [position for position in value_positions(problem) if not position.maybe_said]
+
+
+def values_not_said(problems: Iterable[Problem]) -> dict[str, int]:
+    """By name of a value: in how many places no step says it, and it is read at the step's end."""
+    return _counted(problems, lambda position: position.maybe_said and position.said_end is None)
+
+
+def values_said_twice(problems: Iterable[Problem]) -> dict[str, int]:
+    """By name of a value: in how many places its step says it earlier as well, so that it may be copied."""
+    return _counted(problems, lambda position: position.maybe_said and position.said_end is not None)
+
+
+def _counted(problems: Iterable[Problem], counts: Callable[[ValuePosition], bool]) -> dict[str, int]:
+    return dict(Counter(p.name for problem in problems for p in value_positions(problem) if counts(p)))
 
 
 def step_positions(problem: Problem) -> list[ValuePosition]:
@@ -74,21 +107,22 @@ def step_positions(problem: Problem) -> list[ValuePosition]:
 def answer_said(problem: Problem) -> int | None:
     """Character of the trace (with the space before it) where it says the answer; None where it never does.
 
-    The value that the last step says, where that is the answer; else the answer's last place as a whole word.
+    The value that the last step says, where that is the answer; else the last place that says the answer.
     """
     trace = reading_text(problem)[len(problem.prompt) :]
-    last = [site for site in value_positions(problem) if site.said_after is not None][-1:]
+    last = [position for position in value_positions(problem) if position.said_after is not None][-1:]
     if last and str(last[0].value) == problem.answer:
         return last[0].char_offset - len(problem.prompt)
-    return last_whole_word(trace, problem.answer)
+    said = saying(trace, problem.answer)
+    return None if said is None else said.start
 
 
 def said_positions(problem: Problem) -> list[ValuePosition]:
-    """Where each value stands once its step has said it, for those that are said: the site is at its end."""
+    """Where each value stands once its step has said it, for those that are said: the place is at its end."""
     return [
-        site._replace(char_offset=site.char_offset + len(str(site.value)))
-        for site in value_positions(problem)
-        if site.said_after is not None
+        position._replace(char_offset=position.said_end)
+        for position in value_positions(problem)
+        if position.said_end is not None
     ]
 
 

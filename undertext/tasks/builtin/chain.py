@@ -123,6 +123,9 @@ def distinct_chains(rng: random.Random, count: int, lengths: Sequence[int]) -> I
 MOST_PROBLEMS = 2400
 """Most problems of train, dev and test together: a third have two variables, and 1,078 such are held out."""
 
+MOST_OOD = 20_000
+"""Most problems of ood: more than any figure needs, and done in seconds."""
+
 
 def new_chain(seed: int, train: int = 400, dev: int = 120, test: int = 300, ood: int = 400) -> Task:
     """Draw a `chain` task: so many problems for each split, no two with the same assignments.
@@ -135,8 +138,8 @@ def new_chain(seed: int, train: int = 400, dev: int = 120, test: int = 300, ood:
         wanted = f"at least one problem each and at most {MOST_PROBLEMS} together"
         got = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise UserError(f"a chain task has {wanted} in train, dev and test, got {got}")
-    if ood < 0:
-        raise UserError(f"a chain task has 0 or more problems in ood, got {ood}")
+    if not 0 <= ood <= MOST_OOD:
+        raise UserError(f"a chain task has from 0 to {MOST_OOD} problems in ood, got {ood}")
     rng = random.Random(seed)
     # One stream for three splits keeps them apart; ood's lengths keep it apart from them.
     chains = distinct_chains(rng, sum(counts.values()), LENGTHS)

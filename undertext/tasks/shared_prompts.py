@@ -1,0 +1,41 @@
+"""Prompts that a split with reported figures has in common with train and dev, which all is fitted on."""
+
+from undertext.activations.errors import UserError
+from undertext.core.printable import printable
+from undertext.core.terms import CHOOSE, FIT
+from undertext.tasks.task import Task
+
+
+def shared_prompts(task: Task) -> dict[str, int]:
+    """By split with reported figures: how many of its problems have a prompt that train or dev has as well.
+
+    Prompts that differ in spacing alone are the same. Splits without such a problem are left out.
+    """
+    fitted = {_plain(p.prompt) for p in task.problems if p.split in (FIT, CHOOSE)}
+    counts = {
+        split: sum(_plain(problem.prompt) in fitted for problem in task.split(split))
+        for split in task.splits
+        if split not in (FIT, CHOOSE)
+    }
+    return {split: count for split, count in counts.items() if count}
+
+
+def check_prompts(task: Task) -> list[str]:
+    """A warning for each split that shares prompts with train or dev.
+
+    Raises UserError where all prompts of such a split are shared: its figures say nothing of new problems.
+    """
+    warnings = []
+    for split, count in shared_prompts(task).items():
+        total = len(task.split(split))
+        if count == total:
+            raise UserError(
+                f"task {printable(task.name)!r}: expected prompts of its own in {split!r}, got {total} that "
+                f"{FIT} or {CHOOSE} has as well"
+            )
+        warnings.append(f"{count} of {total} prompts in {split!r} stand in {FIT} or {CHOOSE} as well")
+    return warnings
+
+
+def _plain(prompt: str) -> str:
+    return " ".join(prompt.split())
