@@ -15,12 +15,19 @@ from transformer_lens.model_bridge.sources import build_bridge_from_module, dete
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from undertext.activations.adapted import adapter_settings, inner_model
-from undertext.activations.errors import UserError
+from undertext.activations.errors import UserError, shown
 from undertext.activations.files import one_line
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.layout import Layout, build_layout, select_adapter
 from undertext.activations.quiet import quiet
-from undertext.activations.sources import Options, load_model, parse_device, tokenizer_for
+from undertext.activations.sources import (
+    Options,
+    chain,
+    load_model,
+    parse_device,
+    tokenizer_for,
+    tokenizer_of,
+)
 from undertext.activations.vocabulary import check_tokenizer
 
 CheckpointSource = str | Path | PreTrainedModel | PeftModel | TransformerBridge
@@ -42,6 +49,8 @@ class Checkpoint:
     layout: Layout = field(repr=False)
     source_bridge: TransformerBridge | None = field(default=None, repr=False)
     """The bridge this was loaded from, if it was."""
+    notes: tuple[str, ...] = field(default=(), repr=False)
+    """What a reader of its figures must know of how it was loaded: which base an adapter was merged into."""
 
     @classmethod
     def load(
@@ -53,19 +62,26 @@ class Checkpoint:
         dtype: torch.dtype = torch.float32,
         trust_remote_code: bool = False,
         revision: str | None = None,
+        base: str | Path | PreTrainedModel | None = None,
     ) -> "Checkpoint":
         """Load a folder, a PEFT adapter's folder, a hub id, a live model, PEFT model or bridge.
 
         Only safetensors are read. An adapter that is read is merged into its base; that of a live
         PEFT model stays as it is, at work and unmerged. What is live is put in eval mode and otherwise
         used as it is, where it is, at its own precision: `device`, `dtype`, `trust_remote_code` and
-        `revision` are for sources that are read.
+        `revision` are for sources that are read. Without `tokenizer`, a live model has that of the folder
+        it was loaded from.
+
+        `base` is for an adapter whose own base is not the folder that it names (training wrote down a path
+        of another machine, say): a folder, a hub id, or a live model, which is copied. It is what the
+        adapter is merged into, and `notes` say so.
 
         Raises:
             UserError: in one line, when anything about the source is not as it must be.
         """
         bridge = source if isinstance(source, TransformerBridge) else None
         words = tokenizer
+        notes: list[str] = []
         if isinstance(source, TransformerBridge | PreTrainedModel | PeftModel):
             model: Any = source if bridge is None else bridge.original_model
             name = str(getattr(model.config, "name_or_path", "") or type(model).__name__)
@@ -75,12 +91,18 @@ class Checkpoint:
             if words is None and bridge is not None:
                 words = bridge.tokenizer
             if words is None:
-                raise UserError(f"{name} is a live model: give its tokenizer too, as tokenizer=...")
+                words = tokenizer_of(model)
         elif isinstance(source, str | Path):
             name = str(source)
+            if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+                raise UserError(
+                    f"dtype must be a floating type of torch such as torch.bfloat16, got {shown(dtype)}"
+                )
             options = Options(parse_device(device), dtype, trust_remote_code, revision)
-            model = load_model(source, options)
-            words = tokenizer_for(source, options) if words is None else words
+            links = chain(source, options, base)
+            notes += links.notes
+            model = load_model(links, options)
+            words = tokenizer_for(links, options) if words is None else words
         else:
             raise UserError(
                 "a checkpoint is loaded from a folder, a hub id, a PreTrainedModel, a PeftModel or "
@@ -89,7 +111,7 @@ class Checkpoint:
         adapter = select_adapter(model, name) if bridge is None else bridge.adapter
         layout = build_layout(model, adapter, name)
         check_tokenizer(words, layout.d_vocab, name)
-        return cls(model.eval(), words, name, layout, bridge)
+        return cls(model.eval(), words, name, layout, bridge, tuple(notes))
 
     @property
     def n_layers(self) -> int:

@@ -1,5 +1,6 @@
 """Loading a tokenizer as it was saved, and checking that it fits its model."""
 
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +59,9 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, d_vocab: int, name: str)
         )
 
 
-def sample_text(tokenizer: PreTrainedTokenizerBase) -> str:
-    """A short text that the tokenizer must know: its vocabulary's first and last words, decoded."""
-    special = set(tokenizer.all_special_ids)
+def sample_text(tokenizer: PreTrainedTokenizerBase, but: Set[int] = frozenset()) -> str:
+    """A short text that the tokenizer must know: the first and last words of its vocabulary, `but` some."""
+    special = {*tokenizer.all_special_ids, *but}
     ids = sorted(set(tokenizer.get_vocab().values()) - special)
     return str(tokenizer.decode(ids[:8] + ids[-8:], skip_special_tokens=True))
 
