@@ -15,6 +15,7 @@ from transformer_lens.model_bridge.sources import build_bridge_from_module, dete
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from undertext.activations.adapted import adapter_settings, inner_model
+from undertext.activations.added import Added
 from undertext.activations.errors import UserError, shown
 from undertext.activations.files import one_line
 from undertext.activations.hookpoint import HookPoint
@@ -201,7 +202,8 @@ class Checkpoint:
     def encode(self, prompts: Sequence[str] | Sequence[Sequence[int]], *, room: int = 0) -> list[list[int]]:
         """The token ids of each prompt; prompts that are ids already are checked and passed on.
 
-        `room` is how many tokens will be written after each prompt.
+        `room` is how many tokens will be written after each prompt. What the tokenizer puts before a text is
+        not put there twice (a chat template has often written it), and nothing after it.
 
         Raises:
             UserError: naming the prompt, when one has no tokens, ids that the model does not embed,
@@ -228,11 +230,26 @@ class Checkpoint:
                 )
         return encoded
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of generated tokens, special tokens left out and nothing tidied."""
+    def decode(self, ids: Sequence[int], *, start: bool = True) -> str:
+        """The text of token ids, special tokens in it as they are spelt, nothing tidied.
+
+        What the tokenizer puts before every text is left out where `ids` begin with it, so that what
+        `encode` gives for a text comes back as that text. Tokens that were generated begin no text
+        (`start=False`): there all is shown.
+        """
+        shown_ids = list(ids)[len(self.added.before) if start and self.added.opens(ids) else 0 :]
+        # Tokenizers that are not `tokenizers`-backed set special tokens apart by spaces of their own.
+        apart = {} if self.tokenizer.is_fast else {"spaces_between_special_tokens": False}
         return str(
-            self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+            self.tokenizer.decode(
+                shown_ids, skip_special_tokens=False, clean_up_tokenization_spaces=False, **apart
+            )
         )
+
+    @cached_property
+    def added(self) -> Added:
+        """What the tokenizer puts around every text."""
+        return Added.by(self.tokenizer)
 
     def _ids(self, text: str) -> list[int]:
         try:
@@ -240,10 +257,6 @@ class Checkpoint:
         except Exception as error:
             # The tokenizers library raises bare Exceptions, as for a word outside a vocabulary without <unk>.
             raise UserError(
-                f"{self.name}: its tokenizer cannot encode {text!r}: {one_line(error)}"
+                f"{shown(self.name)}: its tokenizer cannot encode {shown(repr(text))}: {one_line(error)}"
             ) from error
-        # Some tokenizers close every text with their end token; a prompt is to be gone on from.
-        end = self.tokenizer.eos_token_id
-        if len(ids) > 1 and ids[-1] == end and not text.rstrip().endswith(str(self.tokenizer.eos_token)):
-            ids.pop()
-        return ids
+        return ids[self.added.kept(ids)]

@@ -24,7 +24,7 @@ class Generations:
     """What was written, by row: the samples of the first prompt, then those of the second, and so on."""
 
     texts: list[str]
-    """Text up to the end token or the first stop string, neither included."""
+    """Text up to the end token or the first stop string, neither included; other special tokens are in it."""
     tokens: list[list[int]]
     """The whole tokens of that text."""
     touched: list[int]

@@ -24,24 +24,28 @@ class Stopping:
             return True
         if not self._stop or not self._may_complete(produced[-1]):
             return False
-        text = self._checkpoint.decode(produced)
+        text = self._decode(produced)
         return any(stop in text for stop in self._stop)
 
     def cut(self, produced: Sequence[int]) -> tuple[list[int], str]:
         """The tokens before the end token or the stop string, and the text before the stop string.
 
+        Special tokens are in the text as they are spelt, but for the end token.
         A token that holds the beginning of a stop string is left out; its text before it is kept.
         """
         tokens = list(produced)
         while tokens and tokens[-1] in self._end:
             tokens.pop()
-        text = self._checkpoint.decode(tokens)
+        text = self._decode(tokens)
         starts = [at for stop in self._stop if (at := text.find(stop)) >= 0]
         if starts:
             text = text[: min(starts)]
-            while tokens and len(self._checkpoint.decode(tokens)) > len(text):
+            while tokens and len(self._decode(tokens)) > len(text):
                 tokens.pop()
         return tokens, text
+
+    def _decode(self, produced: Sequence[int]) -> str:
+        return self._checkpoint.decode(produced, start=False)
 
     def _may_complete(self, token: int) -> bool:
         """Whether a stop string can end in this token; saves decoding the whole row at every step.
@@ -50,7 +54,7 @@ class Stopping:
         alone, so in doubt the answer is yes.
         """
         if token not in self._completes:
-            text = self._checkpoint.decode([token])
+            text = self._decode([token])
             hidden = any(character.isspace() for character in self._last) or "\ufffd" in text
             self._completes[token] = hidden or any(character in text for character in self._last)
         return self._completes[token]

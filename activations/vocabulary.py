@@ -66,12 +66,17 @@ def sample_text(tokenizer: PreTrainedTokenizerBase, but: Set[int] = frozenset())
     return str(tokenizer.decode(ids[:8] + ids[-8:], skip_special_tokens=True))
 
 
-def try_encode(tokenizer: PreTrainedTokenizerBase | Tokenizer, text: str) -> list[int]:
-    """The ids of a text, none where the tokenizer refuses it (a word it has not, and no token for such)."""
+def try_encode(
+    tokenizer: PreTrainedTokenizerBase | Tokenizer, text: str, *, special: bool = True
+) -> list[int]:
+    """The ids of a text, none where the tokenizer refuses it (a word it has not, and no token for such).
+
+    Without `special`, nothing is put around the text.
+    """
     try:
         if isinstance(tokenizer, Tokenizer):
-            return list(tokenizer.encode(text).ids)
-        return list(tokenizer.encode(text, verbose=False))
+            return list(tokenizer.encode(text, add_special_tokens=special).ids)
+        return list(tokenizer.encode(text, add_special_tokens=special, verbose=False))
     except Exception:
         # The tokenizers library raises bare Exceptions.
         return []

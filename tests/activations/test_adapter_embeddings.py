@@ -1,4 +1,4 @@
-"""Adapters of embeddings: what is read from a folder computes what the live PEFT model computed that was saved."""
+"""Adapters of embeddings: what is read from a folder computes what the live PEFT model computed."""
 
 import copy
 
