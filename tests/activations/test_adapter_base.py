@@ -96,7 +96,7 @@ def test_adapters_that_name_each_other(base, adapter, tmp_path):
     second = adapter_on(base, tmp_path / "second")
     names(adapter, str(second))
     names(second, str(adapter))
-    with pytest.raises(UserError, match="second/adapter_config.json names a base that is merged into it"):
+    with pytest.raises(UserError, match=r"second/adapter_config.json names a base that is merged into it"):
         Checkpoint.load(adapter)
 
 
