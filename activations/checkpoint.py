@@ -1,23 +1,25 @@
 """A checkpoint: a Hugging Face causal language model, its tokenizer, and where its activations pass."""
 
 import copy
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from peft import PeftModel
 from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.sources import build_bridge_from_module, detect_tokenizer_bos_eos
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from undertext.activations.adapted import adapter_settings, inner_model
+from undertext.activations.adapted import inner_model
 from undertext.activations.added import Added
+from undertext.activations.checks import check_dtype, token_ids
 from undertext.activations.errors import UserError, shown
 from undertext.activations.files import one_line
+from undertext.activations.fingerprint import fingerprint
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.layout import Layout, build_layout, select_adapter
 from undertext.activations.quiet import quiet
@@ -95,10 +97,7 @@ class Checkpoint:
                 words = tokenizer_of(model)
         elif isinstance(source, str | Path):
             name = str(source)
-            if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-                raise UserError(
-                    f"dtype must be a floating type of torch such as torch.bfloat16, got {shown(dtype)}"
-                )
+            check_dtype("dtype", dtype)
             options = Options(parse_device(device), dtype, trust_remote_code, revision)
             links = chain(source, options, base)
             notes += links.notes
@@ -163,19 +162,11 @@ class Checkpoint:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits of a SHA-256 over every parameter's name, type, shape and bytes.
-
-        For a model with unmerged adapters, also over which are active and their scales.
+        """16 hex digits over all that the model's forward pass depends on (`activations.fingerprint`).
 
         Computed once: it does not follow weights that are changed afterwards.
         """
-        digest = hashlib.sha256()
-        for name, parameter in self.model.named_parameters():
-            digest.update(f"{name} {parameter.dtype} {tuple(parameter.shape)}\n".encode())
-            flat = parameter.detach().reshape(-1).contiguous().cpu()
-            digest.update(flat.view(torch.uint8).numpy().data)
-        digest.update("".join(adapter_settings(self.model)).encode())
-        return digest.hexdigest()[:16]
+        return fingerprint(self.model)
 
     def bridge(self) -> TransformerBridge:
         """A TransformerBridge over a copy of the model, for what is written against TransformerLens.
@@ -211,8 +202,11 @@ class Checkpoint:
         """
         if isinstance(prompts, str):
             raise UserError("expected a list of prompts, got one string: put it in a list")
+        if not isinstance(prompts, Sequence | torch.Tensor | np.ndarray):
+            raise UserError(f"expected a list of prompts, got {type(prompts).__name__}")
         encoded = [
-            self._ids(prompt) if isinstance(prompt, str) else [int(i) for i in prompt] for prompt in prompts
+            self._ids(prompt) if isinstance(prompt, str) else token_ids(index, prompt)
+            for index, prompt in enumerate(prompts)
         ]
         for index, ids in enumerate(encoded):
             if not ids:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from undertext.activations.checkpoint import Checkpoint
-from undertext.activations.errors import UserError
+from undertext.activations.errors import UserError, shown
 
 
 class Stopping:
@@ -11,8 +11,8 @@ class Stopping:
 
     def __init__(self, checkpoint: Checkpoint, stop: Sequence[str]) -> None:
         """UserError when a stop string is empty, or when `stop` is one string instead of a list."""
-        if isinstance(stop, str) or not all(stop):
-            raise UserError(f"stop must be a list of strings that are not empty, got {stop!r}")
+        if not isinstance(stop, list | tuple) or not all(isinstance(each, str) and each for each in stop):
+            raise UserError(f"stop must be a list of strings that are not empty, got {shown(repr(stop), 80)}")
         self._checkpoint, self._stop = checkpoint, tuple(stop)
         self._last = "".join({text[-1] for text in stop})
         self._completes: dict[int, bool] = {}
