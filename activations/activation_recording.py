@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import get_args
 
 import torch
 from jaxtyping import Float
@@ -9,6 +10,8 @@ from torch import Tensor
 
 from undertext.activations.captured import Captured, check_finite, empty
 from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.checks import check_dtype
+from undertext.activations.errors import UserError, shown
 from undertext.activations.groups import Part
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.hooks import HookFunction
@@ -26,6 +29,15 @@ class RecordSpec:
     points: Sequence[HookPoint]
     at: GateAt = "generated"
     dtype: torch.dtype = torch.float32
+
+    def __post_init__(self) -> None:
+        """Refuse a gate and a type that there are not (UserError)."""
+        if self.at not in get_args(GateAt):
+            raise UserError(
+                f"unknown gate {shown(repr(self.at), 60)} to record at: valid are "
+                f"{', '.join(get_args(GateAt))}"
+            )
+        check_dtype("dtype", self.dtype)
 
 
 @dataclass
@@ -83,7 +95,7 @@ class Recorder:
             (slot, place - starts[slot], row, place)
             for row, slot in zip(rows, slots, strict=True)
             for place in self._wanted(
-                range(max(starts[slot], 0), min(starts[slot] + part.ids.shape[1], ends[slot])),
+                range(max(starts[slot] + part.again, 0), min(starts[slot] + part.ids.shape[1], ends[slot])),
                 self._lengths[row],
             )
         ]

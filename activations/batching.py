@@ -1,13 +1,14 @@
 """Cutting prompts of mixed length into batches, and cutting further what does not fit in memory."""
 
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from undertext.activations.checks import check_whole
 from undertext.activations.errors import UserError
 
 Batch = TypeVar("Batch")
@@ -22,27 +23,36 @@ def batch_tokens_on(device: torch.device) -> int:
 
 
 def run_batches(
-    lengths: Sequence[int], tokens: int | None, run: Callable[[list[int]], None], *, rows: int | None = None
+    lengths: Sequence[int],
+    tokens: int | None,
+    run: Callable[[list[int]], None],
+    *,
+    rows: int | None = None,
+    kinds: Sequence[Hashable] | None = None,
 ) -> None:
     """Call `run` with the indices of one batch after another, until all have been run.
 
     Neighbours in length share a batch, so little is padded; the longest come first. A batch holds at
     most `tokens` tokens with its padding, and `rows` rows (None for any number); a prompt longer than
-    that is a batch of its own. A batch that runs out of memory is run again as two halves, and those
-    after it are no larger.
+    that is a batch of its own. With `kinds`, one for each prompt, a batch holds prompts of one kind alone
+    (those of a kind are neighbours in length). A batch that runs out of memory is run again as two halves,
+    and those after it are no larger.
 
     Raises:
         UserError: when `tokens` or `rows` is not positive, and when a single prompt does not fit in memory.
     """
     for name, value in (("batch_tokens", tokens), ("batch_size", rows)):
-        if value is not None and value < 1:
-            raise UserError(f"{name} must be at least 1, got {value}")
+        if value is not None:
+            check_whole(name, value, 1)
     most = len(lengths) if rows is None else rows
     tokens = max(1, len(lengths) * max(lengths, default=0)) if tokens is None else tokens
     waiting = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     while waiting:
         size = max(1, min(most, tokens // max(lengths[waiting[0]], 1)))
         batch = waiting[:size]
+        if kinds is not None:
+            size = next((i for i, each in enumerate(batch) if kinds[each] != kinds[batch[0]]), size)
+            batch = batch[:size]
         if fits(run, batch):
             del waiting[:size]
             continue

@@ -15,6 +15,7 @@ from undertext.activations.branch_passes import Windows, cached, naive, packed
 from undertext.activations.branch_tree import Branch, BranchTree, build_tree
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.quiet import quiet
+from undertext.activations.rope import rope_switches
 
 Method = Literal["packed", "cached", "naive"]
 """`packed`: one pass over trunk and branches, told apart by a mask. `cached`: the trunk, then all branches
@@ -55,18 +56,6 @@ def windows_of(checkpoint: Checkpoint) -> Windows | None:
     return windows
 
 
-def long_rope_from(checkpoint: Checkpoint) -> int | None:
-    """The text length past which all rotary frequencies are others ("longrope"); None where there is none.
-
-    A short text and a long one then have no keys in common, and cannot share a batch either.
-    """
-    config = checkpoint.model.config.get_text_config(decoder=True)
-    given = getattr(config, "rope_parameters", None) or {}
-    ropes = [given, *(rope for rope in given.values() if isinstance(rope, dict))]
-    lengths = [r["original_max_position_embeddings"] for r in ropes if r.get("rope_type") == "longrope"]
-    return min(lengths, default=None)
-
-
 def choose(tree: BranchTree) -> Method:
     """The faster of the two shared ways for one tree, by a rule that was measured (benchmarks/branch.py)."""
     return "cached" if tree.n_hung and tree.n_trunk >= _CACHED_PAYS else "packed"
@@ -90,7 +79,9 @@ def holds(checkpoint: Checkpoint, method: Method, trunk: Sequence[int], windows:
 
 
 def _try(checkpoint: Checkpoint, method: Method, trunk: Sequence[int], windows: Windows) -> bool:
-    trunk = trunk[: max(1, checkpoint.n_ctx - 3)]
+    # Branches that end past a switch of the rope cannot share a trunk at all, and would tell nothing.
+    most = min((checkpoint.n_ctx, *rope_switches(checkpoint)[:1]))
+    trunk = trunk[: max(1, most - 3)]
     # Other tokens than the trunk's own next ones, or there would be nothing to tell apart.
     branches = [
         Branch(at, [(trunk[(at + i) % len(trunk)] + 1) % checkpoint.d_vocab for i in range(3)])

@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from undertext.activations.branch_methods import Method, choose, holds, long_rope_from, windows_of
+from undertext.activations.branch_methods import Method, choose, holds, windows_of
 from undertext.activations.branch_passes import Windows
 from undertext.activations.branch_tree import Branch, BranchTree, build_tree
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
+from undertext.activations.rope import sides
 
 _LOGITS_AT_ONCE = 1 << 26
 """How many logits one pass may give: 256 MiB in float32."""
@@ -48,12 +49,12 @@ def plan(
         UserError: when the model cannot be scored by `method`.
     """
     windows = windows_of(checkpoint)
-    switch = long_rope_from(checkpoint)
     ways: dict[Method, list[Job]] = {"packed": [], "cached": [], "naive": []}
     most_read = max(1, _LOGITS_AT_ONCE // checkpoint.d_vocab)
     for job in _jobs(trunks, branches, min(max_tokens, most_read)):
-        too_long = switch is not None and len(job.longest) > switch
-        way: Method = "naive" if windows is None or too_long else method or choose(job.tree)
+        # The last token of a text is predicted, never read.
+        (side,) = sides(checkpoint, [len(job.longest) - 1])
+        way: Method = "naive" if windows is None or side else method or choose(job.tree)
         ways[way].append(job)
     for way in ("packed", "cached"):
         if ways[way] and not holds(
@@ -73,13 +74,19 @@ def plan(
     ]
     for way, jobs in ways.items():
         sizes = [len(job.longest) if way == "naive" else len(job.tree.tokens) for job in jobs]
+        read = sides(checkpoint, [len(job.longest) - 1 for job in jobs])
         scored = [sum(len(branch.tokens) for branch in job.branches) for job in jobs]
 
-        def fits(batch: Sequence[int], sizes: list[int] = sizes, scored: list[int] = scored) -> bool:
+        def fits(
+            batch: Sequence[int],
+            sizes: list[int] = sizes,
+            scored: list[int] = scored,
+            read: list[int] = read,
+        ) -> bool:
             return (
                 sizes[batch[0]] * len(batch) <= max_tokens
                 and sum(scored[i] for i in batch) <= most_read
-                and (switch is None or (sizes[batch[0]] > switch) == (sizes[batch[-1]] > switch))
+                and read[batch[0]] == read[batch[-1]]
             )
 
         for batch in _batches(sizes, fits):

@@ -13,6 +13,7 @@ from undertext.activations.branch_passes import Windows, naive
 from undertext.activations.branch_plan import Job, plan
 from undertext.activations.branch_tree import Branch
 from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.checks import check_list, is_whole
 from undertext.activations.errors import UserError
 
 
@@ -71,6 +72,7 @@ def score_branches(
     if len(branches) != len(encoded):
         raise UserError(f"expected branches for each of {len(encoded)} trunks, got {len(branches)} lists")
     for index, (ids, hung) in enumerate(zip(encoded, branches, strict=True)):
+        check_list(f"branches of trunk {index}", hung, Branch, "Branch, from branches_at")
         for branch in hung:
             _check(checkpoint, index, ids, branch)
     flat = [(trunk, branch) for trunk, hung in enumerate(branches) for branch in hung]
@@ -122,6 +124,8 @@ def _check(checkpoint: Checkpoint, index: int, trunk: Sequence[int], branch: Bra
     def refuse(problem: str) -> UserError:
         return UserError(f"{checkpoint.name}: trunk {index}, {branch}: {problem}")
 
+    if not is_whole(branch.at) or not is_whole(branch.given) or not all(map(is_whole, branch.tokens)):
+        raise refuse("at, given and tokens are whole numbers: tokens are ids, not texts")
     if not 0 <= branch.at <= len(trunk):
         raise refuse(f"at must be 1 to {len(trunk)}, the trunk's tokens")
     if not 0 <= branch.given < len(branch.tokens):

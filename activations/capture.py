@@ -9,10 +9,12 @@ from torch import Tensor
 from undertext.activations.batching import batch_tokens_on, pad_right, run_batches
 from undertext.activations.captured import Captured, check_finite, empty
 from undertext.activations.checkpoint import Checkpoint
-from undertext.activations.errors import UserError
+from undertext.activations.checks import check_dtype
 from undertext.activations.hookpoint import HookPoint
-from undertext.activations.hooks import ForwardStopped, HookFunction, check_point, hooked
+from undertext.activations.hooks import ForwardStopped, HookFunction, check_points, hooked
 from undertext.activations.positions import Positions, resolve
+from undertext.activations.rope import sides
+from undertext.activations.sources import parse_device
 
 
 def capture(
@@ -44,6 +46,8 @@ def capture(
             that does not fit the context or the memory, and for NaN or infinity in what was captured.
     """
     check_points(checkpoint, points)
+    check_dtype("dtype", dtype)
+    place = parse_device(device)
     encoded = checkpoint.encode(prompts)
     chosen = resolve(checkpoint, prompts, encoded, positions)
     starts = [0]
@@ -55,7 +59,7 @@ def capture(
         torch.tensor([row for row, indices in enumerate(chosen) for _ in indices], dtype=torch.long),
         torch.tensor([p for indices in chosen for p in indices], dtype=torch.long),
         dtype=dtype,
-        device=torch.device(device),
+        device=place,
     )
     wanted = [index for index, indices in enumerate(chosen) if indices]
 
@@ -77,17 +81,10 @@ def capture(
                 kept[point][target.to(kept[point].device)] = seen.pop(point).to(kept[point].device)
 
     tokens = batch_tokens_on(checkpoint.device) if batch_tokens is None else batch_tokens
-    run_batches([len(encoded[index]) for index in wanted], tokens, run)
+    lengths = [len(encoded[index]) for index in wanted]
+    run_batches(lengths, tokens, run, kinds=sides(checkpoint, lengths))
     check_finite(checkpoint, kept)
     return kept
-
-
-def check_points(checkpoint: Checkpoint, points: Sequence[HookPoint]) -> None:
-    """UserError unless there are points, each once and each in the model."""
-    if not points or len(set(points)) != len(points):
-        raise UserError(f"expected hook points, each once, got [{', '.join(map(str, points))}]")
-    for point in points:
-        check_point(checkpoint, point)
 
 
 def _keepers(

@@ -1,26 +1,36 @@
 """A checkpoint: a Hugging Face causal language model, its tokenizer, and where its activations pass."""
 
 import copy
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from peft import PeftModel
 from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.sources import build_bridge_from_module, detect_tokenizer_bos_eos
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from undertext.activations.adapted import adapter_settings, inner_model
-from undertext.activations.errors import UserError
+from undertext.activations.adapted import inner_model
+from undertext.activations.added import Added
+from undertext.activations.checks import check_dtype, token_ids
+from undertext.activations.errors import UserError, shown
 from undertext.activations.files import one_line
+from undertext.activations.fingerprint import fingerprint
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.layout import Layout, build_layout, select_adapter
 from undertext.activations.quiet import quiet
-from undertext.activations.sources import Options, load_model, parse_device, tokenizer_for
+from undertext.activations.sources import (
+    Options,
+    chain,
+    load_model,
+    parse_device,
+    tokenizer_for,
+    tokenizer_of,
+)
 from undertext.activations.vocabulary import check_tokenizer
 
 CheckpointSource = str | Path | PreTrainedModel | PeftModel | TransformerBridge
@@ -42,6 +52,8 @@ class Checkpoint:
     layout: Layout = field(repr=False)
     source_bridge: TransformerBridge | None = field(default=None, repr=False)
     """The bridge this was loaded from, if it was."""
+    notes: tuple[str, ...] = field(default=(), repr=False)
+    """What a reader of its figures must know of how it was loaded: which base an adapter was merged into."""
 
     @classmethod
     def load(
@@ -53,19 +65,26 @@ class Checkpoint:
         dtype: torch.dtype = torch.float32,
         trust_remote_code: bool = False,
         revision: str | None = None,
+        base: str | Path | PreTrainedModel | None = None,
     ) -> "Checkpoint":
         """Load a folder, a PEFT adapter's folder, a hub id, a live model, PEFT model or bridge.
 
         Only safetensors are read. An adapter that is read is merged into its base; that of a live
         PEFT model stays as it is, at work and unmerged. What is live is put in eval mode and otherwise
         used as it is, where it is, at its own precision: `device`, `dtype`, `trust_remote_code` and
-        `revision` are for sources that are read.
+        `revision` are for sources that are read. Without `tokenizer`, a live model has that of the folder
+        it was loaded from.
+
+        `base` is for an adapter whose own base is not the folder that it names (training wrote down a path
+        of another machine, say): a folder, a hub id, or a live model, which is copied. It is what the
+        adapter is merged into, and `notes` say so.
 
         Raises:
             UserError: in one line, when anything about the source is not as it must be.
         """
         bridge = source if isinstance(source, TransformerBridge) else None
         words = tokenizer
+        notes: list[str] = []
         if isinstance(source, TransformerBridge | PreTrainedModel | PeftModel):
             model: Any = source if bridge is None else bridge.original_model
             name = str(getattr(model.config, "name_or_path", "") or type(model).__name__)
@@ -75,12 +94,15 @@ class Checkpoint:
             if words is None and bridge is not None:
                 words = bridge.tokenizer
             if words is None:
-                raise UserError(f"{name} is a live model: give its tokenizer too, as tokenizer=...")
+                words = tokenizer_of(model)
         elif isinstance(source, str | Path):
             name = str(source)
+            check_dtype("dtype", dtype)
             options = Options(parse_device(device), dtype, trust_remote_code, revision)
-            model = load_model(source, options)
-            words = tokenizer_for(source, options) if words is None else words
+            links = chain(source, options, base)
+            notes += links.notes
+            model = load_model(links, options)
+            words = tokenizer_for(links, options) if words is None else words
         else:
             raise UserError(
                 "a checkpoint is loaded from a folder, a hub id, a PreTrainedModel, a PeftModel or "
@@ -89,7 +111,7 @@ class Checkpoint:
         adapter = select_adapter(model, name) if bridge is None else bridge.adapter
         layout = build_layout(model, adapter, name)
         check_tokenizer(words, layout.d_vocab, name)
-        return cls(model.eval(), words, name, layout, bridge)
+        return cls(model.eval(), words, name, layout, bridge, tuple(notes))
 
     @property
     def n_layers(self) -> int:
@@ -140,19 +162,11 @@ class Checkpoint:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits of a SHA-256 over every parameter's name, type, shape and bytes.
-
-        For a model with unmerged adapters, also over which are active and their scales.
+        """16 hex digits over all that the model's forward pass depends on (`activations.fingerprint`).
 
         Computed once: it does not follow weights that are changed afterwards.
         """
-        digest = hashlib.sha256()
-        for name, parameter in self.model.named_parameters():
-            digest.update(f"{name} {parameter.dtype} {tuple(parameter.shape)}\n".encode())
-            flat = parameter.detach().reshape(-1).contiguous().cpu()
-            digest.update(flat.view(torch.uint8).numpy().data)
-        digest.update("".join(adapter_settings(self.model)).encode())
-        return digest.hexdigest()[:16]
+        return fingerprint(self.model)
 
     def bridge(self) -> TransformerBridge:
         """A TransformerBridge over a copy of the model, for what is written against TransformerLens.
@@ -179,7 +193,8 @@ class Checkpoint:
     def encode(self, prompts: Sequence[str] | Sequence[Sequence[int]], *, room: int = 0) -> list[list[int]]:
         """The token ids of each prompt; prompts that are ids already are checked and passed on.
 
-        `room` is how many tokens will be written after each prompt.
+        `room` is how many tokens will be written after each prompt. What the tokenizer puts before a text is
+        not put there twice (a chat template has often written it), and nothing after it.
 
         Raises:
             UserError: naming the prompt, when one has no tokens, ids that the model does not embed,
@@ -187,8 +202,11 @@ class Checkpoint:
         """
         if isinstance(prompts, str):
             raise UserError("expected a list of prompts, got one string: put it in a list")
+        if not isinstance(prompts, Sequence | torch.Tensor | np.ndarray):
+            raise UserError(f"expected a list of prompts, got {type(prompts).__name__}")
         encoded = [
-            self._ids(prompt) if isinstance(prompt, str) else [int(i) for i in prompt] for prompt in prompts
+            self._ids(prompt) if isinstance(prompt, str) else token_ids(index, prompt)
+            for index, prompt in enumerate(prompts)
         ]
         for index, ids in enumerate(encoded):
             if not ids:
@@ -206,11 +224,26 @@ class Checkpoint:
                 )
         return encoded
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of generated tokens, special tokens left out and nothing tidied."""
+    def decode(self, ids: Sequence[int], *, start: bool = True) -> str:
+        """The text of token ids, special tokens in it as they are spelt, nothing tidied.
+
+        What the tokenizer puts before every text is left out where `ids` begin with it, so that what
+        `encode` gives for a text comes back as that text. Tokens that were generated begin no text
+        (`start=False`): there all is shown.
+        """
+        shown_ids = list(ids)[len(self.added.before) if start and self.added.opens(ids) else 0 :]
+        # Tokenizers that are not `tokenizers`-backed set special tokens apart by spaces of their own.
+        apart = {} if self.tokenizer.is_fast else {"spaces_between_special_tokens": False}
         return str(
-            self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+            self.tokenizer.decode(
+                shown_ids, skip_special_tokens=False, clean_up_tokenization_spaces=False, **apart
+            )
         )
+
+    @cached_property
+    def added(self) -> Added:
+        """What the tokenizer puts around every text."""
+        return Added.by(self.tokenizer)
 
     def _ids(self, text: str) -> list[int]:
         try:
@@ -218,10 +251,6 @@ class Checkpoint:
         except Exception as error:
             # The tokenizers library raises bare Exceptions, as for a word outside a vocabulary without <unk>.
             raise UserError(
-                f"{self.name}: its tokenizer cannot encode {text!r}: {one_line(error)}"
+                f"{shown(self.name)}: its tokenizer cannot encode {shown(repr(text))}: {one_line(error)}"
             ) from error
-        # Some tokenizers close every text with their end token; a prompt is to be gone on from.
-        end = self.tokenizer.eos_token_id
-        if len(ids) > 1 and ids[-1] == end and not text.rstrip().endswith(str(self.tokenizer.eos_token)):
-            ids.pop()
-        return ids
+        return ids[self.added.kept(ids)]

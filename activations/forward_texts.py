@@ -13,7 +13,8 @@ from undertext.activations.errors import UserError
 from undertext.activations.groups import Part
 from undertext.activations.hooks import hooked
 from undertext.activations.interventions import Intervention
-from undertext.activations.steered_rows import SteeredRows, Touched, check_interventions
+from undertext.activations.rope import sides
+from undertext.activations.steered_rows import Row, SteeredRows, Touched, check_interventions
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,10 +65,31 @@ def forward_texts(
     prompts = [ids[:start] for ids, start in zip(encoded, starts, strict=True)]
     given = [None] * len(encoded) if interventions is None else interventions
     acting = check_interventions(checkpoint, given, prompts)
-    steered = SteeredRows(checkpoint, acting, prompts, lambda row: encoded[row][starts[row] :])
-    ids, rows = pad_right(encoded, checkpoint.device), range(len(encoded))
+    across = sides(checkpoint, lengths)
+    parts = [[row for row, side in enumerate(across) if side == each] for each in sorted(set(across))]
+    if len(parts) == 1:
+        return _read(checkpoint, encoded, starts, acting)
+    # Texts on the two sides of a rope's switch are read apart, each as it would be alone.
+    logits, touched = torch.empty(0), [Touched(0, 0, 0)] * len(encoded)
+    for rows in parts:
+        found = _read(checkpoint, *([each[row] for row in rows] for each in (encoded, starts, acting)))
+        if not len(logits):
+            logits = found.logits.new_zeros(len(encoded), max(lengths), found.logits.shape[-1])
+        logits[rows, : found.logits.shape[1]] = found.logits
+        for row, where in zip(rows, found.touched, strict=True):
+            touched[row] = where
+    return ForwardTexts(logits, touched)
+
+
+def _read(
+    checkpoint: Checkpoint, texts: Sequence[list[int]], starts: Sequence[int], acting: Sequence[Row]
+) -> ForwardTexts:
+    lengths = [len(ids) for ids in texts]
+    prompts = [ids[:start] for ids, start in zip(texts, starts, strict=True)]
+    steered = SteeredRows(checkpoint, acting, prompts, lambda row: texts[row][starts[row] :])
+    ids, rows = pad_right(texts, checkpoint.device), range(len(texts))
     with hooked(checkpoint, steered.hooks):
-        first = torch.zeros(len(encoded), dtype=torch.long)
+        first = torch.zeros(len(texts), dtype=torch.long)
         steered.begin(Part(ids, tuple(rows), first, torch.tensor(lengths)))
         logits = checkpoint.model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits
         steered.end(rows, rows)

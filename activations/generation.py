@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -10,9 +11,11 @@ from undertext.activations.activation_recording import Recorded, Recorder, Recor
 from undertext.activations.batching import run_batches
 from undertext.activations.captured import Captured
 from undertext.activations.checkpoint import Checkpoint
-from undertext.activations.errors import UserError
-from undertext.activations.hooks import check_point, hooked
+from undertext.activations.checks import check_list, check_whole, is_whole
+from undertext.activations.errors import UserError, shown
+from undertext.activations.hooks import check_points, hooked
 from undertext.activations.interventions import Intervention
+from undertext.activations.rope import writing_kinds
 from undertext.activations.sampling import Sampler
 from undertext.activations.steered_rows import Touched, check_interventions
 from undertext.activations.stopping import Stopping
@@ -24,7 +27,7 @@ class Generations:
     """What was written, by row: the samples of the first prompt, then those of the second, and so on."""
 
     texts: list[str]
-    """Text up to the end token or the first stop string, neither included."""
+    """Text up to the end token or the first stop string, neither included; other special tokens are in it."""
     tokens: list[list[int]]
     """The whole tokens of that text."""
     touched: list[int]
@@ -87,19 +90,15 @@ def generate(
             intervention that the model has no place for, and NaN in a row's logits.
         RuntimeError: when interventions were not asked at exactly the tokens they were to act at.
     """
-    if max_new_tokens < 1 or samples < 1:
-        raise UserError(
-            f"max_new_tokens must be at least 1, got {max_new_tokens}"
-            if max_new_tokens < 1
-            else f"samples must be at least 1, got {samples}"
-        )
+    for name, value in (("max_new_tokens", max_new_tokens), ("samples", samples), ("batch_size", batch_size)):
+        check_whole(name, value, 1)
     encoded = checkpoint.encode(prompts, room=max_new_tokens)
     acting = check_interventions(
         checkpoint, [None] * len(encoded) if interventions is None else interventions, encoded
     )
     streams = _streams(seed, len(encoded), samples)
-    for point in record.points if record else ():
-        check_point(checkpoint, point)
+    if record is not None:
+        check_points(checkpoint, record.points)
     _check_openings(checkpoint, openings, len(encoded))
     stopping = Stopping(checkpoint, stop)
     owner = [prompt for prompt in range(len(encoded)) for _ in range(samples)]
@@ -139,7 +138,9 @@ def generate(
         if recorder is not None:
             kept.add(recorder.kept, rows)
 
-    run_batches([len(encoded[owner[row]]) for row in order], None, run, rows=batch_size)
+    lengths = [len(encoded[owner[row]]) for row in order]
+    kinds = writing_kinds(checkpoint, lengths, max_new_tokens)
+    run_batches(lengths, None, run, rows=batch_size, kinds=kinds)
     return Generations(
         texts,
         tokens,
@@ -155,6 +156,7 @@ def generate(
 def _check_openings(checkpoint: Checkpoint, openings: Sequence[int] | None, prompts: int) -> None:
     if openings is None:
         return
+    check_list("openings", openings, int, "token ids, one for each prompt")
     if len(openings) != prompts:
         raise UserError(f"expected an opening token for each of {prompts} prompts, got {len(openings)}")
     if bad := [token for token in openings if not 0 <= token < checkpoint.d_vocab]:
@@ -163,11 +165,16 @@ def _check_openings(checkpoint: Checkpoint, openings: Sequence[int] | None, prom
 
 def _streams(seed: int | Sequence[int], prompts: int, samples: int) -> list[tuple[int, ...]]:
     """The seeds of every row's random stream."""
-    if isinstance(seed, int):
-        return [(seed, prompt, sample) for prompt in range(prompts) for sample in range(samples)]
+    if is_whole(seed):
+        one: Any = seed
+        return [(int(one), prompt, sample) for prompt in range(prompts) for sample in range(samples)]
+    if not isinstance(seed, Sequence) or not all(map(is_whole, seed)):
+        raise UserError(
+            f"expected one seed, or one for each of {prompts} prompts, got {shown(repr(seed), 60)}"
+        )
     if len(seed) != prompts:
         raise UserError(f"expected one seed, or one for each of {prompts} prompts, got {len(seed)}")
-    return [(own, sample) for own in seed for sample in range(samples)]
+    return [(int(own), sample) for own in seed for sample in range(samples)]
 
 
 class _Reported:

@@ -23,6 +23,9 @@ class Part(NamedTuple):
     """Where in its text each slot's first column stands, below 0 for padding on the left. On the CPU."""
     ends: Int[Tensor, " slot"]
     """Where in its text a slot's columns turn into padding; its start for a row that has finished."""
+    again: int = 0
+    """How many of the first columns were read before, and are read again because of what follows: what acts
+    at them acts again, and is counted once."""
 
     @property
     def places(self) -> Int[Tensor, "slot position"]:
@@ -88,7 +91,7 @@ class InterventionGroup:
             return None
         device = part.ids.device
         counts = torch.zeros(len(part.rows), dtype=torch.long)
-        counts.index_add_(0, self._slots, gate.sum(dim=1))
+        counts.index_add_(0, self._slots, gate[:, part.again :].sum(dim=1))
         self.start = int(columns[0])
         self.acting = (gate & self._allowed(gate, places))[:, self.start :].to(device)
         self._now = self._dose[self._here_there][:, None]

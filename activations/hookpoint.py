@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from undertext.activations.errors import UserError
+from undertext.activations.checks import is_whole
+from undertext.activations.errors import UserError, shown
 
 Site = Literal["resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "z"]
 """Places in a transformer block; activations are [row, position, d_model], but for `z`.
@@ -33,6 +34,8 @@ class HookPoint:
 
     def __post_init__(self) -> None:
         """Refuse a negative layer and an unknown site (UserError)."""
+        if not is_whole(self.layer):
+            raise UserError(f"a hook point's layer is a whole number, got {shown(repr(self.layer), 60)}")
         if self.layer < 0:
             raise UserError(f"a hook point's layer counts from 0, got {self.layer}")
         if self.site not in SITES:

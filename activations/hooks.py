@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
 from undertext.activations.checkpoint import Checkpoint
-from undertext.activations.errors import UserError
+from undertext.activations.errors import UserError, shown
 from undertext.activations.hookpoint import SITES, HookPoint, Site
 from undertext.activations.layout import HookPlace
 from undertext.activations.quiet import quiet
@@ -92,6 +92,16 @@ def check_point(checkpoint: Checkpoint, point: HookPoint) -> None:
             f"{checkpoint.name} has no {point}: in a block of {checkpoint.layout.architecture} attention and "
             f"MLP {how}; valid sites are {', '.join(valid)}"
         )
+
+
+def check_points(checkpoint: Checkpoint, points: Sequence[HookPoint]) -> None:
+    """UserError unless there are points, each once and each in the model."""
+    if not isinstance(points, Sequence) or not all(isinstance(point, HookPoint) for point in points):
+        raise UserError(f"expected a list of HookPoints, got {shown(repr(points), 80)}")
+    if not points or len(set(points)) != len(points):
+        raise UserError(f"expected hook points, each once, got [{', '.join(map(str, points))}]")
+    for point in points:
+        check_point(checkpoint, point)
 
 
 def _attach(place: HookPlace, site: Site, function: HookFunction) -> RemovableHandle:

@@ -7,7 +7,8 @@ from typing import Literal, get_args
 from jaxtyping import Float
 from torch import Tensor
 
-from undertext.activations.errors import UserError
+from undertext.activations.checks import check_number, check_vector, is_whole
+from undertext.activations.errors import UserError, shown
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.operators import ON_SUBSPACES, OPERATORS, WITH_CENTRE, Operator
 
@@ -16,12 +17,31 @@ GateAt = Literal["last_prompt", "prompt", "generated", "all"]
 generated token once it is read back in, or prompt and generated alike."""
 
 
+def check_at(at: object) -> None:
+    """UserError unless this is a gate's name, or a tuple of indices with at least one in it."""
+    if isinstance(at, str) and at in get_args(GateAt):
+        return
+    if isinstance(at, tuple) and at and all(map(is_whole, at)):
+        return
+    raise UserError(
+        f"unknown gate {shown(repr(at), 60)}: valid are {', '.join(get_args(GateAt))} or prompt indices, a "
+        "tuple such as (0, -1)"
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Threshold:
     """Holds where `direction . activation + bias > 0`, on the activation as it comes to the hook point."""
 
     direction: Float[Tensor, " d_model"]
     bias: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no direction and no number (UserError)."""
+        check_vector("a threshold's direction", self.direction)
+        if self.direction.ndim != 1:
+            raise UserError(f"a threshold's direction is [d_model], got {list(self.direction.shape)}")
+        check_number("a threshold's bias", self.bias)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,12 +74,17 @@ class Intervention:
 
     def __post_init__(self) -> None:
         """Refuse what is not of the forms above (UserError)."""
-        if isinstance(self.at, str) and self.at not in get_args(GateAt):
+        if not isinstance(self.point, HookPoint):
             raise UserError(
-                f"unknown gate {self.at!r}: valid are {', '.join(get_args(GateAt))} or prompt indices"
+                f"an intervention's point must be a HookPoint, got {shown(repr(self.point), 60)}: a name is "
+                "read with HookPoint.parse"
             )
+        check_at(self.at)
         if self.operator not in OPERATORS:
             raise UserError(f"unknown operator {self.operator!r}: valid are {', '.join(OPERATORS)}")
+        check_vector(f"the vector at {self.point}", self.vector)
+        check_number(f"the dose at {self.point}", self.dose)
+        check_number(f"decay at {self.point}", self.decay)
         if self.vector.ndim != 1 and not (self.operator in ON_SUBSPACES and self.vector.ndim == 2):
             wanted = "[d_model] or [k, d_model]" if self.operator in ON_SUBSPACES else "[d_model]"
             raise UserError(
@@ -68,8 +93,21 @@ class Intervention:
         if (self.centre is not None) != (self.operator in WITH_CENTRE):
             which = "needs" if self.operator in WITH_CENTRE else "takes no"
             raise UserError(f"{self.operator} at {self.point} {which} centre")
-        if self.first is not None and self.first < 0:
-            raise UserError(f"first must not be negative, got {self.first}")
+        if self.centre is not None:
+            check_vector(f"the centre at {self.point}", self.centre)
+        if self.threshold is not None and not isinstance(self.threshold, Threshold):
+            raise UserError(f"threshold must be a Threshold, got {shown(repr(self.threshold), 60)}")
+        if self.first is not None and not (is_whole(self.first) and self.first >= 0):
+            raise UserError(f"first must not be negative, a whole number, got {shown(repr(self.first), 60)}")
+        if self.tokens is not None and not (
+            isinstance(self.tokens, frozenset) and self.tokens and all(map(is_whole, self.tokens))
+        ):
+            raise UserError(
+                f"tokens must be a frozenset of ids, not empty, got {shown(repr(self.tokens), 60)}: ids "
+                "of a text come from Checkpoint.encode"
+            )
+        if self.pattern is not None and not isinstance(self.pattern, str):
+            raise UserError(f"pattern must be a text, got {shown(repr(self.pattern), 60)}")
         if self.pattern is not None:
             try:
                 re.compile(self.pattern)
@@ -103,6 +141,13 @@ class Intervention:
         return range(length - 1, length) if self.at == "last_prompt" else range(0)
 
     def expected(self, prompt: int, written: int) -> int:
-        """How many tokens it may act at, of a prompt and of generated tokens that are read back in."""
+        """How many tokens it may act at, of a prompt and of generated tokens that are read back in.
+
+        From what was asked for alone: nothing here goes through what the hooks go by, which is held to it.
+        """
         generated = written if self.first is None else min(written, self.first)
-        return len(self.prompt_indices(prompt)) + (generated if self.on_generated else 0)
+        if isinstance(self.at, tuple):
+            return sum(any(index in (place, place - prompt) for index in self.at) for place in range(prompt))
+        return {"last_prompt": 1, "prompt": prompt, "generated": generated, "all": prompt + generated}[
+            self.at
+        ]

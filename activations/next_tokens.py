@@ -9,8 +9,10 @@ from torch import Tensor
 
 from undertext.activations.batching import batch_tokens_on, pad_right, run_batches
 from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.checks import is_whole
 from undertext.activations.errors import UserError
 from undertext.activations.hooks import logits_only_at
+from undertext.activations.rope import sides
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ def next_tokens(
         UserError: when `k` is not 1 to the vocabulary's size, for a prompt that fits neither context nor
             memory, and for NaN in its logits.
     """
-    if not 1 <= k <= checkpoint.d_vocab:
+    if not is_whole(k) or not 1 <= k <= checkpoint.d_vocab:
         raise UserError(f"k must be 1 to {checkpoint.d_vocab}, the size of the vocabulary, got {k}")
     encoded = checkpoint.encode(prompts)
     ids = torch.empty(len(encoded), k, dtype=torch.long)
@@ -59,5 +61,6 @@ def next_tokens(
         ids[batch], log_probs[batch] = top.indices.cpu(), top.values.cpu()
 
     tokens = batch_tokens_on(checkpoint.device) if batch_tokens is None else batch_tokens
-    run_batches([len(row) for row in encoded], tokens, run)
+    lengths = [len(row) for row in encoded]
+    run_batches(lengths, tokens, run, kinds=sides(checkpoint, lengths))
     return NextTokens(ids, log_probs)

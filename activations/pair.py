@@ -1,20 +1,27 @@
 """Two checkpoints of one model."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
 from undertext.activations.adapted import adapter_settings
 from undertext.activations.checkpoint import Checkpoint, CheckpointSource
-from undertext.activations.errors import UserError
+from undertext.activations.errors import UserError, shown
 from undertext.activations.vocabulary import PROBES, sample_text, try_encode
 
 
 class Pair(NamedTuple):
-    """A base and a tuned checkpoint that were found to be of one shape and one tokenizer."""
+    """A base and a tuned checkpoint that were found to be of one shape and to read text alike."""
 
     base: Checkpoint
     tuned: Checkpoint
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of figures of this pair must know: how each was loaded, and what differs."""
+        return [*self.base.notes, *self.tuned.notes, *notes(Outline.of(self.base), Outline.of(self.tuned))]
 
 
 def load_pair(
@@ -24,10 +31,17 @@ def load_pair(
 ) -> Pair:
     """Load both checkpoints, with the same options for `Checkpoint.load`, and check that they are a pair.
 
+    A tuned adapter is merged into the base that it names where that is a folder here, and otherwise into
+    the base of the pair (`Pair.notes` say so): the hub is not asked for a base that was given.
+
     Raises:
         UserError: when one does not load, or when they differ (in one error, every difference listed).
     """
-    return check_pair(Checkpoint.load(base, **options), Checkpoint.load(tuned, **options))
+    first = Checkpoint.load(base, **options)
+    if "base" not in options and isinstance(tuned, str | Path):
+        given = base if isinstance(base, str | Path) else _plain(first)
+        options = {**options, "base": given}
+    return check_pair(first, Checkpoint.load(tuned, **options))
 
 
 class Outline(NamedTuple):
@@ -46,8 +60,8 @@ class Outline(NamedTuple):
         return cls(checkpoint.name, *sizes, checkpoint.tokenizer)
 
 
-def check_pair(base: Checkpoint, tuned: Checkpoint) -> Pair:
-    """The two as a pair; UserError listing every difference of shape and tokenizer.
+def check_pair(base: Checkpoint, tuned: Checkpoint, texts: Sequence[str] = ()) -> Pair:
+    """The two as a pair; UserError listing every difference of shape and tokenizer, as `check_outlines`.
 
     Also refused is one model with a live adapter in it, given as both: PEFT puts its adapters into the
     very model it is given, which is then no base any more.
@@ -57,42 +71,95 @@ def check_pair(base: Checkpoint, tuned: Checkpoint) -> Pair:
             f"base {base.name} and tuned {tuned.name} are one model, with the adapter in it: give as base a "
             "copy made before the adapter was added, or the base's folder"
         )
-    check_outlines(Outline.of(base), Outline.of(tuned))
+    check_outlines(Outline.of(base), Outline.of(tuned), texts)
     return Pair(base, tuned)
 
 
-def check_outlines(base: Outline, tuned: Outline) -> None:
-    """UserError listing every difference of shape and tokenizer, when they are not of one model."""
-    sizes = {"layers": "n_layers", "width": "d_model", "vocabulary size": "d_vocab"}
+def check_outlines(base: Outline, tuned: Outline, texts: Sequence[str] = ()) -> None:
+    """UserError listing every difference, when the two are not of one model or read a text differently.
+
+    One may embed more tokens than the other, and have added tokens that the other has not or has under
+    other words, as tuning leaves them: these are among `notes`. Every other word must have one id in both.
+    `texts` are those that will be read, each of which both must encode alike.
+    """
+    sizes = {"layers": "n_layers", "width": "d_model"}
     differences = [
         f"{words} ({getattr(base, field)} against {getattr(tuned, field)})"
         for words, field in sizes.items()
         if getattr(base, field) != getattr(tuned, field)
     ]
-    difference = _tokenizer_difference(base.tokenizer, tuned.tokenizer)
+    difference = _tokenizer_difference(base.tokenizer, tuned.tokenizer, texts)
     if difference:
         differences.append(f"tokenizer ({difference})")
     if differences:
         raise UserError(
-            f"base {base.name} and tuned {tuned.name} are not checkpoints of one model: "
+            f"base {shown(base.name)} and tuned {shown(tuned.name)} are not checkpoints of one model: "
             f"they differ in {'; '.join(differences)}"
         )
 
 
-def _tokenizer_difference(base: PreTrainedTokenizerBase, tuned: PreTrainedTokenizerBase) -> str | None:
-    ours, theirs = base.get_vocab(), tuned.get_vocab()
-    if ours != theirs:
-        differing = sorted(word for word in ours.keys() | theirs.keys() if ours.get(word) != theirs.get(word))
-        shown = ", ".join(
-            f"{word!r} is {ours.get(word)} against {theirs.get(word)}" for word in differing[:3]
+def notes(base: Outline, tuned: Outline) -> list[str]:
+    """How the vocabularies of two that are a pair differ, a line each; none where they do not."""
+    found = []
+    if base.d_vocab != tuned.d_vocab:
+        found.append(f"the base embeds {base.d_vocab} tokens, the tuned checkpoint {tuned.d_vocab}")
+    ours, theirs = base.tokenizer.get_vocab(), tuned.tokenizer.get_vocab()
+    for whose, one, other in (("base", ours, theirs), ("tuned checkpoint", theirs, ours)):
+        own = sorted(word for word in one if one[word] != other.get(word))
+        if own:
+            listed = ", ".join(f"{shown(repr(word), 60)} ({one[word]})" for word in own[:5])
+            more = f" and {len(own) - 5} more" if len(own) > 5 else ""
+            found.append(f"the {whose} alone has the tokens {listed}{more}")
+    ends = [each.tokenizer.eos_token for each in (base, tuned)]
+    if ends[0] != ends[1]:
+        found.append(
+            f"a text ends with {shown(repr(ends[0]))} in the base, in the tuned with {shown(repr(ends[1]))}"
         )
-        return f"{len(differing)} words have different ids: {shown}"
-    for text in (*PROBES, sample_text(base)):
+    return found
+
+
+def check_shared_ids(base: Outline, tuned: Outline, reading: str) -> None:
+    """UserError naming the `reading` unless every token id means the same to both.
+
+    For what compares the two id by id: a divergence of their next-token distributions, a row of the
+    embeddings beside a row.
+    """
+    if base.d_vocab != tuned.d_vocab or base.tokenizer.get_vocab() != tuned.tokenizer.get_vocab():
+        raise UserError(f"{reading} needs one vocabulary, but {'; '.join(notes(base, tuned))}")
+
+
+def _plain(checkpoint: Checkpoint) -> Any:
+    """The live model of a checkpoint, None where adapters are at work in it or a bridge is around it."""
+    bridged = checkpoint.source_bridge is not None
+    return None if bridged or adapter_settings(checkpoint.model) else checkpoint.model
+
+
+def _tokenizer_difference(
+    base: PreTrainedTokenizerBase, tuned: PreTrainedTokenizerBase, texts: Sequence[str]
+) -> str | None:
+    ours, theirs = base.get_vocab(), tuned.get_vocab()
+    # What was added is found before a text is cut into words; all other words make up what is cut.
+    added = base.get_added_vocab(), tuned.get_added_vocab()
+    differing = sorted(
+        word
+        for word in ours.keys() | theirs.keys()
+        if ours.get(word) != theirs.get(word)
+        and not ((word not in ours or word not in theirs) and (word in added[0] or word in added[1]))
+    )
+    if differing:
+        listed = ", ".join(
+            f"{shown(repr(word), 60)} is {ours.get(word)} against {theirs.get(word)}"
+            for word in differing[:3]
+        )
+        return f"{len(differing)} words have different ids: {listed}"
+    own = {ours[word] for word in ours if ours[word] != theirs.get(word)}
+    for text in (*PROBES, sample_text(base, own), *texts):
         first, second = try_encode(base, text), try_encode(tuned, text)
         if first != second:
             at = next(
                 (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),
                 min(len(first), len(second)),
             )
-            return f"one vocabulary, but {text!r} is encoded differently from token {at} on"
+            vocabulary = "one vocabulary" if ours == theirs else "added tokens aside one vocabulary"
+            return f"{vocabulary}, but {shown(repr(text), 80)} is encoded differently from token {at} on"
     return None

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from undertext.activations.checkpoint import Checkpoint
-from undertext.activations.errors import UserError
+from undertext.activations.checks import is_whole
+from undertext.activations.errors import UserError, shown
 from undertext.activations.spans import Located, TextSpan, TokenSpan, locate, tokens_holding
 
 TokenSelector = int | TokenSpan | TextSpan
@@ -34,12 +35,21 @@ def resolve(
         raise UserError(
             f"positions must be 'last', 'all', or a span or list of places for each prompt, got {positions!r}"
         )
+    if not isinstance(positions, Sequence):
+        raise UserError(
+            f"positions must be 'last', 'all', or a span or list of places for each prompt, got "
+            f"{shown(repr(positions), 60)}"
+        )
     if len(positions) != len(prompts):
         raise UserError(f"expected positions for each of {len(prompts)} prompts, got {len(positions)}")
     found = []
     for row, (chosen, prompt, ids) in enumerate(zip(positions, prompts, encoded, strict=True)):
-        if isinstance(chosen, int):
+        if is_whole(chosen):
             raise UserError(f"prompt {row}: expected a list of places or a span, got the number {chosen}")
+        if not isinstance(chosen, TokenSpan | TextSpan | Sequence) or isinstance(chosen, str):
+            raise UserError(
+                f"prompt {row}: expected a list of places or a span, got {shown(repr(chosen), 60)}"
+            )
         places = [chosen] if isinstance(chosen, TokenSpan | TextSpan) else list(chosen)
         located = None
         if any(isinstance(place, TextSpan) for place in places):
@@ -51,6 +61,11 @@ def resolve(
 
 
 def _indices(place: TokenSelector, row: int, length: int, located: Located | None) -> list[int]:
+    ends = (place.start, place.end) if isinstance(place, TokenSpan | TextSpan) else (place,)
+    if not all(end is None or is_whole(end) for end in ends):
+        raise UserError(
+            f"prompt {row}: a place is a whole number, or a span of such, got {shown(repr(place), 60)}"
+        )
     if isinstance(place, TextSpan):
         assert located is not None
         held = tokens_holding(located, place)

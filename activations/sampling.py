@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from undertext.activations.checks import check_number
 from undertext.activations.errors import UserError
 
 
@@ -23,6 +24,8 @@ class Sampler:
 
         UserError when the temperature or a seed is negative, or `top_p` is not above 0 and up to 1.
         """
+        check_number("temperature", temperature)
+        check_number("top_p", top_p)
         if temperature < 0 or any(number < 0 for stream in streams for number in stream):
             raise UserError(f"temperature and seed must not be negative, got {temperature} and {streams[0]}")
         if not 0 < top_p <= 1:

@@ -1,15 +1,32 @@
 """Turning whatever a user points at into a live model and its tokenizer."""
 
-import os
+import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from huggingface_hub import snapshot_download
+from transformers import (
+    AutoModelForCausalLM,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils.peft_utils import find_adapter_config_file
 
-from undertext.activations.errors import UserError
-from undertext.activations.files import check_safetensors, check_weights, one_line, read_json
+from undertext.activations.adapters import CONFIG, is_adapter, merge_adapter, recorded_base
+from undertext.activations.errors import UserError, shown
+from undertext.activations.files import (
+    check_config,
+    check_layers,
+    check_weights,
+    is_file,
+    is_folder,
+    one_line,
+    refuse_named_weights,
+)
+from undertext.activations.paths import is_hub_id, local_folder
 from undertext.activations.quiet import quiet
 from undertext.activations.vocabulary import has_tokenizer, load_tokenizer
 
@@ -39,48 +56,108 @@ def parse_device(device: str | torch.device) -> torch.device:
     return parsed
 
 
-def load_model(source: str | Path, options: Options) -> PreTrainedModel:
-    """The model of a folder, of an adapter folder (merged into its base), or of a hub id."""
-    folder = local_folder(source)
-    if folder is not None and (folder / "adapter_config.json").is_file():
-        return _load_adapter(folder, options)
-    if folder is not None:
-        if not (folder / "config.json").is_file():
-            raise UserError(f"{folder} is not a Hugging Face checkpoint: it has no config.json")
-        read_json(folder / "config.json")
-        check_weights(folder)
-    return _load_whole(source if folder is None else folder, options)
+class Chain(NamedTuple):
+    """What a source comes to: adapters, each trained on what the next gives, and at the end a whole model."""
+
+    adapters: list[Path]
+    whole: str | Path | PreTrainedModel
+    notes: list[str]
+    """What a reader must know of how the adapters' bases were found."""
 
 
-def tokenizer_for(source: str | Path, options: Options) -> PreTrainedTokenizerBase:
-    """The tokenizer beside a source's weights; an adapter folder without one has that of its base."""
-    folder = local_folder(source)
-    if folder is not None and not has_tokenizer(folder) and (folder / "adapter_config.json").is_file():
-        return tokenizer_for(_adapter_base(folder), options)
-    return load_tokenizer(source if folder is None else folder, **options.hub)
+def chain(source: str | Path, options: Options, base: str | Path | PreTrainedModel | None = None) -> Chain:
+    """Follow a source from adapter to base, each checked, nothing of them loaded.
 
+    An adapter's base is the folder that it names, where there is one, from here or from the adapter's
+    folder; then `base`; then the hub.
 
-def local_folder(source: str | Path) -> Path | None:
-    """The folder a source names, or None when it can only be a hub id (`name` or `owner/name`).
-
-    UserError when it is a file, or is written as a path and nothing is there.
+    Raises:
+        UserError: for anything that is not there or not as it must be, and for adapters in a circle.
     """
-    text = str(source)
-    path = Path(text).expanduser()
-    if path.is_dir():
-        return path
-    if path.exists():
-        raise UserError(f"{path} is a file: a checkpoint is a folder, or a hub id such as owner/name")
-    written_as_path = (
-        isinstance(source, Path)
-        or text.startswith((os.sep, ".", "~"))
-        or len(path.parts) != len(text.split("/"))
-        or len(path.parts) > 2
-        or (len(path.parts) == 2 and path.parent.exists())
+    adapters: list[Path] = []
+    notes: list[str] = []
+    while True:
+        folder = local_folder(source) or _hub_adapter(str(source), options)
+        if folder is None:
+            _check_hub_config(str(source), options)
+            return Chain(adapters, source, notes)
+        if not is_adapter(folder):
+            check_config(folder)
+            check_layers(folder, check_weights(folder))
+            return Chain(adapters, folder, notes)
+        if folder.resolve() in [each.resolve() for each in adapters]:
+            own = " its own folder as its base" if len(adapters) == 1 else " a base that is merged into it"
+            raise UserError(f"{shown(adapters[-1] / CONFIG)} names{own}")
+        adapters.append(folder)
+        named = recorded_base(folder)
+        found = _named_folder(folder, named)
+        if found is None and base is not None:
+            if isinstance(base, PreTrainedModel):
+                notes.append(_instead(folder, named, str(base.config.name_or_path or type(base).__name__)))
+                return Chain(adapters, base, notes)
+            if str(base) != named:
+                notes.append(_instead(folder, named, str(base)))
+            source, base = base, None
+            continue
+        if found is None and named is None:
+            raise UserError(
+                f"{shown(folder / CONFIG)} names no base_model_name_or_path to merge it into: give base=..."
+            )
+        if found is not None and base is not None and not _same(found, base):
+            notes.append(f"the adapter {shown(folder)} is merged into the base it names, {shown(found)}")
+        if found is None:
+            try:
+                local_folder(str(named))
+            except UserError as error:
+                raise UserError(
+                    f"the adapter {shown(folder)} names a base that is not here ({error}): give base=..."
+                ) from None
+        source = found or str(named)
+
+
+def load_model(links: Chain, options: Options) -> PreTrainedModel:
+    """The whole model at a chain's end, its adapters merged into it. A live model there is copied."""
+    model = (
+        copy.deepcopy(links.whole)
+        if isinstance(links.whole, PreTrainedModel)
+        else _load_whole(links.whole, options)
     )
-    if written_as_path:
-        raise UserError(f"there is no checkpoint folder {path}")
-    return None
+    for adapter in reversed(links.adapters):
+        model = merge_adapter(adapter, model)
+    return model
+
+
+def tokenizer_for(links: Chain, options: Options) -> PreTrainedTokenizerBase:
+    """The tokenizer beside a chain's weights; an adapter folder without one has that of its base."""
+    for folder in links.adapters:
+        if has_tokenizer(folder):
+            return load_tokenizer(folder, **options.hub)
+    if isinstance(links.whole, PreTrainedModel):
+        return tokenizer_of(links.whole)
+    return load_tokenizer(links.whole, **options.hub)
+
+
+def tokenizer_of(model: PreTrainedModel) -> PreTrainedTokenizerBase:
+    """The tokenizer of a live model: of the folder it was loaded from, or of the hub's cache.
+
+    Nothing is fetched. UserError with the way to give one when there is none.
+    """
+    name = str(getattr(model.config, "name_or_path", "") or "")
+    folder = Path(name).expanduser()
+    why = "it does not say where it was loaded from"
+    if name:
+        try:
+            if is_folder(folder) and has_tokenizer(folder):
+                return load_tokenizer(folder)
+            if not is_folder(folder) and is_hub_id(name):
+                return load_tokenizer(name, local_files_only=True)
+            why = f"there is none in {shown(name)}"
+        except UserError as error:
+            why = str(error)
+    raise UserError(
+        f"{shown(name or type(model).__name__)} is a live model without a tokenizer ({why}): give its "
+        "tokenizer too, as Checkpoint.load(model, tokenizer=...), and pass the checkpoint, not the model"
+    )
 
 
 def _load_whole(source: str | Path, options: Options) -> PreTrainedModel:
@@ -99,9 +176,9 @@ def _load_whole(source: str | Path, options: Options) -> PreTrainedModel:
         # transformers raises many types here (config, weights, network): all of them are about this source.
         if "trust_remote_code" in str(error):
             raise UserError(
-                f"{source} brings its own code, which runs only if trust_remote_code is on"
+                f"{shown(source)} brings its own code, which runs only if trust_remote_code is on"
             ) from error
-        raise UserError(f"cannot load a model from {source}: {one_line(error)}") from error
+        raise UserError(f"cannot load a model from {shown(source)}: {one_line(error)}") from error
     model: PreTrainedModel = loaded[0]
     info = loaded[1]
     # transformers fills what a file lacks with random numbers and only warns.
@@ -111,42 +188,53 @@ def _load_whole(source: str | Path, options: Options) -> PreTrainedModel:
         if (keys := info.get(f"{kind}_keys"))
     ]
     if wrong:
-        raise UserError(f"the weights of {source} do not fit its config: {'; '.join(wrong)}")
+        raise UserError(
+            f"the weights of {shown(source)} do not fit its config: {shown('; '.join(wrong), 600)}"
+        )
     return model
 
 
-def _adapter_base(folder: Path) -> str | Path:
-    """What an adapter says it was trained from; a relative path may start from the adapter's folder."""
-    base = read_json(folder / "adapter_config.json").get("base_model_name_or_path")
-    if not isinstance(base, str) or not base:
-        raise UserError(f"{folder / 'adapter_config.json'} names no base_model_name_or_path to merge it into")
-    for path in (Path(base).expanduser(), folder / base):
-        if (path / "config.json").is_file() or (path / "adapter_config.json").is_file():
-            if path.resolve() == folder.resolve():
-                raise UserError(f"{folder / 'adapter_config.json'} names its own folder as its base")
+def _named_folder(folder: Path, named: str | None) -> Path | None:
+    """The folder an adapter names as its base, where it is here; a relative path may start from its own."""
+    if named is None:
+        return None
+    for path in (Path(named).expanduser(), folder / named):
+        if is_file(path / "config.json") or is_file(path / CONFIG):
             return path
-    return base
+    return None
 
 
-def _load_adapter(folder: Path, options: Options) -> PreTrainedModel:
-    try:
-        from peft import PeftModel, get_peft_model_state_dict
-    except ImportError as error:
-        raise UserError(
-            f"{folder} is an adapter: reading it needs the package peft (pip install peft)"
-        ) from error
-    (file,) = check_weights(folder, "adapter_model")
-    model = load_model(_adapter_base(folder), options)
+def _same(found: Path, base: str | Path | PreTrainedModel) -> bool:
+    given = base.config.name_or_path if isinstance(base, PreTrainedModel) else base
+    path = Path(str(given)).expanduser()
+    return is_folder(path) and path.resolve() == found.resolve()
+
+
+def _instead(folder: Path, named: str | None, base: str) -> str:
+    says = f"names the base {shown(named)}, which is not here" if named else "names no base"
+    return f"the adapter {shown(folder)} {says}: it is merged into {shown(base)}"
+
+
+def _hub_adapter(name: str, options: Options) -> Path | None:
+    """The folder of a hub id that is an adapter, fetched or from the cache; None where it is none.
+
+    Left to itself, transformers would read the adapter's weights from a pickle too.
+    """
     try:
         with quiet():
-            adapted = PeftModel.from_pretrained(model, folder)
-            # PEFT leaves at zero what the file lacks, and only warns.
-            differ = set(check_safetensors(file)) ^ set(get_peft_model_state_dict(adapted))
-            merged = adapted.merge_and_unload()
+            config = find_adapter_config_file(name, revision=options.revision)
+            if config is None:
+                return None
+            wanted = [CONFIG, "adapter_model.safetensors", "*token*", "vocab*", "merges.txt", "*.jinja"]
+            return Path(snapshot_download(name, revision=options.revision, allow_patterns=wanted))
     except Exception as error:
-        raise UserError(f"cannot merge the adapter {folder} into its base: {one_line(error)}") from error
-    if differ:
-        raise UserError(
-            f"the weights of the adapter {folder} do not fit its base: {', '.join(sorted(differ)[:3])}"
-        )
-    return merged
+        raise UserError(f"cannot load a model from {shown(name)}: {one_line(error)}") from error
+
+
+def _check_hub_config(name: str, options: Options) -> None:
+    try:
+        with quiet():
+            config, _ = PreTrainedConfig.get_config_dict(name, revision=options.revision)
+    except Exception as error:
+        raise UserError(f"cannot load a model from {shown(name)}: {one_line(error)}") from error
+    refuse_named_weights(config, name)

@@ -63,13 +63,10 @@ def locate(checkpoint: Checkpoint, text: str) -> Located:
     encoded = checkpoint.tokenizer(
         text, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False
     )
-    own = [not special for special in encoded["special_tokens_mask"]]
-    # An end token closes no prompt that is gone on from, so it is left out, as in `Checkpoint.encode`.
-    last = max((i + 1 for i, mine in enumerate(own) if mine), default=0)
-    offsets = list(encoded["offset_mapping"][:last])
-    return Located(
-        list(encoded["input_ids"][:last]), own[:last], offsets, [_trim(text, *each) for each in offsets]
-    )
+    kept = checkpoint.added.kept(encoded["input_ids"])
+    own = [not special for special in encoded["special_tokens_mask"]][kept]
+    offsets = list(encoded["offset_mapping"])[kept]
+    return Located(list(encoded["input_ids"])[kept], own, offsets, [_trim(text, *each) for each in offsets])
 
 
 def tokens_before(checkpoint: Checkpoint, text: str, offsets: Sequence[int]) -> tuple[list[int], list[int]]:

@@ -25,6 +25,11 @@ def check_interventions(
     prompts: Sequence[Sequence[int]],
 ) -> list[Row]:
     """What acts in each row. UserError unless there is an entry per prompt, each possible in this model."""
+    if not isinstance(interventions, Sequence) or isinstance(interventions, str):
+        raise UserError(
+            "expected an intervention, a list of them or None for each of "
+            f"{len(prompts)} prompts, in a list, got {type(interventions).__name__}"
+        )
     if len(interventions) != len(prompts):
         raise UserError(
             "expected an intervention, a list of them or None for each of "
@@ -33,7 +38,13 @@ def check_interventions(
     rows: list[Row] = []
     checked: set[int] = set()
     for row, (given, ids) in enumerate(zip(interventions, prompts, strict=True)):
+        if not isinstance(given, Intervention | list | tuple | None):
+            raise UserError(
+                f"row {row}: expected an intervention, a list of them or None, got {type(given).__name__}"
+            )
         those = () if given is None else (given,) if isinstance(given, Intervention) else tuple(given)
+        if wrong := [each for each in those if not isinstance(each, Intervention)]:
+            raise UserError(f"row {row}: expected interventions, got {type(wrong[0]).__name__}")
         rows.append(those)
         for each in those:
             try:
@@ -61,6 +72,8 @@ def _check(checkpoint: Checkpoint, each: Intervention) -> None:
             )
         if not bool((each.dose * tensor).isfinite().all()):
             raise UserError(f"{name} at {each.point}, or its product with the dose, holds NaN or infinity")
+    if bad := [token for token in each.tokens or () if not 0 <= token < checkpoint.d_vocab]:
+        raise UserError(f"tokens hold token id {bad[0]}, valid are 0 to {checkpoint.d_vocab - 1}")
     if each.operator in (*ON_SUBSPACES, *UNIT) and not bool(each.vector.any()):
         raise UserError(f"the vector at {each.point} is zero: {each.operator} needs a direction")
 
@@ -145,8 +158,9 @@ class SteeredRows:
         self.read[index] += self._read.cpu()[at]
         if not self._counts:
             return
-        part, changed = self._part, self._changed.cpu()
-        after = part.places - (self._lengths[list(part.rows)] - 1)[:, None]  # the prompt's last one is at 0
+        part = self._part
+        changed, places = self._changed.cpu()[:, part.again :], part.places[:, part.again :]
+        after = places - (self._lengths[list(part.rows)] - 1)[:, None]  # the prompt's last one is at 0
         counted = torch.stack(
             [(changed & where).sum(dim=1) for where in (after < 0, after == 0, after > 0)], 1
         )

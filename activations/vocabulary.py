@@ -1,5 +1,6 @@
 """Loading a tokenizer as it was saved, and checking that it fits its model."""
 
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -58,19 +59,24 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, d_vocab: int, name: str)
         )
 
 
-def sample_text(tokenizer: PreTrainedTokenizerBase) -> str:
-    """A short text that the tokenizer must know: its vocabulary's first and last words, decoded."""
-    special = set(tokenizer.all_special_ids)
+def sample_text(tokenizer: PreTrainedTokenizerBase, but: Set[int] = frozenset()) -> str:
+    """A short text that the tokenizer must know: the first and last words of its vocabulary, `but` some."""
+    special = {*tokenizer.all_special_ids, *but}
     ids = sorted(set(tokenizer.get_vocab().values()) - special)
     return str(tokenizer.decode(ids[:8] + ids[-8:], skip_special_tokens=True))
 
 
-def try_encode(tokenizer: PreTrainedTokenizerBase | Tokenizer, text: str) -> list[int]:
-    """The ids of a text, none where the tokenizer refuses it (a word it has not, and no token for such)."""
+def try_encode(
+    tokenizer: PreTrainedTokenizerBase | Tokenizer, text: str, *, special: bool = True
+) -> list[int]:
+    """The ids of a text, none where the tokenizer refuses it (a word it has not, and no token for such).
+
+    Without `special`, nothing is put around the text.
+    """
     try:
         if isinstance(tokenizer, Tokenizer):
-            return list(tokenizer.encode(text).ids)
-        return list(tokenizer.encode(text, verbose=False))
+            return list(tokenizer.encode(text, add_special_tokens=special).ids)
+        return list(tokenizer.encode(text, add_special_tokens=special, verbose=False))
     except Exception:
         # The tokenizers library raises bare Exceptions.
         return []

@@ -16,6 +16,7 @@ from undertext.activations.errors import UserError
 from undertext.activations.groups import Part
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.hooks import HookFunction
+from undertext.activations.rope import rope_switches
 from undertext.activations.sampling import Sampler
 from undertext.activations.steered_rows import Row, SteeredRows, Touched
 from undertext.activations.stopping import Stopping
@@ -61,6 +62,7 @@ class Batch:
         self.margins: list[list[float]] | None = [[] for _ in prompts] if margins else None
         """For each token of each row, p(likeliest) - p(second likeliest) where it was chosen."""
         self._openings = openings
+        self._switches = rope_switches(checkpoint)
         self._lengths = torch.tensor([len(ids) for ids in prompts])
         self.steered = SteeredRows(checkpoint, interventions, prompts, self.produced.__getitem__)
         self.recorder = recorder
@@ -81,6 +83,8 @@ class Batch:
         device = logits.device
         numbers = torch.arange(len(self.prompts), device=device)
         standing, alive = list(range(len(self.prompts))), [True] * len(self.prompts)
+        # Rows that cross a switch are all equally long (`writing_kinds`), so no padding stands before them.
+        crossing = bool((self._lengths == self._lengths[0]).all())
         for step in range(max_new_tokens):
             self._check(logits, standing, alive)
             chosen = sampler.choose(logits, step, numbers)
@@ -112,7 +116,10 @@ class Batch:
             starts = self._lengths[standing] + step
             part = Part(ids, tuple(standing), starts, starts + torch.tensor(alive).long())
             end = mask.shape[1] - max_new_tokens + 2 + step
+            if end - 1 in self._switches and crossing:
+                part, positions, cache = self._from_the_start(part, standing, alive, mask.shape[1])
             logits = self._pass(part, mask[:, :end], positions, cache, standing, list(range(len(standing))))
+            positions = positions[:, -1:]
 
     def _read_prompts(
         self, max_new_tokens: int
@@ -140,7 +147,9 @@ class Batch:
             )
 
         start = 0
-        if width > 1 and len(before.firsts) < len(every.firsts):
+        # Up to its last token a prompt may be on the other side of a switch of the rope.
+        apart = width > 1 and width - 1 not in self._switches
+        if apart and len(before.firsts) < len(every.firsts):
             start = width - 1
             read(before, 0, start)
             cache.take_rows(
@@ -151,6 +160,26 @@ class Batch:
         cache.take_rows(slots, capacity)
         mask = torch.cat([real, real.new_ones(len(ids), max_new_tokens - 1)], dim=1).long()
         return logits[slots], mask, positions[:, -1:], cache
+
+    def _from_the_start(
+        self, part: Part, standing: Sequence[int], alive: Sequence[bool], capacity: int
+    ) -> tuple[Part, Tensor, BufferedCache]:
+        """The next pass reading the whole texts anew: past a switch of the rope all keys are others."""
+        device = part.ids.device
+        width = int(part.starts[0]) + 1
+        # A finished row is filled up with its first token; nothing acts there and nobody reads it.
+        ids = torch.tensor(
+            [
+                ([*self.prompts[row], *self.produced[row]] + [self.prompts[row][0]] * width)[:width]
+                for row in standing
+            ],
+            device=device,
+        )
+        starts = torch.zeros(len(standing), dtype=torch.long)
+        ends = torch.tensor([width if lives else 0 for lives in alive])
+        positions = torch.arange(width, device=device)[None].expand(len(standing), -1)
+        cache = BufferedCache(self.checkpoint.model.config, capacity)
+        return Part(ids, tuple(standing), starts, ends, again=width - 1), positions, cache
 
     def _key(self, row: int, short: int) -> Hashable:
         """What a row reads of its prompt but for the last `short` tokens, and what acts there."""

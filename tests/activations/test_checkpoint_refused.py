@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.toys import tiny_folder, tiny_model, word_tokenizer
-from undertext.activations import Checkpoint, UserError
+from undertext.activations import Checkpoint, UserError, files
 
 
 @pytest.fixture
@@ -36,6 +36,47 @@ def test_a_missing_folder_in_a_folder_that_exists(folder, monkeypatch):
     monkeypatch.chdir(folder.parent)
     assert "there is no checkpoint folder model/step-3" in refused("model/step-3")
     assert "there is no checkpoint folder" in refused(folder / "nothing")
+
+
+@pytest.mark.parametrize(
+    "source", ["x" * 100_000, "a\x1b[31mb", "two words", "a\x00b", "~nobody-here/model", "a:b"]
+)
+def test_what_can_be_no_hub_id(source):
+    message = refused(source)
+    assert "there is no checkpoint folder" in message
+    assert message.isprintable()
+    assert len(message) < 500
+
+
+@pytest.mark.parametrize("source", ["mdoel", "modle", "./modle", "{}/modle"])
+def test_a_mistyped_folder_is_not_asked_of_the_hub(folder, monkeypatch, source):
+    monkeypatch.chdir(folder.parent)
+    (folder.parent / "moodle").mkdir()  # no checkpoint
+    source = source.format(folder.parent)
+    close = folder if source.startswith("/") else "model"
+    message = refused(source)
+    assert message.endswith(f"; close to it are {close}")
+    assert "there is no checkpoint folder" in message
+
+
+def test_a_mistyped_parent(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent.parent)
+    parent = folder.parent.name
+    assert refused(f"{parent}x/model").split("; ")[1].startswith(f"close to it are {parent}/model")
+
+
+def test_control_characters_in_an_error_are_shown(folder):
+    (folder / "\x1b[2J\nx.bin").write_text("")
+    (folder / "model.safetensors").unlink()
+    assert "(\\x1b[2J\\nx.bin)" in refused(folder)
+    assert str(UserError("a\x1b[31m\u202eb\nc")) == "a\\x1b[31m\\u202eb\nc"
+
+
+def test_a_dtype_that_is_none(folder):
+    load: Any = inspect.unwrap(vars(Checkpoint)["load"].__func__)
+    for dtype in ("bfloat16", torch.int8):
+        with pytest.raises(UserError, match="dtype must be a floating type"):
+            load(Checkpoint, folder, dtype=dtype)
 
 
 def test_a_file(folder):
@@ -116,6 +157,78 @@ def test_an_index_that_names_nothing(folder):
     shard(folder)
     (folder / "model.safetensors.index.json").write_text("{}")
     assert "names no weight files" in refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("../other/model.safetensors", "outside its folder"),
+        ("/other/model.safetensors", "outside its folder"),
+        ("C:\\\\model.safetensors", "outside its folder"),
+        ("x.bin", "weights are safetensors files only"),
+        (3, "weights are safetensors files only"),
+        ({}, "weights are safetensors files only"),
+    ],
+)
+def test_an_index_that_names_anything_else(folder, name, says):
+    files = shard(folder)
+    index = folder / "model.safetensors.index.json"
+    content = json.loads(index.read_text())
+    torch.save({}, folder / "x.bin")
+    content["weight_map"] = {key: name if at == files[0] else at for key, at in content["weight_map"].items()}
+    index.write_text(json.dumps(content))
+    assert says in refused(folder)
+
+
+@pytest.mark.parametrize("name", ["x.bin", "adapter_model.bin", "model.safetensors", 3])
+def test_a_config_that_names_its_weights(folder, name):
+    # Beside good weights, which are then not what is loaded.
+    torch.save(load_file(folder / "model.safetensors"), folder / "x.bin")
+    edit_config(folder, transformers_weights=name)
+    assert "remove the key" in refused(folder)
+
+
+def edit_config(folder, **changes):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"model_type": 3}, "model_type must be text, got 3"),
+        ({"architectures": "Llama"}, "architectures must be a list, got 'Llama'"),
+        ({"architectures": [3]}, "architectures must be a list of text"),
+        ({"rope_parameters": 3}, "rope_parameters must be an object"),
+        ({"tie_word_embeddings": "no"}, "tie_word_embeddings must be true or false"),
+        ({"num_hidden_layers": "3"}, "num_hidden_layers must be a number, got '3'"),
+        ({"num_hidden_layers": True}, "num_hidden_layers must be a number, got True"),
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1000000000, but the weights beside it are"),
+        ({"hidden_size": "wide"}, "cannot load a model from"),
+        ({"hidden_size": None}, "cannot load a model from"),
+        ({"num_attention_heads": 0}, "cannot load a model from"),
+        ({"vocab_size": [1]}, "cannot load a model from"),
+        ({"model_type": "\x1b[31m" + "x" * 100_000}, "\\x1b[31mxxx"),
+        ({"rope_parameters": {"rope_type": "nonesuch\x07"}}, "cannot load a model from"),
+    ],
+)
+def test_a_config_of_the_wrong_types(folder, changes, says):
+    edit_config(folder, **changes)
+    message = refused(folder)
+    assert says in message
+    assert message.isprintable()
+    assert len(message) < 1500
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000 + "]" * 100_000, '{"a":' * 101 + "1" + "}" * 101])
+def test_a_config_that_is_nested_too_deep(folder, content):
+    (folder / "config.json").write_text(content)
+    assert "config.json is nested more than 100 deep" in refused(folder)
+
+
+def test_a_config_larger_than_any(folder, monkeypatch):
+    monkeypatch.setattr(files, "_MOST_BYTES", 100)
+    assert "a JSON file of at most 100 was expected" in refused(folder)
 
 
 def edit_weights(folder, change):

@@ -1,0 +1,71 @@
+"""Whether what a user passed is of the kind that was asked for."""
+
+import math
+import numbers
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from undertext.activations.errors import UserError, shown
+
+
+def check_number(name: str, value: object) -> None:
+    """UserError unless `value` is one finite number (a tensor is none, though it may hold one)."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise UserError(f"{name} must be a finite number, got {shown(repr(value), 60)}")
+
+
+def check_whole(name: str, value: object, least: int) -> None:
+    """UserError unless `value` is a whole number of at least `least`."""
+    if not is_whole(value) or value < least:  # type: ignore[operator]
+        raise UserError(f"{name} must be at least {least}, a whole number, got {shown(repr(value), 60)}")
+
+
+def is_whole(value: object) -> bool:
+    """Whether `value` is a whole number: no bool, no float, no tensor."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool | np.bool_)
+
+
+def check_vector(name: str, value: object) -> None:
+    """UserError unless `value` is a tensor of real numbers with at least one axis."""
+    if not isinstance(value, Tensor) or value.is_complex() or value.dtype == torch.bool or not value.ndim:
+        what = (
+            f"a tensor of {value.dtype}, {list(value.shape)}"
+            if isinstance(value, Tensor)
+            else type(value).__name__
+        )
+        raise UserError(f"{name} must be a torch tensor of real numbers, got {what}")
+
+
+def check_list(name: str, value: object, of: type | tuple[type, ...], each: str) -> None:
+    """UserError unless `value` is a list or tuple whose items are all `of` a type, called `each`."""
+    if not isinstance(value, list | tuple) or not all(isinstance(item, of) for item in value):
+        raise UserError(f"{name} must be a list of {each}, got {shown(repr(value), 80)}")
+
+
+def check_dtype(name: str, value: object) -> None:
+    """UserError unless `value` is a floating type of torch: others would cut activations to whole numbers."""
+    if not isinstance(value, torch.dtype) or not value.is_floating_point:
+        raise UserError(
+            f"{name} must be a floating type of torch such as torch.float32, got {shown(value, 60)}"
+        )
+
+
+def token_ids(index: int, prompt: Any) -> list[int]:
+    """A prompt's token ids as whole numbers; UserError for what is no sequence of them."""
+    items: Any = prompt.tolist() if isinstance(prompt, Tensor | np.ndarray) else prompt
+    if not isinstance(items, Sequence | range):
+        raise UserError(
+            f"prompt {index} must be a text or a list of token ids, got {shown(repr(prompt), 60)}: "
+            "several prompts are a list of such"
+        )
+    try:
+        return [operator.index(each) for each in items]
+    except TypeError:
+        raise UserError(
+            f"prompt {index} must be a text or a list of token ids, got {shown(repr(prompt), 60)}"
+        ) from None
