@@ -71,7 +71,9 @@ def _check(args: Sequence[str]) -> int:
     warnings = check_prompts(task)
     for problem, said in (("not said", values_not_said), ("said twice", values_said_twice)):
         for name, count in said(task.problems).items():
-            warnings.append(f"value {shown(name)}: {problem} by its step in {count} places, and not used there")
+            warnings.append(
+                f"value {shown(name)}: {problem} by its step in {count} places, and not used there"
+            )
     for warning in warnings:
         say(f"warning: {warning}")
     return 0
