@@ -195,18 +195,24 @@ def holm(p: Float[ndarray, "... test"]) -> Float[ndarray, "... test"]:
     return adjusted
 
 
-def pass_at_k(right: ndarray, k: int) -> ndarray:
+def pass_at_k(right: ndarray, k: int) -> Float[ndarray, " problem"]:
     """Unbiased pass@k of each problem from its samples [problem, sample] (Chen et al. 2021, 2107.03374).
 
-    `1 - prod_{i=n-c+1..n} (1 - k / i)` with n samples of which c are right.
+    `right` says whether a sample is right, or with which probability. One less the chance that k of a
+    problem's samples, drawn without replacement, are all wrong: for n samples of which c are right,
+    `1 - prod_{i=n-c+1..n} (1 - k / i)`.
     """
-    n = right.shape[1]
+    wrong = 1.0 - right
+    problems, n = wrong.shape
     if not 1 <= k <= n:
         raise ValueError(f"expected k from 1 to the {n} samples drawn, got {k}")
-    terms = np.arange(1, n + 1)
-    wrong = n - right.sum(1)
-    factors = np.where(terms[None] > wrong[:, None], np.clip(1 - k / terms[None], 0.0, 1.0), 1.0)
-    return np.asarray(1 - factors.prod(1))
+    # all_wrong[:, j]: mean over the sets of j of the samples so far of the product of their `wrong`.
+    all_wrong = np.concatenate([np.ones((problems, 1)), np.zeros((problems, k))], -1)
+    for i in range(n):
+        # Of the sets of j among i + 1 samples, j / (i + 1) hold the last one.
+        holds = np.minimum(np.arange(1, k + 1) / (i + 1), 1.0)
+        all_wrong[:, 1:] = (1 - holds) * all_wrong[:, 1:] + holds * wrong[:, i : i + 1] * all_wrong[:, :-1]
+    return np.asarray(1 - all_wrong[:, k])
 
 
 def _quantile(probability: float) -> float:

@@ -191,6 +191,18 @@ def find_answer(grader: Grader, text: str) -> tuple[int, int] | None:
     return spans[-1] if spans else None
 
 
+def same_answer(task: Task, problems: Sequence[Problem], texts: Sequence[str], share: float) -> str | None:
+    """The one answer that is given to at least this share of the problems; None without one.
+
+    None as well where the right answers are as much alike. An output without an answer counts as a whole.
+    """
+    spans = [find_answer(task.grader, text) for text in texts]
+    given = [text if span is None else text[slice(*span)] for text, span in zip(texts, spans, strict=True)]
+    (answer, count), *_ = Counter(given).most_common(1)
+    ((_, right),) = Counter(problem.answer for problem in problems).most_common(1)
+    return answer if count >= share * len(texts) and count > right else None
+
+
 def solved(problem: Problem) -> str:
     """A problem with its solution: its trace where it has one, otherwise its answer."""
     text = reading_text(problem)

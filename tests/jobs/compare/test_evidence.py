@@ -12,9 +12,9 @@ from tests.made_up_task import task_of
 from tests.sweeps import sweep_of
 from tests.unchecked import signatures_unchecked
 from undertext.core.statistics import pass_at_k, resamples, weights_of
-from undertext.core.terms import Access
+from undertext.core.terms import Access, Role
 from undertext.jobs.compare.config import CompareConfig, verdict_rule
-from undertext.jobs.compare.evidence import RawLine, behaviour_line, no_more_than_controls, recovered_line
+from undertext.jobs.compare.evidence import RawLine, behaviour_line, not_specific, recovered_line
 from undertext.jobs.compare.result import EvidenceLine
 from undertext.jobs.compare.verdict import split_result
 from undertext.measures.answers import Answers, Samples, chance_right
@@ -22,7 +22,7 @@ from undertext.measures.recovery.candidates import CandidateVectors
 from undertext.measures.recovery.controls import Control
 from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
 from undertext.steering import Gate, Setting, SteeringVector
-from undertext.tasks import grade
+from undertext.tasks import Problem, grade
 
 RULE = verdict_rule()
 
@@ -48,8 +48,18 @@ def answers(right: np.ndarray) -> Answers:
 def reported(line: RawLine) -> EvidenceLine:
     """As a split shows the line where it is the only one, with the base the weaker."""
     n = int(line.problems.max()) + 1
-    both = {"base": answers(np.zeros(n)), "tuned": answers(np.ones(n))}
-    return split_result(both, "base", [line], [], RULE, 0).evidence[0]  # type: ignore[arg-type]  # of Role
+    both: dict[Role, Answers] = {"base": answers(np.zeros(n)), "tuned": answers(np.ones(n))}
+    return split_result(
+        both,
+        {role: np.zeros(len(each.lenient)) for role, each in both.items()},
+        {},
+        "base",
+        [line],
+        [],
+        RULE,
+        0,
+        asks_for_form=False,
+    ).evidence[0]
 
 
 def test_the_share_is_what_the_weaker_has_of_the_stronger_over_the_null():
@@ -184,15 +194,17 @@ CANDIDATES = CandidateVectors(
 )
 
 
-def steering(**right: int) -> tuple[SteeringSearch, dict[str, SteeredAnswers]]:
-    """A search that chose `meant`, and answers on test that are right on the first so many problems."""
+def steering(
+    strongest: str = "meant", best_vector: str | None = "meant", **right: int
+) -> tuple[SteeringSearch, dict[str, SteeredAnswers]]:
+    """A search with these choices, and answers on test that are right on the first so many problems."""
     on_dev = sweep_of(list(SETTINGS.values()), torch.ones(len(NAMES), 4, dtype=torch.bool))
     steered = {}
     for name, count in zip(NAMES, (right["meant"], right["shuffled"], right["random"]), strict=True):
         said = [problem.answer if i < count else "none" for i, problem in enumerate(TASK.split("test"))]
         ok = np.arange(10) < count
         steered[name] = SteeredAnswers(said, ok, ok, np.ones(10), 0.5, 0.25)
-    return SteeringSearch(CANDIDATES, on_dev, SETTINGS, "meant"), steered
+    return SteeringSearch(CANDIDATES, on_dev, SETTINGS, strongest, best_vector), steered
 
 
 WEAKER, STRONGER = answers(np.arange(10) < 2), answers(np.ones(10))
@@ -236,9 +248,39 @@ def test_controls_never_decide_what_the_line_says():
 )
 def test_a_vector_that_does_no_better_than_controls_is_flagged(right, equal):
     searched, steered = steering(**right)
-    flags = no_more_than_controls(searched, steered, WEAKER, STRONGER, RULE, 0)
+    flags = not_specific(searched, steered, WEAKER, STRONGER, RULE, 0)
     assert len(flags) == (equal is not None)
     assert all(f"no more than {equal} do under the same search" in flag for flag in flags)
+
+
+@pytest.mark.parametrize("best_vector", ["meant", None])
+def test_a_random_direction_may_prove_latency_and_is_never_its_own_control(best_vector):
+    searched, steered = steering("random 1", best_vector, meant=3, shuffled=2, random=9)
+    line = recovered_line(searched, steered, TASK, "test", WEAKER, STRONGER)
+    assert line.weaker.sum() == 9
+    assert line.access == "none"
+    assert "over random directions" not in line.note
+    (flag,) = not_specific(searched, steered, WEAKER, STRONGER, RULE, 0)
+    assert ("no vector was offered" in flag) == (best_vector is None)
+    assert ("'random 1'" in flag) == (best_vector is not None)
+
+
+@pytest.mark.parametrize(("answers_there_are", "k"), [(2, 1), (4, 1), (10, 2), (100, 8)])
+def test_k_is_as_large_as_guessing_allows(answers_there_are, k):
+    """A guesser's samples: pass@k is what its null says, whatever k and however few the answers."""
+    n, rng = 400, np.random.default_rng(answers_there_are)
+    problems = [
+        Problem(id=str(i), split="test", prompt=f"p{i} ", answer=str(i % answers_there_are)) for i in range(n)
+    ]
+    task = TASK.model_copy(update={"problems": tuple(problems)})
+    said = rng.integers(0, answers_there_are, (n, 8))
+    right = said == np.arange(n)[:, None] % answers_there_are
+    samples = Samples(said.astype(str).tolist(), right, np.ones((n, 8), int))
+    line = behaviour_line(samples, task, "test", range(n), CompareConfig(), RULE)
+    assert line.note.startswith(f"pass@{k} of 8 samples")
+    assert line.null.mean() <= max(RULE.max_chance, 1 / answers_there_are + 0.01)
+    assert abs(line.share(RULE.level).value) < 0.2
+    assert reported(line).says == "unclear"
 
 
 def test_pass_at_k_of_the_problems_in_the_gap_and_its_null():
@@ -253,7 +295,7 @@ def test_pass_at_k_of_the_problems_in_the_gap_and_its_null():
     )
     assert 0 < right.mean() < 1
     samples = Samples(texts, right, np.ones((3, k), int))
-    line = behaviour_line(samples, TASK, "test", gap, CompareConfig(samples=k))
+    line = behaviour_line(samples, TASK, "test", gap, CompareConfig(samples=k), RULE)
     np.testing.assert_allclose(line.weaker, pass_at_k(right, k))
     for i, row, null in zip(gap, texts, line.null, strict=True):
         others = [problem for j, problem in enumerate(problems) if j != i]

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from itertools import compress, product
 from math import inf, nan
-from time import perf_counter
 from typing import Any, get_args
 
 import numpy as np
@@ -101,22 +100,27 @@ def test_change(difference, expected):
 bounds = st.tuples(*[st.floats(-3, 3)] * 3).map(sorted)
 
 
-def says(name: LineName, share: Sequence[float], p: float, n: int = 100) -> str:
-    line = LineEstimates(intervals((share[0], share[1], share[2])), np.array([p]), np.array([float(n)]))
+def estimates(share: Intervals, p: float | np.ndarray, n: float = 100.0, above: float = 0.8) -> LineEstimates:
+    count = len(share.value)
+    return LineEstimates(share, np.broadcast_to(p, count), np.full(count, float(n)), np.full(count, above))
+
+
+def says(name: LineName, share: Sequence[float], p: float, n: int = 100, above: float = 0.8) -> str:
+    line = estimates(intervals((share[0], share[1], share[2])), p, n, above)
     (said,) = line_says(name, line, np.array([p]), RULE).tolist()
     return str(said)
 
 
-@given(bounds, st.floats(0, 1), st.sampled_from(LINES), st.integers(0, 40))
-def test_what_a_line_says(share, p, name, n):
-    said = says(name, share, p, n)
+@given(bounds, st.floats(0, 1), st.sampled_from(LINES), st.integers(0, 40), st.floats(-1, 1))
+def test_what_a_line_says(share, p, name, n, above):
+    said = says(name, share, p, n, above)
     if said == "latent":
         assert share[0] > RULE.latent_above
         assert p <= RULE.alpha
     if said == "absent":
         assert share[2] < RULE.absent_below
         assert name != "behaviour"
-    if n < RULE.min_problems:
+    if n < RULE.min_problems or above < RULE.min_over_null:
         assert said == "unclear"
 
 
@@ -137,14 +141,54 @@ def test_a_line_says_what_its_whole_interval_says(share, p, expected):
     assert says("behaviour", share, p) == ("unclear" if expected == "absent" else expected)
 
 
+BOTH: tuple[LineName, ...] = ("behaviour", "recovered")
+
+
+def solving(count: int, base: float = 0.5, tuned: float = 0.5) -> dict[Role, Intervals]:
+    """Accuracy over chance that is sure to 0.1, in so many resamples."""
+    return {
+        "base": intervals(*[(base - 0.1, base, base + 0.1)] * count),
+        "tuned": intervals(*[(tuned - 0.1, tuned, tuned + 0.1)] * count),
+    }
+
+
+DIFFERENCES = intervals((0.3, 0.4, 0.5), (-0.5, -0.4, -0.3), (-0.05, 0.0, 0.05))
+"""The tuned is better, the base is, and neither."""
+
+
+@pytest.mark.parametrize(
+    ("base", "tuned", "expected"),
+    [
+        (0.5, 0.5, ["elicited", "undetermined", "preserved"]),
+        (0.5, 0.0, ["undetermined", "undetermined", "preserved"]),
+        (0.0, 0.5, ["elicited", "undetermined", "preserved"]),
+        (0.0, 0.0, ["undetermined"] * 3),
+        (0.05, 0.05, ["undetermined"] * 3),
+    ],
+)
+def test_without_a_checkpoint_that_solves_the_task_there_is_no_verdict(base, tuned, expected):
+    lines: dict[LineName, LineEstimates] = {"recovered": estimates(intervals(*[(0.8, 0.9, 1.0)] * 3), 0.0)}
+    found = judge(DIFFERENCES, solving(3, base, tuned), lines, "base", RULE)
+    assert found.verdict.tolist() == expected
+
+
+@pytest.mark.parametrize("latent", [True, False])
+@pytest.mark.parametrize(("base", "alike"), [(0.5, []), (0.0, ["base"]), (0.0, ["tuned"]), (-0.3, [])])
+def test_a_checkpoint_that_shows_nothing_is_no_evidence_of_absence(latent, base, alike):
+    share = (0.8, 0.9, 1.0) if latent else (-0.1, 0.0, 0.1)
+    lines: dict[LineName, LineEstimates] = {
+        name: estimates(intervals(*[share] * 3), 0.0) for name in ("recovered", "decodable")
+    }
+    found = judge(DIFFERENCES, solving(3, base, 0.5), lines, "base", RULE, alike)
+    broken = base < 0 or "base" in alike
+    assert found.verdict[0] == ("elicited" if latent else "undetermined" if broken else "taught")
+
+
 def test_p_values_are_corrected_for_the_lines_there_are_in_each_resample():
     p = np.array([[0.02, 0.001], [0.03, 0.9]])
     share = intervals((0.8, 0.9, 1.0), (0.8, 0.9, 1.0))
-    many = np.full(2, 50.0)
-    lines: dict[LineName, LineEstimates] = {
-        "behaviour": LineEstimates(share, p[0], many), "recovered": LineEstimates(share, p[1], many)
-    }  # fmt: skip
-    found = judge(intervals((0.3, 0.4, 0.5), (0.3, 0.4, 0.5)), lines, "base", RULE)
+    lines = {name: estimates(share, p[i]) for i, name in enumerate(BOTH)}
+    found = judge(intervals((0.3, 0.4, 0.5), (0.3, 0.4, 0.5)), solving(2), lines, "base", RULE)
     assert np.stack(list(found.p.values())).T.tolist() == holm(p.T).tolist()
     assert found.says["behaviour"].tolist() == ["latent", "latent"]
     assert found.says["recovered"].tolist() == ["latent", "unclear"]
@@ -153,12 +197,12 @@ def test_p_values_are_corrected_for_the_lines_there_are_in_each_resample():
 
 @pytest.mark.parametrize("weaker", ["base", "tuned", "neither"])
 def test_lines_speak_of_the_checkpoint_that_they_were_measured_on(weaker):
-    sure = LineEstimates(intervals(*[(0.8, 0.9, 1.0)] * 4), np.zeros(4), np.full(4, 50.0))
+    sure = estimates(intervals(*[(0.8, 0.9, 1.0)] * 4), 0.0)
     lines: dict[LineName, LineEstimates] = {} if weaker == "neither" else {"recovered": sure}
     difference = intervals((0.2, 0.3, 0.4), (-0.4, -0.3, -0.2), (-0.05, 0.0, 0.05), (-0.2, 0.0, 0.2))
     better = "elicited" if weaker == "base" else "undetermined"
     worse = "suppressed" if weaker == "tuned" else "undetermined"
-    assert judge(difference, lines, weaker, RULE).verdict.tolist() == [
+    assert judge(difference, solving(4), lines, weaker, RULE).verdict.tolist() == [
         better, worse, "preserved", "undetermined",
     ]  # fmt: skip
 
@@ -205,7 +249,61 @@ def result(
             line("recovered", np.arange(n) < recovered * n, np.arange(n)),
             line("decodable", np.arange(len(problems)) < decodable * len(problems), problems),
         ]
-    return split_result(both, weaker, lines, flags, RULE, 0)
+    return judged(both, weaker, lines, flags)
+
+
+def judged(
+    both: dict[Role, Answers],
+    weaker: Any,
+    lines: Sequence[RawLine],
+    flags: Sequence[str] = (),
+    *,
+    chance: float = 0.0,
+    alike: dict[Role, str] | None = None,
+    seed: int = 0,
+    asks_for_form: bool = True,
+) -> SplitResult:
+    """`split_result` where outputs are right for other problems with this `chance`."""
+    each = {role: np.full(len(answers.lenient), chance) for role, answers in both.items()}
+    return split_result(
+        both, each, alike or {}, weaker, lines, flags, RULE, seed, asks_for_form=asks_for_form
+    )
+
+
+@pytest.mark.parametrize(("chance", "verdict"), [(0.0, "preserved"), (0.85, "undetermined")])
+def test_two_guessers_preserve_nothing(chance, verdict):
+    found = judged({"base": GOOD, "tuned": GOOD}, "neither", [], chance=chance)
+    assert found.verdict == verdict
+    assert found.confidence > 0.95
+    assert any("base +0.05, tuned +0.05" in flag for flag in found.flags) == (verdict == "undetermined")
+
+
+def test_what_a_broken_checkpoint_lacks_is_flagged():
+    both: dict[Role, Answers] = {"base": BAD, "tuned": GOOD}
+    lines = [line(name, np.zeros(N), np.arange(N)) for name in ("recovered", "decodable")]
+    assert judged(both, "base", lines).verdict == "taught"
+    for more, said in (
+        ({"alike": {"base": "7"}}, "base answers every prompt alike (7)"),
+        ({"chance": 0.5}, "base is below chance"),
+    ):
+        found = judged(both, "base", lines, **more)  # type: ignore[arg-type]
+        assert found.verdict == "undetermined"
+        assert sum(flag.startswith(said) for flag in found.flags) == 1
+
+
+def test_a_guesser_of_two_answers_is_not_called_latent():
+    """pass@8 of a coin is 1 to within 0.004, and the whole of what is over its null."""
+    both: dict[Role, Answers] = {"base": GOOD, "tuned": BAD}
+    _, problems = gap_between(both, RULE)
+    n = len(problems)
+    coin = RawLine(
+        "behaviour", np.array(problems), np.ones(n), np.ones(n), np.full(n, 0.996), "none", "pass@8"
+    )
+    found = judged(both, "tuned", [coin])
+    assert (found.verdict, found.evidence[0].says) == ("undetermined", "unclear")
+    assert (
+        "only 0.00 over the null" in found.evidence[0].note or "no share is taken" in found.evidence[0].note
+    )
 
 
 @pytest.mark.parametrize(
@@ -237,7 +335,8 @@ def test_without_a_difference_there_is_no_gap(right):
     same = answers(np.arange(N) < right * N)
     assert gap_between({"base": same, "tuned": same}, RULE) == ("neither", [])
     found = result(same, same)
-    assert (found.verdict, found.weaker, found.confidence) == ("preserved", "neither", 1.0)
+    verdict = "undetermined" if right < RULE.min_gap else "preserved"
+    assert (found.verdict, found.weaker, found.confidence) == (verdict, "neither", 1.0)
     assert any("neither checkpoint solves" in flag for flag in found.flags) == (right < RULE.min_gap)
 
 
@@ -300,7 +399,7 @@ def test_confidence_is_the_share_of_resamples_that_this_rule_gives_this_verdict(
     weaker, problems = gap_between(both, RULE)
     lines = [line("recovered", steered, np.arange(60)), line("decodable", read[problems], problems)]
     monkeypatch.setattr("undertext.jobs.compare.verdict.RESAMPLES", 200)
-    found = split_result(both, weaker, lines, [], RULE, 5)
+    found = judged(both, weaker, lines, seed=5)
     monkeypatch.setattr("undertext.jobs.compare.verdict.RESAMPLES", 1)  # of no matter below
     alike = 0
     for draw in resamples(60, 5, 200):
@@ -312,7 +411,7 @@ def test_confidence_is_the_share_of_resamples_that_this_rule_gives_this_verdict(
         if gap_between(drawn, RULE).weaker != weaker:
             own = []
         with_few = [each for each in own if len(each.problems)]
-        alike += split_result(drawn, weaker, with_few, [], RULE, 0).verdict == found.verdict
+        alike += judged(drawn, weaker, with_few).verdict == found.verdict
     assert 0.05 < found.confidence < 0.95, "a verdict that no resample changes tests nothing"
     assert found.confidence == pytest.approx(alike / 200)
 
@@ -331,16 +430,6 @@ def test_lines_on_too_few_problems_are_not_heard():
     assert all(f"only {few} problems" in each.note for each in found.evidence)
 
 
-def test_a_thousand_resamples_take_well_under_a_second():
-    n, rng = 400, np.random.default_rng(0)
-    both: dict[Role, Answers] = {"base": answers(rng.random(n) < 0.2), "tuned": answers(rng.random(n) < 0.9)}
-    names = ("behaviour", "decodable", "transported", "recovered", "used")
-    lines = [line(name, rng.random(n) < 0.5, np.arange(n)) for name in names]
-    start = perf_counter()
-    split_result(both, "base", lines, [], RULE, 0)
-    assert perf_counter() - start < 5  # on a busy machine; 0.1 s on an idle one
-
-
 @pytest.mark.parametrize(
     ("strict", "part"),
     [
@@ -353,3 +442,13 @@ def test_a_gain_of_form_is_told_from_one_of_substance(strict, part):
     assert [flag for flag in flags if flag.startswith("format")] == [
         f"format: graded strictly the difference is {part}"
     ]
+
+
+def test_where_no_form_was_asked_for_none_is_missed():
+    both: dict[Role, Answers] = {
+        "base": answers(BAD.lenient, np.zeros(N)),
+        "tuned": answers(GOOD.lenient, np.zeros(N)),
+    }
+    assert not any(
+        flag.startswith("format") for flag in judged(both, "neither", [], asks_for_form=False).flags
+    )

@@ -1,6 +1,7 @@
 """Steering as evidence: what is chosen on dev, and what is counted on the split."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -117,17 +118,28 @@ def test_each_vector_gets_its_best_setting_and_of_equals_the_smallest_dose(accur
 
 
 @pytest.mark.parametrize(
-    ("equal", "best_vector"),
+    ("equal", "strongest", "best_vector"),
     [
-        ({"meant", "delta", "random 1"}, "meant"),
-        ({"delta", "random 2"}, "random 2"),
-        ({"delta"}, "delta"),
-        ({"delta", "shuffled: meant", "elsewhere: meant"}, "delta"),
+        ({"meant", "delta", "random 1"}, "meant", "meant"),
+        ({"delta", "random 2"}, "random 2", "delta"),
+        ({"random 2"}, "random 2", "meant"),
+        ({"delta"}, "delta", "delta"),
+        ({"delta", "shuffled: meant", "elsewhere: meant"}, "delta", "delta"),
     ],
 )
-def test_among_equals_the_one_that_knew_least_stands_for_all(accuracy_of, equal, best_vector):
+def test_among_equals_the_one_that_knew_least_stands_for_all(accuracy_of, equal, strongest, best_vector):
     accuracy_of(lambda s: 2 if s.vector in equal else 1)
-    assert search(WEAKER, task_of(), CANDIDATES, [1], CONFIG).best_vector == best_vector
+    found = search(WEAKER, task_of(), CANDIDATES, [1], CONFIG)
+    assert (found.strongest, found.best_vector) == (strongest, best_vector)
+
+
+def test_random_directions_alone_may_prove_something_and_are_no_vector(accuracy_of):
+    drawn = [vector for vector in CANDIDATES.vectors if vector.name.startswith("random")]
+    controls = {vector.name: CANDIDATES.controls[vector.name] for vector in drawn}
+    alone = replace(CANDIDATES, vectors=tuple(drawn), controls=controls)
+    accuracy_of(lambda s: 2 if s.vector == "random 2" else 1)
+    found = search(WEAKER, task_of(), alone, [1], CONFIG)
+    assert (found.strongest, found.best_vector) == ("random 2", None)
 
 
 def test_the_chosen_settings_alone_are_applied_to_the_split(accuracy_of):
@@ -171,7 +183,7 @@ class Made(NamedTuple):
 
     def row(self, name: str, stronger: Answers | None = None) -> dict[str, Any]:
         best = name == self.searched.best_vector
-        return recovery_row("test", self.estimate(name, stronger), None, best_vector=best)
+        return recovery_row("test", self.estimate(name, stronger), None, best_vector=best, strongest=best)
 
 
 @pytest.fixture
@@ -192,7 +204,7 @@ def made() -> Made:
     best = {name: Setting(name, (1,), 0.5, Gate("all")) for name in COUNTS}
     on_dev = torch.tensor([[i < COUNTS[name] for i in range(10)] for name in COUNTS])
     return Made(
-        SteeringSearch(CANDIDATES, sweep_of(list(best.values()), on_dev), best, "meant"),
+        SteeringSearch(CANDIDATES, sweep_of(list(best.values()), on_dev), best, "meant", "meant"),
         steered,
         Answers([""] * 10, weaker & (problem != 1), weaker, np.zeros(10)),
         behaviour(np.ones(10)),
@@ -214,8 +226,8 @@ def test_the_table_gives_every_vector_its_recovered_gap_and_excess(made):
         assert row["recovered_low"] <= row["recovered"] <= row["recovered_high"]
         assert row["difference"] == pytest.approx((COUNTS[name] - 2) / 10)
         for kind, count in best.items():
-            if name == names[kind]:
-                assert row[f"over_{kind}"] is None  # not over itself
+            if row["control"] == kind.replace("_", " "):
+                assert row[f"over_{kind}"] is None  # a control stands beside none of its own kind
                 continue
             assert row[f"over_{kind}_control"] == names[kind]
             assert row[f"over_{kind}"] == pytest.approx((COUNTS[name] - count) / 8)

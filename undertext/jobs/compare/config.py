@@ -22,6 +22,12 @@ class Rule(Config):
     """A line may say `absent` when its share is surely below this."""
     readable_above: Share
     """A value counts as read when the stronger checkpoint's probe is this much over every null on dev."""
+    min_over_null: Share
+    """Least that the stronger's figure must be over a line's null; a share of less is `unclear`."""
+    max_chance: Share
+    """Largest mean null of pass@k over the problems in the gap; k is lowered until the null is below."""
+    max_alike: Share
+    """A checkpoint that gives one answer to so large a share of problems answers every prompt alike."""
     min_problems: int = Field(ge=1)
     """Fewest problems a line of evidence must rest on; with fewer it says `unclear`."""
 

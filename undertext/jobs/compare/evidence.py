@@ -41,6 +41,8 @@ class LineEstimates(NamedTuple):
     """One-sided p of the weaker's figure over the null, not corrected."""
     n: Float[ndarray, " resample"]
     """Number of problems that the line rests on."""
+    above: Float[ndarray, " resample"]
+    """The stronger's figure less the null: what the share is a share of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +75,10 @@ class RawLine:
         """The line in each resample; `weights` says how often each problem of the split is in it."""
         own = weights[:, self.problems]
         over, above = self.weaker - self.null, self.stronger - self.null
-        return LineEstimates(ratio_intervals(over, above, own, level), positive_p(over, own), own.sum(-1))
+        n = own.sum(-1)
+        with np.errstate(invalid="ignore"):
+            ceiling = own @ above / n
+        return LineEstimates(ratio_intervals(over, above, own, level), positive_p(over, own), n, ceiling)
 
     def share(self, level: float) -> Estimate:
         """The line's share of the problems themselves.
@@ -97,28 +102,32 @@ class RawLine:
 
 
 def behaviour_line(
-    samples: Samples, task: Task, split: str, gap: Sequence[int], config: CompareConfig
+    samples: Samples, task: Task, split: str, gap: Sequence[int], config: CompareConfig, rule: Rule
 ) -> RawLine:
     """pass@k of the weaker checkpoint, from its `samples` of the problems in the gap.
 
     Its null is what the same samples would pass by chance: each sample right with the share of other
-    problems whose answer it matches.
+    problems whose answer it matches. k is the largest for which the null is at most `max_chance`: of few
+    answers, enough guesses hold the right one.
     """
-    k, problems = config.samples, task.split(split)
-    chance = np.zeros((len(gap), k))
-    for j in range(k):
+    problems = task.split(split)
+    chance = np.zeros((len(gap), config.samples))
+    for j in range(config.samples):
         outputs = dict(zip(gap, (row[j] for row in samples.texts), strict=True))
         texts = [outputs.get(i, "") for i in range(len(problems))]
         chance[:, j] = chance_right(task, problems, texts)[list(gap)]
+    nulls = {k: pass_at_k(chance, k) for k in range(1, config.samples + 1)}
+    k = max((k for k, null in nulls.items() if null.mean() <= rule.max_chance), default=1)
     return RawLine(
         name="behaviour",
         problems=np.asarray(gap),
-        weaker=pass_at_k(samples.right, k).astype(float),
+        weaker=pass_at_k(samples.right, k),
         stronger=np.ones(len(gap)),
-        null=1 - (1 - chance).prod(1),
+        null=nulls[k],
         access="none",
-        note=f"pass@{k} at temperature {config.temperature:g} on the {len(gap)} problems in the gap; "
-        "null: the same samples graded against other problems' answers",
+        note=f"pass@{k} of {config.samples} samples at temperature {config.temperature:g} on the {len(gap)} "
+        f"problems in the gap; null: the same samples graded against other problems' answers, "
+        f"{nulls[config.samples].mean():.2f} for pass@{config.samples}",
     )
 
 
@@ -169,19 +178,19 @@ def recovered_line(
     weaker: Answers,
     stronger: Answers,
 ) -> RawLine:
-    """The line `recovered`: accuracy of the best vector over what outputs without information could reach.
+    """The line `recovered`: accuracy of what did best on dev, over what outputs without information reach.
 
     Its null keeps every problem the weaker checkpoint had right and credits the others with the
     chance that the steered output is right for some other problem: all that outputs without
     information about their problem can do.
     """
-    name, problems = searched.best_vector, task.split(split)
+    name, problems = searched.strongest, task.split(split)
     setting, own = searched.best[name], steered[name]
     before = weaker.lenient.astype(float)
     over = [
         f"{own.lenient.mean() - steered[control].lenient.mean():+.2f} over {kind}"
         for kind in KINDS
-        if (control := searched.best_control(kind)) is not None
+        if (control := searched.best_control(kind)) is not None and control != name
     ]
     tried = len(searched.on_dev.settings)
     return RawLine(
@@ -193,13 +202,13 @@ def recovered_line(
         access=searched.candidates.access[name],
         note=f"recovered gap of {name!r} added at {searched.hook(setting)}, "
         f"{described(setting.gate)}, dose {setting.dose:g}, chosen on dev among {tried} settings "
-        f"({log2(tried):.1f} bits); accuracy {', '.join(over)} under the same search; null: the same outputs "
-        "graded against other problems' answers where the weaker was wrong",
+        f"({log2(tried):.1f} bits); accuracy {', '.join(over) or 'beside no control'} under the same search; "
+        "null: the same outputs graded against other problems' answers where the weaker was wrong",
         unaided=before,
     )
 
 
-def no_more_than_controls(
+def not_specific(
     searched: SteeringSearch,
     steered: Mapping[str, SteeredAnswers],
     weaker: Answers,
@@ -207,17 +216,26 @@ def no_more_than_controls(
     rule: Rule,
     seed: int,
 ) -> list[str]:
-    """A flag where the best vector helps, and no more than controls do.
+    """Flags where steering helps and no vector is better than the controls, or there is none.
 
-    The flag speaks of the vector, and not of whether the capability is latent.
+    They speak of the vector, and not of whether the capability is latent.
     """
-    best = estimate_recovery(
-        searched, steered, searched.best_vector, weaker, stronger, seed=seed, level=rule.level
-    )
-    if best.difference.value <= rule.min_gap:
+    name = searched.best_vector
+    if name is None:
+        return [
+            "no vector was offered (no contrast of the task, no rollouts, none given): `recovered` rests on "
+            "random directions, which may show that a capability is latent and nothing of where it is"
+        ]
+    best = estimate_recovery(searched, steered, name, weaker, stronger, seed=seed, level=rule.level)
+    if best.difference.value <= rule.min_gap and name == searched.strongest:
         return []
     equal: list[str] = [] if best.control is None else [best.control]
     equal += [kind for kind, over in best.excess.items() if over.accuracy.low <= 0]
+    if name != searched.strongest:
+        return [
+            f"`recovered` rests on {searched.strongest!r}, which did better on dev than the best vector, "
+            f"{name!r}: where the line says latent, the capability is easy to elicit and no vector specific"
+        ]
     if not equal:
         return []
     return [
@@ -238,7 +256,7 @@ def split_evidence(
 ) -> tuple[list[RawLine], list[str]]:
     """Every line on one split, and flags. Lines about single problems use those in the gap."""
     flags = []
-    lines = [behaviour_line(measured.samples[split], task, split, gap, config)]
+    lines = [behaviour_line(measured.samples[split], task, split, gap, config, rule)]
     names = carried_values(measured.readings, rule.readable_above)
     lines += reading_lines(measured.readings, split, names, gap) if names else []
     if not names:
@@ -249,5 +267,5 @@ def split_evidence(
     searched, steered = measured.searched, measured.steered[split]
     lines.append(recovered_line(searched, steered, task, split, weaker, stronger))
     flags += searched.candidates.notes
-    flags += no_more_than_controls(searched, steered, weaker, stronger, rule, config.seed)
+    flags += not_specific(searched, steered, weaker, stronger, rule, config.seed)
     return lines, flags

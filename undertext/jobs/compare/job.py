@@ -19,7 +19,7 @@ from undertext.jobs.compare.evidence import RawLine, split_evidence
 from undertext.jobs.compare.measured import Rows, measure, table_rows
 from undertext.jobs.compare.result import SCHEMA, Comparison
 from undertext.jobs.compare.verdict import gap_between, split_result
-from undertext.measures.answers import Answers, greedy
+from undertext.measures.answers import Answers, chance_right, greedy, same_answer
 from undertext.measures.recovery.feature_vectors import sae_of
 from undertext.measures.recovery.parts import SteeringParts
 from undertext.measures.recovery.rows import schema_of
@@ -97,8 +97,21 @@ def compare(
             if gap.weaker != "neither":
                 on, both = measured[gap.weaker], _weaker_first(answered, gap.weaker)[split]
                 lines, flags = split_evidence(on, task, split, gap.problems, *both, config, rule)
-                steered = on.steered[split][on.searched.best_vector]
-            result = split_result(answered[split], gap.weaker, lines, flags, rule, config.seed)
+                best = on.searched.best_vector
+                steered = None if best is None else on.steered[split][best]
+            problems, answers = task.split(split), answered[split]
+            alike = {role: same_answer(task, problems, answers[role].texts, rule.max_alike) for role in ROLES}
+            result = split_result(
+                answers,
+                {role: chance_right(task, problems, answers[role].texts) for role in ROLES},
+                {role: answer for role, answer in alike.items() if answer is not None},
+                gap.weaker,
+                lines,
+                flags,
+                rule,
+                config.seed,
+                asks_for_form=task.grader.asks_for_form,
+            )
             results[split] = plain(asdict(result))
             tables["problems"] += _problem_rows(task, split, answered[split], gap.problems, steered)
         for role, on in measured.items():
@@ -143,7 +156,7 @@ def _weaker_first(answered: Answered, weaker: Role) -> dict[str, tuple[Answers, 
 def _problem_rows(
     task: Task, split: str, answers: Mapping[Role, Answers], gap: Sequence[int], steered: Answers | None
 ) -> Rows:
-    """The table `problems` on a split; `steered` are the weaker's answers with the best vector."""
+    """The table `problems` on a split; `steered` are the weaker's answers with the best vector, if any."""
     graded: dict[str, Answers | None] = {
         "base": answers["base"],
         "tuned": answers["tuned"],

@@ -112,6 +112,7 @@ def table_rows(
             estimate_recovery(searched, steered, name, *answers[split], seed=seed, level=level),
             measured.effects.get(name),
             best_vector=name == searched.best_vector,
+            strongest=name == searched.strongest,
         )
         for split, steered in measured.steered.items()
         for name in searched.best

@@ -36,7 +36,7 @@ class Split(NamedTuple):
     grades: list[tuple[str, float, float]]
     """Accuracy of base, tuned and, where measured, steered: strict and lenient."""
     vectors: list[Row]
-    """Rows of the table `recovery`: the best vector first, then the others by accuracy."""
+    """Rows of the table `recovery`: what the evidence rests on, the best vector, the others by accuracy."""
     controls: Mapping[str, list[Row]]
     """Rows of the controls, by kind."""
     gained: int
@@ -119,7 +119,7 @@ def _page(result: Comparison, drawn: Mapping[str, Figure]) -> str:
 
 def _split(result: Comparison, name: str, found: SplitResult) -> Split:
     recovery, problems = _rows(result, "recovery", split=name), _rows(result, "problems", split=name)
-    vectors = [row for row in recovery if row["control"] is None or row["best_vector"]]
+    vectors = [row for row in recovery if row["control"] is None or row["strongest"]]
     controls: dict[str, list[Row]] = {}
     for row in recovery:
         if row["control"] is not None:
@@ -141,7 +141,7 @@ def _split(result: Comparison, name: str, found: SplitResult) -> Split:
         name,
         found,
         grades,
-        sorted(vectors, key=lambda row: (not row["best_vector"], -row["accuracy"])),
+        sorted(vectors, key=lambda row: (not row["strongest"], not row["best_vector"], -row["accuracy"])),
         controls,
         len(gained),
         len(lost),
@@ -182,7 +182,7 @@ def _commonest(answers: Sequence[str]) -> float | None:
 
 
 def _best(result: Comparison, split: str) -> Row | None:
-    """The row of the best vector on a split, or None where nothing was steered."""
+    """The row of the best vector on a split; None where nothing was steered, or nothing but controls."""
     return next(iter(_rows(result, "recovery", split=split, best_vector=True)), None)
 
 

@@ -8,13 +8,14 @@ The rule takes arrays whose axis is resamples of the problems. The verdict is wh
 themselves (one row); its confidence is the share of resamples to which the same rule gives the same verdict.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Shaped
 from numpy import ndarray
 
+from undertext.activations.errors import shown
 from undertext.core.statistics import (
     Intervals,
     holm,
@@ -51,15 +52,24 @@ class Judgement(NamedTuple):
 
 def judge(
     difference: Intervals,
+    over_chance: Mapping[Role, Intervals],
     lines: Mapping[LineName, LineEstimates],
     weaker: Role | Literal["neither"],
     rule: Rule,
+    alike: Collection[Role] = (),
 ) -> Judgement:
     """The rule. `difference` is in accuracy, tuned less base; `lines` were measured on `weaker`.
 
-    A resample in which another checkpoint is the weaker one has no lines, and nothing to decide it.
+    `over_chance` is each checkpoint's accuracy less what its outputs score on other problems. The better
+    checkpoint must solve the task, surely and by `min_gap` over chance: without a capability there is no
+    verdict. A weaker one that answers every prompt `alike`, or is surely below chance, shows nothing by what
+    it lacks. A resample in which another checkpoint is the weaker one has no lines, and nothing to decide it.
     """
     changed = changes(difference, rule)
+    base, tuned = (
+        (over.low > 0) & (over.value >= rule.min_gap) for over in (over_chance[role] for role in ROLES)
+    )
+    solved = np.select([changed == "better", changed == "worse"], [tuned, base], base | tuned)
     corrected: dict[LineName, Float[ndarray, " resample"]] = {}
     if lines:
         p = holm(np.stack([line.p for line in lines.values()], -1))
@@ -67,7 +77,10 @@ def judge(
     says = {name: line_says(name, line, corrected[name], rule) for name, line in lines.items()}
     measured = changed == {"base": "better", "tuned": "worse", "neither": ""}[weaker]
     found = np.where(measured, capability(says, len(changed)), "unclear")
-    return Judgement(verdicts(changed, found), says, corrected)
+    if weaker != "neither":
+        broken = (over_chance[weaker].high < 0) | (weaker in alike)
+        found = np.where((found == "absent") & broken, "unclear", found)
+    return Judgement(np.where(solved, verdicts(changed, found), "undetermined"), says, corrected)
 
 
 def changes(difference: Intervals, rule: Rule) -> Words:
@@ -88,7 +101,7 @@ def changes(difference: Intervals, rule: Rule) -> Words:
 def line_says(name: LineName, line: LineEstimates, p: Float[ndarray, " resample"], rule: Rule) -> Words:
     """What a line says, given its corrected p. Samples that miss prove nothing: `behaviour` says no
     `absent`."""
-    enough = line.n >= rule.min_problems
+    enough = (line.n >= rule.min_problems) & (line.above >= rule.min_over_null)
     latent = enough & (line.share.low > rule.latent_above) & (p <= rule.alpha)
     absent = enough & (line.share.high < rule.absent_below) & (name != "behaviour")
     return np.select([latent, absent], ["latent", "absent"], "unclear")
@@ -147,19 +160,30 @@ def gap_between(answers: Mapping[Role, Answers], rule: Rule) -> Gap:
 
 def split_result(
     answers: Mapping[Role, Answers],
+    chance: Mapping[Role, Float[ndarray, " problem"]],
+    alike: Mapping[Role, str],
     weaker: Role | Literal["neither"],
     lines: Sequence[RawLine],
     flags: Sequence[str],
     rule: Rule,
     seed: int,
+    *,
+    asks_for_form: bool,
 ) -> SplitResult:
-    """The verdict on a split from both checkpoints' answers and from the lines measured on the weaker one."""
+    """The verdict on a split from both checkpoints' answers and from the lines measured on the weaker one.
+
+    `chance` is what each output scores on other problems (`chance_right`); `alike` the one answer of each
+    checkpoint that gives no other (`same_answer`).
+    """
     base, tuned = (answers[role].lenient for role in ROLES)
     n = len(base)
 
     def judged(weights: Float[ndarray, "resample n"]) -> Judgement:
         estimates = {line.name: line.estimates(weights, rule.level) for line in lines}
-        return judge(_difference(answers, weights, rule), estimates, weaker, rule)
+        over_chance = {
+            role: mean_intervals(answers[role].lenient - chance[role], weights, rule.level) for role in ROLES
+        }
+        return judge(_difference(answers, weights, rule), over_chance, estimates, weaker, rule, alike)
 
     itself = judged(np.ones((1, n)))
     (verdict,) = itself.verdict.tolist()
@@ -174,7 +198,7 @@ def split_result(
             "difference": paired_difference(base, tuned, rule.level),
         },
         evidence=[_reported(line, itself, rule, seed) for line in lines],
-        flags=[*_flags(answers, rule), *flags],
+        flags=[*_flags(answers, chance, alike, rule, asks_for_form), *flags],
         smallest_detectable_difference=smallest_detectable(tuned.astype(float) - base, level=rule.level),
     )
 
@@ -193,6 +217,8 @@ def _reported(line: RawLine, judged: Judgement, rule: Rule, seed: int) -> Eviden
         over = paired_difference(line.null, line.stronger, rule.level)
         shown = f"{over.value:+.2f} [{over.low:.2f}, {over.high:.2f}]"
         why = f"no share is taken: the stronger's less the null is {shown}"
+    elif (ceiling := float((line.stronger - line.null).mean())) < rule.min_over_null:
+        why = f"the stronger is only {ceiling:.2f} over the null, too little to take a share of"
     elif n < rule.min_problems:
         why = f"only {n} problems, too few to say anything"
     else:
@@ -202,7 +228,13 @@ def _reported(line: RawLine, judged: Judgement, rule: Rule, seed: int) -> Eviden
     return EvidenceLine(line.name, says, weaker, null, p, line.access, f"{line.note}; {why}")
 
 
-def _flags(answers: Mapping[Role, Answers], rule: Rule) -> list[str]:
+def _flags(
+    answers: Mapping[Role, Answers],
+    chance: Mapping[Role, Float[ndarray, " problem"]],
+    alike: Mapping[Role, str],
+    rule: Rule,
+    asks_for_form: bool,
+) -> list[str]:
     flags = []
     lenient, strict = (
         getattr(answers["tuned"], grade).astype(float) - getattr(answers["base"], grade)
@@ -210,7 +242,7 @@ def _flags(answers: Mapping[Role, Answers], rule: Rule) -> list[str]:
     )
     # The mean of differences, not the difference of means: 3 of 10 less 2 of 10 is 1 of 10.
     apart = float((strict - lenient).mean())
-    if abs(apart) >= rule.min_gap:
+    if asks_for_form and abs(apart) >= rule.min_gap:
         what = (
             f"{apart:+.2f} of the first is only the answer's format"
             if abs(strict.mean()) > abs(lenient.mean())
@@ -220,8 +252,24 @@ def _flags(answers: Mapping[Role, Answers], rule: Rule) -> list[str]:
             f"format: graded strictly the difference is {strict.mean():+.2f}, "
             f"leniently {lenient.mean():+.2f}; {what}"
         )
-    if max(each.lenient.mean() for each in answers.values()) < rule.min_gap:
-        flags.append("neither checkpoint solves the task: there is no capability to speak of")
+    over = {role: paired_difference(chance[role], answers[role].lenient, rule.level) for role in ROLES}
+    if not any(each.low > 0 and each.value >= rule.min_gap for each in over.values()):
+        figures = ", ".join(f"{role} {each.value:+.2f}" for role, each in over.items())
+        flags.append(
+            "neither checkpoint solves the task: there is no capability to speak of (accuracy over what the "
+            f"same outputs score on other problems: {figures})"
+        )
+    for role in ROLES:
+        if role in alike:
+            flags.append(
+                f"{role} answers every prompt alike ({shown(alike[role], 60)}): "
+                "what it fails to show is no evidence"
+            )
+        elif over[role].high < 0:
+            flags.append(
+                f"{role} is below chance: accuracy {answers[role].lenient.mean():.2f}, where its outputs "
+                f"score {chance[role].mean():.2f} on other problems; what it fails to show is no evidence"
+            )
     n = len(answers["base"].lenient)
     if n < FEW:
         flags.append(f"only {n} problems: intervals are wide")

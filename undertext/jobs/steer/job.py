@@ -96,7 +96,13 @@ def steer(
                 for name in searched.best
             }
             rows += [
-                recovery_row(split, estimate, effects[name], best_vector=name == searched.best_vector)
+                recovery_row(
+                    split,
+                    estimate,
+                    effects[name],
+                    best_vector=name == searched.best_vector,
+                    strongest=name == searched.strongest,
+                )
                 for name, estimate in estimates[split].items()
             ]
         notes = list(candidates.notes)
@@ -107,6 +113,7 @@ def steer(
             "stronger": None if above is None else checkpoint_record(above),
             "task": task_record(task),
             "best_vector": searched.best_vector,
+            "strongest": searched.strongest,
             "accuracy": {
                 split: {name: asdict(proportion(answers[split, name].lenient)) for name in opened}
                 for split in splits
@@ -147,6 +154,8 @@ def _check_export(out: Path | None) -> None:
 
 def _export(searched: SteeringSearch, weaker: Checkpoint, path: Path) -> str:
     """Write the best vector as a control vector of llama.cpp; a note on what was written, or why not."""
+    if searched.best_vector is None:
+        return f"{path.name} was not written: only random directions were tried"
     setting = searched.best[searched.best_vector]
     vector = next(v for v in searched.candidates.vectors if v.name == setting.vector)
     if setting.operator != "add":

@@ -45,7 +45,7 @@ def lines(result: SteerResult) -> list[str]:
     """What the best vector recovered on each split, for a terminal."""
     said = []
     for split, vectors in result.splits.items():
-        recovery = vectors[result.best_vector]
+        recovery = vectors[result.shown]
         said += [
             f"{split}: {recovery.vector!r} (access: {recovery.access}), {_setting(recovery)}; "
             f"{percent(recovery.steered)} of generated tokens steered, "
@@ -60,7 +60,7 @@ def lines(result: SteerResult) -> list[str]:
             said.append(
                 f"  still correct of {recovery.solved} solved unsteered: {estimate(recovery.still_correct)}"
             )
-    effect = result.side_effects[result.best_vector]
+    effect = result.side_effects[result.shown]
     if effect is not None:
         said.append(
             f"on {effect.source}: divergence {effect.divergence:.3f} nats a token, {_perplexity(effect)}"
@@ -95,7 +95,7 @@ def _page(result: SteerResult, drawn: dict[str, Figure]) -> str:
 def _accuracy(result: SteerResult) -> Section:
     rows = []
     for split, accuracy in result.accuracy.items():
-        recovery = result.splits[split][result.best_vector]
+        recovery = result.splits[split][result.shown]
         stronger = accuracy.get("stronger")
         rows.append(
             [
@@ -109,15 +109,17 @@ def _accuracy(result: SteerResult) -> Section:
             ]
         )
     head = ["split", "problems", "unsteered", "steered", "stronger", "difference", "recovered gap"]
-    best = next(iter(result.splits.values()))[result.best_vector]
-    text = f"Best on dev: {best.vector!r} (access: {best.access}), {_setting(best)}. Accuracy is lenient."
+    best = next(iter(result.splits.values()))[result.shown]
+    text = (
+        f"{_which(result)}: {best.vector!r} (access: {best.access}), {_setting(best)}. Accuracy is lenient."
+    )
     return Section("Accuracy", [text], head, rows)
 
 
 def _recovery(result: SteerResult, split: str) -> Section:
     """Every vector, best first, and of each kind of control the one that did best on dev."""
     estimates = result.splits[split]
-    best = estimates[result.best_vector]
+    best = estimates[result.shown]
     controls = [estimates[over.control] for over in best.excess.values()]
     vectors = [recovery for recovery in estimates.values() if recovery.control is None or recovery is best]
     vectors.sort(key=lambda recovery: (recovery is not best, -recovery.lenient.value))
@@ -156,10 +158,16 @@ def _side_effects(result: SteerResult) -> Section:
     rows = [
         [name, effect.source, number(effect.divergence, 3), _perplexity(effect, name="")]
         for name, effect in shown
-        if name in wanted or name == result.best_vector
+        if name in wanted or name == result.shown
     ]
     text = "What each vector does, at its chosen setting, to text that is none of the task's problems."
     return Section("Side effects", [text], ["vector", "text", "nats a token", "perplexity"], rows)
+
+
+def _which(result: SteerResult) -> str:
+    return (
+        "Best vector on dev" if result.best_vector else "No vector was offered; best random direction on dev"
+    )
 
 
 def _setting(recovery: RecoveryEstimate) -> str:

@@ -18,9 +18,20 @@ class SteerResult(Result):
     """
 
     @property
-    def best_vector(self) -> str:
+    def best_vector(self) -> str | None:
+        """The vector that did best on dev; None where only controls were tried."""
+        best: str | None = self.summary["best_vector"]
+        return best
+
+    @property
+    def strongest(self) -> str:
         """The vector, or random direction, that did best on dev."""
-        return str(self.summary["best_vector"])
+        return str(self.summary["strongest"])
+
+    @property
+    def shown(self) -> str:
+        """The best vector, and where there is none the strongest random direction."""
+        return self.best_vector or self.strongest
 
     @property
     def accuracy(self) -> dict[str, dict[str, Estimate]]:

@@ -87,7 +87,8 @@ def estimate_recovery(
     excess = {}
     for kind in KINDS:
         best = searched.best_control(kind)
-        if best is not None and best != name:
+        # A control stands beside vectors: neither itself nor others of its kind are its controls.
+        if best is not None and (control is None or control.kind != kind):
             other = steered[best].lenient
             excess[kind] = Excess(
                 best,

@@ -61,7 +61,7 @@ def sweep_rows(searched: SteeringSearch) -> list[dict[str, Any]]:
 
 
 def recovery_row(
-    split: str, estimate: RecoveryEstimate, effects: SideEffects | None, *, best_vector: bool
+    split: str, estimate: RecoveryEstimate, effects: SideEffects | None, *, best_vector: bool, strongest: bool
 ) -> dict[str, Any]:
     """A row of the table `recovery`: one vector on one split."""
     row = {
@@ -93,6 +93,7 @@ def recovery_row(
         row |= three(f"{column}_accuracy", None if excess is None else excess.accuracy)
     return row | {
         "best_vector": best_vector,
+        "strongest": strongest,
         "side_text": None if effects is None else effects.source,
         "kl": None if effects is None else effects.divergence,
         "perplexity": None if effects is None else effects.perplexity,

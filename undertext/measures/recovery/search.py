@@ -20,8 +20,8 @@ PREFERRED_ACCESS: tuple[Access, ...] = (
     "stronger's activations",
     "stronger in the loop",
 )
-"""Which of two vectors is preferred that do equally well on dev: the one of less access, and a vector with a
-meaning before a random one."""
+"""Which of two directions is preferred that do equally well on dev: the one of less access, and a vector with
+a meaning before a random one."""
 
 Progress = Callable[[int], None]
 
@@ -34,8 +34,10 @@ class SteeringSearch:
     on_dev: Sweep
     best: dict[str, Setting]
     """By vector, its chosen setting."""
-    best_vector: str
-    """Name of the vector, or random direction, that does best on dev."""
+    strongest: str
+    """Name of the vector, or random direction, that does best on dev: what may prove a latent capability."""
+    best_vector: str | None
+    """Name of the vector that does best on dev, controls left out; None where there are controls alone."""
 
     def accuracy(self, setting: Setting) -> float:
         """Lenient accuracy on dev."""
@@ -115,16 +117,14 @@ def search(
     scores = dict(zip(settings, on_dev.accuracy().tolist(), strict=True))
     # A random direction that recovers answers is evidence too. The other controls are partly vectors of the
     # task themselves: the vectors that they are made like stand for what they recover.
-    standing = [
-        name
-        for name in names
-        if name not in candidates.controls or candidates.controls[name].kind == "random directions"
-    ]
-    best_vector = max(
-        standing,
-        key=lambda name: (scores[best[name]], -PREFERRED_ACCESS.index(candidates.access[name])),
-    )
-    return SteeringSearch(candidates, on_dev, best, best_vector)
+    vectors = [name for name in names if name not in candidates.controls]
+    drawn = [name for name, control in candidates.controls.items() if control.kind == "random directions"]
+
+    def rank(name: str) -> tuple[float, int]:
+        return scores[best[name]], -PREFERRED_ACCESS.index(candidates.access[name])
+
+    strongest, best_vector = max([*vectors, *drawn], key=rank), max(vectors, key=rank, default=None)
+    return SteeringSearch(candidates, on_dev, best, strongest, best_vector)
 
 
 def recover(
