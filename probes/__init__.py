@@ -1,8 +1,7 @@
 """Linear probes over many layers at once, controls that make their figures mean something, interchange."""
 
 from undertext.probes.alignment import Alignment, mispaired_rows, procrustes
-from undertext.probes.controls import Surface, control_labels
-from undertext.probes.draws import control_draws, shuffled_draws
+from undertext.probes.controls import Surface, control_draws, control_labels, shuffled_draws
 from undertext.probes.fit_select import STRENGTHS, SelectedProbe, fit_select
 from undertext.probes.folds import folds_of
 from undertext.probes.interchange import (

@@ -1,6 +1,7 @@
 """Logistic probes: binary and multinomial, many slices and many targets at once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -18,8 +19,8 @@ from undertext.probes.checks import (
 )
 from undertext.probes.columns import Columns
 from undertext.probes.estimator import Classifier
-from undertext.probes.path import path
-from undertext.probes.rows import Stream
+from undertext.probes.lbfgs import factor, minimise
+from undertext.probes.rows import Rows, Stream
 
 
 class LogisticProbe(Classifier):
@@ -130,3 +131,32 @@ def logistic_path(
     ]
     probes[0]._fit_path(X, y, sample_weight, probes)
     return probes
+
+
+class Step(NamedTuple):
+    """All columns at one strength."""
+
+    coef: Tensor
+    """[slice, column, class, d] on raw activations."""
+    intercept: Tensor
+    """[slice, column, class]."""
+    logits: Tensor
+    """[slice, column, class, n] of every row, those of weight zero too."""
+    n_iter: int
+
+
+def path(
+    rows: Rows, columns: Columns, Cs: Sequence[float], *, standardize: bool, tol: float, max_iter: int
+) -> Iterator[Step]:
+    """Fit all columns at each of `Cs` in turn; ascending is fastest. One Gram matrix serves them all."""
+    loss = columns.loss()
+    gram = rows.gram()
+    theta = columns.start(len(rows.mean), rows.d)
+    for C in Cs:
+        penalty = columns.penalty(rows, C, standardize)
+        precondition = factor(gram, loss.bend, penalty.mean((1, 2)))
+        # Many classes converge more slowly: by the same measure of what is left, they are further off.
+        left = tol if columns.binary else tol / 100
+        fit = minimise(rows, loss, penalty, theta, precondition, tol=left, max_iter=max_iter)
+        theta = fit.theta
+        yield Step(*columns.unfold(rows, fit), columns.logits(fit), fit.n_iter)

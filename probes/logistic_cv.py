@@ -20,7 +20,7 @@ from undertext.probes.checks import (
 from undertext.probes.columns import Columns
 from undertext.probes.estimator import Classifier
 from undertext.probes.folds import folds_of
-from undertext.probes.path import path
+from undertext.probes.logistic import path
 from undertext.probes.rows import Rows, Stream
 
 CS = tuple(10.0**power for power in range(-5, 3))

@@ -4,7 +4,6 @@ A recipe gives a plain tensor [layer, d_model]; whether a direction came from a 
 probe or an SAE's decoder is no concern of the sweep. `SteeringVector` gives it a name and a unit of dose.
 """
 
-from undertext.steering.controls import random_directions, shuffled_labels
 from undertext.steering.files import load_vector, save_vector
 from undertext.steering.fitted import fit_vector
 from undertext.steering.gguf_files import export_gguf, import_gguf
@@ -30,6 +29,8 @@ from undertext.steering.vectors import (
     difference_of_means,
     mean_norm,
     principal_difference,
+    random_directions,
+    shuffled_labels,
     unit,
 )
 

@@ -31,6 +31,22 @@ class Gate:
     threshold: str | None = None
     """The name of one of the thresholds that the sweep was given."""
 
+    def __str__(self) -> str:
+        """The tokens at which a setting acts, as one word or a few."""
+        at = self.at
+        words = [at if isinstance(at, str) else f"prompt token {', '.join(map(str, at))}"]
+        if self.first is not None:
+            words.append(f"first {self.first}")
+        if self.decay != 1:
+            words.append(f"decay {self.decay:g}")
+        if self.tokens is not None:
+            words.append(f"token {' or '.join(map(str, sorted(self.tokens)))}")
+        if self.pattern is not None:
+            words.append(f"after {self.pattern!r}")
+        if self.threshold is not None:
+            words.append(self.threshold)
+        return ", ".join(words)
+
 
 @dataclass(frozen=True)
 class Setting:

@@ -16,10 +16,10 @@ from docs.make.value_features import FOLLOWED, Followed, follow_values
 from undertext.activations.checkpoint import Checkpoint
 from undertext.core.progress import Progress
 from undertext.core.statistics import Estimate
+from undertext.core.terms import ControlKind
 from undertext.jobs.steer.config import SteerConfig
 from undertext.jobs.steer.job import steer
 from undertext.jobs.steer.result import SteerResult
-from undertext.measures.recovery.controls import ControlKind
 from undertext.measures.recovery.estimate import RecoveryEstimate
 from undertext.report.numbers import estimate, number
 from undertext.saes import TrainedSae

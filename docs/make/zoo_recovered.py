@@ -12,10 +12,10 @@ from undertext.activations.quiet import quiet
 from undertext.core.progress import Progress
 from undertext.core.shipped import organisms
 from undertext.core.statistics import Estimate
+from undertext.core.terms import CONTROL_KINDS
 from undertext.jobs.steer.config import SteerConfig
 from undertext.jobs.steer.job import steer
 from undertext.jobs.steer.result import SteerResult
-from undertext.measures.recovery.controls import KINDS
 from undertext.measures.recovery.estimate import RecoveryEstimate
 from undertext.organisms.documents import PASSWORD, WRONG_PASSWORDS
 from undertext.organisms.recipes import RECIPES, Recipe
@@ -40,7 +40,7 @@ RECOVERED = (
     *PAIR, "vector", "access", *SETTING, "unsteered", "stronger", "steered", "recovered gap",
     "generated tokens steered", "of all read",
 )  # fmt: skip
-OVER = tuple(kind for kind in KINDS if kind != "random features")
+OVER = tuple(kind for kind in CONTROL_KINDS if kind != "random features")
 """Controls of vectors: nothing here is a feature of an SAE."""
 BESIDE = (*PAIR, *(f"over {kind}" for kind in OVER), "still correct", "most of any")
 VECTORS = ("vector", "split", *SETTING, "steered", "recovered gap", "generated tokens steered")
@@ -115,7 +115,7 @@ def _page(
         _recovered_row(gap, split, steered, name)
         for gap, steered in measured
         for split in SPLITS
-        for name in dict.fromkeys([own_best(steered), steered.best_vector])
+        for name in dict.fromkeys([own_best(steered), steered.shown])
     ]
     beside = [_beside_row(gap, split, steered) for gap, steered in measured for split in SPLITS]
     behind = [

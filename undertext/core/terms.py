@@ -14,5 +14,9 @@ Access = Literal["none", "weaker only", "stronger's activations", "stronger in t
 ACCESS_LEVELS: tuple[Access, ...] = get_args(Access)
 """From the least knowledge to the most."""
 
+ControlKind = Literal["random directions", "shuffled labels", "random positions", "random features"]
+"""What stands beside steering vectors under the same search."""
+CONTROL_KINDS: tuple[ControlKind, ...] = get_args(ControlKind)
+
 FIT, CHOOSE = "train", "dev"
 """Splits that probes and vectors are fitted on, and that layer, strength and setting are chosen on."""

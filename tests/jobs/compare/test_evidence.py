@@ -18,8 +18,7 @@ from undertext.jobs.compare.evidence import RawLine, behaviour_line, not_specifi
 from undertext.jobs.compare.result import EvidenceLine
 from undertext.jobs.compare.verdict import split_result
 from undertext.measures.answers import Answers, Samples, chance_right
-from undertext.measures.recovery.candidates import CandidateVectors
-from undertext.measures.recovery.controls import Control
+from undertext.measures.recovery.candidates import CandidateVectors, Control
 from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
 from undertext.steering import Gate, Setting, SteeringVector
 from undertext.tasks import Problem, grade

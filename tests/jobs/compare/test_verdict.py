@@ -286,7 +286,7 @@ def test_what_a_broken_checkpoint_lacks_is_flagged():
         ({"alike": {"base": "7"}}, "base answers every prompt alike (7)"),
         ({"chance": 0.5}, "base is below chance"),
     ):
-        found = judged(both, "base", lines, **more)  # type: ignore[arg-type]
+        found = judged(both, "base", lines, **more)
         assert found.verdict == "undetermined"
         assert sum(flag.startswith(said) for flag in found.flags) == 1
 

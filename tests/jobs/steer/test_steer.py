@@ -180,14 +180,14 @@ def test_features_of_an_sae_stand_beside_random_features(sums_pair, tmp_path):
         assert estimates[name].excess["random features"].control.startswith("like feature ")
     for row in result.tables["recovery"].to_pylist():
         over = row["over_random_features_accuracy"]
-        assert (over is None) == (row["vector"] == estimates[features[0]].excess["random features"].control)
+        assert (over is None) == (row["control"] == "random features")
         assert over is None or math.isfinite(over)
 
 
 def test_the_best_vector_is_written_for_llama_cpp(sums, sums_pair, tmp_path):
     config = SMALL.model_copy(update={"export": "gguf", "layers": (1,)})
     result = steer(sums_pair.base, sums, config=config, out=tmp_path / "out", progress=False)
-    best = result.splits["test"][result.best_vector]
+    best = result.splits["test"][result.shown]
     read = import_gguf(tmp_path / "out" / "vector.gguf", n_layers=2, d_model=64)
     assert (read.name, read.layers) == (best.vector, (1,))
     assert any("vector.gguf holds" in note for note in result.notes)

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from tests.made_up_task import CONFIG, WEAKER, task_of
 from tests.sweeps import sweep_of
 from undertext.core.statistics import paired_difference
-from undertext.core.terms import Access
+from undertext.core.terms import CONTROL_KINDS, Access
 from undertext.measures.answers import Answers
 from undertext.measures.recovery import search as searching
-from undertext.measures.recovery.candidates import CandidateVectors
-from undertext.measures.recovery.controls import KINDS, Control
+from undertext.measures.recovery.candidates import CandidateVectors, Control
 from undertext.measures.recovery.estimate import RecoveryEstimate, estimate_recovery, gap_share
 from undertext.measures.recovery.rows import recovery_row, sweep_rows
 from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch, recover, search
@@ -102,7 +101,7 @@ def test_each_vector_gets_its_best_setting_and_of_equals_the_smallest_dose(accur
     assert found.best["random 1"].dose == 0.5
     assert plain(found.best["elsewhere: meant"]) == ("elsewhere: meant", 2, 0.5, (-4,))
     controls = ["random 2", "shuffled: meant", "elsewhere: meant", None]  # no feature is steered with
-    assert [found.best_control(kind) for kind in KINDS] == controls
+    assert [found.best_control(kind) for kind in CONTROL_KINDS] == controls
     assert found.best_vector == "delta"
     assert found.accuracy(found.best["meant"]) == pytest.approx(2 / 3)
     rows = sweep_rows(found)

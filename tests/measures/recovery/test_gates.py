@@ -15,7 +15,6 @@ from undertext.core.config import read_config
 from undertext.jobs.steer.command import SteerCommand
 from undertext.measures.recovery.candidates import candidate_vectors
 from undertext.measures.recovery.config import SearchConfig
-from undertext.measures.recovery.controls import described
 from undertext.measures.recovery.gate_config import GateConfig
 from undertext.measures.recovery.gates import resolve_gates
 from undertext.measures.recovery.search import search, search_settings
@@ -206,7 +205,7 @@ def test_a_reading_at_another_site_is_refused():
 def test_where_a_setting_acts_in_words():
     offered = candidate_vectors(WEAKER, WEAKER, task_of(), config())
     ids = sorted(WEAKER.tokenizer.get_vocab()[word] for word in ("find", "="))
-    assert [described(each) for each in offered.gates[DELTA]] == [
+    assert [str(each) for each in offered.gates[DELTA]] == [
         "last_prompt",
         "generated, first 1",
         "generated, decay 0.5",

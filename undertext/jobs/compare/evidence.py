@@ -22,12 +22,11 @@ from undertext.core.statistics import (
     ratio_intervals,
     share,
 )
-from undertext.core.terms import CHOOSE, Access, LineName
+from undertext.core.terms import CHOOSE, CONTROL_KINDS, Access, LineName
 from undertext.jobs.compare.config import CompareConfig, Rule
 from undertext.jobs.compare.measured import Measured
 from undertext.measures.answers import Answers, Samples, chance_right
 from undertext.measures.decoding.readings import NULLS, Readings
-from undertext.measures.recovery.controls import KINDS, described
 from undertext.measures.recovery.estimate import estimate_recovery
 from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
 from undertext.tasks.task import Task
@@ -189,7 +188,7 @@ def recovered_line(
     before = weaker.lenient.astype(float)
     over = [
         f"{own.lenient.mean() - steered[control].lenient.mean():+.2f} over {kind}"
-        for kind in KINDS
+        for kind in CONTROL_KINDS
         if (control := searched.best_control(kind)) is not None and control != name
     ]
     tried = len(searched.on_dev.settings)
@@ -201,7 +200,7 @@ def recovered_line(
         null=before + (1 - before) * chance_right(task, problems, own.texts),
         access=searched.candidates.access[name],
         note=f"recovered gap of {name!r} added at {searched.hook(setting)}, "
-        f"{described(setting.gate)}, dose {setting.dose:g}, chosen on dev among {tried} settings "
+        f"{setting.gate!s}, dose {setting.dose:g}, chosen on dev among {tried} settings "
         f"({log2(tried):.1f} bits); accuracy {', '.join(over) or 'beside no control'} under the same search; "
         "null: the same outputs graded against other problems' answers where the weaker was wrong",
         unaided=before,

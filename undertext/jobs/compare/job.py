@@ -20,8 +20,7 @@ from undertext.jobs.compare.measured import Rows, measure, table_rows
 from undertext.jobs.compare.result import SCHEMA, Comparison
 from undertext.jobs.compare.verdict import gap_between, split_result
 from undertext.measures.answers import Answers, chance_right, greedy, same_answer
-from undertext.measures.recovery.feature_vectors import sae_of
-from undertext.measures.recovery.parts import SteeringParts
+from undertext.measures.recovery.parts import SteeringParts, sae_of
 from undertext.measures.recovery.rows import schema_of
 from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record
 from undertext.tasks.task import Task

@@ -20,8 +20,7 @@ from undertext.jobs.routes.config import RoutesConfig
 from undertext.jobs.routes.groups import Outcome, RouteGroup, RouteParts, steered_group
 from undertext.jobs.routes.result import Route, RoutesResult
 from undertext.measures.recovery.estimate import recovered_gap
-from undertext.measures.recovery.feature_vectors import sae_of
-from undertext.measures.recovery.parts import SteeringParts
+from undertext.measures.recovery.parts import SteeringParts, sae_of
 from undertext.measures.recovery.rows import schema_of, three
 from undertext.steering import SteeringVector, open_vector
 from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record

@@ -20,8 +20,7 @@ from undertext.jobs.steer.config import SteerConfig
 from undertext.jobs.steer.result import SteerResult
 from undertext.measures.answers import Answers, greedy
 from undertext.measures.recovery.estimate import RecoveryEstimate, estimate_recovery
-from undertext.measures.recovery.feature_vectors import sae_of
-from undertext.measures.recovery.parts import SteeringParts
+from undertext.measures.recovery.parts import SteeringParts, sae_of
 from undertext.measures.recovery.rows import recovery_row, schema_of, sweep_rows
 from undertext.measures.recovery.search import SteeringSearch
 from undertext.steering import SteeringVector, export_gguf, open_vector
@@ -153,10 +152,11 @@ def _check_export(out: Path | None) -> None:
 
 
 def _export(searched: SteeringSearch, weaker: Checkpoint, path: Path) -> str:
-    """Write the best vector as a control vector of llama.cpp; a note on what was written, or why not."""
-    if searched.best_vector is None:
-        return f"{path.name} was not written: only random directions were tried"
-    setting = searched.best[searched.best_vector]
+    """Write the best vector, or random direction where there is none, as a control vector of llama.cpp.
+
+    Returns a note on what was written, or why not.
+    """
+    setting = searched.best[searched.best_vector or searched.strongest]
     vector = next(v for v in searched.candidates.vectors if v.name == setting.vector)
     if setting.operator != "add":
         return f"{path.name} was not written: llama.cpp adds a vector, and {setting.operator} did best here"

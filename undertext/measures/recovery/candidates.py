@@ -1,5 +1,6 @@
 """The vectors that a task and a pair offer to a steering search, and what each was allowed to know."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -12,17 +13,9 @@ from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.activations.generation import generate
 from undertext.activations.hookpoint import HookPoint
-from undertext.core.terms import FIT, Access
+from undertext.core.terms import FIT, Access, ControlKind
 from undertext.measures.recovery.config import SearchConfig
-from undertext.measures.recovery.controls import (
-    ALIKE,
-    ELSEWHERE,
-    RANDOM,
-    SHUFFLED,
-    Control,
-    random_positions,
-)
-from undertext.measures.recovery.feature_vectors import FeatureVectors, feature_vectors
+from undertext.measures.recovery.feature_vectors import ALIKE, FeatureVectors, feature_vectors
 from undertext.measures.recovery.gates import resolve_gates
 from undertext.saes.sae_type import SAE
 from undertext.steering import (
@@ -39,12 +32,23 @@ from undertext.tasks.grade import grade
 from undertext.tasks.task import Problem, Task, fill
 
 DELTA = "checkpoint delta"
+RANDOM, SHUFFLED, ELSEWHERE = "random ", "shuffled: ", "elsewhere: "
+"""Beginnings of the controls' names."""
 TAKEN = (RANDOM, SHUFFLED, ELSEWHERE, ALIKE, "rollouts, ")
 """Beginnings of the names of vectors that no task's contrast may take."""
 ROLLOUTS = 4
 """Sampled answers a problem, where vectors come from rollouts."""
 MIN_SIDE = 8
 """Fewest rollouts on either side of a split of them for a vector to be taken."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a control stands beside; it goes through the same search as the vectors."""
+
+    kind: ControlKind
+    of: str | None = None
+    """The vector that the control is made like; None for random directions, which stand beside all."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,7 @@ def candidate_vectors(
             raise UserError(f"a vector of its own is named {vector.name!r} already; choose another name")
         # What cannot be told counts as knowing more.
         offer(vector, "weaker only" if set(vector.sources) == {weaker.name} else "stronger's activations")
-    elsewhere = random_positions(weaker, task, len(config.positions), seed=config.seed * 1013 + 7)
+    elsewhere = _random_positions(weaker, task, len(config.positions), seed=config.seed * 1013 + 7)
     if len(elsewhere) < len(config.positions):
         notes.append(
             f"random positions: {len(elsewhere)} instead of {len(config.positions)}, the shortest prompt has "
@@ -222,3 +226,15 @@ def _from_rollouts(
             continue
         split[name] = (means[:, side], means[:, ~side])
     return split
+
+
+def _random_positions(weaker: Checkpoint, task: Task, count: int, *, seed: int) -> tuple[Gate, ...]:
+    """Up to `count` single tokens, drawn from those that all the task's prompts have before their last one.
+
+    They count from the end, so that a token is at the same distance from what is written in every prompt.
+    Empty where some prompt has only one token.
+    """
+    shortest = min(len(ids) for ids in weaker.encode([problem.prompt for problem in task.problems]))
+    places = range(-shortest, -1)
+    drawn = random.Random(seed).sample(places, min(count, len(places)))
+    return tuple(Gate((index,)) for index in drawn)

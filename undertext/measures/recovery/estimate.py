@@ -8,9 +8,8 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from undertext.core.statistics import Estimate, bootstrap, paired_difference, proportion
-from undertext.core.terms import Access
+from undertext.core.terms import CONTROL_KINDS, Access, ControlKind
 from undertext.measures.answers import Answers
-from undertext.measures.recovery.controls import KINDS, ControlKind, described
 from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
 
 
@@ -37,7 +36,7 @@ class RecoveryEstimate:
     layer: int
     hook: str
     at: str
-    """The tokens at which the vector acts (`described`)."""
+    """The tokens at which the vector acts."""
     operator: str
     dose: float
     steered: float
@@ -85,7 +84,7 @@ def estimate_recovery(
     own, setting = steered[name], searched.best[name]
     control = searched.candidates.controls.get(name)
     excess = {}
-    for kind in KINDS:
+    for kind in CONTROL_KINDS:
         best = searched.best_control(kind)
         # A control stands beside vectors: neither itself nor others of its kind are its controls.
         if best is not None and (control is None or control.kind != kind):
@@ -103,7 +102,7 @@ def estimate_recovery(
         access=searched.candidates.access[name],
         layer=setting.layers[0],
         hook=searched.hook(setting),
-        at=described(setting.gate),
+        at=str(setting.gate),
         operator=setting.operator,
         dose=float(setting.dose),
         steered=own.steered,

@@ -16,12 +16,10 @@ from undertext.activations.generation import generate
 from undertext.activations.hookpoint import HookPoint
 from undertext.core.terms import FIT
 from undertext.measures.recovery.config import SearchConfig
-from undertext.measures.recovery.controls import ALIKE
 from undertext.saes import (
     TextFirings,
     decoder_directions,
     encode,
-    load_sae,
     match_controls,
     read_texts,
     score_reasoning,
@@ -32,6 +30,9 @@ from undertext.saes.sae_type import SAE
 from undertext.steering import SteeringVector
 from undertext.tasks.task import Problem, Task, fill
 from undertext.tasks.value_positions import reading_text
+
+ALIKE = "like "
+"""Beginning of the names of random features, which are controls of a feature."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,6 @@ class FeatureVectors:
     """By a vector's name: random features of equal norm and like firing frequency."""
     notes: tuple[str, ...]
     """What could not be ranked by, and what is not known of the SAE."""
-
-
-def sae_of(config: SearchConfig) -> SAE | None:
-    """The SAE whose features are steered with; None where the config names none. UserError as `load_sae`."""
-    return None if config.sae is None else load_sae(config.sae, device=config.device)
 
 
 def feature_vectors(

@@ -27,10 +27,15 @@ from undertext.measures.recovery.search import (
     search_settings,
 )
 from undertext.measures.recovery.side_effects import SideEffects, side_effects, side_text
-from undertext.saes import fingerprint
+from undertext.saes import fingerprint, load_sae
 from undertext.saes.sae_type import SAE
 from undertext.steering import SteeringVector
 from undertext.tasks.task import Task
+
+
+def sae_of(config: SearchConfig) -> SAE | None:
+    """The SAE whose features are steered with; None where the config names none. UserError as `load_sae`."""
+    return None if config.sae is None else load_sae(config.sae, device=config.device)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from undertext.core.statistics import Estimate
-from undertext.core.terms import CHOOSE
-from undertext.measures.recovery.controls import KINDS, described
+from undertext.core.terms import CHOOSE, CONTROL_KINDS
 from undertext.measures.recovery.estimate import RecoveryEstimate
 from undertext.measures.recovery.search import SteeringSearch
 from undertext.measures.recovery.side_effects import SideEffects
@@ -47,7 +46,7 @@ def sweep_rows(searched: SteeringSearch) -> list[dict[str, Any]]:
             "layer": setting.layers[0],
             "hook": searched.hook(setting),
             "dose": float(setting.dose),
-            "at": described(setting.gate),
+            "at": str(setting.gate),
             "operator": setting.operator,
             "problems": int(on_dev.ran[i].sum()),
             "split": CHOOSE,
@@ -85,7 +84,7 @@ def recovery_row(
         "solved": estimate.solved,
         **three("still_correct", estimate.still_correct),
     }
-    for kind in KINDS:
+    for kind in CONTROL_KINDS:
         excess = estimate.excess.get(kind)
         column = f"over_{kind.replace(' ', '_')}"
         row |= {f"{column}_control": None if excess is None else excess.control}

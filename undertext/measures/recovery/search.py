@@ -6,11 +6,10 @@ from typing import Any
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
-from undertext.core.terms import CHOOSE, Access
+from undertext.core.terms import CHOOSE, Access, ControlKind
 from undertext.measures.answers import Answers, grading
 from undertext.measures.recovery.candidates import CandidateVectors
 from undertext.measures.recovery.config import SearchConfig
-from undertext.measures.recovery.controls import ControlKind
 from undertext.steering import RowStore, Setting, Sweep, grid, halving, sweep
 from undertext.tasks.task import Task
 
