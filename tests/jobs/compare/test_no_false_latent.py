@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from tests.sums import blank, learnt, plain_problems, tokenizer_for, write_by_hand
+from tests.sums import SPLITS, blank, learnt, plain_problems, tokenizer_for, write_by_hand
 from undertext import compare
 from undertext.activations import Checkpoint
 from undertext.jobs.compare.config import CompareConfig
@@ -30,9 +30,22 @@ def able(tokenizer: PreTrainedTokenizerFast) -> Checkpoint:
     return Checkpoint.load(learnt(plain_problems(), tokenizer), tokenizer=tokenizer)
 
 
-def misled() -> list[dict[str, Any]]:
+def parities() -> list[dict[str, Any]]:
+    """Whether the second number is odd: two answers, and enough problems for a gap that lines may speak of."""
+    return [
+        {
+            "id": f"{a}+{b}",
+            "split": SPLITS[(3 * a + b) % 5],
+            "prompt": f"Q: {a} and {b}, odd?",
+            "answer": (a + b) % 2,
+        }
+        for a in range(14)
+        for b in range(14)
+    ]
+
+
+def misled(problems: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The same problems, answers dealt out among them: their form and frequencies, nothing of sums."""
-    problems = plain_problems()
     answers = [problem["answer"] for problem in problems]
     random.Random(0).shuffle(answers)
     return [{**problem, "answer": answer} for problem, answer in zip(problems, answers, strict=True)]
@@ -42,7 +55,9 @@ def misled() -> list[dict[str, Any]]:
 @pytest.mark.parametrize("knows", ["nothing", "the form"])
 def test_what_was_never_there_is_not_found(knows, seed, able, task, tokenizer):
     model = (
-        blank(tokenizer, 100 + seed) if knows == "nothing" else learnt(misled(), tokenizer, seed=100 + seed)
+        blank(tokenizer, 100 + seed)
+        if knows == "nothing"
+        else learnt(misled(plain_problems()), tokenizer, seed=100 + seed)
     )
     config = CompareConfig(seed=seed, samples=4, search_problems=20, vector_problems=32, random_directions=2)
     weaker = Checkpoint.load(model, tokenizer=tokenizer)
@@ -53,3 +68,22 @@ def test_what_was_never_there_is_not_found(knows, seed, able, task, tokenizer):
         assert line is not None
         assert line.says != "latent", line
     assert result.verdict in ("taught", "undetermined")
+
+
+def test_a_guesser_between_two_answers_has_nothing_latent(tmp_path):
+    """Eight samples of a coin hold both sides: pass@8 of a guesser is 1, and so is that of chance."""
+    problems = parities()
+    tokenizer = tokenizer_for(problems)
+    task = write_by_hand(tmp_path / "task", problems, 4)
+    able = Checkpoint.load(learnt(problems, tokenizer, steps=80), tokenizer=tokenizer)
+    guesser = Checkpoint.load(learnt(misled(problems), tokenizer, seed=1), tokenizer=tokenizer)
+    config = CompareConfig(search_problems=20, vector_problems=32, random_directions=2, splits=["test"])
+    result = compare(able, guesser, task, config=config, progress=False).splits["test"]
+    assert result.weaker == "tuned"
+    assert result.accuracy["base"].value > 0.9
+    line = result.line("behaviour")
+    assert line is not None
+    assert line.note.startswith("pass@1 of 8 samples")
+    assert line.null.value < 0.6
+    assert line.says == "unclear"
+    assert result.verdict in ("overwritten", "undetermined")
