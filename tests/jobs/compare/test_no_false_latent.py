@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from transformers import PreTrainedTokenizerFast
 
 from tests.sums import SPLITS, blank, learnt, plain_problems, tokenizer_for, write_by_hand
@@ -31,7 +32,7 @@ def able(tokenizer: PreTrainedTokenizerFast) -> Checkpoint:
 
 
 def parities() -> list[dict[str, Any]]:
-    """Whether the second number is odd: two answers, and enough problems for a gap that lines may speak of."""
+    """Whether the second number is odd: two answers, and problems enough for lines to speak."""
     return [
         {
             "id": f"{a}+{b}",
@@ -87,3 +88,23 @@ def test_a_guesser_between_two_answers_has_nothing_latent(tmp_path):
     assert line.null.value < 0.6
     assert line.says == "unclear"
     assert result.verdict in ("overwritten", "undetermined")
+
+
+def test_a_base_of_zeros_was_taught_nothing(able, task, tokenizer):
+    """Every logit is equal: one output for every prompt, and no evidence of what a base can do."""
+    model = blank(tokenizer, 0)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.zero_()
+    config = CompareConfig(samples=4, search_problems=20, vector_problems=32, random_directions=2)
+    zeros = Checkpoint.load(model, tokenizer=tokenizer)
+    result = compare(zeros, able, task, config=config, progress=False).splits["test"]
+    assert (result.weaker, result.verdict) == ("base", "undetermined")
+    assert any("base answers every prompt alike" in flag for flag in result.flags)
+
+
+def test_two_checkpoints_that_solve_nothing_preserve_nothing(task, tokenizer):
+    one, other = (Checkpoint.load(blank(tokenizer, seed), tokenizer=tokenizer) for seed in (1, 2))
+    result = compare(one, other, task, progress=False).splits["test"]
+    assert (result.weaker, result.verdict) == ("neither", "undetermined")
+    assert any("neither checkpoint solves the task" in flag for flag in result.flags)
