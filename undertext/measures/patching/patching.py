@@ -30,6 +30,10 @@ PatchAt = Literal["before", "said", "generation"]
 does), at the token that says it, or wherever the model, writing from the prompt alone, is about to say it."""
 
 
+LONGEST_LEAD = 200
+"""Characters before a value that a text is looked up by."""
+
+
 @dataclass(frozen=True)
 class Classes:
     """A value's classes, as train has them."""
@@ -118,5 +122,7 @@ class Patching:
 def about_to_say(position: ValuePosition) -> str:
     """A pattern that a text ends in a match of when it has come to where the step says its value."""
     lead = (position.said_after or "").strip()
-    before = f"(?<!{WORD_CHARACTER})" if lead[0].isalnum() else ""
-    return before + r"\s+".join(re.escape(word) for word in lead.split()) + r"\s*"
+    # A pattern has its bounds: of a long step the end is enough, from a whole word on.
+    words = lead.split() if len(lead) <= LONGEST_LEAD else lead[-LONGEST_LEAD:].split()[1:]
+    before = f"(?<!{WORD_CHARACTER})" if words and words[0][0].isalnum() else ""
+    return before + r"\s+".join(map(re.escape, words)) + r"\s*"
