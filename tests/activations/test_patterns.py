@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undertext.activations.errors import UserError
 from undertext.activations import patterns
+from undertext.activations.errors import UserError
 from undertext.activations.patterns import find_all, matches_at_end, pattern_groups
 from undertext.tasks import Grader, grade
 

@@ -13,7 +13,7 @@ PROMPTS = ["a = 3 ; find a :", "so", "b = 2 ; a = b + 1 ; find a :"]
 WORDS = word_tokenizer()
 
 
-def last_word(text: str) -> tuple[int, int] | None:
+def last_word(text: str, cut: bool = False) -> tuple[int, int] | None:
     found = list(re.finditer(r"\b[a-h0-9]\b", text))
     return found[-1].span() if found else None
 

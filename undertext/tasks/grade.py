@@ -105,8 +105,8 @@ def said(grader: Grader, output: str) -> frozenset[Key]:
             alone = {(case, _last_letter(output, case)) for case in ("A", "a")}
             return frozenset(alone if whole_form is None else {*alone, whole_form})
         case "regex":
-            match = last_match(grader, output)
-            return frozenset() if match is None else _readings(match.groups[0] or "")
+            matches = matches_in(grader, output)
+            return _readings(matches[-1].groups[0] or "") if matches else frozenset()
 
 
 def meant(grader: Grader, answer: str) -> frozenset[Key]:
@@ -124,12 +124,12 @@ def meant(grader: Grader, answer: str) -> frozenset[Key]:
             return frozenset({_bare(answer)} if number is None else {_bare(answer), number})
 
 
-def last_match(grader: Grader, output: str) -> Found | None:
-    """The pattern's last match that holds anything, where its group 1 is in it. (Kind `regex`.)"""
+def matches_in(grader: Grader, output: str) -> list[Found]:
+    """The pattern's matches that hold anything, where group 1 is in the last of them. (Kind `regex`.)"""
     # Empty matches are passed over: (.*) matches once more at the very end, with nothing in it.
     matches = [match for match in find_all(grader.pattern or "", output) if match.end > match.start]
     # Group 1 may stand in a branch that was not taken.
-    return matches[-1] if matches and matches[-1].groups[0] is not None else None
+    return matches if matches and matches[-1].groups[0] is not None else []
 
 
 def _strict(grader: Grader, output: str, answer: str) -> bool:
@@ -142,9 +142,9 @@ def _strict(grader: Grader, output: str, answer: str) -> bool:
         case "choice":
             return _letter(output) == answer.strip()
         case "regex":
-            last = last_match(grader, output)
-            found = None if last is None or output[last.end :].strip() else last.groups[0]
-            return found is not None and found.strip() == answer.strip()
+            matches = matches_in(grader, output)
+            ends = bool(matches) and not output[matches[-1].end :].strip()
+            return ends and (matches[-1].groups[0] or "").strip() == answer.strip()
 
 
 def _bare(text: str) -> str:

@@ -148,7 +148,10 @@ def test_an_entry_is_the_same_in_yaml_and_as_a_flag_and_written_back(entry, tmp_
         ("{first: 0}", "positions.0.first: Input should be greater than or equal to 1, got 0"),
         ("{decay: 1.5}", "positions.0.decay: Input should be less than 1"),
         ("{above: 1}", "positions.0.above: Input should be less than 1"),
-        ("{pattern: '('}", "positions.0: expected a regular expression, got '(', which does not compile: missing )"),
+        (
+            "{pattern: '('}",
+            "positions.0: expected a regular expression, got '(', which does not compile: missing )",
+        ),
         ("{at: nowhere}", "positions.0.at: Input should be 'last_prompt', 'prompt', 'generated' or 'all'"),
         ("{at: prompt, first: 2}", "first is of generated tokens, of which there are none at prompt"),
         ("{reading: x}", "reading needs above, the quantile"),

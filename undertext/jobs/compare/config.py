@@ -22,6 +22,8 @@ class Rule(Config):
     """A line may say `absent` when its share is surely below this."""
     readable_above: Share
     """A value counts as read when the stronger checkpoint's probe is this much over every null on dev."""
+    max_unfinished: Share
+    """Largest share of a checkpoint's outputs on a split that may be unfinished."""
     min_problems: int = Field(ge=1)
     """Fewest problems a line of evidence must rest on; with fewer it says `unclear`."""
 
@@ -31,8 +33,9 @@ class CompareConfig(SearchConfig):
 
     samples: int = Field(default=8, ge=1)
     """Number of sampled answers for each problem in the gap, for pass@k."""
-    max_classes: int = Field(default=20, ge=2)
-    """Largest number of distinct values that a classifier is fitted to; a value with more is not read."""
+    max_classes: int = Field(default=100, ge=2)
+    """Largest number of distinct values that a classifier is fitted to; a number with more, or with few problems
+    a value, is read in groups by size, and a text with more is not read."""
 
 
 def verdict_rule() -> Rule:

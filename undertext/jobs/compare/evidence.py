@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from undertext.core.printable import shown
 from undertext.core.statistics import (
     Estimate,
     Intervals,
@@ -31,6 +32,7 @@ from undertext.measures.recovery.controls import KINDS, described
 from undertext.measures.recovery.estimate import estimate_recovery
 from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
 from undertext.tasks.task import Task
+from undertext.tasks.value_positions import values_not_said, values_said_twice
 
 
 class LineEstimates(NamedTuple):
@@ -41,6 +43,8 @@ class LineEstimates(NamedTuple):
     """One-sided p of the weaker's figure over the null, not corrected."""
     n: Float[ndarray, " resample"]
     """Number of problems that the line rests on."""
+    unfinished: float = 0.0
+    """Share of the outputs behind the line that are unfinished: with too many it may not say `absent`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +65,8 @@ class RawLine:
     unaided: Float[ndarray, " n"] | None = None
     """The weaker checkpoint's accuracy without intervention. Where given, the line shows the recovered gap,
     which counts from here, and otherwise the figures themselves."""
+    unfinished: float = 0.0
+    """Share of the outputs behind `weaker` that are unfinished."""
 
     def __post_init__(self) -> None:
         columns = (self.weaker, self.stronger, self.null)
@@ -73,7 +79,8 @@ class RawLine:
         """The line in each resample; `weights` says how often each problem of the split is in it."""
         own = weights[:, self.problems]
         over, above = self.weaker - self.null, self.stronger - self.null
-        return LineEstimates(ratio_intervals(over, above, own, level), positive_p(over, own), own.sum(-1))
+        ratio, p = ratio_intervals(over, above, own, level), positive_p(over, own)
+        return LineEstimates(ratio, p, own.sum(-1), self.unfinished)
 
     def share(self, level: float) -> Estimate:
         """The line's share of the problems themselves.
@@ -105,11 +112,14 @@ def behaviour_line(
     problems whose answer it matches.
     """
     k, problems = config.samples, task.split(split)
-    chance = np.zeros((len(gap), k))
-    for j in range(k):
-        outputs = dict(zip(gap, (row[j] for row in samples.texts), strict=True))
-        texts = [outputs.get(i, "") for i in range(len(problems))]
-        chance[:, j] = chance_right(task, problems, texts)[list(gap)]
+    own = [problems[i] for i in gap]
+    chance = np.stack(
+        [
+            chance_right(task, own, [row[j] for row in samples.texts], samples.unfinished[:, j], problems)
+            for j in range(k)
+        ],
+        axis=1,
+    )
     return RawLine(
         name="behaviour",
         problems=np.asarray(gap),
@@ -118,8 +128,14 @@ def behaviour_line(
         null=1 - (1 - chance).prod(1),
         access="none",
         note=f"pass@{k} at temperature {config.temperature:g} on the {len(gap)} problems in the gap; "
-        "null: the same samples graded against other problems' answers",
+        f"null: the same samples graded against other problems' answers{_cut(samples.unfinished)}",
+        unfinished=float(samples.unfinished.mean()),
     )
+
+
+def _cut(unfinished: ndarray) -> str:
+    """How many outputs were unfinished, as the end of a note."""
+    return f"; {unfinished.mean():.0%} of the outputs unfinished" if unfinished.any() else ""
 
 
 def carried_values(readings: Readings, margin: float) -> list[str]:
@@ -130,6 +146,42 @@ def carried_values(readings: Readings, margin: float) -> list[str]:
         if readings.accuracy(name, CHOOSE, "stronger")
         >= margin + max(readings.accuracy(name, CHOOSE, null) for null in NULLS)
     ]
+
+
+def reading_flags(readings: Readings, task: Task, carried: Sequence[str]) -> list[str]:
+    """What was read of the task's values, where that is not each as it is; why nothing was, where nothing was."""
+    flags = [f"value {shown(name)} was not read: {why}" for name, why in readings.unread.items()]
+    flags += [
+        f"value {shown(name)} has many values: read in {count} groups of size"
+        for name, count in readings.grouped.items()
+        if name in readings.classes
+    ]
+    counts = (("does not say it", values_not_said), ("says it earlier too", values_said_twice))
+    flags += [
+        f"value {shown(name)}: not read in {count} places of the task, where its step {why}"
+        for why, counted in counts
+        for name, count in counted(task.problems).items()
+    ]
+    if not task.names_values:
+        flags.append("the task names no values: its answer was read instead, at the end of the prompt")
+    if not carried:
+        nothing = "so `decodable` and `transported` were not measured"
+        if readings.classes:
+            read = [
+                f"{shown(name)} {readings.accuracy(name, CHOOSE, 'stronger'):.2f}, best null "
+                f"{max(readings.accuracy(name, CHOOSE, null) for null in NULLS):.2f}"
+                for name in readings.classes
+            ]
+            flags.append(
+                f"not carried: on dev the stronger checkpoint's own probes read no value far enough over the "
+                f"nulls ({'; '.join(read)}), {nothing}"
+            )
+        else:
+            why = "no probe can be fitted to the task's values"
+            if not readings.unread:
+                why = "no step of train has a value that is still to be said"
+            flags.append(f"nothing to read: {why}, {nothing}")
+    return flags
 
 
 def reading_lines(readings: Readings, split: str, names: Sequence[str], gap: Sequence[int]) -> list[RawLine]:
@@ -189,13 +241,14 @@ def recovered_line(
         problems=np.arange(len(problems)),
         weaker=own.lenient.astype(float),
         stronger=stronger.lenient.astype(float),
-        null=before + (1 - before) * chance_right(task, problems, own.texts),
+        null=before + (1 - before) * chance_right(task, problems, own.texts, own.unfinished),
         access=searched.candidates.access[name],
         note=f"recovered gap of {name!r} added at {searched.hook(setting)}, "
         f"{described(setting.gate)}, dose {setting.dose:g}, chosen on dev among {tried} settings "
         f"({log2(tried):.1f} bits); accuracy {', '.join(over)} under the same search; null: the same outputs "
-        "graded against other problems' answers where the weaker was wrong",
+        f"graded against other problems' answers where the weaker was wrong{_cut(own.unfinished)}",
         unaided=before,
+        unfinished=float(own.unfinished.mean()),
     )
 
 
@@ -241,11 +294,7 @@ def split_evidence(
     lines = [behaviour_line(measured.samples[split], task, split, gap, config)]
     names = carried_values(measured.readings, rule.readable_above)
     lines += reading_lines(measured.readings, split, names, gap) if names else []
-    if not names:
-        flags.append(
-            "nothing to read: no value of the task is carried by the stronger checkpoint over the nulls, "
-            "so `decodable` and `transported` were not measured"
-        )
+    flags += reading_flags(measured.readings, task, names)
     searched, steered = measured.searched, measured.steered[split]
     lines.append(recovered_line(searched, steered, task, split, weaker, stronger))
     flags += searched.candidates.notes

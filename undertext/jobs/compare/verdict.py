@@ -30,6 +30,7 @@ from undertext.jobs.compare.config import Rule
 from undertext.jobs.compare.evidence import LineEstimates, RawLine
 from undertext.jobs.compare.result import EvidenceLine, SplitResult
 from undertext.measures.answers import Answers
+from undertext.tasks.grade import Grader
 
 RESAMPLES = 1000
 """Resamples of the problems that a verdict's confidence is the share of."""
@@ -91,6 +92,7 @@ def line_says(name: LineName, line: LineEstimates, p: Float[ndarray, " resample"
     enough = line.n >= rule.min_problems
     latent = enough & (line.share.low > rule.latent_above) & (p <= rule.alpha)
     absent = enough & (line.share.high < rule.absent_below) & (name != "behaviour")
+    absent &= line.unfinished <= rule.max_unfinished
     return np.select([latent, absent], ["latent", "absent"], "unclear")
 
 
@@ -135,10 +137,14 @@ class Gap(NamedTuple):
 
 
 def gap_between(answers: Mapping[Role, Answers], rule: Rule) -> Gap:
-    """The gap between two checkpoints' answers to the same problems, where the rule sees one."""
+    """The gap between two checkpoints' answers to the same problems, where the rule sees one.
+
+    There is none to explain where too many outputs of either are unfinished: there will be no verdict.
+    """
     base, tuned = (answers[role].lenient for role in ROLES)
     (changed,) = changes(_difference(answers, np.ones((1, len(base))), rule), rule)
-    if changed not in ("better", "worse"):
+    too_many_cut = any(each.unfinished.mean() > rule.max_unfinished for each in answers.values())
+    if changed not in ("better", "worse") or too_many_cut:
         return Gap("neither", [])
     weaker: Role = "base" if changed == "better" else "tuned"
     low, high = (base, tuned) if weaker == "base" else (tuned, base)
@@ -152,6 +158,8 @@ def split_result(
     flags: Sequence[str],
     rule: Rule,
     seed: int,
+    *,
+    grader: Grader,
 ) -> SplitResult:
     """The verdict on a split from both checkpoints' answers and from the lines measured on the weaker one."""
     base, tuned = (answers[role].lenient for role in ROLES)
@@ -159,7 +167,10 @@ def split_result(
 
     def judged(weights: Float[ndarray, "resample n"]) -> Judgement:
         estimates = {line.name: line.estimates(weights, rule.level) for line in lines}
-        return judge(_difference(answers, weights, rule), estimates, weaker, rule)
+        judgement = judge(_difference(answers, weights, rule), estimates, weaker, rule)
+        cut = np.max([weights @ each.unfinished / n for each in answers.values()], axis=0)
+        verdict = np.where(cut > rule.max_unfinished, "undetermined", judgement.verdict)
+        return judgement._replace(verdict=verdict)
 
     itself = judged(np.ones((1, n)))
     (verdict,) = itself.verdict.tolist()
@@ -173,8 +184,9 @@ def split_result(
             "tuned": proportion(tuned, rule.level),
             "difference": paired_difference(base, tuned, rule.level),
         },
+        unfinished={role: float(answers[role].unfinished.mean()) for role in ROLES},
         evidence=[_reported(line, itself, rule, seed) for line in lines],
-        flags=[*_flags(answers, rule), *flags],
+        flags=[*_flags(answers, rule, grader), *flags],
         smallest_detectable_difference=smallest_detectable(tuned.astype(float) - base, level=rule.level),
     )
 
@@ -202,7 +214,7 @@ def _reported(line: RawLine, judged: Judgement, rule: Rule, seed: int) -> Eviden
     return EvidenceLine(line.name, says, weaker, null, p, line.access, f"{line.note}; {why}")
 
 
-def _flags(answers: Mapping[Role, Answers], rule: Rule) -> list[str]:
+def _flags(answers: Mapping[Role, Answers], rule: Rule, grader: Grader) -> list[str]:
     flags = []
     lenient, strict = (
         getattr(answers["tuned"], grade).astype(float) - getattr(answers["base"], grade)
@@ -211,11 +223,12 @@ def _flags(answers: Mapping[Role, Answers], rule: Rule) -> list[str]:
     # The mean of differences, not the difference of means: 3 of 10 less 2 of 10 is 1 of 10.
     apart = float((strict - lenient).mean())
     if abs(apart) >= rule.min_gap:
-        what = (
-            f"{apart:+.2f} of the first is only the answer's format"
-            if abs(strict.mean()) > abs(lenient.mean())
-            else "right answers are not in the form asked for"
-        )
+        if abs(strict.mean()) > abs(lenient.mean()):
+            what = f"{apart:+.2f} of the first is only the answer's format"
+        elif grader.asks_for_form:
+            what = "right answers are not in the form asked for"
+        else:
+            what = f"the task asks for no form: strictly right is {grader.strict_form}"
         flags.append(
             f"format: graded strictly the difference is {strict.mean():+.2f}, "
             f"leniently {lenient.mean():+.2f}; {what}"

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
+from undertext.measures.answers import OutputGrader
 from undertext.measures.patching.counterfactual_pairs import CounterfactualPair, counterfactual_pairs
 from undertext.probes import (
     Changed,
@@ -22,7 +23,7 @@ from undertext.probes import (
 )
 from undertext.tasks.spans import WORD_CHARACTER
 from undertext.tasks.task import Problem, Task, fill
-from undertext.tasks.value_positions import ValuePosition, said_positions, value_positions
+from undertext.tasks.value_positions import ValuePosition, said_positions, unsaid_positions
 from undertext.tasks.value_tokens import ValueTokens, locate_values
 
 PatchAt = Literal["before", "said", "generation"]
@@ -50,7 +51,7 @@ class Patching:
         self.task, self.place, self.template = task, place, template
         self.problems = task.split(split)
         sites_in: Callable[[Problem], list[ValuePosition]] = (
-            said_positions if place == "said" else value_positions
+            said_positions if place == "said" else unsaid_positions
         )
         self.sites: ValueTokens = locate_values(checkpoint, self.problems, sites_in)
         self.positions = [site for problem in self.problems for site in sites_in(problem)]
@@ -66,7 +67,7 @@ class Patching:
         return self.sites.activations(checkpoint, points)[:, rows], y
 
     def pairs(self, classes: Classes, *, seed: int, most: int) -> list[CounterfactualPair]:
-        """At most so many, over the first problems."""
+        """At most so many, in the order of the split."""
         along = self.place == "generation"
         return counterfactual_pairs(
             self.sites,
@@ -75,8 +76,9 @@ class Patching:
             classes.name,
             classes.index,
             seed=seed,
+            most=most,
             allowed=lambda position: not along or bool(position.said_after and position.said_after.strip()),
-        )[:most]
+        )
 
     def run(
         self,
@@ -91,7 +93,7 @@ class Patching:
     ) -> Changed:
         """What is written under every setting."""
 
-        points = points_of(settings)
+        points, grader = points_of(settings), OutputGrader(self.task)
         if self.place == "generation":
             values = [classes.index[self.sites.label[pair.source]] for pair in pairs]
             texts = [fill(self.template, self.problems[pair.problem].prompt) for pair in pairs]
@@ -111,7 +113,7 @@ class Patching:
             prompts,
             patches,
             settings,
-            lambda i, text: pairs[i].grades(self.task.grader, text),
+            lambda i, text, cut: pairs[i].grades(grader, text, cut),
             max_new_tokens=self.task.max_new_tokens,
             stop=self.task.stop,
             batch_size=batch_size,

@@ -84,6 +84,7 @@ def recovery_row(
         "only_format": estimate.only_format,
         "solved": estimate.solved,
         **three("still_correct", estimate.still_correct),
+        "unfinished": estimate.unfinished,
     }
     for kind in KINDS:
         excess = estimate.excess.get(kind)

@@ -4,14 +4,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
 from undertext.core.terms import CHOOSE, Access
-from undertext.measures.answers import Answers, grading
+from undertext.measures.answers import Answers, OutputGrader, grading
 from undertext.measures.recovery.candidates import CandidateVectors
 from undertext.measures.recovery.config import SearchConfig
 from undertext.measures.recovery.controls import ControlKind
 from undertext.steering import RowStore, Setting, Sweep, grid, halving, sweep
+from undertext.tasks.draws import drawn
 from undertext.tasks.task import Task
 
 PREFERRED_ACCESS: tuple[Access, ...] = (
@@ -92,7 +95,7 @@ def search(
     Controls go through the same layers and doses, at as many gates. A search that was killed goes on from the
     rows that are in `keep`.
     """
-    problems = task.split(CHOOSE)[: config.search_problems]
+    problems = drawn(task.split(CHOOSE), config.seed, config.search_problems)
     names = [vector.name for vector in candidates.vectors]
     settings = search_settings(candidates, layers, config)
     prompts = [problem.prompt for problem in problems]
@@ -146,6 +149,7 @@ def recover(
         grading(task, problems),
         **_options(task, searched.candidates, config, keep, progress),
     )
+    grader = OutputGrader(task)
     steered, touched = out.share_steered().tolist(), out.share_touched().tolist()
     return {
         name: SteeredAnswers(
@@ -153,6 +157,9 @@ def recover(
             out.strict[i].numpy(),
             out.lenient[i].numpy(),
             out.written[i].double().numpy(),
+            np.array(
+                [grader.unfinished(*each) for each in zip(out.texts[i], out.cut[i].tolist(), strict=True)]
+            ),
             steered[i],
             touched[i],
         )
