@@ -22,8 +22,8 @@ Subspaces = Mapping[HookPoint, Float[Tensor, "_ _"] | None]
 """One setting: the hook points at which something is put in, all at once, and the rows [k, width] that span
 the subspace at each; None stands for the whole activation. Without a hook point nothing is changed."""
 Grade = Callable[[int, str, bool], tuple[bool, ...]]
-"""`grade(i, text, cut)`: whether what was written after prompt `i` is this, that, ..., always as many; `cut` says
-that the text was cut at `max_new_tokens`."""
+"""`grade(i, text, cut)`: whether what was written after prompt `i` is this, that, ..., always as many; `cut`
+says that the text was cut at `max_new_tokens`."""
 
 
 @dataclass(frozen=True, eq=False)

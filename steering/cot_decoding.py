@@ -17,8 +17,8 @@ from undertext.activations.generation import generate
 from undertext.activations.next_tokens import next_tokens
 
 FindAnswer = Callable[[str, bool], tuple[int, int] | None]
-"""From what was written, and whether that was cut at `max_new_tokens`: the characters of the answer in it (from,
-up to), or None when there is none."""
+"""From what was written, and whether that was cut at `max_new_tokens`: the characters of the answer in it
+(from, up to), or None when there is none."""
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from undertext.activations.stopping import Stopping, end_tokens
 from undertext.steering.fitted import frozen, in_turn, log_probabilities, targets_of
 
 Reward = Callable[[int, str, bool], float]
-"""`reward(i, text, cut)`: what a text is worth that was written after prompt `i`; `cut` says that the text was
-cut at `max_new_tokens`."""
+"""`reward(i, text, cut)`: what a text is worth that was written after prompt `i`; `cut` says that it was cut
+at `max_new_tokens`."""
 
 
 @dataclass(frozen=True)

@@ -84,8 +84,8 @@ def sweep(
         prompts: texts.
         settings: each once.
         vectors: those that the settings name.
-        grade: `grade(i, text, cut)` says whether `text` is right for prompt `i`, strictly and leniently; `cut`
-            says that it was cut at `max_new_tokens`.
+        grade: `grade(i, text, cut)` says whether `text` is right for prompt `i`, strictly and leniently;
+            `cut` says that it was cut at `max_new_tokens`.
         max_new_tokens: most tokens a row writes.
         stop: strings that end a row.
         thresholds: those that the settings name.

@@ -67,7 +67,7 @@ def test_answers_are_those_of_a_plain_loop(checkpoint, directions, operator, cha
     matched = match_controls(directions, torch.full((30,), 0.1), [4, 20], controls=2, seed=0)
     seen: dict[int, list[str]] = {}
 
-    def right(problem, text):
+    def right(problem, text, cut):
         seen.setdefault(problem, []).append(text.strip())
         return text.strip() == seen[problem][0]
 

@@ -63,7 +63,9 @@ def alone(checkpoint: Checkpoint, ids: list[int], token: int, steps: int) -> tup
 
 
 def decoding(answers: list[str | None], margins: list[float]) -> CoTDecoding:
-    return CoTDecoding([[str(answer) for answer in answers]], [answers], torch.tensor([margins]), 0)
+    return CoTDecoding(
+        [[str(answer) for answer in answers]], [answers], [[False] * len(answers)], torch.tensor([margins]), 0
+    )
 
 
 def test_the_two_ways_to_choose():

@@ -159,7 +159,8 @@ def cot_decoded(
     each = [out.written / len(problems)] * len(problems)
 
     def chosen(places: Sequence[int]) -> Answers:
-        texts, cut = ([row[i] for row, i in zip(rows, places, strict=True)] for rows in (out.texts, out.cut))
+        texts = [row[i] for row, i in zip(out.texts, places, strict=True)]
+        cut = [row[i] for row, i in zip(out.cut, places, strict=True)]
         return _graded(task, problems, texts, each, cut)
 
     return CotDecoded(chosen(out.by_max()), chosen(out.by_sum()))
@@ -202,9 +203,9 @@ class OutputGrader:
     def unfinished(self, text: str, cut: bool = True) -> bool:
         """Whether a text was cut before it had plainly given its answer.
 
-        Plainly given is an answer that is the whole text, or all of the pattern's one match, and that no other
-        answer of the task begins with; one that the pattern finds before the text's end, and no other beside
-        it; and whatever a text holds that goes round in circles, which more tokens would not change.
+        Plainly given is an answer that is the whole text, or all of the pattern's one match, and that no
+        other answer of the task begins with; one that the pattern finds before the text's end, and no other
+        beside it; and whatever a text holds that goes round in circles, which more tokens would not change.
         """
         if not cut or circles(text):
             return False

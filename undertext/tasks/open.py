@@ -39,8 +39,9 @@ def open_task(source: str | Path | Task) -> Task:
 def task_record(task: Task) -> dict[str, Any]:
     """A task in a report: its `name`, `description`, `fingerprint`, and how many `problems` a split has.
 
-    `max_new_tokens` and `stop` are where outputs end; `chosen` names those that the task does not give. `values_not_said` and `values_said_twice` count, by
-    value, the places where it is not read, since its step does not say it, or says it earlier too.
+    `max_new_tokens` and `stop` are where outputs end; `chosen` names those that the task does not give.
+    `values_not_said` and `values_said_twice` count, by value, the places where it is not read, since its step
+    does not say it, or says it earlier too.
     """
     digest = hashlib.sha256(task.model_dump_json().encode()).hexdigest()[:16]
     return {

@@ -12,7 +12,7 @@ from tests.made_up_task import task_of
 from tests.sweeps import sweep_of
 from tests.unchecked import signatures_unchecked
 from undertext.core.statistics import pass_at_k, resamples, weights_of
-from undertext.core.terms import Access
+from undertext.core.terms import Access, Role
 from undertext.jobs.compare.config import CompareConfig, verdict_rule
 from undertext.jobs.compare.evidence import RawLine, behaviour_line, no_more_than_controls, recovered_line
 from undertext.jobs.compare.result import EvidenceLine
@@ -42,14 +42,20 @@ def drawn(n: int, weaker: float, stronger: float, null: float, seed: int = 0) ->
 
 
 def answers(right: np.ndarray) -> Answers:
-    return Answers([""] * len(right), right.astype(bool), right.astype(bool), np.ones(len(right)))
+    return Answers(
+        [""] * len(right),
+        right.astype(bool),
+        right.astype(bool),
+        np.ones(len(right)),
+        np.zeros(len(right), bool),
+    )
 
 
 def reported(line: RawLine) -> EvidenceLine:
     """As a split shows the line where it is the only one, with the base the weaker."""
     n = int(line.problems.max()) + 1
-    both = {"base": answers(np.zeros(n)), "tuned": answers(np.ones(n))}
-    return split_result(both, "base", [line], [], RULE, 0).evidence[0]  # type: ignore[arg-type]  # of Role
+    both: dict[Role, Answers] = {"base": answers(np.zeros(n)), "tuned": answers(np.ones(n))}
+    return split_result(both, "base", [line], [], RULE, 0, grader=TASK.grader).evidence[0]
 
 
 def test_the_share_is_what_the_weaker_has_of_the_stronger_over_the_null():
@@ -191,7 +197,7 @@ def steering(**right: int) -> tuple[SteeringSearch, dict[str, SteeredAnswers]]:
     for name, count in zip(NAMES, (right["meant"], right["shuffled"], right["random"]), strict=True):
         said = [problem.answer if i < count else "none" for i, problem in enumerate(TASK.split("test"))]
         ok = np.arange(10) < count
-        steered[name] = SteeredAnswers(said, ok, ok, np.ones(10), 0.5, 0.25)
+        steered[name] = SteeredAnswers(said, ok, ok, np.ones(10), np.zeros(10, bool), 0.5, 0.25)
     return SteeringSearch(CANDIDATES, on_dev, SETTINGS, "meant"), steered
 
 
@@ -203,7 +209,7 @@ def test_recovered_is_the_best_vector_over_what_empty_outputs_could_reach():
     line = recovered_line(searched, steered, TASK, "test", WEAKER, STRONGER)
     assert line.weaker.tolist() == [1.0] * 8 + [0.0] * 2
     assert line.stronger.tolist() == [1.0] * 10
-    luck = chance_right(TASK, TASK.split("test"), steered["meant"].texts)
+    luck = chance_right(TASK, TASK.split("test"), steered["meant"].texts, [False] * 10)
     assert line.null[:2].tolist() == [1.0, 1.0]  # never below what the weaker does unaided
     assert line.null[2:].tolist() == luck[2:].tolist()
     assert (line.name, line.access) == ("recovered", "weaker only")
@@ -252,7 +258,7 @@ def test_pass_at_k_of_the_problems_in_the_gap_and_its_null():
         ]
     )
     assert 0 < right.mean() < 1
-    samples = Samples(texts, right, np.ones((3, k), int))
+    samples = Samples(texts, right, np.ones((3, k), int), np.zeros((3, k), bool))
     line = behaviour_line(samples, TASK, "test", gap, CompareConfig(samples=k))
     np.testing.assert_allclose(line.weaker, pass_at_k(right, k))
     for i, row, null in zip(gap, texts, line.null, strict=True):

@@ -27,6 +27,7 @@ from undertext.jobs.compare.verdict import (
     verdicts,
 )
 from undertext.measures.answers import Answers
+from undertext.tasks import Grader
 
 RULE = verdict_rule()
 LINES: tuple[LineName, ...] = get_args(LineName)
@@ -164,15 +165,21 @@ def test_lines_speak_of_the_checkpoint_that_they_were_measured_on(weaker):
 
 
 N = 200
+GRADER = Grader(kind="regex", pattern=r"answer (\d+)")
 
 
-def answers(right: Sequence[bool] | np.ndarray, strict: Sequence[bool] | np.ndarray | None = None) -> Answers:
+def answers(
+    right: Sequence[bool] | np.ndarray,
+    strict: Sequence[bool] | np.ndarray | None = None,
+    unfinished: Sequence[bool] | np.ndarray | None = None,
+) -> Answers:
     lenient = np.asarray(right, bool)
     return Answers(
         [""] * len(lenient),
         lenient if strict is None else np.asarray(strict, bool),
         lenient,
         np.ones(len(lenient)),
+        np.zeros(len(lenient), bool) if unfinished is None else np.asarray(unfinished, bool),
     )
 
 
@@ -205,7 +212,7 @@ def result(
             line("recovered", np.arange(n) < recovered * n, np.arange(n)),
             line("decodable", np.arange(len(problems)) < decodable * len(problems), problems),
         ]
-    return split_result(both, weaker, lines, flags, RULE, 0)
+    return split_result(both, weaker, lines, flags, RULE, 0, grader=GRADER)
 
 
 @pytest.mark.parametrize(
@@ -300,7 +307,7 @@ def test_confidence_is_the_share_of_resamples_that_this_rule_gives_this_verdict(
     weaker, problems = gap_between(both, RULE)
     lines = [line("recovered", steered, np.arange(60)), line("decodable", read[problems], problems)]
     monkeypatch.setattr("undertext.jobs.compare.verdict.RESAMPLES", 200)
-    found = split_result(both, weaker, lines, [], RULE, 5)
+    found = split_result(both, weaker, lines, [], RULE, 5, grader=GRADER)
     monkeypatch.setattr("undertext.jobs.compare.verdict.RESAMPLES", 1)  # of no matter below
     alike = 0
     for draw in resamples(60, 5, 200):
@@ -312,7 +319,7 @@ def test_confidence_is_the_share_of_resamples_that_this_rule_gives_this_verdict(
         if gap_between(drawn, RULE).weaker != weaker:
             own = []
         with_few = [each for each in own if len(each.problems)]
-        alike += split_result(drawn, weaker, with_few, [], RULE, 0).verdict == found.verdict
+        alike += split_result(drawn, weaker, with_few, [], RULE, 0, grader=GRADER).verdict == found.verdict
     assert 0.05 < found.confidence < 0.95, "a verdict that no resample changes tests nothing"
     assert found.confidence == pytest.approx(alike / 200)
 
@@ -337,7 +344,7 @@ def test_a_thousand_resamples_take_well_under_a_second():
     names = ("behaviour", "decodable", "transported", "recovered", "used")
     lines = [line(name, rng.random(n) < 0.5, np.arange(n)) for name in names]
     start = perf_counter()
-    split_result(both, "base", lines, [], RULE, 0)
+    split_result(both, "base", lines, [], RULE, 0, grader=GRADER)
     assert perf_counter() - start < 5  # on a busy machine; 0.1 s on an idle one
 
 

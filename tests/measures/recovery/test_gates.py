@@ -20,6 +20,7 @@ from undertext.measures.recovery.gate_config import GateConfig
 from undertext.measures.recovery.gates import resolve_gates
 from undertext.measures.recovery.search import search, search_settings
 from undertext.steering import SteeringVector
+from undertext.tasks import drawn
 
 ENTRIES: list[Any] = [
     "last_prompt",
@@ -60,7 +61,7 @@ def test_a_search_under_every_gate_is_what_a_plain_loop_writes():
     own = SteeringVector("own", made, by_name["random 1"].norms, "made up", sources=(WEAKER.name,))
     shuffled = replace(own, name=DELTA, directions=made.flip(0))
     vectors = [own, shuffled, by_name["random 1"]]
-    prompts = [problem.prompt for problem in task.split("train")[:20]]
+    prompts = [problem.prompt for problem in drawn(task.split("train"), config().seed, 20)]
     gates = resolve_gates(
         WEAKER, prompts, vectors, config().positions,
         {"own": "weaker only", DELTA: "weaker only", "random 1": "none"},
@@ -72,7 +73,7 @@ def test_a_search_under_every_gate_is_what_a_plain_loop_writes():
     found = search(WEAKER, task, told, [LAYER], config()).on_dev
     assert len(found.settings) == 3 * len(ENTRIES)
     tokens = {word: WEAKER.tokenizer.convert_tokens_to_ids(word) for word in ("find", "=")}
-    problems = task.split("dev")[:6]
+    problems = drawn(task.split("dev"), config().seed, 6)
     steered: list[int] = []
     for i, setting in enumerate(found.settings):
         vector = next(each for each in vectors if each.name == setting.vector)

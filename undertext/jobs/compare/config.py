@@ -34,8 +34,8 @@ class CompareConfig(SearchConfig):
     samples: int = Field(default=8, ge=1)
     """Number of sampled answers for each problem in the gap, for pass@k."""
     max_classes: int = Field(default=100, ge=2)
-    """Largest number of distinct values that a classifier is fitted to; a number with more, or with few problems
-    a value, is read in groups by size, and a text with more is not read."""
+    """Largest number of distinct values that a classifier is fitted to. A number with more, or with few
+    problems a value, is read in groups by size; a text with more is not read."""
 
 
 def verdict_rule() -> Rule:

@@ -149,7 +149,7 @@ def carried_values(readings: Readings, margin: float) -> list[str]:
 
 
 def reading_flags(readings: Readings, task: Task, carried: Sequence[str]) -> list[str]:
-    """What was read of the task's values, where that is not each as it is; why nothing was, where nothing was."""
+    """Which of the task's values were not read, or only in part, and why; why no value is carried."""
     flags = [f"value {shown(name)} was not read: {why}" for name, why in readings.unread.items()]
     flags += [
         f"value {shown(name)} has many values: read in {count} groups of size"

@@ -48,8 +48,8 @@ class DecodingConfig(Config):
     after an alignment), layer, position, length (the problem's number of steps) and type (the problem's
     type)."""
     max_classes: int = Field(default=100, ge=2)
-    """Largest number of distinct values that a classifier is fitted to; a number with more, or with few problems
-    a value, is read in groups by size, and a text with more is not read."""
+    """Largest number of distinct values that a classifier is fitted to. A number with more, or with few
+    problems a value, is read in groups by size; a text with more is not read."""
     seed: int = Field(default=0, ge=0)
     """Random seed."""
 

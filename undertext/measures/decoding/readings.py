@@ -111,8 +111,8 @@ def measure_readings(
     readable, unread = readable_values(sites[FIT], max_classes), unread_values(sites[FIT], max_classes)
     for name in readable.keys() - on_dev:
         unread[name] = "dev has it nowhere, and layers are chosen there"
-    classes = {name: labels for name, labels in readable.items() if name in on_dev}
-    out = Readings(sites, classes, unread, grouped)
+    read = {name: labels for name, labels in readable.items() if name in on_dev}
+    out = Readings(sites, read, unread, grouped)
     if not out.classes:
         return out
     stacks = stacks_of(weaker, stronger, sites, points, seed)

@@ -91,7 +91,8 @@ def values_of(located: Located, config: DecodingConfig, task: str) -> list[Value
 
     `task` is its name. Raises UserError when nothing can be read.
     """
-    values, unread = [], {}
+    values: list[Value] = []
+    unread: dict[str, str] = {}
     for position, fitting in located[FIT].items():
         on_dev = set(located[CHOOSE][position].name)
         at_position = {split: tokens[position] for split, tokens in located.items()}
@@ -104,8 +105,8 @@ def values_of(located: Located, config: DecodingConfig, task: str) -> list[Value
     if not values:
         why = "; ".join(f"{shown(name)}: {reason}" for name, reason in unread.items())
         raise UserError(
-            f"task {task}: no value can be read at {', '.join(map(str, config.positions))}: expected one with "
-            f"2 to {config.max_classes} values, in {MIN_ROWS} places of train or more and in some of dev, and "
+            f"task {task}: no value can be read at {', '.join(map(str, config.positions))}: expected one "
+            f"with 2 to {config.max_classes} values, in {MIN_ROWS} places of train and in some of dev, and "
             f"still to be said there; got {why or 'none'}"
         )
     return values

@@ -24,7 +24,7 @@ from undertext.tasks.value_positions import reading_text
 
 @dataclass(frozen=True)
 class Ablation:
-    """Whether each problem is answered right (leniently), in the order in which they were drawn."""
+    """Whether each problem is answered right (leniently), in the order of the split."""
 
     nothing: Bool[ndarray, " n"]
     """Without intervention."""
@@ -69,7 +69,8 @@ def measure_ablation(
     Raises:
         UserError: for a split the task lacks and a basis that does not fit the hook point.
     """
-    problems = drawn(task.split(split), seed, most)
+    chosen = {problem.id for problem in drawn(task.split(split), seed, most)}
+    problems = [problem for problem in task.split(split) if problem.id in chosen]
     centre = mean_activation(checkpoint, task, point) if centre is None else centre
     rank = int(torch.linalg.matrix_rank(basis.float()))
     others = random_subspaces(draws, max(rank, 1), checkpoint.width(point), seed=seed + 1)

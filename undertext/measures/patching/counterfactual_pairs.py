@@ -95,7 +95,7 @@ def counterfactual_pairs(
         by_value.setdefault(sites.label[row], []).append(row)
         if positions[row].counterfactuals and allowed(positions[row]):
             of_problem.setdefault(int(sites.problem[row]), []).append(row)
-    pairs = []
+    pairs: list[CounterfactualPair] = []
     index = {problem.id: i for i, problem in enumerate(problems)}
     for each in drawn([problems[i] for i in of_problem], seed):
         if len(pairs) == most:
