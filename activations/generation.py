@@ -44,6 +44,11 @@ class Generations:
     captured: Captured | None = None
     """What was to be recorded; its positions count from the beginning of the prompt."""
 
+    @property
+    def cut(self) -> list[bool]:
+        """Whether a row was cut at `max_new_tokens`: neither an end token nor a stop string ended it."""
+        return [len(tokens) == count for tokens, count in zip(self.tokens, self.produced, strict=True)]
+
 
 def generate(
     checkpoint: Checkpoint,

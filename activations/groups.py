@@ -1,6 +1,5 @@
 """Interventions of one operator at one hook point, applied together."""
 
-import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ from torch import Tensor
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.interventions import Intervention
 from undertext.activations.operators import ON_SUBSPACES, OPERATORS, UNIT, Parameters, orthonormal
+from undertext.activations.patterns import matches_at_end
 
 
 class Part(NamedTuple):
@@ -159,7 +159,7 @@ def _allows(checkpoint: Checkpoint, intervention: Intervention, ids: Sequence[in
         return False
     if intervention.pattern is None:
         return True
-    return re.search(rf"(?:{intervention.pattern})\Z", checkpoint.decode(ids)) is not None
+    return matches_at_end(intervention.pattern, checkpoint.decode(ids))
 
 
 def _gathered(checkpoint: Checkpoint, interventions: Sequence[Intervention]) -> Parameters:

@@ -1,6 +1,5 @@
 """What may be changed in a model's activations while it reads and writes, and at which tokens."""
 
-import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -11,6 +10,7 @@ from undertext.activations.checks import check_number, check_vector, is_whole
 from undertext.activations.errors import UserError, shown
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.operators import ON_SUBSPACES, OPERATORS, WITH_CENTRE, Operator
+from undertext.activations.patterns import pattern_groups
 
 GateAt = Literal["last_prompt", "prompt", "generated", "all"]
 """The tokens at which an intervention acts: the prompt's last one, all of the prompt, every
@@ -110,9 +110,9 @@ class Intervention:
             raise UserError(f"pattern must be a text, got {shown(repr(self.pattern), 60)}")
         if self.pattern is not None:
             try:
-                re.compile(self.pattern)
-            except re.error as error:
-                raise UserError(f"pattern {self.pattern!r} is no regular expression: {error}") from error
+                pattern_groups(self.pattern)
+            except ValueError as error:
+                raise UserError(f"pattern: {error}") from None
 
     @property
     def on_prompt(self) -> bool:

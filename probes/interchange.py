@@ -21,8 +21,9 @@ from undertext.activations.interventions import GateAt, Intervention, Threshold
 Subspaces = Mapping[HookPoint, Float[Tensor, "_ _"] | None]
 """One setting: the hook points at which something is put in, all at once, and the rows [k, width] that span
 the subspace at each; None stands for the whole activation. Without a hook point nothing is changed."""
-Grade = Callable[[int, str], tuple[bool, ...]]
-"""`grade(i, text)`: whether what was written after prompt `i` is this, that, ..., always as many."""
+Grade = Callable[[int, str, bool], tuple[bool, ...]]
+"""`grade(i, text, cut)`: whether what was written after prompt `i` is this, that, ..., always as many; `cut`
+says that the text was cut at `max_new_tokens`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +106,8 @@ def patch_subspace(
     n = len(prompts)
     spans = [slice(i * n, (i + 1) * n) for i in range(len(acting))]
     texts = [written.texts[span] for span in spans]
-    grades = [[grade(i, text) for i, text in enumerate(row)] for row in texts]
+    graded = [grade(row % n, *each) for row, each in enumerate(zip(written.texts, written.cut, strict=True))]
+    grades = [graded[span] for span in spans]
     width = len(grades[0][0]) if acting and n else 0
     is_ = tensor(grades, dtype=torch.bool).reshape(len(acting), n, width)
     return Changed(texts, is_, [written.touched[span] for span in spans])

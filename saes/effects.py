@@ -97,7 +97,7 @@ class Effects:
 def feature_effects(
     checkpoint: Checkpoint,
     prompts: Sequence[str] | Sequence[Sequence[int]],
-    right: Callable[[int, str], bool],
+    right: Callable[[int, str, bool], bool],
     matched: Matched,
     point: HookPoint,
     *,
@@ -116,7 +116,8 @@ def feature_effects(
     Args:
         checkpoint: what answers.
         prompts: one for each problem.
-        right: whether a text is right for problem i.
+        right: `right(i, text, cut)` says whether a text is right for problem i; `cut` says that it was cut at
+            `max_new_tokens`.
         matched: from `match_controls`.
         point: where the SAE reads.
         operator: `ablate` takes the direction out of the activation at dose 1; `clamp` sets the coordinate
@@ -151,7 +152,8 @@ def feature_effects(
         batch_size=batch_size,
         progress=progress,
     )
-    answers = torch.tensor([bool(right(i % len(prompts), text)) for i, text in enumerate(written.texts)])
+    rows = enumerate(zip(written.texts, written.cut, strict=True))
+    answers = torch.tensor([bool(right(i % len(prompts), *each)) for i, each in rows])
     plain, rest = answers.split((len(prompts), len(answers) - len(prompts)))
     by_member = rest.view(n_features, members, len(prompts))
     return Effects(matched, plain, by_member[:, 0], by_member[:, 1:])

@@ -16,8 +16,9 @@ from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.generation import generate
 from undertext.activations.next_tokens import next_tokens
 
-FindAnswer = Callable[[str], tuple[int, int] | None]
-"""From what was written, the characters of the answer in it (from, up to), or None when there is none."""
+FindAnswer = Callable[[str, bool], tuple[int, int] | None]
+"""From what was written, and whether that was cut at `max_new_tokens`: the characters of the answer in it
+(from, up to), or None when there is none."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class CoTDecoding:
     """What was written, the first token included."""
     answers: list[list[str | None]]
     """The answer found in each; None where there is none."""
+    cut: list[list[bool]]
+    """Whether each was cut at `max_new_tokens`."""
     margins: Float[Tensor, "prompt branch"]
     """Mean over the answer's tokens of p(likeliest) - p(second likeliest); 0 where there is no answer."""
     written: int
@@ -81,8 +84,9 @@ def cot_decode(
     assert out.margins is not None
     answers: list[str | None] = []
     margins = torch.zeros(len(out.texts))
-    for row, (text, tokens, widths) in enumerate(zip(out.texts, out.tokens, out.margins, strict=True)):
-        span = find_answer(text)
+    rows = zip(out.texts, out.tokens, out.cut, out.margins, strict=True)
+    for row, (text, tokens, cut, widths) in enumerate(rows):
+        span = find_answer(text, cut)
         answers.append(None if span is None else text[slice(*span)])
         if span is not None:
             held = _tokens_in(checkpoint, tokens, *span)
@@ -91,6 +95,7 @@ def cot_decode(
     return CoTDecoding(
         [out.texts[i : i + k] for i in range(0, len(out.texts), k)],
         [answers[i : i + k] for i in range(0, len(answers), k)],
+        [out.cut[i : i + k] for i in range(0, len(answers), k)],
         margins.reshape(-1, k),
         sum(map(len, out.tokens)),
     )

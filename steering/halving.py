@@ -113,7 +113,8 @@ def halving(
         prompts: texts; in which order they are seen is drawn.
         settings: each once.
         vectors: those that the settings name.
-        grade: `grade(i, text)` says whether `text` is right for prompt `i`, strictly and leniently.
+        grade: `grade(i, text, cut)` says whether `text` is right for prompt `i`, strictly and leniently;
+            `cut` says that it was cut at `max_new_tokens`.
         max_new_tokens: most tokens a row writes.
         schedule: how fast settings are given up.
         by: the grade that settings compete by.

@@ -25,8 +25,9 @@ from undertext.activations.interventions import Intervention
 from undertext.activations.stopping import Stopping, end_tokens
 from undertext.steering.fitted import frozen, in_turn, log_probabilities, targets_of
 
-Reward = Callable[[int, str], float]
-"""What a text is worth, written after the prompt of this index."""
+Reward = Callable[[int, str, bool], float]
+"""`reward(i, text, cut)`: what a text is worth that was written after prompt `i`; `cut` says that it was cut
+at `max_new_tokens`."""
 
 
 @dataclass(frozen=True)
@@ -179,9 +180,9 @@ def _train(learner: _Learner, prompts: Sequence[str], reward: Reward, practice: 
     means, telling, written = [], [], 0
     for step in range(practice.steps):
         rows = next(order)
-        pairs, texts = _sampled(learner, [encoded[row] for row in rows], practice, step)
+        pairs, texts, cut = _sampled(learner, [encoded[row] for row in rows], practice, step)
         owner = [row for row in rows for _ in range(practice.samples)]
-        rewards = torch.tensor([float(reward(row, text)) for row, text in zip(owner, texts, strict=True)])
+        rewards = torch.tensor([float(reward(*each)) for each in zip(owner, texts, cut, strict=True)])
         rewards = rewards.reshape(len(rows), practice.samples)
         differ = (rewards != rewards[:, :1]).any(1)
         advantages = leave_one_out(rewards) * differ[:, None]  # none by rounding either
@@ -197,8 +198,9 @@ def _train(learner: _Learner, prompts: Sequence[str], reward: Reward, practice: 
 
 def _sampled(
     learner: _Learner, prompts: Sequence[list[int]], practice: Practice, step: int
-) -> tuple[list[tuple[list[int], list[int]]], list[str]]:
-    """Each prompt with the tokens that were chosen after it, the one that ended the text included; texts.
+) -> tuple[list[tuple[list[int], list[int]]], list[str], list[bool]]:
+    """Each prompt with the tokens that were chosen after it, the one that ended the text included; texts;
+    whether each was cut.
 
     A stop string's tokens were chosen too, so rows are written without it and cut here.
     """
@@ -222,15 +224,16 @@ def _sampled(
         batch_size=practice.batch_size,
     )
     stopping, end = Stopping(who, practice.stop), sorted(end_tokens(who))
-    pairs, texts = [], []
+    pairs, texts, cut = [], [], []
     for row, produced in enumerate(out.tokens):
         upto = next((k for k in range(1, len(produced) + 1) if stopping.ended(produced[:k])), None)
-        if upto is None and len(produced) < practice.max_new_tokens:
+        cut.append(upto is None and len(produced) == practice.max_new_tokens)
+        if upto is None and not cut[-1]:
             produced = [*produced, end[0]]
         chosen = produced[:upto]
         pairs.append((prompts[row // practice.samples], chosen))
         texts.append(stopping.cut(chosen)[1])
-    return pairs, texts
+    return pairs, texts, cut
 
 
 def _update(

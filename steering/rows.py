@@ -25,6 +25,11 @@ class Row(NamedTuple):
     produced: int
     """Number of generated tokens, those that ended the text among them."""
 
+    @property
+    def cut(self) -> bool:
+        """Whether the text was cut at `max_new_tokens`: nothing ended it."""
+        return self.written == self.produced
+
 
 @runtime_checkable
 class RowStore(Protocol):

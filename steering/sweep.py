@@ -40,6 +40,11 @@ class Sweep:
     passes: Int[Tensor, "setting prompt"]
     """How many tokens of prompt and text were read."""
 
+    @property
+    def cut(self) -> Bool[Tensor, "setting prompt"]:
+        """Where a text was cut at `max_new_tokens`."""
+        return self.ran & (self.written == self.produced)
+
     def accuracy(self, grading: Grading = "lenient") -> Float[Tensor, " setting"]:
         """Share of right texts among those of each setting's prompts that were run; NaN where none was."""
         right = self.strict if grading == "strict" else self.lenient
@@ -79,7 +84,8 @@ def sweep(
         prompts: texts.
         settings: each once.
         vectors: those that the settings name.
-        grade: `grade(i, text)` says whether `text` is right for prompt `i`, strictly and leniently.
+        grade: `grade(i, text, cut)` says whether `text` is right for prompt `i`, strictly and leniently;
+            `cut` says that it was cut at `max_new_tokens`.
         max_new_tokens: most tokens a row writes.
         stop: strings that end a row.
         thresholds: those that the settings name.

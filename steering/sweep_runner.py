@@ -12,8 +12,9 @@ from undertext.steering.rows import Key, Row, RowStore
 from undertext.steering.settings import Interventions, Readout, Setting
 from undertext.steering.steering_vector import SteeringVector, digest, tensor_bytes
 
-Grade = Callable[[int, str], tuple[bool, bool]]
-"""Whether a text is right for the prompt of this index, strictly and leniently."""
+Grade = Callable[[int, str, bool], tuple[bool, bool]]
+"""`grade(i, text, cut)`: whether a text is right for prompt `i`, strictly and leniently; `cut` says that the
+text was cut at `max_new_tokens`."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class SweepRunner:
     def grade(self, key: Key, grade: Grade) -> tuple[bool, bool]:
         """Strict and lenient grade of a row that is there; asked for once."""
         if key not in self._graded:
-            self._graded[key] = grade(key.prompt, self.rows[key].text)
+            self._graded[key] = grade(key.prompt, self.rows[key].text, self.rows[key].cut)
         return self._graded[key]
 
 

@@ -131,7 +131,7 @@ def _written(
     effects = feature_effects(
         checkpoint,
         prompts,
-        lambda i, text: text.strip() == str(int(values[i])),
+        lambda i, text, cut: text.strip() == str(int(values[i])),
         matched,
         point,
         at="last_prompt",

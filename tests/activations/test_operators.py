@@ -190,7 +190,7 @@ def test_interchange_in_the_whole_space_puts_the_other_activation_in(llama):
         ({"centre": torch.ones(32)}, "add at blocks.0.hook_resid_post takes no centre"),
         ({"vector": torch.ones(2, 32)}, r"takes a vector \[d_model\], got \[2, 32\]"),
         ({"first": -1}, "first must not be negative"),
-        ({"pattern": "("}, "is no regular expression"),
+        ({"pattern": "("}, "pattern: expected a regular expression, got .*, which does not compile"),
     ],
 )
 def test_forms_that_are_refused(options, says):

@@ -98,7 +98,7 @@ def test_tables_come_back_with_their_schema():
 
 
 def test_our_own_dataclasses_named_tuples_and_models_come_back():
-    answers = Answers(["a"], np.array([True]), np.array([False]), np.array([2.0]))
+    answers = Answers(["a"], np.array([True]), np.array([False]), np.array([2.0]), np.array([False]))
     found = unpack(pack({"answers": answers, "gate": GateConfig(first=4, decay=0.5)}))
     assert type(found["answers"]) is Answers
     assert (found["answers"].texts, found["answers"].tokens.tolist()) == (["a"], [2.0])

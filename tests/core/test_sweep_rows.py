@@ -37,7 +37,7 @@ def checkpoint(seed: int = 0) -> Checkpoint:
     return Checkpoint.load(tiny_model("llama", len(tokenizer), seed=seed), tokenizer=tokenizer)
 
 
-def said(i: int, text: str) -> tuple[bool, bool]:
+def said(i: int, text: str, cut: bool) -> tuple[bool, bool]:
     return False, len(text) % 2 == i % 2
 
 
@@ -184,7 +184,7 @@ def test_a_folder_of_another_sweep_is_refused(tmp_path, change, what):
 def test_other_batches_and_another_grade_are_the_same_sweep(tmp_path, generated):
     first = run(tmp_path)
     generated.clear()
-    again = run(tmp_path, batch_size=100, grade=lambda i, text: (True, True))
+    again = run(tmp_path, batch_size=100, grade=lambda i, text, cut: (True, True))
     assert not generated
     assert again.strict.all()
     assert again.texts == first.texts

@@ -9,14 +9,16 @@ from hypothesis import strategies as st
 
 from tests.toys import tiny_model, word_tokenizer
 from undertext.activations import Checkpoint, generate
-from undertext.measures.answers import chance_right, greedy, sampled
+from undertext.measures import answers as answers_module
+from undertext.measures.answers import OutputGrader, Samples, chance_right, circles, greedy, majority, sampled
 from undertext.tasks import Grader, Problem, Task, grade
+from undertext.tasks.draws import seeds
 
 
 def task_of(answers: list[str], prompts: list[str] | None = None, **settings: Any) -> Task:
     """A task whose test split has these answers."""
     prompts = prompts or [f"q{i}" for i in range(len(answers))]
-    ends = [Problem(id=split, split=split, prompt="x", answer="0") for split in ("train", "dev")]
+    ends = [Problem(id=split, split=split, prompt="x", answer=answers[0]) for split in ("train", "dev")]
     problems = [
         Problem(id=f"t{i}", split="test", prompt=prompt, answer=answer)
         for i, (prompt, answer) in enumerate(zip(prompts, answers, strict=True))
@@ -40,7 +42,90 @@ def test_chance_right_is_the_share_of_other_problems(pairs):
         )
         for i, text in enumerate(texts)
     ]
-    np.testing.assert_allclose(chance_right(task, problems, texts), wanted)
+    none = [False] * len(texts)
+    np.testing.assert_allclose(chance_right(task, problems, texts, none), wanted)
+    assert not chance_right(task, problems, texts, [True] * len(texts)).any()
+
+
+GRADERS = {
+    "exact": (Grader(kind="exact"), ["yes", "no", "Yes", "not sure"], ["Yes.", "so\nno", "no", "", "nobody"]),
+    "choice": (
+        Grader(kind="choice"),
+        ["A", "B", "b", "c"],
+        ["(B)", "so b", "A or B", "C", "a)", "I am (A).", ""],
+    ),
+    "regex": (
+        Grader(kind="regex", pattern=r"answer ([^;]+)"),
+        ["3", "3.0", "three", "1,000", "-3"],
+        ["answer 3", "answer 3;", "answer Three.", "answer 1000 km", "answer 3 or 4", "answer -3 ; so", "3"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("grader", "answers", "texts"), GRADERS.values(), ids=GRADERS)
+def test_chance_right_grades_as_one_answer_at_a_time_does(grader, answers, texts):
+    task = task_of([answers[i % len(answers)] for i in range(len(texts))], grader=grader)
+    problems = task.split("test")
+    wanted = [
+        sum(grade(grader, text, other.answer).lenient for other in problems if other is not own)
+        for own, text in zip(problems, texts, strict=True)
+    ]
+    found = chance_right(task, problems, texts, [False] * len(texts)) * (len(problems) - 1)
+    assert found.round(9).tolist() == wanted
+    assert any(wanted)
+
+
+def test_thousands_of_distinct_answers_are_graded_at_once(monkeypatch):
+    task = task_of([str(k) for k in range(3000)])
+    calls: list[str] = []
+    whole = answers_module.said
+    monkeypatch.setattr(
+        answers_module, "said", lambda grader, text: calls.append(text) or whole(grader, text)
+    )
+    problems = task.split("test")
+    found = chance_right(task, problems, [f"it is {k // 2}" for k in range(3000)], [False] * 3000)
+    assert len(calls) == 1500  # a text each, and not one for each pair
+    assert found.tolist() == [0.0] + [1 / 2999] * 2999
+
+
+@pytest.mark.parametrize(
+    ("grader", "text", "finished"),
+    [
+        (Grader(kind="number"), "3 + 4 is", False),  # the last number is on the way to the answer
+        (Grader(kind="number"), "12", True),
+        (Grader(kind="number"), "1", False),  # may go on to 12
+        (Grader(kind="number"), "It is 7. It is 7. It is 7. It is 7. It is", True),
+        (Grader(kind="exact"), "12", True),
+        (Grader(kind="exact"), "so\n12", False),
+        (Grader(kind="regex", pattern=r"answer (\d+)"), "answer 7 ; Q: how", True),
+        (Grader(kind="regex", pattern=r"answer (\d+)"), "answer 1", False),
+        (Grader(kind="regex", pattern=r"answer (\d+)"), "so answer 12", True),
+        (Grader(kind="regex", pattern=r"answer (\d+)"), "answer 7 ; no, answer 12 ; b", False),
+        (Grader(kind="regex", pattern=r"answer (\d+)"), "a = 3 ;", False),
+    ],
+)
+def test_a_cut_output_counts_where_its_answer_was_plainly_given(grader, text, finished):
+    graded = OutputGrader(task_of(["7", "1", "12"], grader=grader))
+    assert graded.unfinished(text) is not finished
+    assert not graded.unfinished(text, cut=False)
+    for answer in ("7", "1", "12", "4"):
+        assert graded(text, answer, True) == (grade(grader, text, answer) if finished else (False, False))
+        assert graded(text, answer) == grade(grader, text, answer)
+
+
+@given(st.text("ab1 ", max_size=6), st.text("ab1 ", min_size=1, max_size=4), st.integers(1, 12))
+def test_a_text_goes_round_in_circles_where_its_half_repeats(head, unit, times):
+    text = head + unit * times
+    slow = any(
+        len(tail := text[len(text) - max(4 * p, (len(text) + 1) // 2) :]) >= 4 * p
+        and all(tail[i] == tail[i + p] for i in range(len(tail) - p))
+        for p in range(1, len(text) // 4 + 1)
+    )
+    assert circles(text) is slow
+    if times >= 4 and len(unit) * times >= len(head):
+        assert circles(text)
+    assert not circles("")
+    assert not circles("1 + 2 = 3 and 3 + 4 = 7")
 
 
 PROMPTS = ["a = 3 ; find a :", "so", "b = 4 ; c = b + 1 ; so c ?", "d", "e = 2 ;"]
@@ -65,8 +150,10 @@ def test_answers_are_greedy_and_graded_twice(checkpoint):
     found = greedy(checkpoint, task, task.split("test"), batch_size=2, progress=done.append)
     assert found.texts == plain
     assert found.strict.tolist() == [True, False, False, True, True]
-    assert found.lenient.tolist() == [True, True, False, True, True]
+    # What was cut is right only where it is an answer as a whole: the second may be on its way to another.
+    assert found.lenient.tolist() == [True, False, False, True, True]
     assert sum(done) == len(PROMPTS)
+    assert found.unfinished.tolist() == [text not in {*wanted, *plain[3:]} for text in plain]
 
 
 def test_answers_end_at_the_tasks_stop_texts(checkpoint):
@@ -79,7 +166,8 @@ def test_answers_end_at_the_tasks_stop_texts(checkpoint):
 
 def test_samples_are_graded_problem_by_problem(checkpoint):
     k, asked = 6, [PROMPTS[i] for i in (0, 2, 4)]
-    texts = generate(checkpoint, asked, max_new_tokens=5, samples=k, temperature=2.0, seed=3).texts
+    own = seeds(task_of(["0"] * 3).split("test"), 3)
+    texts = generate(checkpoint, asked, max_new_tokens=5, samples=k, temperature=2.0, seed=own).texts
     rows = [texts[i * k : (i + 1) * k] for i in range(3)]
     ends_in = Grader(kind="regex", pattern=r"(\S+)\s*$")
     task = task_of([row[0].split()[-1] for row in rows], asked, grader=ends_in)
@@ -92,3 +180,15 @@ def test_samples_are_graded_problem_by_problem(checkpoint):
     ]
     assert found.right.tolist() == wanted
     assert 0 < found.right.mean() < 1, "the samples tell nothing apart"
+    # Whatever stands beside a problem, and wherever: its samples are the same.
+    turned = sampled(checkpoint, task, problems[:0:-1], samples=k, temperature=2.0, seed=3)
+    assert turned.texts == rows[:0:-1]
+
+
+def test_unfinished_samples_have_no_vote():
+    task = task_of(["7"])
+    texts = [["so 7", "it is 3", "it is 3", "7"]]
+    samples = Samples(
+        texts, np.zeros((1, 4), bool), np.ones((1, 4), int), np.array([[False, True, True, False]])
+    )
+    assert majority(task, task.split("test"), samples).texts == ["so 7"]

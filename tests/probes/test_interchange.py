@@ -96,7 +96,7 @@ def settings() -> list[Subspaces]:
     return [{}, {EARLY: None}, {LATE: three}, {EARLY: one, LATE: other}, {EARLY: three, LAST: None}]
 
 
-def longest(i: int, text: str) -> tuple[bool, ...]:
+def longest(i: int, text: str, cut: bool) -> tuple[bool, ...]:
     """An arbitrary thing to know of a text: whether it is long, and whether its prompt is the first."""
     return len(text.split()) >= STEPS, i == 0
 
@@ -126,7 +126,7 @@ def test_every_setting_equals_a_plain_hook_on_one_prompt_at_a_time(checkpoint: C
                 changes[point] = put
             text = checkpoint.decode(written(checkpoint, prompt, changes))
             assert found.texts[s][i] == text
-            assert found.is_[s, i].tolist() == list(longest(i, text))
+            assert found.is_[s, i].tolist() == list(longest(i, text, False))
             assert found.touched[s][i] == (len(AT[i]) if subspaces else 0)
     assert found.texts[1] != found.texts[0]
 

@@ -67,7 +67,7 @@ def test_answers_are_those_of_a_plain_loop(checkpoint, directions, operator, cha
     matched = match_controls(directions, torch.full((30,), 0.1), [4, 20], controls=2, seed=0)
     seen: dict[int, list[str]] = {}
 
-    def right(problem, text):
+    def right(problem, text, cut):
         seen.setdefault(problem, []).append(text.strip())
         return text.strip() == seen[problem][0]
 
@@ -97,7 +97,7 @@ def test_a_feature_that_writes_the_answer_does_what_its_controls_do_not(checkpoi
     found = feature_effects(
         checkpoint,
         PROMPTS,
-        lambda problem, text: text.split()[:1] == ["7"],
+        lambda problem, text, cut: text.split()[:1] == ["7"],
         matched,
         HookPoint(2, "resid_post"),
         operator="add",
@@ -152,5 +152,5 @@ def test_what_cannot_be_matched_is_refused(checkpoint, directions):
     matched = match_controls(directions, frequency, [1], controls=1, seed=0)
     with pytest.raises(UserError, match="one for each of 1 features; got 1 and 2"):
         feature_effects(
-            checkpoint, ["a"], lambda i, text: True, matched, POINT, dose=[1.0, 2.0], max_new_tokens=1
+            checkpoint, ["a"], lambda i, text, cut: True, matched, POINT, dose=[1.0, 2.0], max_new_tokens=1
         )

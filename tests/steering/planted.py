@@ -67,6 +67,6 @@ def at_end(checkpoint: Checkpoint, prompts: list[str]) -> Tensor:
     return capture(checkpoint, prompts, points).activations
 
 
-def right(i: int, text: str) -> tuple[bool, bool]:
+def right(i: int, text: str, cut: bool = False) -> tuple[bool, bool]:
     """Strictly: the digit alone. Leniently: it is the first word."""
     return text.split() == [str(i)], text.split()[:1] == [str(i)]

@@ -13,7 +13,7 @@ PROMPTS = ["a = 3 ; find a :", "so", "b = 2 ; a = b + 1 ; find a :"]
 WORDS = word_tokenizer()
 
 
-def last_word(text: str) -> tuple[int, int] | None:
+def last_word(text: str, cut: bool = False) -> tuple[int, int] | None:
     found = list(re.finditer(r"\b[a-h0-9]\b", text))
     return found[-1].span() if found else None
 
@@ -63,7 +63,9 @@ def alone(checkpoint: Checkpoint, ids: list[int], token: int, steps: int) -> tup
 
 
 def decoding(answers: list[str | None], margins: list[float]) -> CoTDecoding:
-    return CoTDecoding([[str(answer) for answer in answers]], [answers], torch.tensor([margins]), 0)
+    return CoTDecoding(
+        [[str(answer) for answer in answers]], [answers], [[False] * len(answers)], torch.tensor([margins]), 0
+    )
 
 
 def test_the_two_ways_to_choose():

@@ -151,7 +151,7 @@ def test_it_acts_as_repeng_and_llama_cpp_add_it_after_the_block_of_that_number(t
     found = import_gguf(path, n_layers=3, d_model=32)
     settings = [Setting(found.name, (1, 2), dose, Gate("all")) for dose in (0.0, 2.0)]
     plain, steered = sweep(
-        checkpoint, prompts, settings, [found], lambda i, text: (False, False), max_new_tokens=5
+        checkpoint, prompts, settings, [found], lambda i, text, cut: (False, False), max_new_tokens=5
     ).texts
     assert plain != steered
     handles = [

@@ -57,7 +57,7 @@ def accuracies(monkeypatch: pytest.MonkeyPatch) -> Any:
     return use
 
 
-def graded(i: int, text: str) -> tuple[bool, bool]:
+def graded(i: int, text: str, cut: bool) -> tuple[bool, bool]:
     return False, text == "right"
 
 
@@ -174,9 +174,11 @@ def test_strict_grades_can_decide(accuracies):
     accuracies(lambda i, j: False)
     options: dict[str, Any] = {"max_new_tokens": 1, "schedule": Schedule(keep=1.0)}
     # By a grader that tells settings apart by nothing but the prompt, all are equal; the first is taken.
-    found = halving(WHO, PROMPTS, SETTINGS, VECTORS, lambda i, t: (i < 5, i < 30), by="strict", **options)
+    found = halving(
+        WHO, PROMPTS, SETTINGS, VECTORS, lambda i, t, cut: (i < 5, i < 30), by="strict", **options
+    )
     assert found.rounds[-1].accuracy[0] == 5 / 40
-    found = halving(WHO, PROMPTS, SETTINGS, VECTORS, lambda i, t: (i < 5, i < 30), **options)
+    found = halving(WHO, PROMPTS, SETTINGS, VECTORS, lambda i, t, cut: (i < 5, i < 30), **options)
     assert found.rounds[-1].accuracy[0] == 30 / 40
 
 
@@ -192,11 +194,16 @@ def test_on_a_real_switch_it_finds_what_the_grid_finds():
     done: list[int] = []
     options: dict[str, Any] = {"max_new_tokens": 1, "progress": done.append}
     found = halving(
-        model.checkpoint, problems, settings, vectors, lambda i, t: right(answers[i], t), **options
+        model.checkpoint, problems, settings, vectors, lambda i, t, cut: right(answers[i], t), **options
     )
     assert sum(done) == found.rows == Schedule().rows(36, 40)
     whole = sweep(
-        model.checkpoint, problems, settings, vectors, lambda i, t: right(answers[i], t), max_new_tokens=1
+        model.checkpoint,
+        problems,
+        settings,
+        vectors,
+        lambda i, t, cut: right(answers[i], t),
+        max_new_tokens=1,
     )
     assert found.winner.vector == "switch"
     assert whole.accuracy()[settings.index(found.winner)] == whole.accuracy().max() == 1.0

@@ -20,11 +20,11 @@ def checkpoint(shape: Any = "llama", seed: int = 0) -> Checkpoint:
     return Checkpoint.load(tiny_model(shape, len(tokenizer), seed=seed), tokenizer=tokenizer)
 
 
-def digit(row: int, text: str) -> float:
+def digit(row: int, text: str, cut: bool = False) -> float:
     return float(text.split()[:1] != [] and text.split()[0] in DIGITS)
 
 
-def uneven(row: int, text: str) -> float:
+def uneven(row: int, text: str, cut: bool = False) -> float:
     """A reward of many values, which hangs on prompt and text."""
     return (len(text) + 3 * row) % 5 / 4
 
@@ -110,7 +110,7 @@ def test_on_average_it_is_the_gradient_of_the_expected_reward(what, gradients):
     special = [0, 1, 2, 3]  # one of them ends the text, the others stand for no text
     rewarded = torch.tensor(special if what == "the end" else who.encode([" ".join(DIGITS)])[0][1:])
 
-    def reward(row: int, text: str) -> float:
+    def reward(row: int, text: str, cut: bool = False) -> float:
         return float(text == "") if what == "the end" else digit(row, text)
 
     practice = Practice(1, steps=1, samples=1024, prompts=1, temperature=4.0)
@@ -179,7 +179,7 @@ def test_the_checkpoint_stays_as_it_was_and_the_seed_decides():
 def test_where_all_rewards_are_equal_nothing_is_learnt(always):
     who = checkpoint()
     practice = Practice(3, steps=3, samples=3, prompts=3)
-    trained = reinforce_weights(who, PROMPTS, lambda row, text: always, practice)
+    trained = reinforce_weights(who, PROMPTS, lambda row, text, cut: always, practice)
     assert trained.course.telling.tolist() == [0.0] * 3
     assert trained.course.rewards.tolist() == pytest.approx([always] * 3)
     assert trained.checkpoint.fingerprint == who.fingerprint
@@ -191,7 +191,7 @@ def test_texts_end_at_a_stop_string_whose_tokens_are_learnt_as_well(gradients):
     who = checkpoint()
     seen: list[str] = []
 
-    def reward(row: int, text: str) -> float:
+    def reward(row: int, text: str, cut: bool = False) -> float:
         seen.append(text)
         return float(text.strip() == "")
 

@@ -52,7 +52,7 @@ def vectors(checkpoint: Checkpoint) -> list[SteeringVector]:
     ]
 
 
-def said(i: int, text: str) -> tuple[bool, bool]:
+def said(i: int, text: str, cut: bool = False) -> tuple[bool, bool]:
     """Something that differs between texts and prompts."""
     return len(text) % 3 == i % 3, len(text) % 2 == i % 2
 
@@ -184,7 +184,7 @@ def test_stop_texts_and_progress_are_passed_on(checkpoint, vectors):
 def test_a_grade_is_asked_for_the_prompt_it_is_of_and_once(checkpoint, vectors):
     asked: list[tuple[int, str]] = []
 
-    def grade(i: int, text: str) -> tuple[bool, bool]:
+    def grade(i: int, text: str, cut: bool) -> tuple[bool, bool]:
         asked.append((i, text))
         return False, i == 2
 

@@ -46,7 +46,7 @@ def test_a_task_with_every_field_is_read_as_written(folder_of: FolderOf) -> None
 
 def test_what_is_left_out_has_its_documented_default(folder_of: FolderOf) -> None:
     task = load_task(folder_of())
-    assert (task.stop, task.max_new_tokens, task.contrasts, task.grader.pattern) == ([], 64, [], None)
+    assert (task.stop, task.max_new_tokens, task.contrasts, task.grader.pattern) == ([], 512, [], None)
     bare = task.problems[0]
     assert (bare.trace, bare.steps, bare.values, bare.type, bare.paraphrases) == (None, [], {}, None, [])
 

@@ -2,12 +2,17 @@
 
 One greedy row a problem (`greedy`), many sampled rows (`sampled`), or CoT-decoding (`cot_decoded`). Prompts
 may differ from the problems' own, and whatever they end in is prefilled: the outputs are graded all the same.
+
+An output is unfinished where it was cut at `max_new_tokens` before it plainly gave its answer. What stands at
+the cut is a number on the way to an answer, or half of one: an unfinished output counts as wrong, and as
+unfinished.
 """
 
 import re
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -17,15 +22,18 @@ from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.generation import generate
 from undertext.activations.interventions import Intervention
 from undertext.steering.cot_decoding import cot_decode
-from undertext.tasks.grade import Grader, grade
+from undertext.tasks.draws import seeds
+from undertext.tasks.grade import Grade, Grader, grade, matches_in, meant, said
+from undertext.tasks.numbers import numbers_in
 from undertext.tasks.spans import join
 from undertext.tasks.task import Problem, Task
 from undertext.tasks.value_positions import reading_text
 
 Progress = Callable[[int], None]
 """Called with the number of rows finished since its last call."""
-_NUMBER = r"([-+]?\d[\d.,]*)"
-_WORD = r"(\S+)(?=\s*$)"
+_WORD = re.compile(r"\S+(?=\s*$)")
+REPEATS = 4
+"""Times that the end of an output repeats itself before it counts as going round in circles."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +45,8 @@ class Answers:
     lenient: Bool[ndarray, " problem"]
     tokens: Float[ndarray, " problem"]
     """Number of tokens written."""
+    unfinished: Bool[ndarray, " problem"]
+    """Cut at `max_new_tokens` before the answer was plainly given; such an output counts as wrong."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +58,8 @@ class Samples:
     right: Bool[ndarray, "problem sample"]
     tokens: Int[ndarray, "problem sample"]
     """Number of tokens written."""
+    unfinished: Bool[ndarray, "problem sample"]
+    """As of `Answers`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +96,7 @@ def greedy(
         batch_size=batch_size,
         progress=progress,
     )
-    return _graded(task, problems, out.texts, [len(tokens) for tokens in out.tokens])
+    return _graded(task, problems, out.texts, [len(tokens) for tokens in out.tokens], out.cut)
 
 
 def sampled(
@@ -98,7 +110,10 @@ def sampled(
     batch_size: int = 512,
     progress: Progress | None = None,
 ) -> Samples:
-    """So many `samples` of each problem, at a temperature."""
+    """So many `samples` of each problem, at a temperature.
+
+    A problem's samples hang on the seed and on its id: whatever stands beside it, and wherever.
+    """
     out = generate(
         checkpoint,
         [problem.prompt for problem in problems],
@@ -106,17 +121,17 @@ def sampled(
         stop=task.stop,
         samples=samples,
         temperature=temperature,
-        seed=seed,
+        seed=seeds(problems, seed),
         batch_size=batch_size,
         progress=progress,
     )
     repeated = [problem for problem in problems for _ in range(samples)]
-    right = [grade(task.grader, t, p.answer).lenient for t, p in zip(out.texts, repeated, strict=True)]
-    written = [len(tokens) for tokens in out.tokens]
+    graded = _graded(task, repeated, out.texts, [len(tokens) for tokens in out.tokens], out.cut)
     return Samples(
         [out.texts[i : i + samples] for i in range(0, len(out.texts), samples)],
-        np.array(right, bool).reshape(-1, samples),
-        np.array(written, int).reshape(-1, samples),
+        graded.lenient.reshape(-1, samples),
+        graded.tokens.astype(int).reshape(-1, samples),
+        graded.unfinished.reshape(-1, samples),
     )
 
 
@@ -130,10 +145,11 @@ def cot_decoded(
     progress: Progress | None = None,
 ) -> CotDecoded:
     """CoT-decoding (Wang and Zhou, arXiv 2402.10200) with so many branches a problem."""
+    grades = OutputGrader(task)
     out = cot_decode(
         checkpoint,
         [problem.prompt for problem in problems],
-        lambda text: find_answer(task.grader, text),
+        grades.find,
         max_new_tokens=task.max_new_tokens,
         k=branches,
         stop=task.stop,
@@ -143,42 +159,112 @@ def cot_decoded(
     each = [out.written / len(problems)] * len(problems)
 
     def chosen(places: Sequence[int]) -> Answers:
-        return _graded(task, problems, [row[i] for row, i in zip(out.texts, places, strict=True)], each)
+        texts = [row[i] for row, i in zip(out.texts, places, strict=True)]
+        cut = [row[i] for row, i in zip(out.cut, places, strict=True)]
+        return _graded(task, problems, texts, each, cut)
 
     return CotDecoded(chosen(out.by_max()), chosen(out.by_sum()))
 
 
 def majority(task: Task, problems: Sequence[Problem], samples: Samples) -> Answers:
-    """Of each problem's samples the first with the commonest answer; the first where none has an answer."""
-    texts = [_majority(task.grader, row) for row in samples.texts]
-    return _graded(task, problems, texts, samples.tokens.sum(1).tolist())
+    """Of each problem's samples the first with the commonest answer; the first where none has an answer.
+
+    Unfinished samples have no vote.
+    """
+    grades = OutputGrader(task)
+    chosen = []
+    for texts, unfinished in zip(samples.texts, samples.unfinished.tolist(), strict=True):
+        spans = [
+            None if cut else grades.find(text, False) for text, cut in zip(texts, unfinished, strict=True)
+        ]
+        found = [
+            None if span is None else text[slice(*span)] for span, text in zip(spans, texts, strict=True)
+        ]
+        counts = Counter(answer for answer in found if answer is not None)
+        chosen.append(found.index(counts.most_common(1)[0][0]) if counts else 0)
+    texts = [row[i] for row, i in zip(samples.texts, chosen, strict=True)]
+    cut = [bool(row[i]) for row, i in zip(samples.unfinished, chosen, strict=True)]
+    return _graded(task, problems, texts, samples.tokens.sum(1).tolist(), cut)
 
 
-def grading(task: Task, problems: Sequence[Problem]) -> Callable[[int, str], tuple[bool, bool]]:
-    """Grades texts by their problem's index, strictly and leniently."""
+class OutputGrader:
+    """Grades a task's outputs, also those that were cut."""
 
-    def right(i: int, text: str) -> tuple[bool, bool]:
-        strict, lenient = grade(task.grader, text, problems[i].answer)
-        return strict, lenient
+    def __init__(self, task: Task) -> None:
+        self.grader = task.grader
+        answers = sorted({problem.answer.strip() for problem in task.problems})
+        longer = {one for one, other in pairwise(answers) if other.startswith(one)}
+        self._whole = frozenset(answers) - longer
 
-    return right
+    def __call__(self, text: str, answer: str, cut: bool = False) -> Grade:
+        """The grade of a text; `cut` says that it was cut at `max_new_tokens`."""
+        return Grade(False, False) if self.unfinished(text, cut) else grade(self.grader, text, answer)
+
+    def unfinished(self, text: str, cut: bool = True) -> bool:
+        """Whether a text was cut before it had plainly given its answer.
+
+        Plainly given is an answer that is the whole text, or all of the pattern's one match, and that no
+        other answer of the task begins with; one that the pattern finds before the text's end, and no other
+        beside it; and whatever a text holds that goes round in circles, which more tokens would not change.
+        """
+        if not cut or circles(text):
+            return False
+        if self.grader.kind == "choice":
+            return not any(grade(self.grader, text, letter).strict for letter in self._whole)
+        if self.grader.kind != "regex":
+            return text.strip() not in self._whole
+        matches = matches_in(self.grader, text)
+        found = {(match.groups[0] or "").strip() for match in matches}
+        if len(found) != 1:
+            return True
+        return matches[-1].end == len(text) and not found <= self._whole
+
+    def find(self, text: str, cut: bool) -> tuple[int, int] | None:
+        """The characters of the answer in what was written; None where there is none, or it is unfinished."""
+        return None if self.unfinished(text, cut) else find_answer(self.grader, text)
 
 
-def chance_right(task: Task, problems: Sequence[Problem], texts: Sequence[str]) -> Float[ndarray, " problem"]:
+def grading(task: Task, problems: Sequence[Problem]) -> Callable[[int, str, bool], Grade]:
+    """Grades texts by their problem's index, cut ones among them: as `sweep` and `halving` ask."""
+    grader = OutputGrader(task)
+    return lambda i, text, cut: grader(text, problems[i].answer, cut)
+
+
+def circles(text: str) -> bool:
+    """Whether the second half of a text, or more, says one thing over and over, `REPEATS` times at least."""
+    half, n = (len(text) + 1) // 2, len(text)
+    return n > 0 and any(
+        text[n - max(half, REPEATS * p) + p :] == text[n - max(half, REPEATS * p) : n - p]
+        for p in range(1, n // REPEATS + 1)
+    )
+
+
+def chance_right(
+    task: Task,
+    problems: Sequence[Problem],
+    texts: Sequence[str],
+    unfinished: Sequence[bool] | ndarray,
+    among: Sequence[Problem] | None = None,
+) -> Float[ndarray, " problem"]:
     """How often each output would be right for some other problem: its worth knowing nothing of its own.
 
-    The share of the *other* problems, among `problems`, whose answer the output matches.
+    The share of the *other* problems, of `among` (None: of `problems`), whose answer the output matches;
+    `among` holds the `problems` too. An unfinished output matches none.
     """
-    counts = Counter(problem.answer for problem in problems)
-    right: dict[tuple[str, str], bool] = {}
+    counts = Counter(problem.answer for problem in (problems if among is None else among))
+    by_key: dict[Hashable, set[str]] = defaultdict(set)
+    for answer in counts:
+        for key in meant(task.grader, answer):
+            by_key[key].add(answer)
+    keys: dict[str, frozenset[Hashable]] = {}
     out = np.zeros(len(texts))
-    for i, (problem, text) in enumerate(zip(problems, texts, strict=True)):
-        for answer, count in counts.items():
-            if (text, answer) not in right:
-                right[text, answer] = grade(task.grader, text, answer).lenient
-            if right[text, answer]:
-                out[i] += count - (answer == problem.answer)
-    return out / max(1, len(problems) - 1)
+    for i, (problem, text, cut) in enumerate(zip(problems, texts, unfinished, strict=True)):
+        if not cut:
+            if text not in keys:
+                keys[text] = said(task.grader, text)
+            matched = set().union(*(by_key.get(key, ()) for key in keys[text]))
+            out[i] = sum(counts[answer] for answer in matched) - (problem.answer in matched)
+    return out / max(1, counts.total() - 1)
 
 
 def find_answer(grader: Grader, text: str) -> tuple[int, int] | None:
@@ -186,8 +272,13 @@ def find_answer(grader: Grader, text: str) -> tuple[int, int] | None:
 
     The last match of the grader's pattern; the last number; for the other kinds the last word.
     """
-    pattern = grader.pattern or (_NUMBER if grader.kind == "number" else _WORD)
-    spans = [match.span(1) for match in re.finditer(pattern, text) if match[0] and match[1]]
+    if grader.kind == "regex":
+        spans = [match.spans[0] for match in matches_in(grader, text)]
+    elif grader.kind == "number":
+        spans = sorted((n.end, n.start) for n in numbers_in(text) if not n.part)
+        spans = [(start, end) for end, start in spans]
+    else:
+        spans = [match.span() for match in _WORD.finditer(text)]
     return spans[-1] if spans else None
 
 
@@ -210,19 +301,19 @@ def solved(problem: Problem) -> str:
 
 
 def _graded(
-    task: Task, problems: Sequence[Problem], texts: Sequence[str], tokens: Sequence[int] | Sequence[float]
+    task: Task,
+    problems: Sequence[Problem],
+    texts: Sequence[str],
+    tokens: Sequence[int] | Sequence[float],
+    cut: Sequence[bool],
 ) -> Answers:
-    grades = [grade(task.grader, text, p.answer) for text, p in zip(texts, problems, strict=True)]
+    grader = OutputGrader(task)
+    unfinished = [grader.unfinished(text, at) for text, at in zip(texts, cut, strict=True)]
+    grades = [grader(*each) for each in zip(texts, (p.answer for p in problems), cut, strict=True)]
     return Answers(
         list(texts),
         np.array([each.strict for each in grades], bool),
         np.array([each.lenient for each in grades], bool),
         np.array(tokens, float),
+        np.array(unfinished, bool),
     )
-
-
-def _majority(grader: Grader, texts: Sequence[str]) -> str:
-    spans = [find_answer(grader, text) for text in texts]
-    answers = [None if span is None else text[slice(*span)] for text, span in zip(texts, spans, strict=True)]
-    counts = Counter(answer for answer in answers if answer is not None)
-    return texts[answers.index(counts.most_common(1)[0][0])] if counts else texts[0]

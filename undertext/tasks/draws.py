@@ -15,5 +15,10 @@ def drawn(problems: Iterable[Problem], seed: int, count: int | None = None) -> l
     return sorted(problems, key=lambda problem: _rank(problem.id, seed))[:count]
 
 
+def seeds(problems: Iterable[Problem], seed: int) -> list[int]:
+    """A seed for each problem, from the seed and its id alone, whatever stands beside it."""
+    return [int.from_bytes(_rank(problem.id, seed)[:8], "big") for problem in problems]
+
+
 def _rank(id: str, seed: int) -> bytes:
     return hashlib.sha256(f"{seed}\n{id}".encode()).digest()

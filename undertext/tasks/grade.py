@@ -5,11 +5,12 @@ The two together say how much of a gain is reasoning and how much is only the an
 
 import re
 import unicodedata
+from collections.abc import Hashable
 from typing import Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
-from undertext.core.patterns import find_all, pattern_groups
+from undertext.activations.patterns import Found, find_all, pattern_groups
 from undertext.tasks.fields import AnyText, Info, Part, expected, shown
 from undertext.tasks.numbers import last_numbers, numbers_in, parse_number
 from undertext.tasks.spans import WORD_CHARACTER
@@ -67,6 +68,10 @@ _TRAILING = _QUOTES + ")]}>.,:;!?\u2026\u3001\u3002\u300d\u300f\uff01\uff09\uff0
 _BRACKETED_LETTER = rf"(?<!{WORD_CHARACTER})[(\[]([A-Za-z])[)\]]"
 
 
+Key = Hashable
+"""One reading of an answer: a number, or text without case and punctuation."""
+
+
 class Grade(NamedTuple):
     """Whether an output is right; `strict` implies `lenient`."""
 
@@ -77,26 +82,69 @@ class Grade(NamedTuple):
 def grade(grader: Grader, output: str, answer: str) -> Grade:
     """Grade `output`, what a model wrote after a prompt, against `answer`; docs/tasks.md has the rules.
 
-    Raises UserError where the pattern is not done with the output in time (`core.patterns.SECONDS`).
+    Raises UserError where the pattern is not done with the output in time (`activations.patterns.SECONDS`).
+    """
+    return Grade(_strict(grader, output, answer), bool(said(grader, output) & meant(grader, answer)))
+
+
+def said(grader: Grader, output: str) -> frozenset[Key]:
+    """What `output` answers, in every way in which it can be read.
+
+    An output is right, leniently, for the answers whose `meant` shares a key with it: so it can be graded
+    against any number of answers at once.
     """
     match grader.kind:
         case "exact":
-            strict, lenient = output.strip() == answer.strip(), _exact(output, answer)
+            lines = [line for line in output.splitlines() if line.strip()]
+            return frozenset({_bare(output), _bare(lines[-1] if lines else "")})
         case "number":
-            wanted = parse_number(answer)
-            strict = wanted is not None and parse_number(output) == wanted
-            lenient = wanted is not None and wanted in last_numbers(output)
+            whole = parse_number(output)
+            return last_numbers(output) if whole is None else last_numbers(output) | {whole}
+        case "choice":
+            whole_form = _letter(output)
+            alone = {(case, _last_letter(output, case)) for case in ("A", "a")}
+            return frozenset(alone if whole_form is None else {*alone, whole_form})
+        case "regex":
+            matches = matches_in(grader, output)
+            return _readings(matches[-1].groups[0] or "") if matches else frozenset()
+
+
+def meant(grader: Grader, answer: str) -> frozenset[Key]:
+    """The keys of a right answer, as `said` gives those of an output."""
+    number = parse_number(answer)
+    match grader.kind:
+        case "exact":
+            return frozenset({_bare(answer)})
+        case "number":
+            return frozenset() if number is None else frozenset({number})
         case "choice":
             letter = answer.strip()
-            strict, lenient = _is_letter(output, letter), _last_letter(output, letter) == letter.casefold()
+            return frozenset({letter, ("A" if letter.isupper() else "a", letter.casefold())})
         case "regex":
-            strict, lenient = _regex(grader.pattern or "", output, answer)
-    return Grade(strict, strict or lenient)
+            return frozenset({_bare(answer)} if number is None else {_bare(answer), number})
 
 
-def _exact(output: str, answer: str) -> bool:
-    lines = [line for line in output.splitlines() if line.strip()]
-    return _bare(answer) in {_bare(output), _bare(lines[-1] if lines else "")}
+def matches_in(grader: Grader, output: str) -> list[Found]:
+    """The pattern's matches that hold anything, where group 1 is in the last of them. (Kind `regex`.)"""
+    # Empty matches are passed over: (.*) matches once more at the very end, with nothing in it.
+    matches = [match for match in find_all(grader.pattern or "", output) if match.end > match.start]
+    # Group 1 may stand in a branch that was not taken.
+    return matches if matches and matches[-1].groups[0] is not None else []
+
+
+def _strict(grader: Grader, output: str, answer: str) -> bool:
+    match grader.kind:
+        case "exact":
+            return output.strip() == answer.strip()
+        case "number":
+            wanted = parse_number(answer)
+            return wanted is not None and parse_number(output) == wanted
+        case "choice":
+            return _letter(output) == answer.strip()
+        case "regex":
+            matches = matches_in(grader, output)
+            ends = bool(matches) and not output[matches[-1].end :].strip()
+            return ends and (matches[-1].groups[0] or "").strip() == answer.strip()
 
 
 def _bare(text: str) -> str:
@@ -105,9 +153,10 @@ def _bare(text: str) -> str:
     return plain.lstrip(_LEADING).rstrip(_TRAILING).strip() or plain
 
 
-def _is_letter(output: str, letter: str) -> bool:
-    wanted = re.escape(letter)
-    return re.fullmatch(rf"(?:\({wanted}\)|\[{wanted}\]|{wanted}\)?)\.?", output.strip()) is not None
+def _letter(output: str) -> str | None:
+    """The letter that the whole of `output` is, in its form."""
+    match = re.fullmatch(r"(?:\(([A-Za-z])\)|\[([A-Za-z])\]|([A-Za-z])\)?)\.?", output.strip())
+    return None if match is None else match[1] or match[2] or match[3]
 
 
 def _last_letter(output: str, letter: str) -> str | None:
@@ -123,23 +172,10 @@ def _last_letter(output: str, letter: str) -> str | None:
     return found[-1].casefold() if found else None
 
 
-def _regex(pattern: str, output: str, answer: str) -> Grade:
-    # Empty matches are passed over: (.*) matches once more at the very end, with nothing in it.
-    matches = [match for match in find_all(pattern, output) if match.end > match.start]
-    found = matches[-1].groups[0] if matches else None
-    if found is None:  # group 1 may stand in a branch that was not taken
-        return Grade(False, False)
-    at_end = not output[matches[-1].end :].strip()
-    return Grade(at_end and found.strip() == answer.strip(), _same(found, answer))
-
-
-def _same(found: str, answer: str) -> bool:
-    """Whether `found` is the answer as text, or says it as its one number."""
-    if _bare(found) == _bare(answer):
-        return True
-    wanted = parse_number(answer)
-    if wanted is None:
-        return False
+def _readings(found: str) -> frozenset[Key]:
+    """What the text in a pattern's group may be read as: itself, or its one number."""
     numbers = [number for number in numbers_in(found) if not number.part]
-    one = {number.end for number in numbers}
-    return len(one) == 1 and any(n.value == wanted and not n.glued and not n.named for n in numbers)
+    if len({number.end for number in numbers}) != 1:
+        return frozenset({_bare(found)})
+    read = {n.value for n in numbers if n.value is not None and not n.glued and not n.named}
+    return frozenset({_bare(found), *read})

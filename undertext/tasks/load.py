@@ -50,7 +50,8 @@ def load_task(path: str | Path) -> Task:
         if len(reports) == 1:
             raise UserError(f"{shown}: not a valid task: {reports[0]}")
         raise UserError("\n".join([f"{shown}: not a valid task, to mend: {', '.join(counts)}", *reports]))
-    return Task(**dict(settings), problems=problems)
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    return Task(**given, problems=problems)
 
 
 def _read(file: Path, most: int) -> tuple[bytes | None, FileFaults]:

@@ -11,31 +11,50 @@ from undertext.core.shipped import ZOO
 from undertext.core.terms import CHOOSE, FIT
 from undertext.tasks.builtin.chain import new_chain
 from undertext.tasks.load import load_task
-from undertext.tasks.task import Task, fill
-from undertext.tasks.value_positions import reading_text
+from undertext.tasks.task import REQUIRED_SPLITS, Task, fill
+from undertext.tasks.value_positions import reading_text, values_not_said, values_said_twice
 
 BUILT_IN = f"{ZOO}chain"
 
 
 def open_task(source: str | Path | Task) -> Task:
-    """A Task as it is; `zoo:chain` as the built-in task of seed 0; all else as a task's folder.
+    """A Task; `zoo:chain` as the built-in task of seed 0; all else as a task's folder.
 
+    Problems come in the order of their splits and ids, so that the order of a file's lines moves no figure.
     Raises UserError as `load_task`, and for another `zoo:` name.
     """
     if isinstance(source, Task):
-        return source
-    if not str(source).startswith(ZOO):
-        return load_task(source)
-    if source != BUILT_IN:
+        task = source
+    elif not str(source).startswith(ZOO):
+        task = load_task(source)
+    elif source == BUILT_IN:
+        task = new_chain(0)
+    else:
         raise UserError(f"no task {str(source)!r}; the built-in one is {BUILT_IN}")
-    return new_chain(0)
+    given = {split: i for i, split in enumerate([*REQUIRED_SPLITS, *sorted(task.splits)][::-1])}
+    ordered = sorted(task.problems, key=lambda problem: (-given[problem.split], problem.id))
+    return task.model_copy(update={"problems": ordered})
 
 
 def task_record(task: Task) -> dict[str, Any]:
-    """`name`, `description`, `fingerprint` and how many `problems` a split: a task in a report."""
+    """A task in a report: its `name`, `description`, `fingerprint`, and how many `problems` a split has.
+
+    `max_new_tokens` and `stop` are where outputs end; `chosen` names those that the task does not give.
+    `values_not_said` and `values_said_twice` count, by value, the places where it is not read, since its step
+    does not say it, or says it earlier too.
+    """
     digest = hashlib.sha256(task.model_dump_json().encode()).hexdigest()[:16]
-    counts = {split: len(task.split(split)) for split in task.splits}
-    return {"name": task.name, "description": task.description, "fingerprint": digest, "problems": counts}
+    return {
+        "name": task.name,
+        "description": task.description,
+        "fingerprint": digest,
+        "problems": {split: len(task.split(split)) for split in task.splits},
+        "max_new_tokens": task.max_new_tokens,
+        "stop": list(task.stop),
+        "chosen": [name for name in ("max_new_tokens", "stop") if name not in task.model_fields_set],
+        "values_not_said": values_not_said(task.problems),
+        "values_said_twice": values_said_twice(task.problems),
+    }
 
 
 def splits_to_report(task: Task, named: Sequence[str] | None) -> list[str]:

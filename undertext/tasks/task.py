@@ -119,7 +119,8 @@ class Settings(Part):
     description: Text
     grader: Grader
     stop: list[AnyText] = Field(default_factory=list)
-    max_new_tokens: int = Field(default=64, ge=1, le=MOST_NEW_TOKENS)
+    max_new_tokens: int = Field(default=512, ge=1, le=MOST_NEW_TOKENS)
+    """Where a task does not say, jobs choose by its solutions (`tasks.limits`); so with `stop`."""
     contrasts: list[Contrast] = Field(default_factory=list)
 
     @field_validator("contrasts")
@@ -151,6 +152,11 @@ class Task(Settings):
     def splits(self) -> list[str]:
         """Names of the splits, in order of appearance."""
         return list(dict.fromkeys(problem.split for problem in self.problems))
+
+    @property
+    def names_values(self) -> bool:
+        """Whether some problem says what could be read off activations."""
+        return any(p.values or any(step.values for step in p.steps) for p in self.problems)
 
     def split(self, name: str) -> list[Problem]:
         """The problems of one split, in order; `UserError` names the splits there are."""

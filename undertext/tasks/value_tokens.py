@@ -1,8 +1,8 @@
 """The tokens at which a task's values are read, their classes, and the activations there."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -12,11 +12,17 @@ from undertext.activations.capture import capture
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.spans import tokens_before
+from undertext.core.terms import FIT
+from undertext.tasks.numbers import parse_number
 from undertext.tasks.task import Problem
-from undertext.tasks.value_positions import ValuePosition, reading_text, value_positions
+from undertext.tasks.value_positions import ValuePosition, reading_text, unsaid_positions
 
 MIN_ROWS = 40
 """Fewest rows of `train` a value needs to be read."""
+GROUPS = 10
+"""Groups by size in which a number of too many values is read."""
+FEW_CLASSES, ROWS_A_CLASS = 20, 5
+"""A number of more values than this, and of fewer rows of `train` a value, is read in groups too."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +61,12 @@ class ValueTokens:
 def locate_values(
     checkpoint: Checkpoint,
     problems: Sequence[Problem],
-    positions_of: Callable[[Problem], list[ValuePosition]] = value_positions,
+    positions_of: Callable[[Problem], list[ValuePosition]] = unsaid_positions,
 ) -> ValueTokens:
     """The tokens of these problems' values, with the checkpoint's tokenizer.
 
-    `positions_of` gives the characters of a problem's reading text at which values are read.
+    `positions_of` gives the characters of a problem's reading text at which values are read: by default those
+    where the value is still to be said.
     """
     tokens, problem, position, name, label = [], [], [], [], []
     for i, each in enumerate(problems):
@@ -74,11 +81,54 @@ def locate_values(
     return ValueTokens(tokens, torch.tensor(problem, dtype=torch.long), position, name, label)
 
 
+def in_groups(
+    sites: Mapping[str, ValueTokens], max_classes: int
+) -> tuple[dict[str, ValueTokens], dict[str, int]]:
+    """The tokens, by split, with numbers of too many values labelled by groups of size; and their groups.
+
+    Groups are of like size in train, at most `GROUPS` of them. Whatever is read of such a value, and every
+    null, has the groups for classes.
+    """
+    grouped: dict[str, int] = {}
+    labels = {split: list(tokens.label) for split, tokens in sites.items()}
+    for name in dict.fromkeys(sites[FIT].name):
+        rows = {split: tokens.rows(name).tolist() for split, tokens in sites.items()}
+        values = {split: [parse_number(labels[split][row]) for row in own] for split, own in rows.items()}
+        fitted = sorted(value for value in values[FIT] if value is not None)
+        most = min(max_classes, max(FEW_CLASSES, len(fitted) // ROWS_A_CLASS))
+        if len(set(fitted)) <= most or any(None in each for each in values.values()):
+            continue
+        count = min(GROUPS, max_classes)
+        edges = sorted({fitted[len(fitted) * k // count] for k in range(1, count)} - {fitted[0]})
+        for split, own in rows.items():
+            for row, value in zip(own, values[split], strict=True):
+                group = sum(edge <= value for edge in edges if value is not None)
+                labels[split][row] = f"group {group}"
+        grouped[name] = len(edges) + 1
+    return {split: replace(each, label=labels[split]) for split, each in sites.items()}, grouped
+
+
 def readable_values(tokens: ValueTokens, max_classes: int) -> dict[str, list[str]]:
     """Classes of each value that a classifier can be fitted to: two or more, not too many, seen enough."""
-    classes = {}
-    for name in dict.fromkeys(tokens.name):
-        counts = Counter(label for each, label in zip(tokens.name, tokens.label, strict=True) if each == name)
-        if 2 <= len(counts) <= max_classes and counts.total() >= MIN_ROWS:
-            classes[name] = sorted(counts)
-    return classes
+    unread = unread_values(tokens, max_classes)
+    return {name: sorted(labels) for name, labels in _counts(tokens).items() if name not in unread}
+
+
+def unread_values(tokens: ValueTokens, max_classes: int) -> dict[str, str]:
+    """By name: why a value cannot be read."""
+    unread = {}
+    for name, counts in _counts(tokens).items():
+        if len(counts) > max_classes:
+            unread[name] = f"it has {len(counts)} distinct values, more than max_classes ({max_classes})"
+        elif len(counts) < 2:
+            unread[name] = "it is the same in all of train"
+        elif counts.total() < MIN_ROWS:
+            unread[name] = f"it stands in {counts.total()} places of train, fewer than {MIN_ROWS}"
+    return unread
+
+
+def _counts(tokens: ValueTokens) -> dict[str, Counter[str]]:
+    counts: dict[str, Counter[str]] = {}
+    for name, label in zip(tokens.name, tokens.label, strict=True):
+        counts.setdefault(name, Counter())[label] += 1
+    return counts

@@ -41,7 +41,8 @@ def write_task(task: Task, folder: str | Path) -> None:
 
 def _settings(task: Task) -> str:
     fields = task.model_dump(exclude={"problems"}, exclude_defaults=True)
-    fields["max_new_tokens"] = task.max_new_tokens  # said even where it is the default
+    if "max_new_tokens" in task.model_fields_set:
+        fields["max_new_tokens"] = task.max_new_tokens
     readable, escaped = (
         yaml.safe_dump(fields, sort_keys=False, allow_unicode=unicode, width=100) for unicode in (True, False)
     )

@@ -41,7 +41,13 @@ def drawn(n: int, weaker: float, stronger: float, null: float, seed: int = 0) ->
 
 
 def answers(right: np.ndarray) -> Answers:
-    return Answers([""] * len(right), right.astype(bool), right.astype(bool), np.ones(len(right)))
+    return Answers(
+        [""] * len(right),
+        right.astype(bool),
+        right.astype(bool),
+        np.ones(len(right)),
+        np.zeros(len(right), bool),
+    )
 
 
 def reported(line: RawLine) -> EvidenceLine:
@@ -57,7 +63,7 @@ def reported(line: RawLine) -> EvidenceLine:
         [],
         RULE,
         0,
-        asks_for_form=False,
+        grader=TASK.grader,
     ).evidence[0]
 
 
@@ -202,7 +208,7 @@ def steering(
     for name, count in zip(NAMES, (right["meant"], right["shuffled"], right["random"]), strict=True):
         said = [problem.answer if i < count else "none" for i, problem in enumerate(TASK.split("test"))]
         ok = np.arange(10) < count
-        steered[name] = SteeredAnswers(said, ok, ok, np.ones(10), 0.5, 0.25)
+        steered[name] = SteeredAnswers(said, ok, ok, np.ones(10), np.zeros(10, bool), 0.5, 0.25)
     return SteeringSearch(CANDIDATES, on_dev, SETTINGS, strongest, best_vector), steered
 
 
@@ -214,7 +220,7 @@ def test_recovered_is_the_best_vector_over_what_empty_outputs_could_reach():
     line = recovered_line(searched, steered, TASK, "test", WEAKER, STRONGER)
     assert line.weaker.tolist() == [1.0] * 8 + [0.0] * 2
     assert line.stronger.tolist() == [1.0] * 10
-    luck = chance_right(TASK, TASK.split("test"), steered["meant"].texts)
+    luck = chance_right(TASK, TASK.split("test"), steered["meant"].texts, [False] * 10)
     assert line.null[:2].tolist() == [1.0, 1.0]  # never below what the weaker does unaided
     assert line.null[2:].tolist() == luck[2:].tolist()
     assert (line.name, line.access) == ("recovered", "weaker only")
@@ -274,7 +280,7 @@ def test_k_is_as_large_as_guessing_allows(answers_there_are, k):
     task = TASK.model_copy(update={"problems": tuple(problems)})
     said = rng.integers(0, answers_there_are, (n, 8))
     right = said == np.arange(n)[:, None] % answers_there_are
-    samples = Samples(said.astype(str).tolist(), right, np.ones((n, 8), int))
+    samples = Samples(said.astype(str).tolist(), right, np.ones((n, 8), int), np.zeros((n, 8), bool))
     line = behaviour_line(samples, task, "test", range(n), CompareConfig(), RULE)
     assert line.note.startswith(f"pass@{k} of 8 samples")
     assert line.null.mean() <= max(RULE.max_chance, 1 / answers_there_are + 0.01)
@@ -293,7 +299,7 @@ def test_pass_at_k_of_the_problems_in_the_gap_and_its_null():
         ]
     )
     assert 0 < right.mean() < 1
-    samples = Samples(texts, right, np.ones((3, k), int))
+    samples = Samples(texts, right, np.ones((3, k), int), np.zeros((3, k), bool))
     line = behaviour_line(samples, TASK, "test", gap, CompareConfig(samples=k), RULE)
     np.testing.assert_allclose(line.weaker, pass_at_k(right, k))
     for i, row, null in zip(gap, texts, line.null, strict=True):

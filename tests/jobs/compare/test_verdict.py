@@ -26,6 +26,7 @@ from undertext.jobs.compare.verdict import (
     verdicts,
 )
 from undertext.measures.answers import Answers
+from undertext.tasks import Grader
 
 RULE = verdict_rule()
 LINES: tuple[LineName, ...] = get_args(LineName)
@@ -208,15 +209,21 @@ def test_lines_speak_of_the_checkpoint_that_they_were_measured_on(weaker):
 
 
 N = 200
+GRADER = Grader(kind="regex", pattern=r"answer (\d+)")
 
 
-def answers(right: Sequence[bool] | np.ndarray, strict: Sequence[bool] | np.ndarray | None = None) -> Answers:
+def answers(
+    right: Sequence[bool] | np.ndarray,
+    strict: Sequence[bool] | np.ndarray | None = None,
+    unfinished: Sequence[bool] | np.ndarray | None = None,
+) -> Answers:
     lenient = np.asarray(right, bool)
     return Answers(
         [""] * len(lenient),
         lenient if strict is None else np.asarray(strict, bool),
         lenient,
         np.ones(len(lenient)),
+        np.zeros(len(lenient), bool) if unfinished is None else np.asarray(unfinished, bool),
     )
 
 
@@ -261,13 +268,11 @@ def judged(
     chance: float = 0.0,
     alike: dict[Role, str] | None = None,
     seed: int = 0,
-    asks_for_form: bool = True,
+    grader: Grader = GRADER,
 ) -> SplitResult:
     """`split_result` where outputs are right for other problems with this `chance`."""
     each = {role: np.full(len(answers.lenient), chance) for role, answers in both.items()}
-    return split_result(
-        both, each, alike or {}, weaker, lines, flags, RULE, seed, asks_for_form=asks_for_form
-    )
+    return split_result(both, each, alike or {}, weaker, lines, flags, RULE, seed, grader=grader)
 
 
 @pytest.mark.parametrize(("chance", "verdict"), [(0.0, "preserved"), (0.85, "undetermined")])
@@ -449,6 +454,5 @@ def test_where_no_form_was_asked_for_none_is_missed():
         "base": answers(BAD.lenient, np.zeros(N)),
         "tuned": answers(GOOD.lenient, np.zeros(N)),
     }
-    assert not any(
-        flag.startswith("format") for flag in judged(both, "neither", [], asks_for_form=False).flags
-    )
+    (flag,) = judged(both, "neither", [], grader=Grader(kind="number")).flags
+    assert "the task asks for no form: strictly right is the answer and nothing else" in flag

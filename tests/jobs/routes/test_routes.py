@@ -147,7 +147,7 @@ def test_what_is_trained_by_reward_is_graded_as_it_writes(task, sums_pair, train
     again = reinforce_weights(
         weaker,
         [each.prompt for each in train],
-        lambda row, text: float(grade(task.grader, text, train[row].answer).lenient),
+        lambda row, text, cut: float(grade(task.grader, text, train[row].answer).lenient),
         Practice(4, ("\n",), steps=2, samples=3, prompts=4, lr=CONFIG.rlvr_lr),
     )
     assert again.checkpoint.fingerprint == learnt.fingerprint
@@ -197,7 +197,7 @@ def test_the_table_and_the_page_say_which_route_is_training(result):
 @pytest.mark.parametrize(
     ("grader", "text", "answer"),
     [
-        (Grader(kind="number"), "3 plus 4 is -7.5, so", "-7.5,"),
+        (Grader(kind="number"), "3 plus 4 is -7.5, so", "-7.5"),
         (Grader(kind="regex", pattern=r"answer (\d)"), "answer 3 no answer 4 5", "4"),
         (Grader(kind="exact"), "it is Paris \n", "Paris"),
         (Grader(kind="number"), "none", None),

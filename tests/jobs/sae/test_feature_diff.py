@@ -89,7 +89,7 @@ def test_effects_are_those_of_features_changed_one_by_one(found, task, folders):
         assert row["dose"] == (pytest.approx(dose) if row["operator"] == "clamp" else 1)
         expected = feature_effects(
             getattr(pair, row["model"]), [p.prompt for p in problems],
-            lambda i, text: grade(task.grader, text, problems[i].answer).lenient,
+            lambda i, text, cut: grade(task.grader, text, problems[i].answer).lenient,
             matched, POINT, operator=row["operator"], dose=row["dose"], max_new_tokens=3,
         )  # fmt: skip
         plain = float(expected.plain.double().mean())

@@ -9,7 +9,8 @@ from undertext.activations import Checkpoint, Generations, capture, generate
 from undertext.measures.recovery import candidates
 from undertext.measures.recovery.candidates import MIN_SIDE, ROLLOUTS, CandidateVectors, candidate_vectors
 from undertext.steering import SteeringVector, unit
-from undertext.tasks import Contrast, Grader, grade
+from undertext.tasks import Contrast, Grader, drawn, grade
+from undertext.tasks.draws import seeds
 
 
 def mean_at_end(who: Checkpoint, texts: list[str]) -> torch.Tensor:
@@ -38,7 +39,9 @@ def test_contrasts_and_the_delta_are_differences_of_means_on_train_alone():
     made = [f"{how}: {name}" for how in ("shuffled", "elsewhere") for name in meant]
     assert list(by_name(offered)) == [*meant, *made, "random 1", "random 2"]
     assert list(offered.controls) == [*made, "random 1", "random 2"]
-    prompts = [problem.prompt for problem in task_of().split("train")[: CONFIG.vector_problems]]
+    prompts = [
+        problem.prompt for problem in drawn(task_of().split("train"), CONFIG.seed, CONFIG.vector_problems)
+    ]
     sides = [[f"find {prompt} so" for prompt in prompts], [f"{prompt} answer" for prompt in prompts]]
     for name, who in (("thinks", WEAKER), ("thinks of the stronger", STRONGER)):
         positive, negative = (mean_at_end(who, side) for side in sides)
@@ -88,7 +91,7 @@ def test_without_contrasts_vectors_come_from_rollouts():
     task = task_of(grader=Grader(kind="regex", pattern=r"(\d)\s*$"), stop=["="], max_new_tokens=6)
     config = CONFIG.model_copy(update={"vector_problems": 30, "temperature": 3.0})
     offered = candidate_vectors(WEAKER, STRONGER, task, config)
-    problems = [problem for problem in task.split("train")[:30] for _ in range(ROLLOUTS)]
+    problems = [each for each in drawn(task.split("train"), config.seed, 30) for _ in range(ROLLOUTS)]
     prompts = [problem.prompt for problem in problems]
     out = generate(
         WEAKER,
@@ -97,7 +100,7 @@ def test_without_contrasts_vectors_come_from_rollouts():
         stop=["="],
         samples=ROLLOUTS,
         temperature=3.0,
-        seed=config.seed + 31,
+        seed=seeds(problems[::ROLLOUTS], config.seed + 31),
     )
     means, right, length = [], [], []
     for prompt, problem, text, tokens in zip(prompts, problems, out.texts, out.tokens, strict=True):

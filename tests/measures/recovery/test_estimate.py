@@ -21,6 +21,7 @@ from undertext.measures.recovery.estimate import RecoveryEstimate, estimate_reco
 from undertext.measures.recovery.rows import recovery_row, sweep_rows
 from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch, recover, search
 from undertext.steering import Gate, Setting, SteeringVector, Sweep
+from undertext.tasks import drawn
 
 ACCESS: dict[str, Access] = {
     "meant": "weaker only",
@@ -68,7 +69,7 @@ def test_settings_are_searched_on_dev_and_nothing_else(accuracy_of):
     task = task_of()
     search(WEAKER, task, CANDIDATES, [0, 2], CONFIG)
     ((prompts, swept),) = asked
-    assert prompts == [problem.prompt for problem in task.split("dev")[:3]]
+    assert prompts == [problem.prompt for problem in drawn(task.split("dev"), CONFIG.seed, 3)]
     assert set(swept) == {
         Setting(name, (layer,), dose, gate)
         for name in CANDIDATES.access
@@ -154,7 +155,9 @@ def test_the_chosen_settings_alone_are_applied_to_the_split(accuracy_of):
 
 def behaviour(right: Sequence[float] | np.ndarray) -> Answers:
     lenient = np.asarray(right, bool)
-    return Answers([""] * len(lenient), lenient, lenient, np.zeros(len(lenient)))
+    return Answers(
+        [""] * len(lenient), lenient, lenient, np.zeros(len(lenient)), np.zeros(len(lenient), bool)
+    )
 
 
 COUNTS = {
@@ -195,6 +198,7 @@ def made() -> Made:
             (problem < count) & (problem != 7),
             problem < count,
             np.full(10, 4.0),
+            np.zeros(10, bool),
             0.25,
             0.125,
         )
@@ -205,7 +209,7 @@ def made() -> Made:
     return Made(
         SteeringSearch(CANDIDATES, sweep_of(list(best.values()), on_dev), best, "meant", "meant"),
         steered,
-        Answers([""] * 10, weaker & (problem != 1), weaker, np.zeros(10)),
+        Answers([""] * 10, weaker & (problem != 1), weaker, np.zeros(10), np.zeros(10, bool)),
         behaviour(np.ones(10)),
     )
 

@@ -19,6 +19,7 @@ from undertext.measures.recovery.gate_config import GateConfig
 from undertext.measures.recovery.gates import resolve_gates
 from undertext.measures.recovery.search import search, search_settings
 from undertext.steering import SteeringVector
+from undertext.tasks import drawn
 
 ENTRIES: list[Any] = [
     "last_prompt",
@@ -59,7 +60,7 @@ def test_a_search_under_every_gate_is_what_a_plain_loop_writes():
     own = SteeringVector("own", made, by_name["random 1"].norms, "made up", sources=(WEAKER.name,))
     shuffled = replace(own, name=DELTA, directions=made.flip(0))
     vectors = [own, shuffled, by_name["random 1"]]
-    prompts = [problem.prompt for problem in task.split("train")[:20]]
+    prompts = [problem.prompt for problem in drawn(task.split("train"), config().seed, 20)]
     gates = resolve_gates(
         WEAKER, prompts, vectors, config().positions,
         {"own": "weaker only", DELTA: "weaker only", "random 1": "none"},
@@ -71,7 +72,7 @@ def test_a_search_under_every_gate_is_what_a_plain_loop_writes():
     found = search(WEAKER, task, told, [LAYER], config()).on_dev
     assert len(found.settings) == 3 * len(ENTRIES)
     tokens = {word: WEAKER.tokenizer.convert_tokens_to_ids(word) for word in ("find", "=")}
-    problems = task.split("dev")[:6]
+    problems = drawn(task.split("dev"), config().seed, 6)
     steered: list[int] = []
     for i, setting in enumerate(found.settings):
         vector = next(each for each in vectors if each.name == setting.vector)
@@ -147,7 +148,10 @@ def test_an_entry_is_the_same_in_yaml_and_as_a_flag_and_written_back(entry, tmp_
         ("{first: 0}", "positions.0.first: Input should be greater than or equal to 1, got 0"),
         ("{decay: 1.5}", "positions.0.decay: Input should be less than 1"),
         ("{above: 1}", "positions.0.above: Input should be less than 1"),
-        ("{pattern: '('}", "positions.0: pattern is no regular expression (missing )"),
+        (
+            "{pattern: '('}",
+            "positions.0: expected a regular expression, got '(', which does not compile: missing )",
+        ),
         ("{at: nowhere}", "positions.0.at: Input should be 'last_prompt', 'prompt', 'generated' or 'all'"),
         ("{at: prompt, first: 2}", "first is of generated tokens, of which there are none at prompt"),
         ("{reading: x}", "reading needs above, the quantile"),
@@ -170,7 +174,7 @@ def test_an_entry_that_will_not_do_is_one_line(entry, says, tmp_path):
     [
         ("{first: 0}", "--positions: first: Input should be greater than or equal to 1, got '{first: 0}'"),
         ("lst", "--positions: expected last_prompt, prompt, generated, all, or a mapping"),
-        ("{pattern: '('}", "--positions: pattern is no regular expression"),
+        ("{pattern: '('}", "--positions: expected a regular expression, got '(', which does not compile"),
     ],
 )
 def test_a_flag_that_will_not_do_is_one_line(flag, says):

@@ -28,6 +28,8 @@ class Rule(Config):
     """Largest mean null of pass@k over the problems in the gap; k is lowered until the null is below."""
     max_alike: Share
     """A checkpoint that gives one answer to so large a share of problems answers every prompt alike."""
+    max_unfinished: Share
+    """Largest share of a checkpoint's outputs on a split that may be unfinished."""
     min_problems: int = Field(ge=1)
     """Fewest problems a line of evidence must rest on; with fewer it says `unclear`."""
 
@@ -37,8 +39,9 @@ class CompareConfig(SearchConfig):
 
     samples: int = Field(default=8, ge=1)
     """Number of sampled answers for each problem in the gap, for pass@k."""
-    max_classes: int = Field(default=20, ge=2)
-    """Largest number of distinct values that a classifier is fitted to; a value with more is not read."""
+    max_classes: int = Field(default=100, ge=2)
+    """Largest number of distinct values that a classifier is fitted to. A number with more, or with few
+    problems a value, is read in groups by size; a text with more is not read."""
 
 
 def verdict_rule() -> Rule:

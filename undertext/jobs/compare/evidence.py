@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from undertext.core.printable import shown
 from undertext.core.statistics import (
     Estimate,
     Intervals,
@@ -30,6 +31,7 @@ from undertext.measures.decoding.readings import NULLS, Readings
 from undertext.measures.recovery.estimate import estimate_recovery
 from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
 from undertext.tasks.task import Task
+from undertext.tasks.value_positions import values_not_said, values_said_twice
 
 
 class LineEstimates(NamedTuple):
@@ -42,6 +44,8 @@ class LineEstimates(NamedTuple):
     """Number of problems that the line rests on."""
     above: Float[ndarray, " resample"]
     """The stronger's figure less the null: what the share is a share of."""
+    unfinished: float = 0.0
+    """Share of the outputs behind the line that are unfinished: with too many it may not say `absent`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +66,8 @@ class RawLine:
     unaided: Float[ndarray, " n"] | None = None
     """The weaker checkpoint's accuracy without intervention. Where given, the line shows the recovered gap,
     which counts from here, and otherwise the figures themselves."""
+    unfinished: float = 0.0
+    """Share of the outputs behind `weaker` that are unfinished."""
 
     def __post_init__(self) -> None:
         columns = (self.weaker, self.stronger, self.null)
@@ -77,7 +83,8 @@ class RawLine:
         n = own.sum(-1)
         with np.errstate(invalid="ignore"):
             ceiling = own @ above / n
-        return LineEstimates(ratio_intervals(over, above, own, level), positive_p(over, own), n, ceiling)
+        ratio, p = ratio_intervals(over, above, own, level), positive_p(over, own)
+        return LineEstimates(ratio, p, n, ceiling, self.unfinished)
 
     def share(self, level: float) -> Estimate:
         """The line's share of the problems themselves.
@@ -110,11 +117,14 @@ def behaviour_line(
     answers, enough guesses hold the right one.
     """
     problems = task.split(split)
-    chance = np.zeros((len(gap), config.samples))
-    for j in range(config.samples):
-        outputs = dict(zip(gap, (row[j] for row in samples.texts), strict=True))
-        texts = [outputs.get(i, "") for i in range(len(problems))]
-        chance[:, j] = chance_right(task, problems, texts)[list(gap)]
+    own = [problems[i] for i in gap]
+    chance = np.stack(
+        [
+            chance_right(task, own, [row[j] for row in samples.texts], samples.unfinished[:, j], problems)
+            for j in range(config.samples)
+        ],
+        axis=1,
+    )
     nulls = {k: pass_at_k(chance, k) for k in range(1, config.samples + 1)}
     k = max((k for k, null in nulls.items() if null.mean() <= rule.max_chance), default=1)
     return RawLine(
@@ -126,8 +136,14 @@ def behaviour_line(
         access="none",
         note=f"pass@{k} of {config.samples} samples at temperature {config.temperature:g} on the {len(gap)} "
         f"problems in the gap; null: the same samples graded against other problems' answers, "
-        f"{nulls[config.samples].mean():.2f} for pass@{config.samples}",
+        f"{nulls[config.samples].mean():.2f} for pass@{config.samples}{_cut(samples.unfinished)}",
+        unfinished=float(samples.unfinished.mean()),
     )
+
+
+def _cut(unfinished: ndarray) -> str:
+    """How many outputs were unfinished, as the end of a note."""
+    return f"; {unfinished.mean():.0%} of the outputs unfinished" if unfinished.any() else ""
 
 
 def carried_values(readings: Readings, margin: float) -> list[str]:
@@ -138,6 +154,42 @@ def carried_values(readings: Readings, margin: float) -> list[str]:
         if readings.accuracy(name, CHOOSE, "stronger")
         >= margin + max(readings.accuracy(name, CHOOSE, null) for null in NULLS)
     ]
+
+
+def reading_flags(readings: Readings, task: Task, carried: Sequence[str]) -> list[str]:
+    """Which of the task's values were not read, or only in part, and why; why no value is carried."""
+    flags = [f"value {shown(name)} was not read: {why}" for name, why in readings.unread.items()]
+    flags += [
+        f"value {shown(name)} has many values: read in {count} groups of size"
+        for name, count in readings.grouped.items()
+        if name in readings.classes
+    ]
+    counts = (("does not say it", values_not_said), ("says it earlier too", values_said_twice))
+    flags += [
+        f"value {shown(name)}: not read in {count} places of the task, where its step {why}"
+        for why, counted in counts
+        for name, count in counted(task.problems).items()
+    ]
+    if not task.names_values:
+        flags.append("the task names no values: its answer was read instead, at the end of the prompt")
+    if not carried:
+        nothing = "so `decodable` and `transported` were not measured"
+        if readings.classes:
+            read = [
+                f"{shown(name)} {readings.accuracy(name, CHOOSE, 'stronger'):.2f}, best null "
+                f"{max(readings.accuracy(name, CHOOSE, null) for null in NULLS):.2f}"
+                for name in readings.classes
+            ]
+            flags.append(
+                f"not carried: on dev the stronger checkpoint's own probes read no value far enough over the "
+                f"nulls ({'; '.join(read)}), {nothing}"
+            )
+        else:
+            why = "no probe can be fitted to the task's values"
+            if not readings.unread:
+                why = "no step of train has a value that is still to be said"
+            flags.append(f"nothing to read: {why}, {nothing}")
+    return flags
 
 
 def reading_lines(readings: Readings, split: str, names: Sequence[str], gap: Sequence[int]) -> list[RawLine]:
@@ -197,13 +249,15 @@ def recovered_line(
         problems=np.arange(len(problems)),
         weaker=own.lenient.astype(float),
         stronger=stronger.lenient.astype(float),
-        null=before + (1 - before) * chance_right(task, problems, own.texts),
+        null=before + (1 - before) * chance_right(task, problems, own.texts, own.unfinished),
         access=searched.candidates.access[name],
         note=f"recovered gap of {name!r} added at {searched.hook(setting)}, "
         f"{setting.gate!s}, dose {setting.dose:g}, chosen on dev among {tried} settings "
         f"({log2(tried):.1f} bits); accuracy {', '.join(over) or 'beside no control'} under the same search; "
-        "null: the same outputs graded against other problems' answers where the weaker was wrong",
+        "null: the same outputs graded against other problems' answers where the weaker was "
+        f"wrong{_cut(own.unfinished)}",
         unaided=before,
+        unfinished=float(own.unfinished.mean()),
     )
 
 
@@ -258,11 +312,7 @@ def split_evidence(
     lines = [behaviour_line(measured.samples[split], task, split, gap, config, rule)]
     names = carried_values(measured.readings, rule.readable_above)
     lines += reading_lines(measured.readings, split, names, gap) if names else []
-    if not names:
-        flags.append(
-            "nothing to read: no value of the task is carried by the stronger checkpoint over the nulls, "
-            "so `decodable` and `transported` were not measured"
-        )
+    flags += reading_flags(measured.readings, task, names)
     searched, steered = measured.searched, measured.steered[split]
     lines.append(recovered_line(searched, steered, task, split, weaker, stronger))
     flags += searched.candidates.notes

@@ -17,11 +17,13 @@ from undertext.core.terms import CHOOSE, FIT, ROLES, Role
 from undertext.jobs.compare.config import CompareConfig, verdict_rule
 from undertext.jobs.compare.evidence import RawLine, split_evidence
 from undertext.jobs.compare.measured import Rows, measure, table_rows
+from undertext.jobs.compare.outputs import output_flags
 from undertext.jobs.compare.result import SCHEMA, Comparison
 from undertext.jobs.compare.verdict import gap_between, split_result
 from undertext.measures.answers import Answers, chance_right, greedy, same_answer
 from undertext.measures.recovery.parts import SteeringParts, sae_of
 from undertext.measures.recovery.rows import schema_of
+from undertext.tasks.limits import limited
 from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record
 from undertext.tasks.task import Task
 
@@ -56,6 +58,7 @@ def compare(
         with run.bars.stage("loading"):
             pair, sae = open_pair(base, tuned, config), sae_of(config)
         layers = layers_of(pair.base, config.layers, config.max_layers)
+        task = limited(task, pair)
         check_task_fits(pair, task, splits)
 
         def steering(role: Role) -> SteeringParts:
@@ -79,7 +82,7 @@ def compare(
         gaps = {split: gap_between(answered[split], rule) for split in splits}
         weaker = [role for role in ROLES if any(gap.weaker == role for gap in gaps.values())]
         unnamed = None
-        if weaker and not _names_values(task):
+        if weaker and not task.names_values:
             unnamed = {**_answers(run, pair, task, [FIT, CHOOSE], config), **answered}
         measured = {}
         for role in weaker:
@@ -100,16 +103,20 @@ def compare(
                 steered = None if best is None else on.steered[split][best]
             problems, answers = task.split(split), answered[split]
             alike = {role: same_answer(task, problems, answers[role].texts, rule.max_alike) for role in ROLES}
+            flags = [*output_flags(task, split, answers, rule), *flags]
             result = split_result(
                 answers,
-                {role: chance_right(task, problems, answers[role].texts) for role in ROLES},
+                {
+                    role: chance_right(task, problems, answers[role].texts, answers[role].unfinished)
+                    for role in ROLES
+                },
                 {role: answer for role, answer in alike.items() if answer is not None},
                 gap.weaker,
                 lines,
                 flags,
                 rule,
                 config.seed,
-                asks_for_form=task.grader.asks_for_form,
+                grader=task.grader,
             )
             results[split] = plain(asdict(result))
             tables["problems"] += _problem_rows(task, split, answered[split], gap.problems, steered)
@@ -124,11 +131,6 @@ def compare(
             {name: pa.Table.from_pylist(rows, schema_of(rows)) for name, rows in tables.items() if rows},
             **described,
         )
-
-
-def _names_values(task: Task) -> bool:
-    """Whether some problem of the task says what could be read off activations."""
-    return any(p.values or any(step.values for step in p.steps) for p in task.problems)
 
 
 def _answers(
@@ -161,7 +163,7 @@ def _problem_rows(
         "tuned": answers["tuned"],
         "steered": steered,
     }
-    rows = []
+    rows, within = [], set(gap)
     for i, problem in enumerate(task.split(split)):
         row: dict[str, Any] = {
             "split": split,
@@ -175,6 +177,7 @@ def _problem_rows(
                 f"{who}_output": None if each is None else each.texts[i],
                 f"{who}_strict": None if each is None else bool(each.strict[i]),
                 f"{who}_lenient": None if each is None else bool(each.lenient[i]),
+                f"{who}_unfinished": None if each is None else bool(each.unfinished[i]),
             }
-        rows.append(row | {"gap": i in gap})
+        rows.append(row | {"gap": i in within})
     return rows

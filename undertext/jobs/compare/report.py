@@ -33,8 +33,8 @@ class Split(NamedTuple):
 
     name: str
     result: SplitResult
-    grades: list[tuple[str, float, float]]
-    """Accuracy of base, tuned and, where measured, steered: strict and lenient."""
+    grades: list[tuple[str, float, float, float]]
+    """Of base, tuned and, where measured, steered: accuracy, strict and lenient, and share unfinished."""
     vectors: list[Row]
     """Rows of the table `recovery`: what the evidence rests on, the best vector, the others by accuracy."""
     controls: Mapping[str, list[Row]]
@@ -99,6 +99,7 @@ def summary_html(result: Comparison) -> str:
 def _page(result: Comparison, drawn: Mapping[str, Figure]) -> str:
     base, tuned, task = (result.summary[name] for name in ("base", "tuned", "task"))
     about = {"base": base["name"], "tuned": tuned["name"], "task": f"{task['name']}: {task['description']}"}
+    about["outputs"] = words.limits(task)
     title = f"{base['name']} and {tuned['name']} on {task['name']}"
     splits = [_split(result, name, found) for name, found in result.splits.items()]
     return template("page.html.j2", Path(__file__).parent).render(
@@ -129,6 +130,7 @@ def _split(result: Comparison, name: str, found: SplitResult) -> Split:
             who,
             fmean(row[f"{who}_strict"] for row in problems),
             fmean(row[f"{who}_lenient"] for row in problems),
+            fmean(row[f"{who}_unfinished"] for row in problems),
         )
         for who in ("base", "tuned", "steered")
         if problems and problems[0][f"{who}_{GRADE}"] is not None

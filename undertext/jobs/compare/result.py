@@ -10,7 +10,7 @@ from undertext.core.statistics import Estimate
 from undertext.core.terms import Access, LineName, Role, Says, Verdict
 from undertext.core.views import typed
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of verdict.json."""
 
 
@@ -39,6 +39,8 @@ class SplitResult:
     """Share of bootstrap resamples of the problems to which the rule gives the same verdict."""
     weaker: Role | Literal["neither"]
     accuracy: Mapping[Literal["base", "tuned", "difference"], Estimate]
+    unfinished: Mapping[Role, float]
+    """Share of each checkpoint's outputs that were cut at `max_new_tokens` before their answer was given."""
     evidence: Sequence[EvidenceLine]
     flags: Sequence[str]
     smallest_detectable_difference: float

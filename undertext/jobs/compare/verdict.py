@@ -31,6 +31,7 @@ from undertext.jobs.compare.config import Rule
 from undertext.jobs.compare.evidence import LineEstimates, RawLine
 from undertext.jobs.compare.result import EvidenceLine, SplitResult
 from undertext.measures.answers import Answers
+from undertext.tasks.grade import Grader
 
 RESAMPLES = 1000
 """Resamples of the problems that a verdict's confidence is the share of."""
@@ -104,6 +105,7 @@ def line_says(name: LineName, line: LineEstimates, p: Float[ndarray, " resample"
     enough = (line.n >= rule.min_problems) & (line.above >= rule.min_over_null)
     latent = enough & (line.share.low > rule.latent_above) & (p <= rule.alpha)
     absent = enough & (line.share.high < rule.absent_below) & (name != "behaviour")
+    absent &= line.unfinished <= rule.max_unfinished
     return np.select([latent, absent], ["latent", "absent"], "unclear")
 
 
@@ -148,10 +150,14 @@ class Gap(NamedTuple):
 
 
 def gap_between(answers: Mapping[Role, Answers], rule: Rule) -> Gap:
-    """The gap between two checkpoints' answers to the same problems, where the rule sees one."""
+    """The gap between two checkpoints' answers to the same problems, where the rule sees one.
+
+    There is none to explain where too many outputs of either are unfinished: there will be no verdict.
+    """
     base, tuned = (answers[role].lenient for role in ROLES)
     (changed,) = changes(_difference(answers, np.ones((1, len(base))), rule), rule)
-    if changed not in ("better", "worse"):
+    too_many_cut = any(each.unfinished.mean() > rule.max_unfinished for each in answers.values())
+    if changed not in ("better", "worse") or too_many_cut:
         return Gap("neither", [])
     weaker: Role = "base" if changed == "better" else "tuned"
     low, high = (base, tuned) if weaker == "base" else (tuned, base)
@@ -168,7 +174,7 @@ def split_result(
     rule: Rule,
     seed: int,
     *,
-    asks_for_form: bool,
+    grader: Grader,
 ) -> SplitResult:
     """The verdict on a split from both checkpoints' answers and from the lines measured on the weaker one.
 
@@ -183,7 +189,10 @@ def split_result(
         over_chance = {
             role: mean_intervals(answers[role].lenient - chance[role], weights, rule.level) for role in ROLES
         }
-        return judge(_difference(answers, weights, rule), over_chance, estimates, weaker, rule, alike)
+        judgement = judge(_difference(answers, weights, rule), over_chance, estimates, weaker, rule, alike)
+        cut = np.max([weights @ each.unfinished / n for each in answers.values()], axis=0)
+        verdict = np.where(cut > rule.max_unfinished, "undetermined", judgement.verdict)
+        return judgement._replace(verdict=verdict)
 
     itself = judged(np.ones((1, n)))
     (verdict,) = itself.verdict.tolist()
@@ -197,8 +206,9 @@ def split_result(
             "tuned": proportion(tuned, rule.level),
             "difference": paired_difference(base, tuned, rule.level),
         },
+        unfinished={role: float(answers[role].unfinished.mean()) for role in ROLES},
         evidence=[_reported(line, itself, rule, seed) for line in lines],
-        flags=[*_flags(answers, chance, alike, rule, asks_for_form), *flags],
+        flags=[*_flags(answers, chance, alike, rule, grader), *flags],
         smallest_detectable_difference=smallest_detectable(tuned.astype(float) - base, level=rule.level),
     )
 
@@ -233,7 +243,7 @@ def _flags(
     chance: Mapping[Role, Float[ndarray, " problem"]],
     alike: Mapping[Role, str],
     rule: Rule,
-    asks_for_form: bool,
+    grader: Grader,
 ) -> list[str]:
     flags = []
     lenient, strict = (
@@ -242,12 +252,13 @@ def _flags(
     )
     # The mean of differences, not the difference of means: 3 of 10 less 2 of 10 is 1 of 10.
     apart = float((strict - lenient).mean())
-    if asks_for_form and abs(apart) >= rule.min_gap:
-        what = (
-            f"{apart:+.2f} of the first is only the answer's format"
-            if abs(strict.mean()) > abs(lenient.mean())
-            else "right answers are not in the form asked for"
-        )
+    if abs(apart) >= rule.min_gap:
+        if abs(strict.mean()) > abs(lenient.mean()):
+            what = f"{apart:+.2f} of the first is only the answer's format"
+        elif grader.asks_for_form:
+            what = "right answers are not in the form asked for"
+        else:
+            what = f"the task asks for no form: strictly right is {grader.strict_form}"
         flags.append(
             f"format: graded strictly the difference is {strict.mean():+.2f}, "
             f"leniently {lenient.mean():+.2f}; {what}"

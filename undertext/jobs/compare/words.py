@@ -1,5 +1,8 @@
 """What the report of a comparison says, in words."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from undertext.core.terms import LineName, Verdict
 
 QUESTION = "Was the capability already there?"
@@ -29,7 +32,7 @@ VERDICTS: dict[Verdict, tuple[str, str]] = {
     ),
     "undetermined": (
         "Undetermined: the evidence does not decide.",
-        "The lines of evidence disagree, or there were too few problems to tell.",
+        "The lines of evidence disagree, there were too few problems to tell, or too many outputs were cut.",
     ),
 }
 """A headline, and what the verdict means."""
@@ -48,6 +51,20 @@ _MISSED = (
     "capability that another prompt, more samples or a wider search would show; failure to find is not "
     "absence."
 )
+
+
+def limits(task: Mapping[str, Any]) -> str:
+    """Where outputs end, from a task's record."""
+    by_us = "chosen, since the task does not say"
+    length = f"at most {task['max_new_tokens']} tokens"
+    if "max_new_tokens" in task["chosen"]:
+        length += f" ({by_us})"
+    if not task["stop"]:
+        return f"{length}; no stop text"
+    ends = f"ended by {' or '.join(map(repr, task['stop']))}"
+    return f"{length}; {ends} ({by_us})" if "stop" in task["chosen"] else f"{length}; {ends}"
+
+
 WRONG_IF: dict[Verdict, tuple[str, ...]] = {
     "elicited": (_CARRIED, _SURFACE),
     "taught": (_MISSED,),

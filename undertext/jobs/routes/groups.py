@@ -18,6 +18,7 @@ from undertext.measures.answers import Answers, cot_decoded, greedy, majority, s
 from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
 from undertext.measures.recovery.trained import Trained, fit_bias, train_vectors, train_weights
 from undertext.steering import Practice
+from undertext.tasks.draws import drawn
 from undertext.tasks.task import Problem, Task, fill
 
 Kind = Literal["unaided", "vector", "feature", "given direction", "control", "decoding", "prompt", "training"]
@@ -37,6 +38,8 @@ class Outcome:
     """What the route was allowed to know."""
     training_tokens: int = 0
     """Number of tokens that were read or sampled to train the route, all updates together."""
+    unfinished: float = 0.0
+    """Share of the outputs that are unfinished; they count as wrong."""
 
 
 class RouteGroup(NamedTuple):
@@ -200,12 +203,25 @@ class RouteParts:
         voted = _outcome(name, "decoding", majority(self.task, problems, samples), "none")
         passed = pass_at_k(samples.right, k).astype(float)
         return RouteGroup(
-            [voted, Outcome(f"pass@{k}", "decoding", passed, voted.tokens, "the right answer")], []
+            [
+                voted,
+                Outcome(
+                    f"pass@{k}",
+                    "decoding",
+                    passed,
+                    voted.tokens,
+                    "the right answer",
+                    unfinished=float(samples.unfinished.mean()),
+                ),
+            ],
+            [],
         )
 
     def _prompts(self, problems: Sequence[Problem], done: Done) -> RouteGroup:
         """Solved examples before the problem, and the positive wording of each contrast."""
-        shown = [solved(problem) for problem in self.task.split(FIT)[: self.config.shots]]
+        shown = [
+            solved(problem) for problem in drawn(self.task.split(FIT), self.config.seed, self.config.shots)
+        ]
         few_shot = f"prompt, {self.config.shots} solved examples"
         ways = {few_shot: ["\n".join([*shown, problem.prompt]) for problem in problems]}
         ways |= {
@@ -267,4 +283,5 @@ def _trained(title: str, train: Callable[[Done], Trained], done: Done) -> Traine
 
 
 def _outcome(name: str, kind: Kind, answers: Answers, access: str) -> Outcome:
-    return Outcome(name, kind, answers.lenient.astype(float), float(answers.tokens.mean()), access)
+    right, tokens = answers.lenient.astype(float), float(answers.tokens.mean())
+    return Outcome(name, kind, right, tokens, access, unfinished=float(answers.unfinished.mean()))

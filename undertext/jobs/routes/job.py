@@ -23,6 +23,7 @@ from undertext.measures.recovery.estimate import recovered_gap
 from undertext.measures.recovery.parts import SteeringParts, sae_of
 from undertext.measures.recovery.rows import schema_of, three
 from undertext.steering import SteeringVector, open_vector
+from undertext.tasks.limits import limited
 from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record
 from undertext.tasks.task import Task
 
@@ -62,6 +63,7 @@ def routes(
             weaker, above = open_pair(checkpoint, stronger, config)
             given = [open_vector(source, weaker) for source in vectors]
             sae = sae_of(config)
+        task = limited(task, [weaker, above])
         check_task_fits([weaker, above], task, splits)
         layers = layers_of(weaker, config.layers, config.max_layers)
         steering = SteeringParts(weaker, above, task, config, layers, given, sae, run.scratch)
@@ -131,6 +133,7 @@ def _estimated(groups: Sequence[RouteGroup], ends: RouteGroup, seed: int) -> lis
             each.training_tokens,
             _accuracy(each, seed),
             recovered_gap(each.right, low, high, seed=seed),
+            each.unfinished,
         )
         for group in groups
         for each in group.outcomes
@@ -155,6 +158,7 @@ def _rows(by_split: Mapping[str, Sequence[Route]]) -> list[dict[str, Any]]:
             "training_tokens": route.training_tokens,
             **three("accuracy", route.accuracy),
             **three("recovered", route.gap),
+            "unfinished": route.unfinished,
         }
         for split, listed in by_split.items()
         for route in listed

@@ -28,6 +28,9 @@ class Route:
     """Leniently graded."""
     gap: Estimate | None
     """Recovered gap, signed, unclamped, paired bootstrap interval; None where there is no gap."""
+    unfinished: float
+    """Share of the outputs that were cut at `max_new_tokens` before their answer was given; they count as
+    wrong."""
 
 
 class RoutesResult(Result):

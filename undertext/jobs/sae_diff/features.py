@@ -46,6 +46,7 @@ from undertext.saes import (
     match_controls,
     sort_fates,
 )
+from undertext.tasks.draws import drawn
 from undertext.tasks.task import Task
 
 CONTROL_SEED = 31
@@ -133,7 +134,7 @@ def _effects(
     level: float,
 ) -> list[FeatureEffect]:
     """Every feature in both checkpoints by every operator; each is a part."""
-    problems = task.split(config.split)[: config.effect_problems]
+    problems = drawn(task.split(config.split), config.seed, config.effect_problems)
     changes = [
         (operator, m, f, float(strengths[m, f]) if operator == "clamp" else 1.0)
         for operator in dict.fromkeys(config.operators)

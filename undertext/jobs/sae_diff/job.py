@@ -18,6 +18,7 @@ from undertext.measures.features.opening import open_sae
 from undertext.measures.features.rule import feature_rule
 from undertext.saes import fingerprint, load_crosscoder
 from undertext.saes.training import check_sae_lens
+from undertext.tasks.limits import limited
 from undertext.tasks.open import check_fits, open_task, task_record
 from undertext.tasks.task import Task
 
@@ -51,6 +52,7 @@ def feature_diff(
         check_sae_lens()
         with run.bars.stage("loading"):
             pair = open_pair(base, tuned, config)
+            task = limited(task, pair)
             for checkpoint in pair:
                 for split in (config.choose, config.split):
                     check_fits(checkpoint, task, split)

@@ -9,6 +9,7 @@ from undertext.activations.errors import UserError
 from undertext.activations.files import one_line
 from undertext.activations.store import tokens_fingerprint
 from undertext.jobs.sae_train.config import TrainConfig
+from undertext.tasks.draws import drawn
 from undertext.tasks.task import Task
 from undertext.tasks.value_positions import reading_text
 
@@ -37,7 +38,7 @@ def texts_of(checkpoint: Checkpoint, source: Task | Path, config: TrainConfig) -
             )
         problems = [problem for split in config.splits for problem in source.split(split)]
         ids = checkpoint.encode([reading_text(problem) for problem in problems])
-        held = source.split(config.loss_split)[: config.loss_texts]
+        held = drawn(source.split(config.loss_split), config.seed, config.loss_texts)
         train = {problem.id: each for problem, each in zip(problems, ids, strict=True)}
         held_out = checkpoint.encode([reading_text(problem) for problem in held])
     else:

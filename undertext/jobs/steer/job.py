@@ -25,6 +25,7 @@ from undertext.measures.recovery.rows import recovery_row, schema_of, sweep_rows
 from undertext.measures.recovery.search import SteeringSearch
 from undertext.steering import SteeringVector, export_gguf, open_vector
 from undertext.steering.gguf_files import load_gguf
+from undertext.tasks.limits import limited
 from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record
 from undertext.tasks.task import Task
 
@@ -68,6 +69,7 @@ def steer(
             weaker, above = opened["unsteered"], opened.get("stronger")
             given = [open_vector(source, weaker) for source in vectors]
             sae = sae_of(config)
+        task = limited(task, list(opened.values()))
         check_task_fits(list(opened.values()), task, splits)
         layers = layers_of(weaker, config.layers, config.max_layers)
         steering = SteeringParts(weaker, above, task, config, layers, given, sae, run.scratch)

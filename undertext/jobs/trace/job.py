@@ -43,7 +43,7 @@ def read_trace(
     config = config or TraceConfig()
     with job_run("trace", config, out, progress) as run:
         task = open_task(task)
-        answers = answers_of(task, config.split, config.problems)
+        answers = answers_of(task, config.split, config.problems, config.seed)
         with run.bars.stage("loading"):
             checkpoint = open_checkpoint(checkpoint, device=config.device, dtype=config.dtype)
         layers = layers_of(checkpoint, config.layers, config.max_layers)

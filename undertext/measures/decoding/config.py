@@ -47,8 +47,9 @@ class DecodingConfig(Config):
     """What probes are transferred across, in the table `transfer`: checkpoint (the pairs of `transport`, also
     after an alignment), layer, position, length (the problem's number of steps) and type (the problem's
     type)."""
-    max_classes: int = Field(default=20, ge=2)
-    """Largest number of distinct values for which a value is read."""
+    max_classes: int = Field(default=100, ge=2)
+    """Largest number of distinct values that a classifier is fitted to. A number with more, or with few
+    problems a value, is read in groups by size; a text with more is not read."""
     seed: int = Field(default=0, ge=0)
     """Random seed."""
 

@@ -13,7 +13,7 @@ from undertext.activations.hookpoint import HookPoint
 from undertext.activations.spans import tokens_before
 from undertext.measures.decoding.config import Position
 from undertext.tasks.task import Problem
-from undertext.tasks.value_positions import ValuePosition, reading_text, step_positions, value_positions
+from undertext.tasks.value_positions import ValuePosition, reading_text, step_positions, unsaid_positions
 from undertext.tasks.value_tokens import ValueTokens, locate_values
 
 Located = Mapping[str, Mapping[Position, ValueTokens]]
@@ -31,7 +31,7 @@ def locate_at(
 
     With `validity`, whether a step is valid is a value too, read at the step's end.
     """
-    said = locate_values(checkpoint, problems, _with_validity if validity else value_positions)
+    said = locate_values(checkpoint, problems, _with_validity if validity else unsaid_positions)
     tokens: dict[Position, ValueTokens] = {}
     for position in dict.fromkeys(positions):
         if position == "prompt_end":
@@ -42,7 +42,7 @@ def locate_at(
 
 
 def _with_validity(problem: Problem) -> list[ValuePosition]:
-    return [*value_positions(problem), *step_positions(problem)]
+    return [*unsaid_positions(problem), *step_positions(problem)]
 
 
 def _moved(said: ValueTokens, offset: int) -> ValueTokens:

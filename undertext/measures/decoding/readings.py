@@ -20,7 +20,7 @@ from undertext.measures.decoding.controls import CONTROL_SEED, RANDOM_SEED, Arm,
 from undertext.measures.decoding.kinds import KINDS, Fitted
 from undertext.measures.decoding.values import Value
 from undertext.tasks.task import Task
-from undertext.tasks.value_tokens import ValueTokens, locate_values, readable_values
+from undertext.tasks.value_tokens import ValueTokens, in_groups, locate_values, readable_values, unread_values
 
 NULLS = ("control", "surface", "random_init")
 """The controls that a comparison reads beside both checkpoints."""
@@ -52,6 +52,10 @@ class Readings:
     """By split: the tokens at which values are read, where each is about to be said."""
     classes: Mapping[str, list[str]]
     """By name of the value."""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """By name: why a value was not read."""
+    grouped: Mapping[str, int] = field(default_factory=dict)
+    """By name: in how many groups of size a number of many values was read."""
     right: dict[tuple[str, str], dict[str, Bool[Tensor, "layer n"]]] = field(default_factory=dict)
     """(name, split) -> source -> whether each row is read right at each layer. Sources: `weaker`,
     `stronger`, `transported` and the nulls."""
@@ -101,10 +105,14 @@ def measure_readings(
 ) -> Readings:
     """Read every value on both checkpoints and every null, where the value is about to be said."""
     wanted = list(dict.fromkeys([FIT, CHOOSE, *splits]))
-    sites = {split: locate_values(weaker, task.split(split)) for split in wanted}
-    on_dev = set(sites[CHOOSE].name)  # without these no layer could be chosen
-    readable = readable_values(sites[FIT], max_classes)
-    out = Readings(sites, {name: classes for name, classes in readable.items() if name in on_dev})
+    located = {split: locate_values(weaker, task.split(split)) for split in wanted}
+    sites, grouped = in_groups(located, max_classes)
+    on_dev = set(sites[CHOOSE].name)
+    readable, unread = readable_values(sites[FIT], max_classes), unread_values(sites[FIT], max_classes)
+    for name in readable.keys() - on_dev:
+        unread[name] = "dev has it nowhere, and layers are chosen there"
+    read = {name: labels for name, labels in readable.items() if name in on_dev}
+    out = Readings(sites, read, unread, grouped)
     if not out.classes:
         return out
     stacks = stacks_of(weaker, stronger, sites, points, seed)

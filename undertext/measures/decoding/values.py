@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from undertext.activations.checkpoint import Checkpoint
-from undertext.activations.errors import UserError
+from undertext.activations.errors import UserError, shown
 from undertext.activations.hookpoint import HookPoint
 from undertext.core.setup import layers_of
 from undertext.core.terms import CHOOSE, FIT
@@ -17,7 +17,7 @@ from undertext.measures.decoding.positions import Located, locate_at
 from undertext.probes import Labelled
 from undertext.tasks.task import Task
 from undertext.tasks.value_positions import VALID
-from undertext.tasks.value_tokens import MIN_ROWS, ValueTokens, readable_values
+from undertext.tasks.value_tokens import MIN_ROWS, ValueTokens, in_groups, readable_values, unread_values
 
 
 class Value(NamedTuple):
@@ -75,10 +75,15 @@ def locate(checkpoint: Checkpoint, task: Task, splits: Sequence[str], config: De
     """
     steps = [step for problem in task.problems for step in problem.steps]
     validity = not all(step.valid for step in steps) and not any(VALID in step.values for step in steps)
-    return {
+    located = {
         split: locate_at(checkpoint, task.split(split), config.positions, validity=validity)
         for split in splits
     }
+    for position in located[FIT]:
+        at_position = {split: tokens[position] for split, tokens in located.items()}
+        for split, tokens in in_groups(at_position, config.max_classes)[0].items():
+            located[split][position] = tokens
+    return located
 
 
 def values_of(located: Located, config: DecodingConfig, task: str) -> list[Value]:
@@ -86,7 +91,8 @@ def values_of(located: Located, config: DecodingConfig, task: str) -> list[Value
 
     `task` is its name. Raises UserError when nothing can be read.
     """
-    values = []
+    values: list[Value] = []
+    unread: dict[str, str] = {}
     for position, fitting in located[FIT].items():
         on_dev = set(located[CHOOSE][position].name)
         at_position = {split: tokens[position] for split, tokens in located.items()}
@@ -95,9 +101,12 @@ def values_of(located: Located, config: DecodingConfig, task: str) -> list[Value
             for name, classes in readable_values(fitting, config.max_classes).items()
             if name in on_dev
         ]
+        unread |= unread_values(fitting, config.max_classes)
     if not values:
+        why = "; ".join(f"{shown(name)}: {reason}" for name, reason in unread.items())
         raise UserError(
-            f"task {task}: no value can be read at {', '.join(map(str, config.positions))}: each needs 2 to "
-            f"{config.max_classes} classes, {MIN_ROWS} problems of train that hold it, and some of dev"
+            f"task {task}: no value can be read at {', '.join(map(str, config.positions))}: expected one "
+            f"with 2 to {config.max_classes} values, in {MIN_ROWS} places of train and in some of dev, and "
+            f"still to be said there; got {why or 'none'}"
         )
     return values

@@ -11,8 +11,8 @@ from numpy import ndarray
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
 from undertext.core.statistics import Estimate, paired_difference, proportion
+from undertext.measures.answers import OutputGrader
 from undertext.saes import Matched, feature_effects
-from undertext.tasks.grade import grade
 from undertext.tasks.task import Problem, Task
 
 FeatureOperator = Literal["ablate", "clamp"]
@@ -63,10 +63,11 @@ def right_answers(
 ) -> RightAnswers:
     """Answer the problems unchanged, and with the one feature of `matched` and each of its controls
     changed."""
+    grader = OutputGrader(task)
     effects = feature_effects(
         checkpoint,
         [problem.prompt for problem in problems],
-        lambda i, text: grade(task.grader, text, problems[i].answer).lenient,
+        lambda i, text, cut: grader(text, problems[i].answer, cut).lenient,
         matched,
         point,
         operator=operator,

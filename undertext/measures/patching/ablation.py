@@ -15,8 +15,9 @@ from undertext.activations.hookpoint import HookPoint
 from undertext.activations.interventions import GateAt
 from undertext.activations.spans import TokenSpan
 from undertext.core.terms import FIT
+from undertext.measures.answers import OutputGrader
 from undertext.probes import centre_patches, patch_subspace, random_subspaces
-from undertext.tasks.grade import grade
+from undertext.tasks.draws import drawn
 from undertext.tasks.task import Task, fill
 from undertext.tasks.value_positions import reading_text
 
@@ -68,20 +69,23 @@ def measure_ablation(
     Raises:
         UserError: for a split the task lacks and a basis that does not fit the hook point.
     """
-    problems = task.split(split)[:most]
+    chosen = {problem.id for problem in drawn(task.split(split), seed, most)}
+    problems = [problem for problem in task.split(split) if problem.id in chosen]
     centre = mean_activation(checkpoint, task, point) if centre is None else centre
     rank = int(torch.linalg.matrix_rank(basis.float()))
-    drawn = random_subspaces(draws, max(rank, 1), checkpoint.width(point), seed=seed + 1)
+    others = random_subspaces(draws, max(rank, 1), checkpoint.width(point), seed=seed + 1)
 
-    def grades(i: int, text: str) -> tuple[bool, ...]:
-        return (grade(task.grader, text, problems[i].answer).lenient,)
+    grader = OutputGrader(task)
+
+    def grades(i: int, text: str, cut: bool) -> tuple[bool, ...]:
+        return (grader(text, problems[i].answer, cut).lenient,)
 
     centres = {point: centre.expand(len(problems), -1)}
     changed = patch_subspace(
         checkpoint,
         checkpoint.encode([fill(template, problem.prompt) for problem in problems], room=task.max_new_tokens),
         centre_patches(centres, at=at, count=len(problems)),
-        [{}, {point: basis}, *({point: each} for each in drawn)],
+        [{}, {point: basis}, *({point: each} for each in others)],
         grades,
         max_new_tokens=task.max_new_tokens,
         stop=task.stop,

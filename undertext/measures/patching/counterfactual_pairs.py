@@ -10,7 +10,8 @@ from jaxtyping import Int
 from numpy import ndarray
 from torch import Tensor
 
-from undertext.tasks.grade import Grader, grade
+from undertext.measures.answers import OutputGrader
+from undertext.tasks.draws import drawn, seeds
 from undertext.tasks.task import Problem
 from undertext.tasks.value_positions import ValuePosition
 from undertext.tasks.value_tokens import ValueTokens
@@ -37,10 +38,10 @@ class CounterfactualPair(NamedTuple):
     sources: str
     """The source problem's own answer."""
 
-    def grades(self, grader: Grader, text: str) -> tuple[bool, ...]:
+    def grades(self, grader: OutputGrader, text: str, cut: bool) -> tuple[bool, ...]:
         """Whether `text` is right for each of the three answers, leniently."""
         return tuple(
-            grade(grader, text, answer).lenient for answer in (self.counterfactual, self.own, self.sources)
+            grader(text, answer, cut).lenient for answer in (self.counterfactual, self.own, self.sources)
         )
 
 
@@ -78,24 +79,29 @@ def counterfactual_pairs(
     values: Collection[str],
     *,
     seed: int,
+    most: int | None = None,
     allowed: Callable[[ValuePosition], bool] = lambda position: True,
 ) -> list[CounterfactualPair]:
-    """A pair for each problem that has one, its row and its source drawn evenly.
+    """A pair for each problem that has one, its row and its source drawn evenly; `most` of them, drawn too.
 
+    What is drawn hangs on the seed and on the problems' ids, wherever the problems stand.
     `positions` are those that the sites were made of, row by row. A source has another value of the same
     name, among `values`, and is of another problem. Its counterfactual answer is known and is not the
     problem's own, nor, where that is possible, the source's own.
     """
-    rng = random.Random(seed)
     of_problem: dict[int, list[int]] = {}
     by_value: dict[str, list[int]] = {}
     for row in sites.rows(name).tolist():
         by_value.setdefault(sites.label[row], []).append(row)
         if positions[row].counterfactuals and allowed(positions[row]):
             of_problem.setdefault(int(sites.problem[row]), []).append(row)
-    pairs = []
-    for problem, rows in of_problem.items():
-        own = problems[problem].answer
+    pairs: list[CounterfactualPair] = []
+    index = {problem.id: i for i, problem in enumerate(problems)}
+    for each in drawn([problems[i] for i in of_problem], seed):
+        if len(pairs) == most:
+            break
+        problem, own, rng = index[each.id], each.answer, random.Random(*seeds([each], seed))
+        rows = of_problem[problem]
         for row in rng.sample(rows, len(rows)):
             answers = positions[row].counterfactuals
             other_values = [
@@ -107,9 +113,10 @@ def counterfactual_pairs(
                 for source in by_value[value]
                 if int(sites.problem[source]) != problem
             ]
+            others.sort(key=lambda other: (problems[int(sites.problem[other[0]])].id, other[1]))
             distinct = [each for each in others if each[1] != each[2]]
             if others:
                 source, counterfactual, sources = rng.choice(distinct or others)
                 pairs.append(CounterfactualPair(problem, row, source, counterfactual, own, sources))
                 break
-    return pairs
+    return sorted(pairs, key=lambda pair: pair.problem)

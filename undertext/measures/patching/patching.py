@@ -11,6 +11,7 @@ from torch import Tensor
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
+from undertext.measures.answers import OutputGrader
 from undertext.measures.patching.counterfactual_pairs import CounterfactualPair, counterfactual_pairs
 from undertext.probes import (
     Changed,
@@ -22,12 +23,16 @@ from undertext.probes import (
 )
 from undertext.tasks.spans import WORD_CHARACTER
 from undertext.tasks.task import Problem, Task, fill
-from undertext.tasks.value_positions import ValuePosition, said_positions, value_positions
+from undertext.tasks.value_positions import ValuePosition, said_positions, unsaid_positions
 from undertext.tasks.value_tokens import ValueTokens, locate_values
 
 PatchAt = Literal["before", "said", "generation"]
 """Where a value is put in: at the token before the text says it (or the end of the prompt, where no step
 does), at the token that says it, or wherever the model, writing from the prompt alone, is about to say it."""
+
+
+LONGEST_LEAD = 200
+"""Characters before a value that a text is looked up by."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Patching:
         self.task, self.place, self.template = task, place, template
         self.problems = task.split(split)
         sites_in: Callable[[Problem], list[ValuePosition]] = (
-            said_positions if place == "said" else value_positions
+            said_positions if place == "said" else unsaid_positions
         )
         self.sites: ValueTokens = locate_values(checkpoint, self.problems, sites_in)
         self.positions = [site for problem in self.problems for site in sites_in(problem)]
@@ -62,7 +67,7 @@ class Patching:
         return self.sites.activations(checkpoint, points)[:, rows], y
 
     def pairs(self, classes: Classes, *, seed: int, most: int) -> list[CounterfactualPair]:
-        """At most so many, over the first problems."""
+        """At most so many, in the order of the split."""
         along = self.place == "generation"
         return counterfactual_pairs(
             self.sites,
@@ -71,8 +76,9 @@ class Patching:
             classes.name,
             classes.index,
             seed=seed,
+            most=most,
             allowed=lambda position: not along or bool(position.said_after and position.said_after.strip()),
-        )[:most]
+        )
 
     def run(
         self,
@@ -87,7 +93,7 @@ class Patching:
     ) -> Changed:
         """What is written under every setting."""
 
-        points = points_of(settings)
+        points, grader = points_of(settings), OutputGrader(self.task)
         if self.place == "generation":
             values = [classes.index[self.sites.label[pair.source]] for pair in pairs]
             texts = [fill(self.template, self.problems[pair.problem].prompt) for pair in pairs]
@@ -107,7 +113,7 @@ class Patching:
             prompts,
             patches,
             settings,
-            lambda i, text: pairs[i].grades(self.task.grader, text),
+            lambda i, text, cut: pairs[i].grades(grader, text, cut),
             max_new_tokens=self.task.max_new_tokens,
             stop=self.task.stop,
             batch_size=batch_size,
@@ -118,5 +124,7 @@ class Patching:
 def about_to_say(position: ValuePosition) -> str:
     """A pattern that a text ends in a match of when it has come to where the step says its value."""
     lead = (position.said_after or "").strip()
-    before = f"(?<!{WORD_CHARACTER})" if lead[0].isalnum() else ""
-    return before + r"\s+".join(re.escape(word) for word in lead.split()) + r"\s*"
+    # A pattern has its bounds: of a long step the end is enough, from a whole word on.
+    words = lead.split() if len(lead) <= LONGEST_LEAD else lead[-LONGEST_LEAD:].split()[1:]
+    before = f"(?<!{WORD_CHARACTER})" if words and words[0][0].isalnum() else ""
+    return before + r"\s+".join(map(re.escape, words)) + r"\s*"

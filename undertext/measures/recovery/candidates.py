@@ -14,6 +14,7 @@ from undertext.activations.errors import UserError
 from undertext.activations.generation import generate
 from undertext.activations.hookpoint import HookPoint
 from undertext.core.terms import FIT, Access, ControlKind
+from undertext.measures.answers import OutputGrader
 from undertext.measures.recovery.config import SearchConfig
 from undertext.measures.recovery.feature_vectors import ALIKE, FeatureVectors, feature_vectors
 from undertext.measures.recovery.gates import resolve_gates
@@ -28,7 +29,7 @@ from undertext.steering import (
     random_directions,
     shuffled_labels,
 )
-from undertext.tasks.grade import grade
+from undertext.tasks.draws import drawn, seeds
 from undertext.tasks.task import Problem, Task, fill
 
 DELTA = "checkpoint delta"
@@ -90,7 +91,7 @@ def candidate_vectors(
     needs a stronger checkpoint is left out where there is none. What is `given` gets random positions, and
     so do the features of an `sae`, each beside random features like it.
     """
-    problems = task.split(FIT)[: config.vector_problems]
+    problems = drawn(task.split(FIT), config.seed, config.vector_problems)
     points = [HookPoint(layer, "resid_post") for layer in range(weaker.n_layers)]
     prompts = [problem.prompt for problem in problems]
 
@@ -204,7 +205,7 @@ def _from_rollouts(
         stop=task.stop,
         samples=ROLLOUTS,
         temperature=config.temperature,
-        seed=config.seed + 31,
+        seed=seeds(problems, config.seed + 31),
         batch_size=config.batch_size,
     )
     written = [i for i, tokens in enumerate(out.tokens) if tokens]
@@ -214,7 +215,8 @@ def _from_rollouts(
     heads = weaker.encode([repeated[i].prompt for i in written])
     texts = [head + out.tokens[i] for head, i in zip(heads, written, strict=True)]
     means = means_of_written(weaker, texts, [len(head) for head in heads], points)
-    right = torch.tensor([grade(task.grader, out.texts[i], repeated[i].answer).lenient for i in written])
+    grader = OutputGrader(task)
+    right = torch.tensor([grader(out.texts[i], repeated[i].answer, out.cut[i]).lenient for i in written])
     length = torch.tensor([len(out.tokens[i]) for i in written]).float()
     longer = length > (length.min() + length.max()) / 2
     split: dict[str, Sides] = {}

@@ -64,6 +64,8 @@ class RecoveryEstimate:
     """Number of problems that the weaker checkpoint has right by itself, leniently graded."""
     still_correct: Estimate | None
     """Of these, the share that is still right when steered; None where there are none."""
+    unfinished: float
+    """Share of the steered outputs that are unfinished; they count as wrong."""
 
 
 def estimate_recovery(
@@ -116,6 +118,7 @@ def estimate_recovery(
         only_format=float(solved[newly].mean()) if newly.any() else None,
         solved=int(solved.sum()),
         still_correct=proportion(own.lenient[solved], level) if solved.any() else None,
+        unfinished=float(own.unfinished.mean()),
     )
 
 

@@ -28,6 +28,7 @@ from undertext.saes.checks import check_reads
 from undertext.saes.reasoning_words import spellings
 from undertext.saes.sae_type import SAE
 from undertext.steering import SteeringVector
+from undertext.tasks.draws import drawn
 from undertext.tasks.task import Problem, Task, fill
 from undertext.tasks.value_positions import reading_text
 
@@ -69,7 +70,7 @@ def feature_vectors(
     """
     point = _point(sae, weaker)
     directions = decoder_directions(sae)
-    problems = task.split(FIT)[: config.vector_problems]
+    problems = drawn(task.split(FIT), config.seed, config.vector_problems)
     read = read_texts(sae, weaker, own_texts(weaker, task, problems, config.batch_size), point)
     frequency = (read.firings.counts / read.firings.n).float()
     rankings, notes = _rankings(sae, weaker, task, problems, read, point, directions)

@@ -1,6 +1,5 @@
 """At which tokens a vector acts: the entries of `positions` in a config."""
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, get_args
 
@@ -8,6 +7,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_serializer, model_validator
 
 from undertext.activations.interventions import GateAt
+from undertext.activations.patterns import pattern_groups
 
 ENTRY = f"{', '.join(get_args(GateAt))}, or a mapping such as {{first: 4}}"
 
@@ -77,10 +77,7 @@ class GateConfig(BaseModel):
     @model_validator(mode="after")
     def _makes_sense(self) -> "GateConfig":
         if self.pattern is not None:
-            try:
-                re.compile(self.pattern)
-            except re.error as error:
-                raise ValueError(f"pattern is no regular expression ({error})") from error
+            pattern_groups(self.pattern)
         for name in ("first", "decay"):
             if getattr(self, name) is not None and self.place in ("last_prompt", "prompt"):
                 raise ValueError(f"{name} is of generated tokens, of which there are none at {self.place}")

@@ -83,6 +83,7 @@ def recovery_row(
         "only_format": estimate.only_format,
         "solved": estimate.solved,
         **three("still_correct", estimate.still_correct),
+        "unfinished": estimate.unfinished,
     }
     for kind in CONTROL_KINDS:
         excess = estimate.excess.get(kind)

@@ -4,13 +4,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
 from undertext.core.terms import CHOOSE, Access, ControlKind
-from undertext.measures.answers import Answers, grading
+from undertext.measures.answers import Answers, OutputGrader, grading
 from undertext.measures.recovery.candidates import CandidateVectors
 from undertext.measures.recovery.config import SearchConfig
 from undertext.steering import RowStore, Setting, Sweep, grid, halving, sweep
+from undertext.tasks.draws import drawn
 from undertext.tasks.task import Task
 
 PREFERRED_ACCESS: tuple[Access, ...] = (
@@ -93,7 +96,7 @@ def search(
     Controls go through the same layers and doses, at as many gates. A search that was killed goes on from the
     rows that are in `keep`.
     """
-    problems = task.split(CHOOSE)[: config.search_problems]
+    problems = drawn(task.split(CHOOSE), config.seed, config.search_problems)
     names = [vector.name for vector in candidates.vectors]
     settings = search_settings(candidates, layers, config)
     prompts = [problem.prompt for problem in problems]
@@ -117,12 +120,14 @@ def search(
     # A random direction that recovers answers is evidence too. The other controls are partly vectors of the
     # task themselves: the vectors that they are made like stand for what they recover.
     vectors = [name for name in names if name not in candidates.controls]
-    drawn = [name for name, control in candidates.controls.items() if control.kind == "random directions"]
+    directions = [
+        name for name, control in candidates.controls.items() if control.kind == "random directions"
+    ]
 
     def rank(name: str) -> tuple[float, int]:
         return scores[best[name]], -PREFERRED_ACCESS.index(candidates.access[name])
 
-    strongest, best_vector = max([*vectors, *drawn], key=rank), max(vectors, key=rank, default=None)
+    strongest, best_vector = max([*vectors, *directions], key=rank), max(vectors, key=rank, default=None)
     return SteeringSearch(candidates, on_dev, best, strongest, best_vector)
 
 
@@ -145,6 +150,7 @@ def recover(
         grading(task, problems),
         **_options(task, searched.candidates, config, keep, progress),
     )
+    grader = OutputGrader(task)
     steered, touched = out.share_steered().tolist(), out.share_touched().tolist()
     return {
         name: SteeredAnswers(
@@ -152,6 +158,9 @@ def recover(
             out.strict[i].numpy(),
             out.lenient[i].numpy(),
             out.written[i].double().numpy(),
+            np.array(
+                [grader.unfinished(*each) for each in zip(out.texts[i], out.cut[i].tolist(), strict=True)]
+            ),
             steered[i],
             touched[i],
         )

@@ -9,6 +9,7 @@ from undertext.activations.errors import UserError
 from undertext.core.terms import FIT
 from undertext.measures.recovery.config import SearchConfig
 from undertext.steering import Readout, Setting, SteeringVector, on_text
+from undertext.tasks.draws import drawn
 from undertext.tasks.task import Task
 
 SENTENCES = (
@@ -70,7 +71,7 @@ def side_text(checkpoint: Checkpoint, task: Task, config: SearchConfig) -> SideT
     )
     if known:
         return SideText("plain sentences", known)
-    prompts = [problem.prompt for problem in task.split(FIT)[:PROMPTS]]
+    prompts = [problem.prompt for problem in drawn(task.split(FIT), config.seed, PROMPTS)]
     long = tuple(text for text in prompts if len(checkpoint.encode([text])[0]) > 1)
     return SideText(f"prompts of {FIT}", long)
 

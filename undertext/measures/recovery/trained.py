@@ -12,7 +12,7 @@ from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.interventions import GateAt, Intervention
 from undertext.core.terms import CHOOSE, FIT
-from undertext.measures.answers import Answers, Progress, greedy, solved
+from undertext.measures.answers import Answers, OutputGrader, Progress, greedy, solved
 from undertext.steering import (
     Course,
     Practice,
@@ -22,7 +22,7 @@ from undertext.steering import (
     reinforce_vectors,
     reinforce_weights,
 )
-from undertext.tasks.grade import grade
+from undertext.tasks.draws import drawn
 from undertext.tasks.task import Problem, Task
 
 FITTED = "bias-only vector, fitted"
@@ -83,7 +83,7 @@ def fit_bias(
 
     `fit_on` and `choose_on` are numbers of problems of train and of dev, `steps` the updates at each layer.
     """
-    train = task.split(FIT)[:fit_on]
+    train = drawn(task.split(FIT), seed, fit_on)
     directions = fit_vector(
         checkpoint,
         [problem.prompt for problem in train],
@@ -101,7 +101,7 @@ def fit_bias(
         Trained(FITTED, f"solutions of {FIT}", read_all, directions={layer: directions[layer]})
         for layer in layers
     ]
-    dev = task.split(CHOOSE)[:choose_on]
+    dev = drawn(task.split(CHOOSE), seed, choose_on)
 
     def right(trained: Trained) -> float:
         return float(trained.answers(checkpoint, task, dev, batch_size=batch_size).lenient.mean())
@@ -121,7 +121,7 @@ def train_vectors(
         checkpoint,
         [problem.prompt for problem in train],
         _reward(task),
-        _norms(checkpoint, train[:norms_on]),
+        _norms(checkpoint, drawn(train, practice.seed, norms_on)),
         practice,
         layers=layers,
     )
@@ -138,9 +138,9 @@ def train_weights(checkpoint: Checkpoint, task: Task, practice: Practice) -> Tra
     return Trained(RLVR, _GRADER, made.course.written, _note(RLVR, made.course), weights=weights)
 
 
-def _reward(task: Task) -> Callable[[int, str], float]:
-    train = task.split(FIT)
-    return lambda row, text: float(grade(task.grader, text, train[row].answer).lenient)
+def _reward(task: Task) -> Callable[[int, str, bool], float]:
+    train, grader = task.split(FIT), OutputGrader(task)
+    return lambda row, text, cut: float(grader(text, train[row].answer, cut).lenient)
 
 
 def _note(name: str, course: Course) -> str:

@@ -19,6 +19,7 @@ from undertext.core.setup import threads
 from undertext.core.terms import CHOOSE, FIT
 from undertext.probes import fit_select, lens_reader, probe_reader, read_traces, train_tuned_lens
 from undertext.probes.trace import Reader, TraceReading
+from undertext.tasks.draws import drawn
 from undertext.tasks.task import Problem, Task
 from undertext.tasks.value_positions import answer_said, reading_text
 
@@ -59,8 +60,8 @@ class Answers(NamedTuple):
     """Those that are read: each has a trace, and an answer among `classes`."""
 
 
-def answers_of(task: Task, split: str, most: int) -> Answers:
-    """The answers of a task, and at most so many problems of `split`.
+def answers_of(task: Task, split: str, most: int, seed: int) -> Answers:
+    """The answers of a task, and at most so many problems of `split`, drawn.
 
     Raises UserError for a split the task lacks, a task without traces or with more than `MAX_ANSWERS`
     answers, and a split in which nothing can be read.
@@ -76,7 +77,7 @@ def answers_of(task: Task, split: str, most: int) -> Answers:
             f"task {task.name}: expected 2 to {MAX_ANSWERS} answers that traces of train and dev say, got "
             f"{len(classes)} in train, and {len(said[CHOOSE])} such traces in dev"
         )
-    problems = [p for p in task.split(split) if p.answer in classes and trace_of(p)][:most]
+    problems = drawn((p for p in task.split(split) if p.answer in classes and trace_of(p)), seed, most)
     if not problems:
         raise UserError(f"task {task.name}: no problem of {split} has a trace and an answer that train shows")
     return Answers(said, classes, problems)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from undertext.activations import patterns
 from undertext.activations.errors import UserError
-from undertext.core import patterns
-from undertext.core.patterns import find_all, matches_at_end, pattern_groups
+from undertext.activations.patterns import find_all, matches_at_end, pattern_groups
 from undertext.tasks import Grader, grade
 
 ENDLESS = r"(?:.*?,){30}(x)"

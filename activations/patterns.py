@@ -8,8 +8,7 @@ from math import prod
 
 import regex
 
-from undertext.activations.errors import UserError
-from undertext.core.printable import printable, shown
+from undertext.activations.errors import UserError, shown
 
 LONGEST_PATTERN = 1000
 MOST_REPEATED = 200_000
@@ -28,6 +27,8 @@ class Found:
     start: int
     end: int
     groups: tuple[str | None, ...]
+    spans: tuple[tuple[int, int], ...]
+    """From where to where each group is; (-1, -1) where it is None."""
 
 
 def pattern_groups(pattern: str) -> int:
@@ -42,7 +43,7 @@ def pattern_groups(pattern: str) -> int:
     counts = _COUNT.findall(pattern)
     if any(len(count) > 6 for count in counts) or _repeated(counts) * len(pattern) > MOST_REPEATED:
         raise ValueError(
-            f"expected a regular expression with fewer repeats, got {shown(pattern)}: its counts times its "
+            f"expected a regular expression with fewer repeats, got {_named(pattern)}: its counts times its "
             f"length come to more than {MOST_REPEATED}"
         )
     try:
@@ -51,7 +52,7 @@ def pattern_groups(pattern: str) -> int:
             re.compile(pattern)
         return int(_compiled(pattern).groups)
     except (re.error, regex.error, OverflowError, RecursionError) as error:
-        got = f"{shown(pattern)}, which does not compile: {printable(str(error), 200)}"
+        got = f"{_named(pattern)}, which does not compile: {shown(error, 200)}"
         raise ValueError(f"expected a regular expression, got {got}") from None
 
 
@@ -61,15 +62,19 @@ def find_all(pattern: str, text: str, *, seconds: float = SECONDS) -> list[Found
         matches = list(_compiled(pattern).finditer(text, timeout=seconds))
     except TimeoutError:
         raise UserError(
-            f"the pattern {shown(pattern)} is not done with a text of {len(text)} characters after "
+            f"the pattern {_named(pattern)} is not done with a text of {len(text)} characters after "
             f"{seconds:g} seconds: expected one that does not try the same text over and over, as (a+)+ does"
         ) from None
-    return [Found(match.start(), match.end(), match.groups()) for match in matches]
+    return [Found(match.start(), match.end(), match.groups(), match.regs[1:]) for match in matches]
 
 
 def matches_at_end(pattern: str, text: str, *, seconds: float = SECONDS) -> bool:
     """Whether `text` ends in a match of `pattern`. Raises UserError where that takes more than `seconds`."""
     return bool(find_all(rf"(?:{pattern})\Z", text, seconds=seconds))
+
+
+def _named(pattern: str) -> str:
+    return repr(pattern if len(pattern) <= 60 else f"{pattern[:60]}...")
 
 
 def _repeated(counts: list[str]) -> int:

@@ -1,0 +1,62 @@
+"""How long outputs may be and where they end, for a task that does not say.
+
+Without `max_new_tokens` an output may have twice the tokens of the longest solution that the task shows; a
+task that shows none is given room to reason. Without `stop` texts an output ends where it goes on to a next
+problem: where the label that the prompts begin with (`Q:`, `### Problem`) begins a line again.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from undertext.activations.checkpoint import Checkpoint
+from undertext.tasks.task import Task, fill
+from undertext.tasks.value_positions import reading_text
+
+LEAST, UNSHOWN, MOST = 64, 512, 4096
+"""Tokens of an output: at least; where no solution is shown; at most. A checkpoint that reasons at much more
+length than the task's solutions has outputs cut, which are counted as unfinished."""
+COMMON = 0.1
+"""Share of the prompts from which a label that begins them is one of the task's."""
+_LABEL = re.compile(r"\s*(#{1,6} ?\w[\w ]{0,30}:?|<[|/]?\w+[|]?>|\[/?\w+\]|[^\W\d_][\w ]{0,30}:)")
+
+
+def limited(task: Task, checkpoints: Sequence[Checkpoint]) -> Task:
+    """The task with its `max_new_tokens` and `stop` as given, and otherwise chosen for these checkpoints.
+
+    What was chosen is not among the task's `model_fields_set`.
+    """
+    chosen: dict[str, object] = {}
+    if "max_new_tokens" not in task.model_fields_set:
+        chosen["max_new_tokens"] = min(_longest_output(task, each) for each in checkpoints)
+    if not task.stop:
+        chosen["stop"] = next_problem(task)
+    own = task.model_copy(update=chosen)
+    own.model_fields_set.difference_update(chosen)  # still not given by the task
+    return own
+
+
+def next_problem(task: Task) -> list[str]:
+    """Stop texts at which an output goes on to a next problem; none where the prompts begin with no label.
+
+    None either of a label that an answer or a trace holds: outputs may hold that one too.
+    """
+    prompts = [problem.prompt for problem in task.problems]
+    labels = Counter(match[1] for prompt in prompts if (match := _LABEL.match(prompt)))
+    shown = "\n".join(f"{p.answer}\n{p.trace}\n" + "\n".join(s.text for s in p.steps) for p in task.problems)
+    own = [label for label, n in labels.items() if n >= COMMON * len(prompts) and label not in shown]
+    # A label of words may stand within a line too, where prompts are of several lines: it ends nothing there.
+    before = ["\n"] if any("\n" in prompt.strip() for prompt in prompts) else ["\n", " "]
+    return [mark + label for label in sorted(own) for mark in before]
+
+
+def _longest_output(task: Task, checkpoint: Checkpoint) -> int:
+    """Tokens of an output that leave the longest prompt room in the context."""
+    worded = [side for each in task.contrasts for side in (each.positive, each.negative)]
+    prompts = [fill(side, p.prompt) for side in ("{prompt}", *worded) for p in task.problems]
+    room = checkpoint.n_ctx - max(map(len, checkpoint.encode(prompts)))
+    texts = [text for p in task.problems if (text := reading_text(p)[len(p.prompt) :])]
+    wanted = UNSHOWN
+    if texts:
+        wanted = min(MOST, max(LEAST, 2 * max(map(len, checkpoint.encode(texts)))))
+    return max(1, min(wanted, room))
