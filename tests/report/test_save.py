@@ -14,7 +14,7 @@ ESTIMATE = {"value", "low", "high", "n", "level"}
 
 def test_verdict_has_the_keys_of_schema_2_and_no_others(rendered):
     verdict = json.loads(rendered["verdict.json"])
-    assert set(verdict) == {"schema", "base", "tuned", "task", "seed", "splits"}
+    assert set(verdict) == {"run", "schema", "base", "tuned", "task", "seed", "splits"}
     assert verdict["schema"] == 2
     assert list(verdict["splits"]) == ["test", "ood"]
     for split in verdict["splits"].values():
@@ -99,7 +99,7 @@ def test_a_smaller_run_takes_the_place_of_a_larger_one(comparison, preserved, tm
 def test_a_run_stays_whole_where_the_next_cannot_be_rendered(comparison, tmp_path, contents, monkeypatch):
     out = comparison.save(tmp_path / "run")
     before = contents(tmp_path)
-    monkeypatch.setattr(module, "_page", lambda *_: 1 / 0)
+    monkeypatch.setattr(module, "html", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         replace(comparison, run={"seed": 1}).save(out)
     assert contents(tmp_path) == before

@@ -110,7 +110,6 @@ def compare(
             Comparison,
             {"schema": SCHEMA, **described, "seed": config.seed, "splits": results},
             {name: pa.Table.from_pylist(rows, schema_of(rows)) for name, rows in tables.items() if rows},
-            **described,
         )
 
 

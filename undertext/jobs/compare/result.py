@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from undertext.core.output import VERDICT
-from undertext.core.result import Result
+from undertext.core.result import Result, typed
 from undertext.core.statistics import Estimate
 from undertext.core.terms import Access, LineName, Role, Says, Verdict
-from undertext.core.views import typed
 
 SCHEMA = 2
 """Version of verdict.json."""

@@ -11,7 +11,8 @@ from rich.table import Table
 
 from undertext.core.command import parse, say
 from undertext.core.config import part_of
-from undertext.core.output import check_writable, encoded, plain, publish
+from undertext.core.output import encoded, plain
+from undertext.core.publish import check_writable, publish
 from undertext.jobs.demo.config import DemoConfig
 from undertext.jobs.demo.job import Judged, demo
 from undertext.report.numbers import estimate, number

@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 
 from undertext.core.terms import CHOOSE
 from undertext.jobs.probe.result import BestReading, ProbeResult
-from undertext.report.files import report_files
 from undertext.report.numbers import NOTHING, number
 from undertext.report.page import Section, document, fragment
 from undertext.report.style import svg
@@ -35,18 +34,6 @@ _READ_AT = {
 _PLACE = ("task", "split", "value", "position", "probe")
 
 
-def files(result: ProbeResult) -> dict[str, bytes]:
-    """The files of the job, by path."""
-    drawn = figures(result)
-    return report_files(
-        summary=result.summary,
-        tables=result.tables,
-        run=result.run,
-        figures=drawn,
-        page=_page(result, drawn),
-    )
-
-
 def figures(result: ProbeResult) -> dict[str, Figure]:
     """`heatmap-TASK` for each task: layer by position, on test where the task has that split."""
     return {
@@ -61,6 +48,11 @@ def summary_html(result: ProbeResult) -> str:
     return fragment(f"probe: {', '.join(tasks)}", _readings(result, tasks))
 
 
+def lines(result: ProbeResult) -> list[str]:
+    """What was read, for a terminal."""
+    return [repr(result)]
+
+
 def _splits(result: ProbeResult, task: str) -> list[str]:
     """The task's splits in the table: test first, dev last."""
     rows = result.tables["probes"].select(["task", "split"]).to_pylist()
@@ -68,7 +60,8 @@ def _splits(result: ProbeResult, task: str) -> list[str]:
     return sorted(splits, key=lambda split: (split == CHOOSE, split != "test"))
 
 
-def _page(result: ProbeResult, drawn: Mapping[str, Figure]) -> str:
+def html(result: ProbeResult, drawn: Mapping[str, Figure]) -> str:
+    """The page."""
     tasks = list(result.summary["tasks"])
     sections = []
     for task in tasks:

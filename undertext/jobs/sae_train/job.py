@@ -1,5 +1,6 @@
 """`train_dictionary`: a checkpoint or pair captured into a store, an SAE or crosscoder trained on it."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
@@ -9,13 +10,11 @@ from typing import Any
 import pyarrow as pa
 
 from undertext.activations.errors import UserError
-from undertext.activations.files import read_json
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.spans import TokenSpan
 from undertext.activations.store import Store, StorePair, capture_to_store, open_pair
-from undertext.core.config import WORK_ONLY
 from undertext.core.job import job_run
-from undertext.core.output import RUN, plain
+from undertext.core.output import plain
 from undertext.core.progress import Progress
 from undertext.core.resume import Done, Part
 from undertext.core.terms import ROLES
@@ -68,12 +67,15 @@ def train_dictionary(
             identity = {"store": str(Path(store).resolve()), "rows": len(captured)}
         # Of training, unlike of what only reads, the result depends on the batch size.
         identity |= {"training_batch_size": config.batch_size}
-        _check_finished(out, config, identity)
-        run.begin(**identity)
+        if run.begin(**identity):  # what is there is another job's
+            for folder in (out / CAPTURED, out / SAE_FOLDER):
+                shutil.rmtree(folder, ignore_errors=True)
         if inputs is not None:
             run.make(_capture_parts(inputs, sources, out / CAPTURED))
             captured = _opened(out / CAPTURED, config)
-        training = Part("training", partial(_trained, captured, config, out / SAE_FOLDER, run.bars.show))
+        training = Part(
+            "training", partial(_trained, captured, config, out / SAE_FOLDER, run.bars.show or run.bars.lines)
+        )
         ((fidelity, shares),) = run.make([training])
         loss = None
         if inputs is not None and config.kind == "sae":
@@ -87,7 +89,7 @@ def train_dictionary(
             "loss": loss,
         }
         tables = {"latents": pa.table({"latent": list(range(len(shares))), "frequency": shares.tolist()})}
-        return run.finish(TrainedDictionary, plain(summary), tables, folder=str(out / SAE_FOLDER))
+        return run.finish(TrainedDictionary, plain(summary), tables)
 
 
 def _check_arguments(config: TrainConfig, checkpoint: Any, tuned: Any, texts: Mapping[str, Any]) -> None:
@@ -100,19 +102,6 @@ def _check_arguments(config: TrainConfig, checkpoint: Any, tuned: Any, texts: Ma
     if texts["store"] is None and (checkpoint is None or pair != (tuned is not None)):
         wanted = "a base and a tuned checkpoint" if pair else "one checkpoint and no tuned one"
         raise UserError(f"expected {wanted} for kind {config.kind!r}")
-
-
-def _check_finished(out: Path, config: TrainConfig, identity: Mapping[str, Any]) -> None:
-    """UserError where `out` holds a finished run of another config, whose SAE would be taken for this
-    one's."""
-    if not (out / SAE_FOLDER).is_dir() or not (out / RUN).is_file():
-        return
-    before, now = read_json(out / RUN), plain({**config.model_dump(mode="json"), **identity})
-    had = {**before.get("config", {}), **before}
-    differ = [key for key in now if key not in WORK_ONLY and had.get(key) != now[key]]
-    if differ:
-        shown = "; ".join(f"{key} was {had.get(key)!r}, is {now[key]!r}" for key in differ[:3])
-        raise UserError(f"{out} holds a finished run of another config: {shown}. Give another folder")
 
 
 def _opened(folder: Path, config: TrainConfig) -> Store | StorePair:
