@@ -44,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     # A job stopped by the machine ends like one stopped from the keyboard: tidily.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupted)
+    signal.signal(signal.SIGALRM, interrupted)
+    sys.unraisablehook = _again
     try:
         code = _run(args)
         sys.stdout.flush()
@@ -68,6 +70,14 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
                 print(f"undertext: {error}", file=sys.stderr)
                 sys.exit(MISUSED)
         raise
+
+
+def _again(lost: "sys.UnraisableHookArgs") -> None:
+    """An interrupt that came while a library's callback ran is swallowed there: it comes again."""
+    if isinstance(lost.exc_value, KeyboardInterrupt):
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _run(args: list[str]) -> int:

@@ -135,9 +135,10 @@ def _flags(kind: type[BaseModel], needs: Sequence[str]) -> Any:
         asked = field.get_default(call_default_factory=True) in (None, (), {})
         hint = "(required)" if name in needs else "" if asked else None
         flag = tyro.conf.arg(metavar=_metavar(field.annotation), help_behavior_hint=hint)
-        given = {"default_factory": field.default_factory} if field.default_factory else {}
-        filled = Field(**(given or {"default": field.default}), description=field.description)
-        fields[name] = (Annotated[field.annotation, flag], filled)  # type: ignore[valid-type]
+        made = field.default_factory
+        default: Any = {"default": field.default} if made is None else {"default_factory": made}
+        filled: Any = Field(**default, description=field.description)
+        fields[name] = (Annotated[field.annotation, flag], filled)
     options = ConfigDict(arbitrary_types_allowed=True)
     return create_model(kind.__name__, __config__=options, __doc__=kind.__doc__, **fields)
 

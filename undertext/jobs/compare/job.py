@@ -24,8 +24,11 @@ from undertext.measures.recovery.feature_vectors import sae_of
 from undertext.measures.recovery.parts import SteeringParts
 from undertext.measures.recovery.rows import schema_of
 from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record
+from undertext.tasks.shared_prompts import check_prompts
 from undertext.tasks.task import Task
 
+_VECTORS, _BYTES_A_TOKEN, _BYTES_A_ROW = 16, 4, 200
+"""About how many vectors are searched with, and how large a text and its row are."""
 Answered = Mapping[str, Mapping[Role, Answers]]
 """Greedy answers, by split and checkpoint."""
 
@@ -57,6 +60,7 @@ def compare(
         with run.bars.stage("loading"):
             pair, sae = open_pair(base, tuned, config), sae_of(config)
         layers = layers_of(pair.base, config.layers, config.max_layers)
+        shared = {split: check_prompts(task, [split]) for split in splits}
         check_task_fits(pair, task, splits)
 
         def steering(role: Role) -> SteeringParts:
@@ -73,6 +77,7 @@ def compare(
         run.begin(
             **{name: record["fingerprint"] for name, record in described.items()},
             rule=rule.model_dump(mode="json"),
+            room=_room(task, splits, config),
             **steering("base").inputs,
         )
 
@@ -98,6 +103,7 @@ def compare(
                 on, both = measured[gap.weaker], _weaker_first(answered, gap.weaker)[split]
                 lines, flags = split_evidence(on, task, split, gap.problems, *both, config, rule)
                 steered = on.steered[split][on.searched.best_vector]
+            flags = [*flags, *shared[split]]
             result = split_result(answered[split], gap.weaker, lines, flags, rule, config.seed)
             results[split] = plain(asdict(result))
             tables["problems"] += _problem_rows(task, split, answered[split], gap.problems, steered)
@@ -111,6 +117,15 @@ def compare(
             {"schema": SCHEMA, **described, "seed": config.seed, "splits": results},
             {name: pa.Table.from_pylist(rows, schema_of(rows)) for name, rows in tables.items() if rows},
         )
+
+
+def _room(task: Task, splits: Sequence[str], config: CompareConfig) -> int:
+    """About how many bytes parts and tables take: texts of answers, sampled, steered and searched with."""
+    judged = sum(len(task.split(split)) for split in splits)
+    texts = judged * (_VECTORS + config.samples + 2)
+    settings = config.max_layers * len(config.doses) * len(config.positions) * _VECTORS
+    texts += settings * min(config.search_problems, len(task.split(CHOOSE)))
+    return 2 * texts * (_BYTES_A_TOKEN * (task.max_new_tokens or 256) + _BYTES_A_ROW)
 
 
 def _names_values(task: Task) -> bool:

@@ -55,7 +55,8 @@ class Comparison(Result):
     `summary` holds `schema`, `base` and `tuned` (`name`, `fingerprint`, `n_layers`, `d_model`, `d_vocab`),
     `task` (`name`, `description`, `fingerprint`, `problems` by split), `seed`, and the `splits`. Tables:
     `problems`, a row a split and problem; `probes`, a row a checkpoint, value, layer and split; `sweep`, a
-    row a steering setting, on dev; `recovery`, a row a split and vector.
+    row a steering setting, on dev; `recovery`, a row a split and vector; `samples`, a row an answer that was
+    sampled from the weaker checkpoint to a problem in the gap.
     """
 
     FILE: ClassVar[str] = VERDICT

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.markup import escape as markup
 from rich.table import Table
 
+from undertext.activations.errors import shown
 from undertext.core.command import parse, say
 from undertext.core.config import part_of
 from undertext.core.output import encoded, plain
@@ -52,5 +54,6 @@ def _table(judged: Sequence[Judged]) -> Table:
     for one in judged:
         gap = "no gap" if one.recovered is None else estimate(one.recovered).replace("[", "\\[")
         verdict = f"[{'green' if one.verdict == one.truth else 'red'}]{one.verdict}[/]"
-        table.add_row(one.pair, one.split, one.truth, verdict, number(one.confidence), gap)
+        names = (markup(shown(name)) for name in (one.pair, one.split, one.truth))
+        table.add_row(*names, verdict, number(one.confidence), gap)
     return table

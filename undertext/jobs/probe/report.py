@@ -35,11 +35,15 @@ _PLACE = ("task", "split", "value", "position", "probe")
 
 
 def figures(result: ProbeResult) -> dict[str, Figure]:
-    """`heatmap-TASK` for each task: layer by position, on test where the task has that split."""
-    return {
-        f"heatmap-{task}": result.heatmap(task, split=_splits(result, task)[0])
-        for task in result.summary["tasks"]
-    }
+    """`heatmap-TASK` for each task: layer by position, on test where the task has that split. Of more than
+    two checkpoints, `heatmap-TASK-NAME` for each beside the first."""
+    drawn = {}
+    base, *others = result.summary["checkpoints"]
+    for task in result.summary["tasks"]:
+        for other in others or [None]:
+            name = f"heatmap-{task}" if len(others) < 2 else f"heatmap-{task}-{other}"
+            drawn[name] = result.heatmap(task, base=base, tuned=other, split=_splits(result, task)[0])
+    return drawn
 
 
 def summary_html(result: ProbeResult) -> str:
@@ -50,7 +54,7 @@ def summary_html(result: ProbeResult) -> str:
 
 def lines(result: ProbeResult) -> list[str]:
     """What was read, for a terminal."""
-    return [repr(result)]
+    return [repr(result), *(f"note: {note}" for note in result.summary["notes"])]
 
 
 def _splits(result: ProbeResult, task: str) -> list[str]:
@@ -66,12 +70,17 @@ def html(result: ProbeResult, drawn: Mapping[str, Figure]) -> str:
     sections = []
     for task in tasks:
         sections.append(_readings(result, [task]))
-        shows = f"Layer by position on {task}: accuracy of each checkpoint, transported, and selectivity."
-        picture = (svg(drawn[f"heatmap-{task}"]), shows)
-        sections.append(Section(f"Layer by position: {task}", picture=picture))
+        base, *others = result.summary["checkpoints"]
+        for other in others or [None]:
+            name = f"heatmap-{task}" if len(others) < 2 else f"heatmap-{task}-{other}"
+            pair = base if other is None else f"{base} and {other}"
+            shows = f"Layer by position on {task}, {pair}: accuracy of each, transported, and selectivity."
+            sections.append(Section(f"Layer by position: {task}, {pair}", picture=(svg(drawn[name]), shows)))
     if result.transported:
         sections.append(_transported(result))
     sections += _transfer(result)
+    if result.summary["notes"]:
+        sections.append(Section("Notes", result.summary["notes"]))
     return document(
         f"probe: {', '.join(tasks)}",
         "linear probes beside controls",

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +65,11 @@ def train_dictionary(
             identity = inputs.identity()
         else:
             captured = _opened(Path(store), config)
-            identity = {"store": str(Path(store).resolve()), "rows": len(captured)}
+            identity = {"store": _digest(captured), "rows": len(captured)}
         # Of training, unlike of what only reads, the result depends on the batch size.
         identity |= {"training_batch_size": config.batch_size}
-        if run.begin(**identity):  # what is there is another job's
+        room = 0 if inputs is None else _room(inputs, len(sources), config)
+        if run.begin(room=room, **identity):  # what is there is another job's
             for folder in (out / CAPTURED, out / SAE_FOLDER):
                 shutil.rmtree(folder, ignore_errors=True)
         if inputs is not None:
@@ -114,6 +116,21 @@ def _opened(folder: Path, config: TrainConfig) -> Store | StorePair:
             points=[HookPoint(layer, config.site) for layer in sorted(set(config.layers))]
         )
     return captured
+
+
+def _room(inputs: Inputs, checkpoints: int, config: TrainConfig) -> int:
+    """Bytes of the activations, and of two checkpoints of the training, which hold weights and moments."""
+    width = inputs.d_model * len(inputs.points)
+    rows = sum(max(len(ids) - inputs.skip, 0) for ids in inputs.texts.train.values())
+    weights = 2 * width * config.d_sae * checkpoints
+    return 4 * (rows * width * checkpoints + 2 * 3 * weights)
+
+
+def _digest(captured: Store | StorePair) -> str:
+    """What a store holds, wherever its folder stands."""
+    stores = [captured] if isinstance(captured, Store) else [captured.base, captured.tuned]
+    sums = [shard.xxh128 for one in stores for shard in one.manifest.shards]
+    return sha256("".join(sums).encode()).hexdigest()[:16]
 
 
 def _capture_parts(inputs: Inputs, sources: Sources, folder: Path) -> list[Part]:
