@@ -19,7 +19,7 @@ from scipy.stats import beta
 from tests.sums import blank, learnt, plain_problems, tokenizer_for, write_by_hand
 from undertext import compare
 from undertext.activations import Checkpoint
-from undertext.core.output import publish
+from undertext.core.publish import publish
 from undertext.jobs.compare.config import CompareConfig
 
 PAGE = Path(__file__).parent.parent / "docs" / "false_positives.md"

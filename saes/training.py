@@ -2,6 +2,7 @@
 same end."""
 
 import math
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -127,15 +128,16 @@ def run_trainer(
 
 @contextmanager
 def _bars(show: bool) -> Iterator[None]:
-    """sae-lens's bars shown or not; it has no setting for it."""
+    """sae-lens's bars shown or not, or every minute where stderr is no terminal; it has no setting for it."""
     from sae_lens.training import activation_scaler, sae_trainer
 
     modules: tuple[Any, ...] = (activation_scaler, sae_trainer)
     before = [module.tqdm for module in modules]
     try:
-        if not show:
+        if not (show and sys.stderr.isatty()):
+            how = {"delay": 60, "mininterval": 60, "maxinterval": 120} if show else {"disable": True}
             for module, bar in zip(modules, before, strict=True):
-                module.tqdm = partial(bar, disable=True)
+                module.tqdm = partial(bar, **how)
         yield
     finally:
         for module, bar in zip(modules, before, strict=True):

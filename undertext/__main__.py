@@ -1,5 +1,6 @@
 """`undertext`: finds the command and turns every ending into a line and an exit code."""
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -22,11 +23,12 @@ COMMANDS = {
     "zoo": ("organisms.command", "list, check or train organisms, whose right verdict is known"),
 }
 """By name: the module of this package that runs the command, and what the command is for."""
-FAILED, MISUSED = 1, 2
+FAILED, MISUSED, CUT = 1, 2, 141
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 done, 1 a check failed, 2 a user's mistake or an interrupt.
+    """Run the command line and exit: 0 done, 1 a check failed, 2 a user's mistake or an interrupt, 141 when
+    whoever reads what is printed has stopped reading.
 
     A mistake is one line on stderr (a task's bad lines, one line each); a traceback is a defect of
     this package.
@@ -42,8 +44,15 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     # A job stopped by the machine ends like one stopped from the keyboard: tidily.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupted)
+    signal.signal(signal.SIGALRM, interrupted)
+    sys.unraisablehook = _again
     try:
-        sys.exit(_run(args))
+        code = _run(args)
+        sys.stdout.flush()
+        sys.exit(code)
+    except BrokenPipeError:  # whoever reads what is printed has stopped: `| head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(CUT)
     except BaseException as error:
         # An interrupt while a library loads can come out as some other error of that library's.
         if interrupts:
@@ -63,16 +72,30 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         raise
 
 
+def _again(lost: "sys.UnraisableHookArgs") -> None:
+    """An interrupt that came while a library's callback ran is swallowed there: it comes again."""
+    if isinstance(lost.exc_value, KeyboardInterrupt):
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+    else:
+        sys.__unraisablehook__(lost)
+
+
 def _run(args: list[str]) -> int:
     if not args or args[0] in ("-h", "--help"):
         print("usage: undertext COMMAND [OPTIONS]   (undertext COMMAND --help says more)\n")
         for name, (_, about) in COMMANDS.items():
             print(f"  {name:<9} {about}")
+        print("\n  --configs prints the folder of the config files that come with undertext")
         return 0 if args else MISUSED
     if args[0] == "--version":
         from undertext import __version__
 
         print(__version__)
+        return 0
+    if args[0] == "--configs":
+        from undertext.core.shipped import config_file
+
+        print(config_file("verdict.yaml").parent)
         return 0
     if args[0] not in COMMANDS:
         print(f"undertext: no command {args[0]!r}; there are: {', '.join(COMMANDS)}", file=sys.stderr)

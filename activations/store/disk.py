@@ -91,7 +91,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def lock_folder(folder: Path) -> BufferedWriter:
+def lock_folder(folder: Path, what: str = "store") -> BufferedWriter:
     """The folder's lock file, held until it is closed or the process dies; UserError when another holds it.
 
     The file itself stays: were it removed, a third writer could lock a new one beside a holder of the old.
@@ -101,7 +101,7 @@ def lock_folder(folder: Path) -> BufferedWriter:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         file.close()
-        raise UserError(f"store {folder} is being written by another writer: wait until it ends") from error
+        raise UserError(f"{what} {folder} is being written by another writer: wait until it ends") from error
     except BaseException:
         file.close()
         raise

@@ -7,8 +7,8 @@ from pydantic import Field
 
 from undertext.activations.errors import UserError
 from undertext.core.config import Config
-from undertext.core.output import check_writable, publish
 from undertext.core.progress import Progress
+from undertext.core.publish import check_writable, publish
 from undertext.core.shipped import SHIPPED, organisms
 
 

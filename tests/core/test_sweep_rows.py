@@ -220,7 +220,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(UserError, match="holds no sweep"):
         run(tmp_path)
-    with pytest.raises(UserError, match="cannot write into"):
+    with pytest.raises(UserError, match="cannot write to"):
         run(tmp_path / "notes.txt" / "sweep")
     assert [each.name for each in tmp_path.iterdir()] == ["notes.txt"]
 

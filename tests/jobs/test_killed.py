@@ -139,7 +139,7 @@ def test_a_folder_of_another_job_is_refused_and_left_as_it_is(job, tmp_path):
     out = tmp_path / "out"
     killed(job, out, 3)
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    others: dict[str, dict[str, Any]] = {"config": {"seed": 3}, "task": {"task": two_splits(1)}}
+    others: dict[str, dict[str, Any]] = {r"config\.seed": {"seed": 3}, "task": {"task": two_splits(1)}}
     for what, changes in others.items():
         with pytest.raises(UserError, match=f"another config: {what} was") as error:
             job(out, **changes)

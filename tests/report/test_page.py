@@ -78,6 +78,7 @@ def test_pictures_say_what_they_show(shown):
 def test_the_verdict_is_said_with_its_evidence(shown, comparison):
     for wanted in (
         "Elicited: the base already had it.",
+        "Verdicts test: Elicited: the base already had it. ood: Undetermined: the evidence does not decide.",
         "Confidence: over 99% of resamples of the problems give the same verdict.",
         "the smallest accuracy difference this split could be expected to show (80% power) is 0.12",
         "Undetermined: the evidence does not decide.",
@@ -154,6 +155,9 @@ def test_summary_is_a_table_with_all_escaped(comparison, preserved):
         (None, "–"),
         (float("nan"), "–"),
         (float("-inf"), "−∞"),
+        (-0.0, "0.00"),
+        (1e9, "1.00e+09"),
+        (-2.5e12, "−2.50e+12"),
     ],
 )
 def test_numbers(value, text):
@@ -162,8 +166,10 @@ def test_numbers(value, text):
 
 def test_shares_and_p_values_claim_no_more_than_they_know():
     shares = {0.0: "0%", 0.004: "under 1%", 0.5: "50%", 0.994: "99%", 0.9995: "over 99%", 1.0: "100%"}
+    shares |= {-0.0: "0%", 1.2: "120%", -0.3: "−30%", 1e9: "1e+11%", float("inf"): "∞%"}
     assert {share: numbers.percent(share) for share in shares} == shares
     assert (numbers.percent(None), numbers.probability(None)) == ("–", "–")
+    assert numbers.percent(float("nan")) == "–"
     assert [numbers.probability(p) for p in (0.00049, 0.0126, 1.0)] == ["<\u00a00.001", "0.013", "1.000"]
 
 

@@ -1,10 +1,12 @@
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from undertext.activations.errors import UserError
 from undertext.core.output import json_bytes
 from undertext.jobs.compare import report as module
 from undertext.jobs.compare.result import Comparison
@@ -14,7 +16,7 @@ ESTIMATE = {"value", "low", "high", "n", "level"}
 
 def test_verdict_has_the_keys_of_schema_2_and_no_others(rendered):
     verdict = json.loads(rendered["verdict.json"])
-    assert set(verdict) == {"schema", "base", "tuned", "task", "seed", "splits"}
+    assert set(verdict) == {"run", "schema", "base", "tuned", "task", "seed", "splits"}
     assert verdict["schema"] == 2
     assert list(verdict["splits"]) == ["test", "ood"]
     for split in verdict["splits"].values():
@@ -87,6 +89,44 @@ def test_a_loaded_run_is_shown_as_the_one_that_was_saved(comparison, rendered, t
     assert {name for name in again if again[name] != rendered[name]} <= {"report.html", "run.json"}
 
 
+def test_every_file_but_pictures_holds_the_run_and_a_mixture_is_refused(comparison, preserved, tmp_path):
+    one, other = comparison.save(tmp_path / "one"), preserved.save(tmp_path / "other")
+    run = json.loads((one / "run.json").read_text())["run"]
+    assert run == comparison.id != preserved.id
+    assert json.loads((one / "verdict.json").read_text())["run"] == run
+    assert f'content="{run}"' in (one / "report.html").read_text()
+    for path in (one / "tables").iterdir():
+        assert pq.read_schema(path).metadata[b"undertext.run"] == run.encode()
+    for name in ("report.html", "verdict.json", "tables/problems.parquet"):
+        mixed = shutil.copytree(one, tmp_path / "mixed", dirs_exist_ok=True)
+        shutil.copy(other / name, mixed / name)
+        with pytest.raises(UserError, match=rf"files of several runs: {name} is not of the run") as error:
+            Comparison.load(mixed)
+        assert "\n" not in str(error.value)
+    shutil.copy(other / "run.json", mixed / "run.json")
+    with pytest.raises(UserError, match="of several runs"):
+        Comparison.load(mixed)
+
+
+def test_a_table_that_is_gone_or_damaged_is_named_and_another_s_is_left_alone(comparison, tmp_path):
+    out = comparison.save(tmp_path / "run")
+    (out / "tables" / "mine.parquet").write_bytes(b"mine")
+    assert Comparison.load(out).tables.keys() == comparison.tables.keys()
+    for spoil in (lambda path: path.write_bytes(b"PAR1"), lambda path: path.unlink()):
+        spoil(out / "tables" / "sweep.parquet")
+        with pytest.raises(UserError, match=r"sweep\.parquet is missing or damaged: "):
+            Comparison.load(out)
+
+
+def test_what_differs_between_two_runs_of_one_job_is_no_part_of_the_id(comparison):
+    config = {**comparison.run["config"], "threads": 3, "overwrite": True}
+    others = {"made": {"host": "elsewhere"}, "versions": {}, "timings_s": {}, "elapsed_s": 1.0}
+    assert replace(comparison, run={**comparison.run, **others, "config": config}).id == comparison.id
+    assert replace(comparison, run={**comparison.run, "config": {"seed": 9}}).id != comparison.id
+    fewer = {**comparison.tables, "probes": comparison.tables["probes"].slice(1)}
+    assert replace(comparison, tables=fewer).id != comparison.id
+
+
 def test_a_smaller_run_takes_the_place_of_a_larger_one(comparison, preserved, tmp_path, contents):
     out = comparison.save(tmp_path / "run")
     preserved.save(out)
@@ -99,7 +139,7 @@ def test_a_smaller_run_takes_the_place_of_a_larger_one(comparison, preserved, tm
 def test_a_run_stays_whole_where_the_next_cannot_be_rendered(comparison, tmp_path, contents, monkeypatch):
     out = comparison.save(tmp_path / "run")
     before = contents(tmp_path)
-    monkeypatch.setattr(module, "_page", lambda *_: 1 / 0)
+    monkeypatch.setattr(module, "html", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         replace(comparison, run={"seed": 1}).save(out)
     assert contents(tmp_path) == before

@@ -1,13 +1,16 @@
 """Training: what comes out opens with sae-lens, and a run that is killed ends where it would have ended."""
 
 import json
+import os
+import resource
+import signal
 
 import pytest
 import torch
 from pydantic import ValidationError
 from sae_lens import SAE, JumpReLUSAE, TopKSAE
 
-from tests.killing import killed_when
+from tests.killing import forked, killed_when
 from tests.saes.planted import superposition
 from undertext.activations.errors import UserError
 from undertext.activations.hookpoint import HookPoint
@@ -182,6 +185,40 @@ def test_a_folder_with_other_things_is_refused(activations, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(UserError, match="not empty"):
         train_sae(activations, config(), folder=tmp_path)
+
+
+@pytest.mark.parametrize("left", ["", "{"])
+def test_what_a_kill_left_before_the_first_file_was_whole_is_no_stranger_s(activations, tmp_path, left):
+    (tmp_path / "training.json.tmp").write_text(left)
+    assert train_sae(activations, config(steps=10), folder=tmp_path).folder == tmp_path
+
+
+@pytest.mark.parametrize("limit", [0, 300, 2000, 9000])
+def test_a_disk_that_is_full_is_one_line_and_training_goes_on_once_it_is_not(activations, tmp_path, limit):
+    """A limit on the size of files, in another process, stands for a full disk."""
+    wanted = train_sae(activations, config(steps=30)).sae.state_dict()
+    read, told = os.pipe()
+    kept = config(steps=30, checkpoint_every=10)
+
+    def work() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        try:
+            train_sae(activations, kept, folder=tmp_path / "run", progress=False)
+        except UserError as error:
+            os.write(told, str(error).encode())
+
+    _, status = os.waitpid(forked(work), 0)
+    os.close(told)
+    said = os.read(read, 10_000).decode()
+    os.close(read)
+    assert status == 0
+    assert said.startswith("cannot write to ")
+    assert "\n" not in said
+    again = train_sae(activations, kept, folder=tmp_path / "run", progress=False)
+    for name, weights in again.sae.state_dict().items():
+        assert torch.equal(weights, wanted[name])
+    assert len(list((tmp_path / "run").iterdir())) == 3
 
 
 def test_a_spoilt_checkpoint_is_one_line(activations, tmp_path):

@@ -1,18 +1,30 @@
 """Flags from a config class, over values from a YAML file: an option exists once."""
 
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import tyro
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from undertext.activations.errors import UserError
-from undertext.core.config import problems_of, read_config
+from undertext.activations.errors import UserError, escaped, shown
+from undertext.core.config import given_command, part_of, problems_of, read_config
+from undertext.core.shipped import config_file
 
 Model = TypeVar("Model", bound=BaseModel)
+Run = Callable[[Sequence[str]], int]
+"""Runs a command with its arguments, and gives the exit code."""
 _REGISTRY = tyro.constructors.ConstructorRegistry()
+_WORDS: dict[Any, str] = {int: "N", float: "NUMBER", str: "TEXT", Path: "PATH", bool: "{True,False}"}
+"""What stands for a value of these types in a help text."""
+_EVERY_JOB = (
+    "A job that was stopped goes on when the same command is given again. `--config FILE` reads any of these "
+    "options from a YAML file, and flags override the file: `--config {}` reads a file that comes with "
+    "undertext, and `undertext --configs` prints the folder of such files."
+)
 
 
 class _Misread(Exception):
@@ -43,35 +55,108 @@ def _one_argument(
     )
 
 
-def parse(kind: type[Model], prog: str, args: Sequence[str], needs: Sequence[str] = ()) -> Model:
+def job_command(
+    kind: type[Model], prog: str, job: Callable[..., Any], *, needs: Sequence[str], example: str
+) -> Run:
+    """The command of a job: what the flags of `kind` give is passed to `job` by name, and its result printed.
+
+    `kind` is the job's config class with the job's arguments added; `needs` are those that must be given,
+    and `example` is the shipped config file that the help names.
+    """
+    config: Any = kind.__base__
+    own = [name for name in kind.model_fields if name not in config.model_fields]
+
+    def run(args: Sequence[str]) -> int:
+        from undertext.core.output import PAGE
+        from undertext.core.result import NotSaved
+
+        given = parse(kind, prog, args, needs, _EVERY_JOB.format(example))
+        token = given_command.set(shlex.join(["undertext", *prog.split(), *args]))
+        try:
+            result = job(**{name: getattr(given, name) for name in own}, config=part_of(config, given))
+        except NotSaved as error:
+            _say_all(error.result.lines())
+            raise
+        finally:
+            given_command.reset(token)
+        _say_all(result.lines())
+        if (out := getattr(given, "out", None)) is not None:
+            say(f"report: {out / PAGE}")
+        return 0
+
+    return run
+
+
+def parse(
+    kind: type[Model], prog: str, args: Sequence[str], needs: Sequence[str] = (), about: str = ""
+) -> Model:
     """An instance of `kind` from flags; `--config FILE` gives the defaults that the flags override.
 
-    Raises UserError for a config that is no good, and where one of the fields `needs` is not given; wrong
-    flags end with usage on stderr and code 2.
+    `about` is what the help says beside the docstring of `kind`. Raises UserError for a config that is no
+    good, and where one of the fields `needs` is not given; wrong flags end with usage on stderr and code 2.
     """
-    given = _parsed(kind, prog, args)
+    given = _parsed(kind, prog, args, needs, about)
     missing = [name.replace("_", "-") for name in needs if getattr(given, name) in (None, (), {})]
     if missing:
         raise UserError(f"expected --{', --'.join(missing)} (as a flag, or as a key of --config FILE)")
     return given
 
 
-def _parsed(kind: type[Model], prog: str, args: Sequence[str]) -> Model:
+def _parsed(kind: type[Model], prog: str, args: Sequence[str], needs: Sequence[str], about: str) -> Model:
     rest, file = _without_config(list(args))
-    default: Any = read_config(kind, file) if file is not None else tyro.MISSING_NONPROP
+    flags, default = _flags(kind, needs), tyro.MISSING_NONPROP
+    if file is not None:
+        read = read_config(kind, file)
+        default = flags.model_construct(**{name: getattr(read, name) for name in kind.model_fields})
+    text = "\n\n".join(" ".join(part.split()) for part in (kind.__doc__ or "").split("\n\n"))
     try:
-        return tyro.cli(
-            kind,
+        given: Any = tyro.cli(
+            flags,
             prog=f"undertext {prog}",
+            description=f"{text}\n\n{about}".strip(),
             args=rest,
             default=default,
             config=(tyro.conf.FlagConversionOff,),
             registry=_REGISTRY,
         )
+        return kind.model_validate({name: getattr(given, name) for name in kind.model_fields})
     except _Misread as error:
         raise UserError(str(error)) from error
     except ValidationError as error:
         raise UserError(problems_of(error, kind)) from error
+
+
+def _flags(kind: type[BaseModel], needs: Sequence[str]) -> Any:
+    """The fields of `kind` as flags: those that it needs first, then its own, then those of its bases."""
+    own = [name for name in kind.model_fields if name in kind.__annotations__]
+    fields: dict[str, Any] = {}
+    for name in dict.fromkeys([*needs, *own, *kind.model_fields]):
+        field = kind.model_fields[name]
+        asked = field.get_default(call_default_factory=True) in (None, (), {})
+        hint = "(required)" if name in needs else "" if asked else None
+        flag = tyro.conf.arg(metavar=_metavar(field.annotation), help_behavior_hint=hint)
+        made = field.default_factory
+        default: Any = {"default": field.default} if made is None else {"default_factory": made}
+        filled: Any = Field(**default, description=field.description)
+        fields[name] = (Annotated[field.annotation, flag], filled)
+    options = ConfigDict(arbitrary_types_allowed=True)
+    return create_model(kind.__name__, __config__=options, __doc__=kind.__doc__, **fields)
+
+
+def _metavar(kind: Any) -> str:
+    """What stands for a value of a type in a help text."""
+    origin, parts = get_origin(kind), [part for part in get_args(kind) if part not in (type(None), ...)]
+    if origin is Annotated:
+        return _metavar(parts[0])
+    if origin is Literal:
+        return f"{{{','.join(map(str, parts))}}}"
+    if origin in (Union, UnionType):
+        return "|".join(dict.fromkeys(map(_metavar, parts)))
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return "NAME VALUE ..."
+    if parts:
+        return f"{_metavar(parts[0])} ..."
+    return str(getattr(kind, "METAVAR", _WORDS.get(kind, "VALUE")))
 
 
 def _without_config(args: list[str]) -> tuple[list[str], Path | None]:
@@ -79,15 +164,24 @@ def _without_config(args: list[str]) -> tuple[list[str], Path | None]:
         if arg == "--config":
             if i + 1 == len(args):
                 raise UserError("expected a file after --config, got nothing")
-            return args[:i] + args[i + 2 :], Path(args[i + 1])
+            return args[:i] + args[i + 2 :], _config(args[i + 1])
         if arg.startswith("--config="):
-            return args[:i] + args[i + 1 :], Path(arg.removeprefix("--config="))
+            return args[:i] + args[i + 1 :], _config(arg.removeprefix("--config="))
     return args, None
 
 
-def run_subcommand(
-    command: str, args: Sequence[str], subcommands: Mapping[str, tuple[Callable[[Sequence[str]], int], str]]
-) -> int:
+def _config(name: str) -> Path:
+    """A config file as it was given; a bare name that is none here may be one that is shipped."""
+    path = Path(name)
+    if not path.exists() and path.name == name:
+        try:
+            return config_file(name)
+        except FileNotFoundError:
+            pass
+    return path
+
+
+def run_subcommand(command: str, args: Sequence[str], subcommands: Mapping[str, tuple[Run, str]]) -> int:
     """Run the subcommand that `args` names first: each has what runs it and a line of help.
 
     Raises UserError, naming the subcommands, where `args` names none of them.
@@ -99,12 +193,17 @@ def run_subcommand(
         for name, (_, about) in subcommands.items():
             say(f"  {name:<9} {about}")
         return 0
-    got = repr(args[0]) if args else "nothing"
+    got = shown(repr(args[0])) if args else "nothing"
     raise UserError(
         f"expected one of: {', '.join(f'undertext {command} {name}' for name in subcommands)}; got {got}"
     )
 
 
 def say(text: str = "") -> None:
-    """A line of a command's output."""
-    print(text, file=sys.stdout, flush=True)
+    """A line of a command's output; control characters, which a terminal would act on, stand as escapes."""
+    print(escaped(text, "\n"), file=sys.stdout, flush=True)
+
+
+def _say_all(lines: Sequence[str]) -> None:
+    for line in lines:
+        say(line)

@@ -1,6 +1,7 @@
 """Configs: frozen pydantic models; the YAML in configs/ and the flags of commands are made from them."""
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -17,9 +18,13 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Dtype = Literal["float32", "bfloat16", "float16"]
 Model = TypeVar("Model", bound=BaseModel)
 
-WORK_ONLY = frozenset({"device", "threads", "batch_size", "checkpoint_every"})
+WORK_ONLY = frozenset({"device", "threads", "batch_size", "checkpoint_every", "overwrite"})
 """Fields that change how the work is done and not what is measured: an interrupted job may go on under other
 values of these."""
+
+
+given_command: ContextVar[str | None] = ContextVar("given_command", default=None)
+"""The command line that is being run, for run.json; None where a job is called from Python."""
 
 
 class Config(BaseModel):
@@ -48,6 +53,9 @@ class RunConfig(Config):
     often faster."""
     batch_size: int = Field(default=512, ge=1, le=1_000_000)
     """Number of rows that are generated together."""
+    overwrite: bool = False
+    """Whether a report of other settings, or an unfinished job of other settings, in the output folder may be
+    replaced."""
 
 
 def read_config(kind: type[Model], path: str | Path, overrides: Mapping[str, Any] | None = None) -> Model:

@@ -1,8 +1,12 @@
 """The frame around every job: first checks, parts that are run or resumed, results that are written."""
 
+import errno
 import platform
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar
@@ -10,52 +14,72 @@ from typing import Any, TypeVar
 import torch
 from pydantic import BaseModel
 
-from undertext.core.config import WORK_ONLY
-from undertext.core.output import check_writable
+from undertext.activations.errors import UserError, shown
+from undertext.core.config import WORK_ONLY, given_command
 from undertext.core.progress import Progress
-from undertext.core.result import Result
-from undertext.core.resume import JobFolder, Part
+from undertext.core.publish import ROOM, check_writable, publish
+from undertext.core.result import NotSaved, Result
+from undertext.core.resume import FOLDER, JobFolder, Part
 from undertext.core.setup import threads, versions
 
 R = TypeVar("R", bound=Result)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+"""What the system says where a disk, a quota or the largest file is full, or the disk fails."""
 
 
 @contextmanager
 def job_run(
     name: str, config: BaseModel, out: str | Path | None, progress: bool | Progress | None
 ) -> "Iterator[JobRun]":
-    """The body as one run of the job `name`: with its threads, and its folder to itself from `begin` on.
+    """The body as one run of the job `name`: with its threads, and its folder to itself.
 
-    Raises UserError where `out` cannot be written, before anything else.
+    Raises UserError, before anything else, where `out` cannot be written, has no room or is another run's;
+    and where the disk is full, whatever was being written.
     """
     folder = None if out is None else Path(out)
-    if folder is not None:
-        check_writable(folder)
     with ExitStack() as stack:
+        kept = None
+        if folder is not None:
+            check_writable(folder)
+            kept = JobFolder(folder)
+            stack.enter_context(kept.open())
         stack.enter_context(threads(getattr(config, "threads", None)))
-        yield JobRun(name, config, folder, Progress.of(progress), stack)
+        try:
+            yield JobRun(name, config, folder, kept, Progress.of(progress))
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            raise UserError(
+                f"cannot write {shown(error.filename or out or 'a file')}: {error.strerror}. What is "
+                "finished is kept, and the same command goes on from there"
+            ) from error
 
 
 class JobRun:
     """One run of a job. With no folder, parts are made and nothing is kept."""
 
     def __init__(
-        self, name: str, config: BaseModel, out: Path | None, bars: Progress, stack: ExitStack
+        self, name: str, config: BaseModel, out: Path | None, folder: JobFolder | None, bars: Progress
     ) -> None:
         self.bars, self.out = bars, out
-        self._config, self._stack, self._start = config, stack, perf_counter()
-        self._folder = None if out is None else JobFolder(out)
+        self._config, self._folder, self._start = config, folder, perf_counter()
+        self._began = datetime.now(UTC).isoformat(timespec="seconds")
         self._job: dict[str, Any] = {"job": name}
 
-    def begin(self, **inputs: Any) -> None:
-        """Write down which job this is, once its inputs are known: `inputs` are what results depend on.
+    def begin(self, *, room: int = 0, **inputs: Any) -> bool:
+        """Write down which job this is, once its inputs are known: `inputs` are what results depend on, and
+        `room` is how many bytes the job will write beside its report. True where another job is replaced.
 
-        Raises UserError when the folder holds parts of another job, or another process writes there.
+        Raises UserError when the folder holds a report or parts of another job and the config does not say
+        `overwrite`, and when the disk has no such room.
         """
         self._job |= {"config": self._config.model_dump(mode="json", exclude=set(WORK_ONLY)), **inputs}
         self._job["undertext"] = versions()["undertext"]
-        if self._folder is not None:
-            self._stack.enter_context(self._folder.open(self._job))
+        if self._folder is None or self.out is None:
+            return False
+        other = self._folder.begin(self._job, getattr(self._config, "overwrite", False))
+        check_writable(self.out, ROOM + room)
+        return other
 
     def make(self, parts: Sequence[Part]) -> list[Any]:
         """What each part makes, in order; those that an earlier run has finished are read.
@@ -79,12 +103,20 @@ class JobRun:
         return value
 
     def record(self, **more: Any) -> dict[str, Any]:
-        """run.json: which job it was, on which machine and versions, and how long it took."""
+        """run.json: which job it was, who made it when and where, with which versions, and how long it
+        took."""
         count = getattr(self._config, "threads", None)
         return {
             **self._job,
-            "config": self._config.model_dump(mode="json"),
+            "config": self._config.model_dump(mode="json", exclude={"overwrite"}),
             **more,
+            "made": {
+                "command": given_command.get() or "called from Python",
+                "began": self._began,
+                "host": socket.gethostname(),
+                "device": getattr(self._config, "device", None),
+                "dtype": getattr(self._config, "dtype", None),
+            },
             "versions": versions(),
             "machine": {"processor": platform.machine(), "threads": count or torch.get_num_threads()},
             "timings_s": {name: round(seconds, 3) for name, seconds in self.bars.timings.items()},
@@ -92,9 +124,15 @@ class JobRun:
         }
 
     def finish(self, kind: type[R], summary: Mapping[str, Any], tables: Mapping[str, Any], **more: Any) -> R:
-        """The result, written where there is a folder; then the parts have served and are removed."""
-        result = kind(summary, tables, self.record(**more))
+        """The result, written where there is a folder; then the parts have served and are removed.
+
+        Raises NotSaved, with the result, where it cannot be written.
+        """
+        result = kind(summary, tables, self.record(**more), self.out)
         if self.out is not None and self._folder is not None:
-            result.save(self.out)
+            try:
+                publish(result.files(), self.out, drop=(FOLDER,))
+            except UserError as error:
+                raise NotSaved(error, replace(result, at=None)) from error
             self._folder.finish()
         return result

@@ -1,4 +1,4 @@
-"""One progress bar a stage, on stderr."""
+"""How far a long job is, on stderr: a bar a stage on a terminal, elsewhere a line a minute."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -7,12 +7,19 @@ from time import perf_counter
 
 from tqdm.auto import tqdm
 
+from undertext.activations.errors import shown
+
+EVERY = 60.0
+"""Seconds between two lines where stderr is no terminal (a log of Slurm, a notebook)."""
+
 
 class Progress:
-    """Bars for the stages of a long job. `show=None` shows them where stderr is a terminal."""
+    """The stages of a long job. `show` is True for bars, False for nothing; None shows bars where stderr is a
+    terminal, and otherwise a line for each minute that a stage lasts."""
 
     def __init__(self, show: bool | None = None, prefix: str = "") -> None:
         self.show = sys.stderr.isatty() if show is None else show
+        self.lines = show is None and not self.show
         self.prefix = prefix
         self.timings: dict[str, float] = {}
         """Seconds a stage took, by name; stages of one name add up."""
@@ -25,14 +32,26 @@ class Progress:
     @contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
         """A stage of `total` units; call what is yielded with how many are done."""
-        start = perf_counter()
-        bar = tqdm(total=total, desc=f"{self.prefix}{name}", disable=not self.show, leave=False)
+        start = said = perf_counter()
+        finished = 0
+        title = shown(f"{self.prefix}{name}")
+        bar = tqdm(total=total, desc=title, disable=not self.show, leave=False)
 
         def done(units: int) -> None:
+            nonlocal finished, said
             bar.update(units)
+            finished += units
+            now = perf_counter()
+            if self.lines and now - said >= EVERY:
+                said = now
+                of = "" if total is None else f" of {total} ({finished / max(total, 1):.0%})"
+                print(f"{title}: {finished}{of} after {now - start:.0f} s", file=sys.stderr, flush=True)
 
         try:
             yield done
         finally:
             bar.close()
-            self.timings[name] = self.timings.get(name, 0.0) + perf_counter() - start
+            took = perf_counter() - start
+            if self.lines and took >= EVERY:
+                print(f"{title}: {took:.0f} s", file=sys.stderr, flush=True)
+            self.timings[name] = self.timings.get(name, 0.0) + took

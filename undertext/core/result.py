@@ -1,20 +1,32 @@
 """What a job found, as plain data: what all results share."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from importlib import import_module
+from math import inf, nan
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from matplotlib.figure import Figure
+from pydantic import TypeAdapter
 
-from undertext.activations.errors import UserError
+from undertext.activations.errors import UserError, shown
 from undertext.activations.files import one_line, read_json
-from undertext.core.output import RESULT, RUN, TABLES, publish
+from undertext.core.config import WORK_ONLY
+from undertext.core.output import PAGE, RESULT, RUN, RUN_KEY, TABLES, json_bytes, parquet
+from undertext.core.publish import publish
 
 R = TypeVar("R", bound="Result")
+ID = "run"
+"""Key of result.json and run.json that holds the id of the run; the page and the tables hold it too."""
+OF_THE_RUN = ("made", "versions", "machine", "timings_s", "elapsed_s", "files", ID)
+"""Keys of run.json that differ between two runs of one job."""
+_ESTIMATE = {"value": nan, "low": -inf, "high": inf}
+"""What null stands for in an `Estimate`: a number that was not finite, which JSON cannot hold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +34,7 @@ class Result:
     """A job's answer: figures in `summary`, rows in `tables`, how it was made in `run`.
 
     A result knows nothing of how it is shown. The report that stands beside it (the module `report` of the
-    same package) makes its files, its figures and what a notebook shows.
+    same package) makes its page, its figures, its lines for a terminal and what a notebook shows.
     """
 
     summary: Mapping[str, Any]
@@ -31,6 +43,8 @@ class Result:
     """Arrow tables by name, as the files of tables/ hold them."""
     run: Mapping[str, Any] = field(repr=False)
     """Config, fingerprints, versions and times, as run.json holds them."""
+    at: Path | None = field(default=None, repr=False)
+    """The folder that the result was written to or read from; None where it was not."""
 
     FILE: ClassVar[str] = RESULT
     """Name of the file that holds `summary`."""
@@ -38,27 +52,41 @@ class Result:
     def save(self, out: str | Path) -> Path:
         """Write result.json, run.json, report.html, tables/ and figures/ under `out`, and return `out`.
 
-        Every file is whole or not there. Raises UserError when `out` cannot be written.
+        The whole takes the place of what an earlier run left. Raises UserError when `out` cannot be written.
         """
         return publish(self.files(), Path(out))
 
     @classmethod
     def load(cls: type[R], folder: str | Path) -> R:
-        """The result that was saved in `folder`. Raises UserError when it holds none, or a damaged one."""
+        """The result that was saved in `folder`.
+
+        Raises UserError when the folder holds none, or a damaged one, or files of several runs.
+        """
         folder = Path(folder)
         if not (folder / cls.FILE).is_file():
-            raise UserError(f"expected a folder with {cls.FILE} in it, got {folder}")
+            raise UserError(f"expected a folder with {cls.FILE} in it, got {shown(folder)}")
+        summary, run = read_json(folder / cls.FILE), read_json(folder / RUN)
+        listed = run.pop("files", None)
+        found = [path.relative_to(folder).as_posix() for path in sorted((folder / TABLES).glob("*.parquet"))]
+        ids = {RUN: run.pop(ID, None), cls.FILE: summary.pop(ID, None)}
         tables = {}
-        for path in sorted((folder / TABLES).glob("*.parquet")):
+        for name in found if listed is None else [n for n in listed if str(n).startswith(f"{TABLES}/")]:
+            path = folder / str(name)
             try:
-                tables[path.stem] = pq.read_table(path)
+                tables[path.stem] = table = pq.read_table(path)
             except (OSError, pa.ArrowException) as error:
-                raise UserError(f"{path} is damaged: {one_line(error)}") from error
-        run = read_json(folder / RUN)
-        run.pop(
-            "files", None
-        )  # `files` lists them anew: a loaded result writes the bytes that a fresh one does
-        return cls(read_json(folder / cls.FILE), tables, run)
+                raise UserError(f"{shown(path)} is missing or damaged: {one_line(error)}") from error
+            mark = (table.schema.metadata or {}).get(RUN_KEY)
+            ids[str(name)] = None if mark is None else mark.decode(errors="replace")
+        if (folder / PAGE).is_file():
+            ids[PAGE] = _page_id(folder / PAGE)
+        others = [name for name, run_id in ids.items() if run_id != ids[RUN]]
+        if others:
+            raise UserError(
+                f"{shown(folder)} holds files of several runs: {shown(', '.join(others))} "
+                f"{'is' if len(others) == 1 else 'are'} not of the run in {RUN}. Run the job again"
+            )
+        return cls(summary, tables, run, folder)
 
     def table(self, name: str) -> Any:
         """One of the tables as a pandas DataFrame. Raises UserError naming those there are."""
@@ -83,8 +111,25 @@ class Result:
 
     def files(self) -> dict[str, bytes]:
         """The files that `save` writes, by path. The same result gives the same bytes."""
-        files: dict[str, bytes] = self._report().files(self)
+        marked = replace(self, run={ID: self.id, **self.run})
+        files: dict[str, bytes] = import_module("undertext.report.files").report_files(marked, self._report())
         return files
+
+    @property
+    def id(self) -> str:
+        """16 hex digits that every file of the run holds: a digest of what was found, and by which job."""
+        job = {key: value for key, value in self.run.items() if key not in OF_THE_RUN}
+        if isinstance(config := job.get("config"), Mapping):
+            job["config"] = {key: value for key, value in config.items() if key not in WORK_ONLY}
+        digest = sha256(json_bytes({"summary": self.summary, "job": job}))
+        for name in sorted(self.tables):
+            digest.update(name.encode() + parquet(self.tables[name]))
+        return digest.hexdigest()[:16]
+
+    def lines(self) -> list[str]:
+        """What a command prints of the result."""
+        lines: list[str] = self._report().lines(self)
+        return lines
 
     def _repr_html_(self) -> str:
         return str(self._report().summary_html(self))
@@ -92,3 +137,39 @@ class Result:
     def _report(self) -> Any:
         # By name, and only when something is shown: the report imports the result, never the other way round.
         return import_module(f"{type(self).__module__.rpartition('.')[0]}.report")
+
+
+class NotSaved(UserError):
+    """A result that could not be written: it is in `result`, and not lost."""
+
+    def __init__(self, error: UserError, result: Result) -> None:
+        """Take the error that writing ended in, and what was to be written."""
+        super().__init__(str(error))
+        self.result = result
+
+
+def typed(kind: Any, plain: Any) -> Any:
+    """The value of the type `kind` (a dataclass, a mapping of them, ...) that is `plain` in result.json: the
+    same for a loaded result and a fresh one."""
+    return TypeAdapter(kind).validate_python(_restored(plain))
+
+
+def _restored(plain: Any) -> Any:
+    if isinstance(plain, Mapping):
+        values = {key: _restored(value) for key, value in plain.items()}
+        if _ESTIMATE.keys() < values.keys():
+            values |= {key: _ESTIMATE[key] for key in _ESTIMATE if values[key] is None}
+        return values
+    if isinstance(plain, Sequence) and not isinstance(plain, str):
+        return [_restored(value) for value in plain]
+    return plain
+
+
+def _page_id(path: Path) -> str | None:
+    """The id of the run that a page says it is of; UserError where the page cannot be read."""
+    try:
+        with path.open("rb") as page:
+            mark = re.search(rb'<meta name="undertext-run" content="(\w+)">', page.read(4096))
+    except OSError as error:
+        raise UserError(f"{shown(path)} cannot be read: {one_line(error)}") from error
+    return None if mark is None else mark[1].decode()

@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -45,9 +46,10 @@ def open_checkpoint(source: Any, *, device: str = "cpu", dtype: Dtype = "float32
     """
     if isinstance(source, Checkpoint):
         return source
-    if isinstance(source, str) and source.startswith(ZOO):
-        source = zoo(source.removeprefix(ZOO))
-    return Checkpoint.load(source, device=device, dtype=getattr(torch, dtype))
+    of_zoo = isinstance(source, str) and source.startswith(ZOO)
+    folder = zoo(source.removeprefix(ZOO)) if of_zoo else source
+    opened = Checkpoint.load(folder, device=device, dtype=getattr(torch, dtype))
+    return replace(opened, name=source) if of_zoo else opened  # a report says what the user said
 
 
 def open_pair(base: Any, tuned: Any, config: RunConfig) -> Pair:

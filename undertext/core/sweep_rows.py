@@ -6,19 +6,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from undertext.activations.errors import UserError
+from undertext.activations.errors import UserError, shown
 from undertext.activations.files import one_line, read_json
 from undertext.activations.store.disk import LOCK, lock_folder, replace_file
+from undertext.core.resume import writing
 from undertext.steering.rows import Key, Row
 
-HEAD, PARTS = "sweep.json", "rows-*.jsonl"
-LEFT = (LOCK, f"{HEAD}.tmp")
-"""What a kill before the head is whole can leave."""
+HEAD, ROWS = "sweep.json", "rows-*.jsonl"
 FORMAT = {"format": "undertext sweep", "version": 3}
 
 
 class SweepRows:
-    """A `RowStore` in a folder: a head that says which sweep it is, and parts that are written whole.
+    """Rows of a steering sweep in a folder (a `RowStore`): a head that says which sweep it is, and parts
+    that are written whole.
 
     A part is lines of JSON, `{"setting": i, "prompt": j, ...}` with the fields of `Row`; `i` is an index into
     the settings of the head. Pass it as `keep` to `sweep` and `halving`.
@@ -36,22 +36,32 @@ class SweepRows:
         for a damaged file.
         """
         head = json.loads(json.dumps({**FORMAT, **sweep}))  # as it will be read
-        if (self.folder / HEAD).is_file():
-            self._check(head)
+        file = self.folder / HEAD
+        if file.is_file():
+            before = read_json(file)
+            if any(before.get(key) != value for key, value in FORMAT.items()):
+                raise UserError(f"{shown(file)} is not of a sweep, version {FORMAT['version']}")
+            if differ := [key for key in head if before.get(key) != head[key]]:
+                raise UserError(
+                    f"{shown(self.folder)} keeps another sweep, which differs in: {', '.join(differ)}. "
+                    "Choose another folder, or delete it"
+                )
             self._read()
-        elif self.folder.exists() and any(path.name not in LEFT for path in self.folder.iterdir()):
-            raise UserError(f"{self.folder} holds no sweep ({HEAD}) and is not empty: choose another folder")
+        elif self.folder.exists() and {path.name for path in self.folder.iterdir()} - {LOCK, f"{HEAD}.tmp"}:
+            raise UserError(
+                f"{shown(self.folder)} holds no sweep ({HEAD}) and is not empty: choose another folder"
+            )
         else:
-            with _writing(self.folder):
+            with writing(self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
-                replace_file(self.folder / HEAD, [json.dumps(head, indent=1).encode() + b"\n"])
+                replace_file(file, [json.dumps(head, indent=1).encode() + b"\n"])
         return dict(self._rows)
 
     @contextmanager
     def writing(self) -> Iterator[dict[Key, Row]]:
         """Inside, nobody else may write into the folder; UserError when another does."""
-        with _writing(self.folder):
-            lock = lock_folder(self.folder)
+        with writing(self.folder):
+            lock = lock_folder(self.folder, "sweep folder")
         with lock:
             self._read()  # what another has written since
             yield dict(self._rows)
@@ -59,25 +69,14 @@ class SweepRows:
     def add(self, rows: Mapping[Key, Row]) -> None:
         """Keep more rows: all of them, or none when killed."""
         lines = [json.dumps({**key._asdict(), **row._asdict()}) for key, row in rows.items()]
-        with _writing(self.folder):
-            path = self.folder / PARTS.replace("*", f"{self._parts:06d}")
+        with writing(self.folder):
+            path = self.folder / ROWS.replace("*", f"{self._parts:06d}")
             replace_file(path, ["".join(f"{line}\n" for line in lines).encode()])
         self._parts += 1
         self._rows.update(rows)
 
-    def _check(self, head: Mapping[str, Any]) -> None:
-        before = read_json(self.folder / HEAD)
-        if any(before.get(key) != value for key, value in FORMAT.items()):
-            raise UserError(f"{self.folder / HEAD} is not of a sweep, version {FORMAT['version']}")
-        differ = [key for key in head if before.get(key) != head[key]]
-        if differ:
-            raise UserError(
-                f"{self.folder} keeps another sweep, which differs in: {', '.join(differ)}. "
-                "Choose another folder, or delete it"
-            )
-
     def _read(self) -> None:
-        for path in sorted(self.folder.glob(PARTS)):
+        for path in sorted(self.folder.glob(ROWS)):
             try:
                 for line in path.read_text(encoding="utf-8").splitlines():
                     read = json.loads(line)
@@ -85,15 +84,7 @@ class SweepRows:
                     counts = (int(read[name]) for name in Row._fields[1:])
                     self._rows[key] = Row(str(read["text"]), *counts)
                 self._parts = int(path.stem.removeprefix("rows-")) + 1
-            except (OSError, ValueError, KeyError, TypeError) as error:
+            except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
                 raise UserError(
-                    f"{path} is damaged ({one_line(error)}): delete it, and its rows are run again"
+                    f"{shown(path)} is damaged ({one_line(error)}): delete it, and its rows are run again"
                 ) from error
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"cannot write into {folder}: {one_line(error)}") from error

@@ -1,33 +1,27 @@
 """The files that every job writes: result.json, run.json, report.html, tables/ and figures/."""
 
-from collections.abc import Mapping
 from typing import Any
 
-import pyarrow as pa
-from matplotlib.figure import Figure
-
-from undertext.core.output import FIGURES, PAGE, RESULT, RUN, TABLES, encoded, json_bytes, parquet
+from undertext.core.output import FIGURES, PAGE, RUN, TABLES, encoded, json_bytes, parquet
+from undertext.core.result import ID, Result
 from undertext.report.style import png, svg
 
 
-def report_files(
-    *,
-    summary: Mapping[str, Any],
-    tables: Mapping[str, pa.Table],
-    run: Mapping[str, Any],
-    figures: Mapping[str, Figure],
-    page: str,
-    name: str = RESULT,
-) -> dict[str, bytes]:
-    """A run's files by path; `name` is that of the file which holds `summary`.
+def report_files(result: Result, report: Any) -> dict[str, bytes]:
+    """A run's files by path; `report` is the module that draws the result's figures and writes its page.
 
-    The same values give the same bytes. run.json lists the files, so that the next run into the same folder
-    can clear what is no longer made.
+    The same result gives the same bytes. Each file but the pictures holds the id of the run, which
+    `result.run` has. run.json lists the files, so that the next run into the same folder can clear what is
+    no longer made.
     """
-    files = {PAGE: encoded(page), name: json_bytes(summary)}
-    for figure in figures:
-        files[f"{FIGURES}/{figure}.svg"] = svg(figures[figure])
-        files[f"{FIGURES}/{figure}.png"] = png(figures[figure])
-    files |= {f"{TABLES}/{table}.parquet": parquet(tables[table]) for table in tables}
-    files[RUN] = json_bytes({**run, "files": sorted([*files, RUN])})
+    run, drawn = result.run[ID], report.figures(result)
+    files = {
+        PAGE: encoded(report.html(result, drawn)),
+        result.FILE: json_bytes({ID: run, **result.summary}),
+    }
+    for name, figure in drawn.items():
+        files[f"{FIGURES}/{name}.svg"] = svg(figure)
+        files[f"{FIGURES}/{name}.png"] = png(figure)
+    files |= {f"{TABLES}/{name}.parquet": parquet(table, run) for name, table in result.tables.items()}
+    files[RUN] = json_bytes({**result.run, "files": sorted([*files, RUN])})
     return files

@@ -10,6 +10,8 @@ from undertext.core.statistics import Estimate
 NOTHING = "\u2013"  # en dash
 _MINUS = "\u2212"
 _DIRECTIONS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_LARGE = 1e6
+"""From here on a number is written with a power of ten."""
 MOST_CHARACTERS = 1500
 """Longest model text shown; all of it is in tables/problems.parquet."""
 
@@ -20,8 +22,8 @@ def number(value: float | None, digits: int = 2) -> str:
         return NOTHING
     if not isfinite(value):
         return "∞" if value > 0 else f"{_MINUS}∞"
-    text = f"{value:.{digits}f}"
-    return f"{_MINUS}{text[1:]}" if text.startswith("-") and float(text) else text.lstrip("-")
+    text = f"{value:.{digits}f}" if abs(value) < _LARGE else f"{value:.{digits}e}"
+    return f"{_MINUS}{text[1:]}" if text.startswith("-") and float(text) else text.removeprefix("-")
 
 
 def interval(value: float | None, low: float | None, high: float | None) -> str:
@@ -43,8 +45,10 @@ def probability(p: float | None) -> str:
 
 def percent(share: float | None) -> str:
     """A share in per cent; 0 and 100 are said only where they are exact."""
-    if share is None:
+    if share is None or share != share:
         return NOTHING
+    if not 0 <= share <= 1:
+        return f"{number(100 * share, 0)}%"
     if 0.995 <= share < 1:
         return "over 99%"
     return "under 1%" if 0 < share < 0.01 else f"{100 * share:.0f}%"

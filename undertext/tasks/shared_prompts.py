@@ -1,5 +1,7 @@
 """Prompts that a split with reported figures has in common with train and dev, which all is fitted on."""
 
+from collections.abc import Sequence
+
 from undertext.activations.errors import UserError
 from undertext.core.printable import printable
 from undertext.core.terms import CHOOSE, FIT
@@ -20,13 +22,15 @@ def shared_prompts(task: Task) -> dict[str, int]:
     return {split: count for split, count in counts.items() if count}
 
 
-def check_prompts(task: Task) -> list[str]:
-    """A warning for each split that shares prompts with train or dev.
+def check_prompts(task: Task, splits: Sequence[str] | None = None) -> list[str]:
+    """A warning for each split that shares prompts with train or dev, of the `splits` named or of all.
 
     Raises UserError where all prompts of such a split are shared: its figures say nothing of new problems.
     """
     warnings = []
     for split, count in shared_prompts(task).items():
+        if splits is not None and split not in splits:
+            continue
         total = len(task.split(split))
         if count == total:
             raise UserError(

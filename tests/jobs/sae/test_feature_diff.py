@@ -117,7 +117,7 @@ def test_killed_it_goes_on_and_ends_the_same(found, task, folders, tmp_path, mon
     with pytest.raises(KeyboardInterrupt):
         run()
     assert not (tmp_path / "out" / "result.json").exists()
-    with pytest.raises(UserError, match="another config: config was"):
+    with pytest.raises(UserError, match=r"another config: config\.seed was"):
         run(CONFIG.model_copy(update={"seed": 5}))
     result = run()
     assert count == 4 + (8 - 3)  # three were recorded

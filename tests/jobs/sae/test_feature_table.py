@@ -75,7 +75,7 @@ def test_word_detectors_and_what_hangs_on_a_wording_fail(found):
 def test_the_files_hold_what_was_found(found):
     result, out = found
     assert pq.read_table(out / "tables" / "features.parquet").equals(result.tables["features"])
-    assert json.loads((out / "result.json").read_text()) == result.summary
+    assert json.loads((out / "result.json").read_text()) == {"run": result.id, **result.summary}
     run = json.loads((out / "run.json").read_text())
     assert run["rule"]["shift"]["test"] == "welch"
     assert set(run["files"]) == {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()}

@@ -96,7 +96,7 @@ def test_killed_it_goes_on_to_the_same_weights(trained, folders, task_folder, tm
     assert result.tables["latents"].equals(trained[0].tables["latents"])
     assert not list((tmp_path / "out").glob("parts*"))
     assert capfd.readouterr().err == ""  # no bar of sae-lens's where none is wanted
-    with pytest.raises(UserError, match=r"finished run of another config: k was 3\.0, is 2\.0"):
+    with pytest.raises(UserError, match=r"report of other settings: config\.k was 3\.0, is 2\.0"):
         train(folders, tmp_path / "out", task=task_folder, config=CONFIG.model_copy(update={"k": 2.0}))
 
 

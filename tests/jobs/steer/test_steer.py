@@ -128,7 +128,7 @@ def test_stopped_after_the_search_it_goes_on_from_the_search(
         patch.setattr(parts, "recover", stopped)
         with pytest.raises(KeyboardInterrupt):
             again()
-    with pytest.raises(UserError, match="unfinished job of another config: config was"):
+    with pytest.raises(UserError, match=r"unfinished job of another config: config\.doses was"):
         again(QUICK.model_copy(update={"doses": (2.0,)}))
     monkeypatch.setattr(parts, "search", stopped)
     monkeypatch.setattr(parts, "candidate_vectors", stopped)

@@ -25,8 +25,11 @@ from undertext.measures.recovery.parts import SteeringParts, sae_of
 from undertext.measures.recovery.rows import schema_of
 from undertext.tasks.limits import limited
 from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record
+from undertext.tasks.shared_prompts import check_prompts
 from undertext.tasks.task import Task
 
+_VECTORS, _BYTES_A_TOKEN, _BYTES_A_ROW = 16, 4, 200
+"""About how many vectors are searched with, and how large a text and its row are."""
 Answered = Mapping[str, Mapping[Role, Answers]]
 """Greedy answers, by split and checkpoint."""
 
@@ -59,6 +62,7 @@ def compare(
             pair, sae = open_pair(base, tuned, config), sae_of(config)
         layers = layers_of(pair.base, config.layers, config.max_layers)
         task = limited(task, pair)
+        shared = {split: check_prompts(task, [split]) for split in splits}
         check_task_fits(pair, task, splits)
 
         def steering(role: Role) -> SteeringParts:
@@ -75,6 +79,7 @@ def compare(
         run.begin(
             **{name: record["fingerprint"] for name, record in described.items()},
             rule=rule.model_dump(mode="json"),
+            room=_room(task, splits, config),
             **steering("base").inputs,
         )
 
@@ -103,7 +108,7 @@ def compare(
                 steered = None if best is None else on.steered[split][best]
             problems, answers = task.split(split), answered[split]
             alike = {role: same_answer(task, problems, answers[role].texts, rule.max_alike) for role in ROLES}
-            flags = [*output_flags(task, split, answers, rule), *flags]
+            flags = [*output_flags(task, split, answers, rule), *flags, *shared[split]]
             result = split_result(
                 answers,
                 {
@@ -129,8 +134,16 @@ def compare(
             Comparison,
             {"schema": SCHEMA, **described, "seed": config.seed, "splits": results},
             {name: pa.Table.from_pylist(rows, schema_of(rows)) for name, rows in tables.items() if rows},
-            **described,
         )
+
+
+def _room(task: Task, splits: Sequence[str], config: CompareConfig) -> int:
+    """About how many bytes parts and tables take: texts of answers, sampled, steered and searched with."""
+    judged = sum(len(task.split(split)) for split in splits)
+    texts = judged * (_VECTORS + config.samples + 2)
+    settings = config.max_layers * len(config.doses) * len(config.positions) * _VECTORS
+    texts += settings * min(config.search_problems, len(task.split(CHOOSE)))
+    return 2 * texts * (_BYTES_A_TOKEN * (task.max_new_tokens or 256) + _BYTES_A_ROW)
 
 
 def _answers(

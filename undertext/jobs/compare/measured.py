@@ -39,6 +39,8 @@ class Measured:
     """Answers under each vector's chosen setting, by split and vector."""
     samples: Mapping[str, Samples]
     """Sampled answers to the problems in the gap, by split."""
+    sampled_ids: Mapping[str, Sequence[str]]
+    """Ids of these problems, by split."""
 
 
 def measure(
@@ -95,13 +97,14 @@ def measure(
     )
     by_split = dict(zip(gaps, steered, strict=True))
     samples = dict(zip(gaps, rest, strict=True))
-    return Measured(weaker, points, readings, right, searched, effects, by_split, samples)
+    ids = {split: [task.split(split)[i].id for i in gap] for split, gap in gaps.items()}
+    return Measured(weaker, points, readings, right, searched, effects, by_split, samples, ids)
 
 
 def table_rows(
     measured: Measured, answers: Mapping[str, tuple[Answers, Answers]], *, seed: int, level: float
 ) -> dict[str, Rows]:
-    """Rows of the tables `probes`, `sweep` and `recovery`.
+    """Rows of the tables `probes`, `sweep`, `recovery` and `samples`.
 
     `answers` are the weaker's and the stronger's, by split.
     """
@@ -119,7 +122,30 @@ def table_rows(
     ]
     read = [readings for readings in (measured.readings, measured.right) if readings is not None]
     probes = [row for readings in read for row in _probe_rows(readings, measured)]
-    return {"probes": probes, "sweep": sweep_rows(searched), "recovery": recovery}
+    return {
+        "probes": probes,
+        "sweep": sweep_rows(searched),
+        "recovery": recovery,
+        "samples": _sample_rows(measured),
+    }
+
+
+def _sample_rows(measured: Measured) -> Rows:
+    """A row a sampled answer of the weaker checkpoint to a problem in the gap."""
+    return [
+        {
+            "checkpoint": measured.weaker,
+            "split": split,
+            "id": name,
+            "sample": k,
+            "output": text,
+            "right": bool(samples.right[i, k]),
+            "tokens": int(samples.tokens[i, k]),
+        }
+        for split, samples in measured.samples.items()
+        for i, (name, texts) in enumerate(zip(measured.sampled_ids[split], samples.texts, strict=True))
+        for k, text in enumerate(texts)
+    ]
 
 
 def _probe_rows(readings: Readings, measured: Measured) -> Rows:

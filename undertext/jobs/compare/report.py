@@ -8,14 +8,12 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
-from undertext.core.output import VERDICT
 from undertext.core.terms import ROLES
 from undertext.jobs.compare import words
 from undertext.jobs.compare.result import Comparison, SplitResult
 from undertext.report.figures.accuracy import Mark, Panel, accuracy_figure
 from undertext.report.figures.doses import doses_figure
 from undertext.report.figures.probes import probes_figure
-from undertext.report.files import report_files
 from undertext.report.numbers import NOTHING, estimate, interval, number, percent
 from undertext.report.page import Document, Section, fragment, template
 from undertext.report.style import svg
@@ -45,19 +43,6 @@ class Split(NamedTuple):
     """Number of problems that the base solves and the tuned checkpoint does not."""
     problems: list[Row]
     """The first problems on which the checkpoints differ, some of either kind."""
-
-
-def files(result: Comparison) -> dict[str, bytes]:
-    """The files of a run, by path."""
-    drawn = figures(result)
-    return report_files(
-        summary=result.summary,
-        tables=result.tables,
-        run=result.run,
-        figures=drawn,
-        page=_page(result, drawn),
-        name=VERDICT,
-    )
 
 
 def figures(result: Comparison) -> dict[str, Figure]:
@@ -96,7 +81,19 @@ def summary_html(result: Comparison) -> str:
     return fragment(heading, Section("", head=head, rows=rows))
 
 
-def _page(result: Comparison, drawn: Mapping[str, Figure]) -> str:
+def lines(result: Comparison) -> list[str]:
+    """The verdict on each split, its lines of evidence, and its flags, for a terminal."""
+    said = []
+    for split, found in result.splits.items():
+        accuracy = ", ".join(f"{role} {number(found.accuracy[role].value)}" for role in ROLES)
+        said.append(f"{split}: {found.verdict} (confidence {number(found.confidence)}; accuracy {accuracy})")
+        said += [f"  {line.name}: {line.says}" for line in found.evidence]
+        said += [f"  note: {flag}" for flag in found.flags]
+    return said
+
+
+def html(result: Comparison, drawn: Mapping[str, Figure]) -> str:
+    """The page."""
     base, tuned, task = (result.summary[name] for name in ("base", "tuned", "task"))
     about = {"base": base["name"], "tuned": tuned["name"], "task": f"{task['name']}: {task['description']}"}
     about["outputs"] = words.limits(task)

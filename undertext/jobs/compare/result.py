@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from undertext.core.output import VERDICT
-from undertext.core.result import Result
+from undertext.core.result import Result, typed
 from undertext.core.statistics import Estimate
 from undertext.core.terms import Access, LineName, Role, Says, Verdict
-from undertext.core.views import typed
 
 SCHEMA = 3
 """Version of verdict.json."""
@@ -58,7 +57,8 @@ class Comparison(Result):
     `summary` holds `schema`, `base` and `tuned` (`name`, `fingerprint`, `n_layers`, `d_model`, `d_vocab`),
     `task` (`name`, `description`, `fingerprint`, `problems` by split), `seed`, and the `splits`. Tables:
     `problems`, a row a split and problem; `probes`, a row a checkpoint, value, layer and split; `sweep`, a
-    row a steering setting, on dev; `recovery`, a row a split and vector.
+    row a steering setting, on dev; `recovery`, a row a split and vector; `samples`, a row an answer that was
+    sampled from the weaker checkpoint to a problem in the gap.
     """
 
     FILE: ClassVar[str] = VERDICT

@@ -7,11 +7,14 @@ from pathlib import Path
 
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.markup import escape as markup
 from rich.table import Table
 
+from undertext.activations.errors import shown
 from undertext.core.command import parse, say
 from undertext.core.config import part_of
-from undertext.core.output import check_writable, encoded, plain, publish
+from undertext.core.output import encoded, plain
+from undertext.core.publish import check_writable, publish
 from undertext.jobs.demo.config import DemoConfig
 from undertext.jobs.demo.job import Judged, demo
 from undertext.report.numbers import estimate, number
@@ -51,5 +54,6 @@ def _table(judged: Sequence[Judged]) -> Table:
     for one in judged:
         gap = "no gap" if one.recovered is None else estimate(one.recovered).replace("[", "\\[")
         verdict = f"[{'green' if one.verdict == one.truth else 'red'}]{one.verdict}[/]"
-        table.add_row(one.pair, one.split, one.truth, verdict, number(one.confidence), gap)
+        names = (markup(shown(name)) for name in (one.pair, one.split, one.truth))
+        table.add_row(*names, verdict, number(one.confidence), gap)
     return table

@@ -35,6 +35,7 @@ class _Pair(NamedTuple):
     tuned: Path
     out: Path
     seed: int
+    overwrite: bool
 
 
 def demo(config: DemoConfig, out: Path) -> list[Judged]:
@@ -46,7 +47,7 @@ def demo(config: DemoConfig, out: Path) -> list[Judged]:
     folders = organisms(zoo)
     parents = {name: read_card(folder)["parent"] for name, folder in folders.items()}
     pairs = [
-        _Pair(folders[parent], folders[name], out / name, config.seed)
+        _Pair(folders[parent], folders[name], out / name, config.seed, config.overwrite)
         for name, parent in parents.items()
         if parent in folders
     ]
@@ -79,7 +80,7 @@ def _compare(pair: _Pair) -> list[Judged]:
     from undertext.tasks.builtin.chain import new_chain
 
     truth: dict[str, Any] = read_card(pair.tuned)["truth"]
-    config = CompareConfig(seed=pair.seed, threads=1)
+    config = CompareConfig(seed=pair.seed, threads=1, overwrite=pair.overwrite)
     comparison = compare(pair.base, pair.tuned, new_chain(0), config=config, out=pair.out, progress=False)
     judged = []
     for split, result in comparison.splits.items():

@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 
 from undertext.core.terms import CHOOSE
 from undertext.jobs.probe.result import BestReading, ProbeResult
-from undertext.report.files import report_files
 from undertext.report.numbers import NOTHING, number
 from undertext.report.page import Section, document, fragment
 from undertext.report.style import svg
@@ -35,30 +34,27 @@ _READ_AT = {
 _PLACE = ("task", "split", "value", "position", "probe")
 
 
-def files(result: ProbeResult) -> dict[str, bytes]:
-    """The files of the job, by path."""
-    drawn = figures(result)
-    return report_files(
-        summary=result.summary,
-        tables=result.tables,
-        run=result.run,
-        figures=drawn,
-        page=_page(result, drawn),
-    )
-
-
 def figures(result: ProbeResult) -> dict[str, Figure]:
-    """`heatmap-TASK` for each task: layer by position, on test where the task has that split."""
-    return {
-        f"heatmap-{task}": result.heatmap(task, split=_splits(result, task)[0])
-        for task in result.summary["tasks"]
-    }
+    """`heatmap-TASK` for each task: layer by position, on test where the task has that split. Of more than
+    two checkpoints, `heatmap-TASK-NAME` for each beside the first."""
+    drawn = {}
+    base, *others = result.summary["checkpoints"]
+    for task in result.summary["tasks"]:
+        for other in others or [None]:
+            name = f"heatmap-{task}" if len(others) < 2 else f"heatmap-{task}-{other}"
+            drawn[name] = result.heatmap(task, base=base, tuned=other, split=_splits(result, task)[0])
+    return drawn
 
 
 def summary_html(result: ProbeResult) -> str:
     """The best readings, for notebooks."""
     tasks = list(result.summary["tasks"])
     return fragment(f"probe: {', '.join(tasks)}", _readings(result, tasks))
+
+
+def lines(result: ProbeResult) -> list[str]:
+    """What was read, for a terminal."""
+    return [repr(result), *(f"note: {note}" for note in result.summary["notes"])]
 
 
 def _splits(result: ProbeResult, task: str) -> list[str]:
@@ -68,17 +64,23 @@ def _splits(result: ProbeResult, task: str) -> list[str]:
     return sorted(splits, key=lambda split: (split == CHOOSE, split != "test"))
 
 
-def _page(result: ProbeResult, drawn: Mapping[str, Figure]) -> str:
+def html(result: ProbeResult, drawn: Mapping[str, Figure]) -> str:
+    """The page."""
     tasks = list(result.summary["tasks"])
     sections = []
     for task in tasks:
         sections.append(_readings(result, [task]))
-        shows = f"Layer by position on {task}: accuracy of each checkpoint, transported, and selectivity."
-        picture = (svg(drawn[f"heatmap-{task}"]), shows)
-        sections.append(Section(f"Layer by position: {task}", picture=picture))
+        base, *others = result.summary["checkpoints"]
+        for other in others or [None]:
+            name = f"heatmap-{task}" if len(others) < 2 else f"heatmap-{task}-{other}"
+            pair = base if other is None else f"{base} and {other}"
+            shows = f"Layer by position on {task}, {pair}: accuracy of each, transported, and selectivity."
+            sections.append(Section(f"Layer by position: {task}, {pair}", picture=(svg(drawn[name]), shows)))
     if result.transported:
         sections.append(_transported(result))
     sections += _transfer(result)
+    if result.summary["notes"]:
+        sections.append(Section("Notes", result.summary["notes"]))
     return document(
         f"probe: {', '.join(tasks)}",
         "linear probes beside controls",

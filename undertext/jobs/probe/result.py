@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from undertext.core.result import Result
-from undertext.core.views import typed
+from undertext.core.result import Result, typed
 from undertext.report.figures.heatmap import heatmap_figure
 
 

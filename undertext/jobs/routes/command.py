@@ -1,22 +1,18 @@
 """`undertext routes`."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from undertext.core.command import parse, say
-from undertext.core.config import part_of
-from undertext.core.output import PAGE
+from undertext.core.command import job_command
 from undertext.jobs.routes.config import RoutesConfig
 from undertext.jobs.routes.job import routes
-from undertext.jobs.routes.report import lines
 
 
 class RoutesCommand(RoutesConfig):
-    """How much of the gap does each way to elicit it recover, on the same problems, within the same tokens?
+    """How much of the gap does each way to elicit it recover, on the same problems, within the same
+    tokens?
 
-    Prints one table and the routes' agreement; with --out writes result.json, run.json, report.html, tables/
-    and figures/. `--config FILE` reads any of these options from a YAML file; flags override the file. A job
-    that was killed goes on from its finished parts.
+    Prints one table and the routes' agreement; with --out writes result.json, run.json,
+    report.html, tables/ and figures/.
     """
 
     checkpoint: str | None = None
@@ -31,19 +27,6 @@ class RoutesCommand(RoutesConfig):
     """Folder that the results are written to."""
 
 
-def run(args: Sequence[str]) -> int:
-    """Run every route, write the results, print the table."""
-    given = parse(RoutesCommand, "routes", args, needs=("checkpoint", "stronger", "task"))
-    result = routes(
-        given.checkpoint,
-        given.stronger,
-        given.task or "",
-        vectors=given.vectors,
-        config=part_of(RoutesConfig, given),
-        out=given.out,
-    )
-    for line in lines(result):
-        say(line)
-    if given.out is not None:
-        say(f"report: {given.out}/{PAGE}")
-    return 0
+run = job_command(
+    RoutesCommand, "routes", routes, needs=("checkpoint", "stronger", "task"), example="routes_chain.yaml"
+)

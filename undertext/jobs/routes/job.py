@@ -25,6 +25,7 @@ from undertext.measures.recovery.rows import schema_of, three
 from undertext.steering import SteeringVector, open_vector
 from undertext.tasks.limits import limited
 from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record
+from undertext.tasks.shared_prompts import check_prompts
 from undertext.tasks.task import Task
 
 _NO_BASELINE = (
@@ -66,6 +67,7 @@ def routes(
         task = limited(task, [weaker, above])
         check_task_fits([weaker, above], task, splits)
         layers = layers_of(weaker, config.layers, config.max_layers)
+        shared = check_prompts(task, splits)
         steering = SteeringParts(weaker, above, task, config, layers, given, sae, run.scratch)
         parts = RouteParts(weaker, above, task, config, layers)
         run.begin(
@@ -96,6 +98,7 @@ def routes(
         notes = [note for split in splits for group in groups[split] for note in group.notes]
         if config.rlvr_steps and config.budget < 2:
             notes.append(_NO_BASELINE)
+        notes += shared
         agreement = [row for split in splits for row in _agreement_rows(split, groups[split])]
         summary = {
             "checkpoint": checkpoint_record(weaker),

@@ -1,10 +1,11 @@
 """How `routes`' result is shown: the page, the two figures, and a table for a terminal."""
 
+from collections.abc import Mapping
+
 from matplotlib.figure import Figure
 
 from undertext.jobs.routes.result import Route, RoutesResult
 from undertext.report.figures.routes import agreement_figure, routes_figure
-from undertext.report.files import report_files
 from undertext.report.numbers import NOTHING, estimate, number
 from undertext.report.page import Section, document, fragment
 from undertext.report.style import house_style, svg
@@ -18,18 +19,6 @@ _AGREEMENT = (
     "routes do, or not defined."
 )
 _HEAD = ("route", "accuracy", "recovered gap", "tokens", "training tokens", "access")
-
-
-def files(result: RoutesResult) -> dict[str, bytes]:
-    """The files of the job, by path."""
-    drawn = figures(result)
-    return report_files(
-        summary=result.summary,
-        tables=result.tables,
-        run=result.run,
-        figures=drawn,
-        page=_page(result, drawn),
-    )
 
 
 def figures(result: RoutesResult) -> dict[str, Figure]:
@@ -67,7 +56,8 @@ def lines(result: RoutesResult) -> list[str]:
     return [*said, *(f"note: {note}" for note in result.notes)]
 
 
-def _page(result: RoutesResult, drawn: dict[str, Figure]) -> str:
+def html(result: RoutesResult, drawn: Mapping[str, Figure]) -> str:
+    """The page."""
     summary = result.summary
     about = {
         "weaker": summary["checkpoint"]["name"],

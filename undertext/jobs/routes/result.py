@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
 
-from undertext.core.result import Result
+from undertext.core.result import Result, typed
 from undertext.core.statistics import Estimate
-from undertext.core.views import typed
 
 
 @dataclass(frozen=True)

@@ -8,25 +8,12 @@ from matplotlib.figure import Figure
 from undertext.jobs.sae_diff.result import FeatureDiff
 from undertext.report.feature_page import Html, about_features, one_page, pages_section
 from undertext.report.figures.association import association_figure
-from undertext.report.files import report_files
 from undertext.report.numbers import estimate, number, percent
 from undertext.report.page import Section, document, fragment
 from undertext.report.style import svg
 
 LABELS = ("value", "valid", "part")
 SORTS = {"norm": "relative decoder norm alone", "scaling": "latent scaling"}
-
-
-def files(result: FeatureDiff) -> dict[str, bytes]:
-    """The files of the run, by path."""
-    drawn = figures(result)
-    return report_files(
-        summary=result.summary,
-        tables=result.tables,
-        run=result.run,
-        figures=drawn,
-        page=_page(result, drawn),
-    )
 
 
 def figures(result: FeatureDiff) -> dict[str, Figure]:
@@ -48,8 +35,9 @@ def page(result: FeatureDiff, feature: int) -> Html:
     return one_page(result.tables.get("pages"), feature)
 
 
-def diff_lines(summary: Mapping[str, Any]) -> list[str]:
+def lines(result: FeatureDiff) -> list[str]:
     """What became of the features, in a few lines."""
+    summary = result.summary
     if "kinds" in summary:
         return [f"by {sort}: {_said(shares)}" for sort, shares in summary["kinds"].items()]
     return [
@@ -76,7 +64,8 @@ def _title(summary: Mapping[str, Any]) -> str:
     return f"features of {summary['base']['name']} in {summary['tuned']['name']} on {summary['task']['name']}"
 
 
-def _page(result: FeatureDiff, drawn: Mapping[str, Figure]) -> str:
+def html(result: FeatureDiff, drawn: Mapping[str, Figure]) -> str:
+    """The page."""
     summary = result.summary
     sections = [_kinds(summary), _latents(result)] if _sorted(result) else [_fates(summary)]
     if summary.get("associated"):

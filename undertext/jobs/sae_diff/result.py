@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from undertext.core.result import Result
-from undertext.core.views import typed
+from undertext.core.result import Result, typed
 from undertext.measures.features.effects import FeatureEffect
 from undertext.saes.pages import FeaturePage, page_of
 

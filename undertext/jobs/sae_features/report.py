@@ -9,24 +9,11 @@ from matplotlib.figure import Figure
 from undertext.jobs.sae_features.result import FeatureTable
 from undertext.report.feature_page import Html, about_features, one_page, pages_section
 from undertext.report.figures.association import association_figure
-from undertext.report.files import report_files
 from undertext.report.numbers import number, percent, probability
 from undertext.report.page import Section, document, fragment
 from undertext.report.style import svg
 
 KINDS = ("value", "valid", "part")
-
-
-def files(result: FeatureTable) -> dict[str, bytes]:
-    """The files of the run, by path."""
-    drawn = figures(result)
-    return report_files(
-        summary=result.summary,
-        tables=result.tables,
-        run=result.run,
-        figures=drawn,
-        page=_page(result, drawn),
-    )
 
 
 def figures(result: FeatureTable) -> dict[str, Figure]:
@@ -49,7 +36,22 @@ def _title(result: FeatureTable) -> str:
     return f"features of {result.summary['checkpoint']['name']} on {result.summary['task']['name']}"
 
 
-def _page(result: FeatureTable, drawn: Mapping[str, Figure]) -> str:
+def lines(result: FeatureTable) -> list[str]:
+    """How many features survive, for a terminal."""
+    summary = result.summary
+    top = ", ".join(map(str, summary["most_associated"]))
+    said = [
+        f"{summary['alive']} of {summary['features']} features live",
+        f"most associated with the task's values: {top or 'none asked for'}",
+    ]
+    for name, which in (("tested", "tested"), ("most_associated", "most associated")):
+        shares = summary["falsification"][name]
+        said.append(f"of {shares['features']} features {which}, {percent(shares['fail'])} fail")
+    return [*said, *(f"note: {note}" for note in summary["notes"])]
+
+
+def html(result: FeatureTable, drawn: Mapping[str, Figure]) -> str:
+    """The page."""
     summary = result.summary
     sections = [_survival(summary)]
     for figure in drawn.values():

@@ -43,6 +43,7 @@ class Inputs(NamedTuple):
     points: list[HookPoint]
     skip: int
     fingerprints: list[str]
+    d_model: int
 
     def identity(self) -> dict[str, Any]:
         """What the activations depend on, for run.json."""
@@ -72,4 +73,4 @@ def check_inputs(sources: Sources, given: Task | Path, config: TrainConfig) -> I
         tuned = sources.open(1)
         check_outlines(outline, Outline.of(tuned))
         fingerprints.append(tuned.fingerprint)
-    return Inputs(texts, points, config.skip, fingerprints)
+    return Inputs(texts, points, config.skip, fingerprints, outline.d_model)

@@ -1,21 +1,21 @@
 """`train_dictionary`: a checkpoint or pair captured into a store, an SAE or crosscoder trained on it."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from undertext.activations.errors import UserError
-from undertext.activations.files import read_json
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.spans import TokenSpan
 from undertext.activations.store import Store, StorePair, capture_to_store, open_pair
-from undertext.core.config import WORK_ONLY
 from undertext.core.job import job_run
-from undertext.core.output import RUN, plain
+from undertext.core.output import plain
 from undertext.core.progress import Progress
 from undertext.core.resume import Done, Part
 from undertext.core.terms import ROLES
@@ -65,15 +65,19 @@ def train_dictionary(
             identity = inputs.identity()
         else:
             captured = _opened(Path(store), config)
-            identity = {"store": str(Path(store).resolve()), "rows": len(captured)}
+            identity = {"store": _digest(captured), "rows": len(captured)}
         # Of training, unlike of what only reads, the result depends on the batch size.
         identity |= {"training_batch_size": config.batch_size}
-        _check_finished(out, config, identity)
-        run.begin(**identity)
+        room = 0 if inputs is None else _room(inputs, len(sources), config)
+        if run.begin(room=room, **identity):  # what is there is another job's
+            for folder in (out / CAPTURED, out / SAE_FOLDER):
+                shutil.rmtree(folder, ignore_errors=True)
         if inputs is not None:
             run.make(_capture_parts(inputs, sources, out / CAPTURED))
             captured = _opened(out / CAPTURED, config)
-        training = Part("training", partial(_trained, captured, config, out / SAE_FOLDER, run.bars.show))
+        training = Part(
+            "training", partial(_trained, captured, config, out / SAE_FOLDER, run.bars.show or run.bars.lines)
+        )
         ((fidelity, shares),) = run.make([training])
         loss = None
         if inputs is not None and config.kind == "sae":
@@ -87,7 +91,7 @@ def train_dictionary(
             "loss": loss,
         }
         tables = {"latents": pa.table({"latent": list(range(len(shares))), "frequency": shares.tolist()})}
-        return run.finish(TrainedDictionary, plain(summary), tables, folder=str(out / SAE_FOLDER))
+        return run.finish(TrainedDictionary, plain(summary), tables)
 
 
 def _check_arguments(config: TrainConfig, checkpoint: Any, tuned: Any, texts: Mapping[str, Any]) -> None:
@@ -102,19 +106,6 @@ def _check_arguments(config: TrainConfig, checkpoint: Any, tuned: Any, texts: Ma
         raise UserError(f"expected {wanted} for kind {config.kind!r}")
 
 
-def _check_finished(out: Path, config: TrainConfig, identity: Mapping[str, Any]) -> None:
-    """UserError where `out` holds a finished run of another config, whose SAE would be taken for this
-    one's."""
-    if not (out / SAE_FOLDER).is_dir() or not (out / RUN).is_file():
-        return
-    before, now = read_json(out / RUN), plain({**config.model_dump(mode="json"), **identity})
-    had = {**before.get("config", {}), **before}
-    differ = [key for key in now if key not in WORK_ONLY and had.get(key) != now[key]]
-    if differ:
-        shown = "; ".join(f"{key} was {had.get(key)!r}, is {now[key]!r}" for key in differ[:3])
-        raise UserError(f"{out} holds a finished run of another config: {shown}. Give another folder")
-
-
 def _opened(folder: Path, config: TrainConfig) -> Store | StorePair:
     if config.kind == "sae":
         captured: Store | StorePair = Store.open(folder)
@@ -125,6 +116,21 @@ def _opened(folder: Path, config: TrainConfig) -> Store | StorePair:
             points=[HookPoint(layer, config.site) for layer in sorted(set(config.layers))]
         )
     return captured
+
+
+def _room(inputs: Inputs, checkpoints: int, config: TrainConfig) -> int:
+    """Bytes of the activations, and of two checkpoints of the training, which hold weights and moments."""
+    width = inputs.d_model * len(inputs.points)
+    rows = sum(max(len(ids) - inputs.skip, 0) for ids in inputs.texts.train.values())
+    weights = 2 * width * config.d_sae * checkpoints
+    return 4 * (rows * width * checkpoints + 2 * 3 * weights)
+
+
+def _digest(captured: Store | StorePair) -> str:
+    """What a store holds, wherever its folder stands."""
+    stores = [captured] if isinstance(captured, Store) else [captured.base, captured.tuned]
+    sums = [shard.xxh128 for one in stores for shard in one.manifest.shards]
+    return sha256("".join(sums).encode()).hexdigest()[:16]
 
 
 def _capture_parts(inputs: Inputs, sources: Sources, folder: Path) -> list[Part]:

@@ -1,11 +1,12 @@
 """The report of `sae train`: how well the dictionary reconstructs, what a model loses by it, how often
 latents fire."""
 
+from collections.abc import Mapping
+
 from matplotlib.figure import Figure
 
 from undertext.jobs.sae_train.result import TrainedDictionary
 from undertext.report.figures.firing import firing_figure
-from undertext.report.files import report_files
 from undertext.report.numbers import number, percent
 from undertext.report.page import Section, document, fragment
 from undertext.report.style import svg
@@ -15,18 +16,6 @@ NAMES = {
     "difference": "SAE of what tuning added",
     "crosscoder": "crosscoder of base and tuned",
 }
-
-
-def files(result: TrainedDictionary) -> dict[str, bytes]:
-    """The files of the run, by path."""
-    drawn = figures(result)
-    return report_files(
-        summary=result.summary,
-        tables=result.tables,
-        run=result.run,
-        figures=drawn,
-        page=_page(result, drawn),
-    )
 
 
 def figures(result: TrainedDictionary) -> dict[str, Figure]:
@@ -41,20 +30,21 @@ def summary_html(result: TrainedDictionary) -> str:
     return fragment(NAMES[result.summary["kind"]], _reconstruction(result))
 
 
-def fidelity_lines(result: TrainedDictionary) -> list[str]:
+def lines(result: TrainedDictionary) -> list[str]:
     """How well the dictionary reconstructs, in a line or two."""
     fidelity, loss = result.fidelity, result.loss
-    lines = [
-        f"explained variance {fidelity.explained_variance:.3f}, L0 {fidelity.l0:.1f}, "
-        f"dead {100 * fidelity.dead_share:.1f}% ({fidelity.rows} rows held out)"
+    said = [
+        f"explained variance {number(fidelity.explained_variance, 3)}, L0 {number(fidelity.l0, 1)}, "
+        f"dead {number(100 * fidelity.dead_share, 1)}% ({fidelity.rows} rows held out)"
     ]
     if loss is not None:
         shares = (number(share, 3) for share in (loss.recovered_from_zero, loss.recovered_from_mean))
-        lines.append(
-            f"loss recovered {' from zeros, '.join(shares)} from the mean (clean {loss.clean:.3f}, "
-            f"spliced {loss.spliced:.3f}, zeros {loss.zero:.3f}, mean {loss.mean:.3f}; {loss.tokens} tokens)"
+        said.append(
+            f"loss recovered {' from zeros, '.join(shares)} from the mean (clean {number(loss.clean, 3)}, "
+            f"spliced {number(loss.spliced, 3)}, zeros {number(loss.zero, 3)}, mean {number(loss.mean, 3)}; "
+            f"{loss.tokens} tokens)"
         )
-    return lines
+    return said if result.at is None else [*said, f"saved: {result.folder}"]
 
 
 def _reconstruction(result: TrainedDictionary) -> Section:
@@ -72,7 +62,8 @@ def _reconstruction(result: TrainedDictionary) -> Section:
     )
 
 
-def _page(result: TrainedDictionary, drawn: dict[str, Figure]) -> str:
+def html(result: TrainedDictionary, drawn: Mapping[str, Figure]) -> str:
+    """The page."""
     sections = [_reconstruction(result)]
     if (loss := result.loss) is not None:
         sections.append(

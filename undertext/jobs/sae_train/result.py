@@ -1,10 +1,9 @@
 """What `sae train` has made, as plain data."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from undertext.core.result import Result
-from undertext.core.views import typed
+from undertext.core.result import Result, typed
 from undertext.saes import Fidelity, LossRecovered
 
 SAE_FOLDER = "sae"
@@ -17,8 +16,8 @@ class TrainedDictionary(Result):
 
     @property
     def folder(self) -> Path:
-        """Where the SAE or crosscoder is saved, in sae-lens's format."""
-        return Path(self.run["folder"])
+        """Where the SAE or crosscoder is saved, in sae-lens's format; it moves with the result's folder."""
+        return (self.at or Path()) / SAE_FOLDER
 
     @property
     def points(self) -> tuple[str, ...]:
@@ -43,10 +42,3 @@ class TrainedDictionary(Result):
         loss = self.summary["loss"]
         measured: LossRecovered | None = None if loss is None else typed(LossRecovered, loss)
         return measured
-
-    @classmethod
-    def load(cls, folder: str | Path) -> "TrainedDictionary":
-        """The result saved in `folder`, which may have been moved. UserError where there is none."""
-        result = super().load(folder)
-        own = Path(folder) / SAE_FOLDER
-        return replace(result, run={**result.run, "folder": str(own)}) if own.is_dir() else result

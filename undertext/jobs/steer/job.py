@@ -27,6 +27,7 @@ from undertext.steering import SteeringVector, export_gguf, open_vector
 from undertext.steering.gguf_files import load_gguf
 from undertext.tasks.limits import limited
 from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record
+from undertext.tasks.shared_prompts import check_prompts
 from undertext.tasks.task import Task
 
 VECTOR = "vector.gguf"
@@ -72,6 +73,7 @@ def steer(
         task = limited(task, list(opened.values()))
         check_task_fits(list(opened.values()), task, splits)
         layers = layers_of(weaker, config.layers, config.max_layers)
+        shared = check_prompts(task, splits)
         steering = SteeringParts(weaker, above, task, config, layers, given, sae, run.scratch)
         run.begin(
             checkpoint=weaker.fingerprint,
@@ -106,7 +108,7 @@ def steer(
                 )
                 for name, estimate in estimates[split].items()
             ]
-        notes = list(candidates.notes)
+        notes = [*candidates.notes, *shared]
         if config.export is not None and run.out is not None:
             notes.append(_export(searched, weaker, run.out / VECTOR))
         summary = {

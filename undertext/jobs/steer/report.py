@@ -1,12 +1,13 @@
 """How `steer`'s result is shown: the page, the dose figure, and lines for a terminal."""
 
+from collections.abc import Mapping
+
 from matplotlib.figure import Figure
 
 from undertext.jobs.steer.result import SteerResult
 from undertext.measures.recovery.estimate import RecoveryEstimate
 from undertext.measures.recovery.side_effects import SideEffects
 from undertext.report.figures.doses import doses_figure
-from undertext.report.files import report_files
 from undertext.report.numbers import NOTHING, estimate, number, percent
 from undertext.report.page import Section, document, fragment
 from undertext.report.style import house_style, svg
@@ -15,18 +16,6 @@ _CONTROLS = (
     "Controls go through the same search as the vectors. Where a control recovers as much as a vector, the "
     "capability is easy to elicit and the vector is not specific."
 )
-
-
-def files(result: SteerResult) -> dict[str, bytes]:
-    """The files of the job, by path."""
-    drawn = figures(result)
-    return report_files(
-        summary=result.summary,
-        tables=result.tables,
-        run=result.run,
-        figures=drawn,
-        page=_page(result, drawn),
-    )
 
 
 def figures(result: SteerResult) -> dict[str, Figure]:
@@ -68,7 +57,8 @@ def lines(result: SteerResult) -> list[str]:
     return [*said, *(f"note: {note}" for note in result.notes)]
 
 
-def _page(result: SteerResult, drawn: dict[str, Figure]) -> str:
+def html(result: SteerResult, drawn: Mapping[str, Figure]) -> str:
+    """The page."""
     summary = result.summary
     about = {
         "checkpoint": summary["checkpoint"]["name"],

@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from undertext.core.result import Result
+from undertext.core.result import Result, typed
 from undertext.core.statistics import Estimate
-from undertext.core.views import typed
 from undertext.measures.recovery.estimate import RecoveryEstimate
 from undertext.measures.recovery.side_effects import SideEffects
 

@@ -1,9 +1,10 @@
 """How `trace`'s result is shown: since when the answer is read, layer by layer and reader by reader."""
 
+from collections.abc import Mapping
+
 from matplotlib.figure import Figure
 
 from undertext.jobs.trace.result import TraceResult
-from undertext.report.files import report_files
 from undertext.report.numbers import number
 from undertext.report.page import Section, document, fragment
 from undertext.report.style import svg
@@ -14,18 +15,6 @@ _LINES = (
     "With k answers that are equally likely, about 1/k of the problems are read right by luck.",
 )
 _SHOWS = "Layer by token, a panel a reader: share of problems whose answer is read right."
-
-
-def files(result: TraceResult) -> dict[str, bytes]:
-    """The files of the job, by path."""
-    drawn = figures(result)
-    return report_files(
-        summary=result.summary,
-        tables=result.tables,
-        run=result.run,
-        figures=drawn,
-        page=_page(result, drawn),
-    )
 
 
 def figures(result: TraceResult) -> dict[str, Figure]:
@@ -39,7 +28,17 @@ def summary_html(result: TraceResult) -> str:
     return fragment(f"trace: {result.summary['checkpoint']['name']}", _leads(result))
 
 
-def _page(result: TraceResult, drawn: dict[str, Figure]) -> str:
+def lines(result: TraceResult) -> list[str]:
+    """How early each reader reads the answer, for a terminal."""
+    return [
+        f"{lead.reader.replace('_', ' ')}, layer {lead.layer}: right when said "
+        f"{number(lead.right_when_said)}, early {number(lead.early)} ({lead.problems} problems)"
+        for lead in result.by_layer
+    ]
+
+
+def html(result: TraceResult, drawn: Mapping[str, Figure]) -> str:
+    """The page."""
     summary = result.summary
     sections = [_leads(result)]
     if drawn:

@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 
 from undertext.activations.errors import UserError
 from undertext.activations.hookpoint import HookPoint
-from undertext.core.result import Result
-from undertext.core.views import typed
+from undertext.core.result import Result, typed
 from undertext.probes.trace import Leads, TraceReading
 from undertext.report.figures.trace import trace_figure
 
