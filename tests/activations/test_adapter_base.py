@@ -161,8 +161,7 @@ def cache_in(tmp_path, monkeypatch, folder, repository):
     (at / "refs").mkdir(parents=True)
     (at / "refs" / "main").write_text("0" * 40)
     shutil.copytree(folder, at / "snapshots" / ("0" * 40))
-    for module in (huggingface_hub.constants, huggingface_hub.file_download.constants):
-        monkeypatch.setattr(module, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
 
 
 def test_hub_ids_come_from_the_cache(base, adapter, tmp_path, monkeypatch):
