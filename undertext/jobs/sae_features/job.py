@@ -62,6 +62,7 @@ def feature_table(
                 check_fits(model, task, split)
             words = words_for(model, problems, config.words, config.plain_texts)
             opened = open_sae(sae, sae_id, model, config)
+            directions = decoder_directions(opened.sae)
         run.begin(
             checkpoint=model.fingerprint,
             sae=fingerprint(opened.sae.state_dict()),
@@ -88,7 +89,6 @@ def feature_table(
         (falsified,) = run.make([Part("falsification", lambda _: falsify())])
         alive = chosen.frequency[0] >= rule.fates.alive
         top = most_associated(chosen.associations[0], alive, config.pages) if config.pages else []
-        directions = decoder_directions(opened.sae)
         with run.bars.stage("pages"):
             pages = [feature_page(feature, directions[feature], encoded.texts, [model]) for feature in top]
         tables = {
