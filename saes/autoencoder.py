@@ -42,8 +42,8 @@ def load_sae(source: str | Path, sae_id: str | None = None, *, device: str = "cp
     the local cache yet is downloaded. An SAE of `hook_z` takes and gives the heads side by side, `[n, d_in]`.
 
     Raises UserError when sae-lens is not installed, when there is no readable SAE, and for what sae-lens
-    loads that could not be read rightly: transcoders, features that fire below zero or depend on other tokens, and
-    inputs that want a scaling which the weights do not hold.
+    loads that could not be read rightly: transcoders, features that fire below zero or depend on other
+    tokens, and inputs that want a scaling which the weights do not hold.
     """
     try:
         from sae_lens import SAE as Loader

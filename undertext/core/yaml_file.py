@@ -124,12 +124,12 @@ def _scalar(loader: _Loader, node: yaml.ScalarNode, line: int) -> Any:
     if tag not in _SCALARS:
         raise YamlError(f"a tag that plain YAML does not have: {shown(tag)}", line)
     # A tag that is written out is taken at its word by PyYAML, whatever the text.
-    if loader.resolve(yaml.ScalarNode, text, (True, False)) != tag:
+    if loader.resolve(yaml.ScalarNode, text, (True, False)) != tag:  # type: ignore[no-untyped-call]
         raise YamlError(f"{shown(text)}, which is no {kind}", line)
     if kind in ("int", "float") and len(text) > LONGEST_NUMBER:
         raise YamlError(f"a number of more than {LONGEST_NUMBER} characters", line)
     try:
-        value = loader.construct_object(node)  # type: ignore[no-untyped-call]
+        value = loader.construct_object(node)
     except (ValueError, OverflowError):
         raise YamlError(f"{shown(text)}, which is no {kind}", line) from None
     if isinstance(value, float) and not math.isfinite(value):

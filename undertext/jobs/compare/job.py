@@ -12,7 +12,7 @@ from undertext.core.job import JobRun, job_run
 from undertext.core.output import plain
 from undertext.core.progress import Progress
 from undertext.core.resume import Done, Part
-from undertext.core.setup import checkpoint_record, layers_of, open_pair
+from undertext.core.setup import checkpoint_record, layers_of, noted, open_pair
 from undertext.core.terms import CHOOSE, FIT, ROLES, Role
 from undertext.jobs.compare.config import CompareConfig, verdict_rule
 from undertext.jobs.compare.evidence import RawLine, split_evidence
@@ -23,7 +23,7 @@ from undertext.measures.answers import Answers, greedy
 from undertext.measures.recovery.feature_vectors import sae_of
 from undertext.measures.recovery.parts import SteeringParts
 from undertext.measures.recovery.rows import schema_of
-from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record
+from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record, texts_of
 from undertext.tasks.task import Task
 
 Answered = Mapping[str, Mapping[Role, Answers]]
@@ -41,7 +41,8 @@ def compare(
 ) -> Comparison:
     """Was the capability that tells `base` from `tuned` on `task` already latent in the weaker of the two?
 
-    `base` and `tuned` are whatever `Checkpoint.load` takes, `zoo:NAME`, or Checkpoints; `task` is a task's
+    `base` and `tuned` are whatever `Checkpoint.load` takes (folders, hub ids, PEFT adapters, live models),
+    `zoo:NAME`, or Checkpoints; `task` is a task's
     folder, `zoo:chain` or a Task. With `out`, the report is written there, and a run that was killed goes on
     where it was. `progress` shows bars on stderr (None: where that is a terminal). The same inputs, config,
     machine and versions give the same result, timings aside.
@@ -55,7 +56,7 @@ def compare(
         task = open_task(task)
         splits = splits_to_report(task, config.splits)
         with run.bars.stage("loading"):
-            pair, sae = open_pair(base, tuned, config), sae_of(config)
+            pair, sae = open_pair(base, tuned, config, texts_of(task)), sae_of(config)
         layers = layers_of(pair.base, config.layers, config.max_layers)
         check_task_fits(pair, task, splits)
 
@@ -98,7 +99,9 @@ def compare(
                 on, both = measured[gap.weaker], _weaker_first(answered, gap.weaker)[split]
                 lines, flags = split_evidence(on, task, split, gap.problems, *both, config, rule)
                 steered = on.steered[split][on.searched.best_vector]
-            result = split_result(answered[split], gap.weaker, lines, flags, rule, config.seed)
+            result = split_result(
+                answered[split], gap.weaker, lines, [*pair.notes, *flags], rule, config.seed
+            )
             results[split] = plain(asdict(result))
             tables["problems"] += _problem_rows(task, split, answered[split], gap.problems, steered)
         for role, on in measured.items():
@@ -111,6 +114,7 @@ def compare(
             {"schema": SCHEMA, **described, "seed": config.seed, "splits": results},
             {name: pa.Table.from_pylist(rows, schema_of(rows)) for name, rows in tables.items() if rows},
             **described,
+            **noted(pair.notes),
         )
 
 

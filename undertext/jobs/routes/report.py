@@ -64,7 +64,7 @@ def lines(result: RoutesResult) -> list[str]:
             agreement = " ".join(f"{kappas[route.name, other.name]:.2f}" for other in routes)
             said.append(f"| {place} | {name} | {accuracy} | {gap} | {tokens} | {access} | {agreement} |")
         said.append("")
-    return [*said, *(f"note: {note}" for note in result.notes)]
+    return [*said, *(f"note: {note}" for note in (*result.run.get("notes", ()), *result.notes))]
 
 
 def _page(result: RoutesResult, drawn: dict[str, Figure]) -> str:

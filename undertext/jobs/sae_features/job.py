@@ -15,7 +15,7 @@ from undertext.core.job import job_run
 from undertext.core.output import plain
 from undertext.core.progress import Progress
 from undertext.core.resume import Part
-from undertext.core.setup import checkpoint_record, open_checkpoint
+from undertext.core.setup import checkpoint_record, noted, open_checkpoint
 from undertext.jobs.sae_features.config import FeaturesConfig
 from undertext.jobs.sae_features.result import FeatureTable
 from undertext.measures.features.association import best_features, most_associated
@@ -113,7 +113,7 @@ def feature_table(
             "plain_texts": falsified.plain,
             "notes": falsified.notes,
         }
-        return run.finish(FeatureTable, plain(summary), tables)
+        return run.finish(FeatureTable, plain(summary), tables, **noted(model.notes))
 
 
 def _associated(chosen: EncodedSplit, encoded: EncodedSplit, config: FeaturesConfig) -> list[dict[str, Any]]:

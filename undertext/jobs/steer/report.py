@@ -65,7 +65,7 @@ def lines(result: SteerResult) -> list[str]:
         said.append(
             f"on {effect.source}: divergence {effect.divergence:.3f} nats a token, {_perplexity(effect)}"
         )
-    return [*said, *(f"note: {note}" for note in result.notes)]
+    return [*said, *(f"note: {note}" for note in (*result.run.get("notes", ()), *result.notes))]
 
 
 def _page(result: SteerResult, drawn: dict[str, Figure]) -> str:
