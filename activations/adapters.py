@@ -186,7 +186,8 @@ def _weight(module: Any) -> Tensor:
     from peft.utils import ModulesToSaveWrapper
 
     if isinstance(module, ModulesToSaveWrapper):
-        module = module.modules_to_save[module.active_adapter]
+        inner: Any = module.modules_to_save
+        module = inner[module.active_adapter]
     weight: Tensor = module.weight
     return weight
 

@@ -33,8 +33,10 @@ from undertext.activations.sources import (
 )
 from undertext.activations.vocabulary import check_tokenizer
 
-CheckpointSource = str | Path | PreTrainedModel | PeftModel | TransformerBridge
-"""What a checkpoint is loaded from: a folder or hub id, or a model that is already there."""
+Model = PreTrainedModel | PeftModel | TransformerBridge
+CheckpointSource = str | Path | Model | tuple[Model, PreTrainedTokenizerBase]
+"""What a checkpoint is loaded from: a folder or hub id, or a model that is already there, alone or with its
+tokenizer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +74,8 @@ class Checkpoint:
         Only safetensors are read. An adapter that is read is merged into its base; that of a live
         PEFT model stays as it is, at work and unmerged. What is live is put in eval mode and otherwise
         used as it is, where it is, at its own precision: `device`, `dtype`, `trust_remote_code` and
-        `revision` are for sources that are read. Without `tokenizer`, a live model has that of the folder
-        it was loaded from.
+        `revision` are for sources that are read. A live model given alone has the tokenizer of the folder
+        it was loaded from, or of the hub's cache.
 
         `base` is for an adapter whose own base is not the folder that it names (training wrote down a path
         of another machine, say): a folder, a hub id, or a live model, which is copied. It is what the
@@ -82,6 +84,8 @@ class Checkpoint:
         Raises:
             UserError: in one line, when anything about the source is not as it must be.
         """
+        if isinstance(source, tuple) and len(source) == 2:
+            source, tokenizer = source
         bridge = source if isinstance(source, TransformerBridge) else None
         words = tokenizer
         notes: list[str] = []
@@ -106,7 +110,7 @@ class Checkpoint:
         else:
             raise UserError(
                 "a checkpoint is loaded from a folder, a hub id, a PreTrainedModel, a PeftModel or "
-                f"a TransformerBridge, not from a {type(source).__name__}"
+                f"a TransformerBridge, alone or as (model, tokenizer), not from a {type(source).__name__}"
             )
         adapter = select_adapter(model, name) if bridge is None else bridge.adapter
         layout = build_layout(model, adapter, name)

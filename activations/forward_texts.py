@@ -72,7 +72,9 @@ def forward_texts(
     # Texts on the two sides of a rope's switch are read apart, each as it would be alone.
     logits, touched = torch.empty(0), [Touched(0, 0, 0)] * len(encoded)
     for rows in parts:
-        found = _read(checkpoint, *([each[row] for row in rows] for each in (encoded, starts, acting)))
+        found = _read(
+            checkpoint, [encoded[r] for r in rows], [starts[r] for r in rows], [acting[r] for r in rows]
+        )
         if not len(logits):
             logits = found.logits.new_zeros(len(encoded), max(lengths), found.logits.shape[-1])
         logits[rows, : found.logits.shape[1]] = found.logits

@@ -1,10 +1,10 @@
 """Two checkpoints of one model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from undertext.activations.adapted import adapter_settings
 from undertext.activations.checkpoint import Checkpoint, CheckpointSource
@@ -25,23 +25,37 @@ class Pair(NamedTuple):
 
 
 def load_pair(
-    base: CheckpointSource,
-    tuned: CheckpointSource,
+    base: Checkpoint | CheckpointSource,
+    tuned: Checkpoint | CheckpointSource,
+    *,
+    texts: Iterable[str] = (),
     **options: Any,
 ) -> Pair:
     """Load both checkpoints, with the same options for `Checkpoint.load`, and check that they are a pair.
 
-    A tuned adapter is merged into the base that it names where that is a folder here, and otherwise into
-    the base of the pair (`Pair.notes` say so): the hub is not asked for a base that was given.
+    `texts` are those that both will read. A Checkpoint is taken as it is. An adapter is merged into the base
+    that it names where that is a folder here, and otherwise into the other of the two (`Pair.notes` say so):
+    the hub is not asked for a base that was given.
 
     Raises:
         UserError: when one does not load, or when they differ (in one error, every difference listed).
     """
-    first = Checkpoint.load(base, **options)
-    if "base" not in options and isinstance(tuned, str | Path):
-        given = base if isinstance(base, str | Path) else _plain(first)
-        options = {**options, "base": given}
-    return check_pair(first, Checkpoint.load(tuned, **options))
+    first = load_checkpoint(base, tuned, **options)
+    second = load_checkpoint(tuned, base if isinstance(base, str | Path) else first, **options)
+    return check_pair(first, second, texts)
+
+
+def load_checkpoint(
+    source: Checkpoint | CheckpointSource, base: Checkpoint | CheckpointSource | None = None, **options: Any
+) -> Checkpoint:
+    """A Checkpoint as it is; all else by `Checkpoint.load` with these options.
+
+    An adapter whose own base is not here is merged into `base`, unless an adapter is at work in that as well.
+    """
+    if isinstance(source, Checkpoint):
+        return source
+    whole = _whole(base) if isinstance(source, str | Path) else None
+    return Checkpoint.load(source, **{"base": whole, **options})
 
 
 class Outline(NamedTuple):
@@ -60,7 +74,7 @@ class Outline(NamedTuple):
         return cls(checkpoint.name, *sizes, checkpoint.tokenizer)
 
 
-def check_pair(base: Checkpoint, tuned: Checkpoint, texts: Sequence[str] = ()) -> Pair:
+def check_pair(base: Checkpoint, tuned: Checkpoint, texts: Iterable[str] = ()) -> Pair:
     """The two as a pair; UserError listing every difference of shape and tokenizer, as `check_outlines`.
 
     Also refused is one model with a live adapter in it, given as both: PEFT puts its adapters into the
@@ -75,7 +89,7 @@ def check_pair(base: Checkpoint, tuned: Checkpoint, texts: Sequence[str] = ()) -
     return Pair(base, tuned)
 
 
-def check_outlines(base: Outline, tuned: Outline, texts: Sequence[str] = ()) -> None:
+def check_outlines(base: Outline, tuned: Outline, texts: Iterable[str] = ()) -> None:
     """UserError listing every difference, when the two are not of one model or read a text differently.
 
     One may embed more tokens than the other, and have added tokens that the other has not or has under
@@ -128,14 +142,18 @@ def check_shared_ids(base: Outline, tuned: Outline, reading: str) -> None:
         raise UserError(f"{reading} needs one vocabulary, but {'; '.join(notes(base, tuned))}")
 
 
-def _plain(checkpoint: Checkpoint) -> Any:
-    """The live model of a checkpoint, None where adapters are at work in it or a bridge is around it."""
-    bridged = checkpoint.source_bridge is not None
-    return None if bridged or adapter_settings(checkpoint.model) else checkpoint.model
+def _whole(source: Any) -> Any:
+    """What an adapter can be merged into: a folder or id, or a live model in which no adapter is at work."""
+    if isinstance(source, Checkpoint):
+        source = None if source.source_bridge is not None else source.model
+    if isinstance(source, tuple) and source:
+        source = source[0]
+    live = isinstance(source, PreTrainedModel) and not adapter_settings(source)
+    return source if live or isinstance(source, str | Path) else None
 
 
 def _tokenizer_difference(
-    base: PreTrainedTokenizerBase, tuned: PreTrainedTokenizerBase, texts: Sequence[str]
+    base: PreTrainedTokenizerBase, tuned: PreTrainedTokenizerBase, texts: Iterable[str]
 ) -> str | None:
     ours, theirs = base.get_vocab(), tuned.get_vocab()
     # What was added is found before a text is cut into words; all other words make up what is cut.

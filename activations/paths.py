@@ -5,12 +5,16 @@ import re
 from difflib import get_close_matches
 from pathlib import Path
 
-from huggingface_hub import try_to_load_from_cache
+from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError
 
 from undertext.activations.errors import UserError, shown
-from undertext.activations.files import is_file, is_folder
+from undertext.activations.files import is_file, is_folder, one_line
+from undertext.activations.quiet import quiet
 
 _HUB_ID = re.compile(r"[\w.-]{1,96}(/[\w.-]{1,96})?", re.ASCII)
+_TIMEOUT = 5.0
+"""Seconds that the hub has to answer the first question."""
 
 
 def is_hub_id(text: str) -> bool:
@@ -44,6 +48,29 @@ def local_folder(source: str | Path) -> Path | None:
         meant = f"; close to it are {', '.join(shown(name, 100) for name in close)}" if close else ""
         raise UserError(f"there is no checkpoint folder {shown(path)}{meant}")
     return None
+
+
+def hub_answers(name: str, revision: str | None = None) -> bool:
+    """Whether the hub can be asked for this id; where it does not answer, the cache alone may be read.
+
+    One question is asked, and once: left to themselves, libraries repeat theirs for a minute. Raises
+    UserError where the hub has nothing for us under the id, or does not answer, and the cache has nothing.
+    """
+    if constants.HF_HUB_OFFLINE and _cached(name):
+        return False
+    try:
+        with quiet():
+            get_hf_file_metadata(hf_hub_url(name, "config.json", revision=revision), timeout=_TIMEOUT)
+    except EntryNotFoundError:  # there is such a repository: an adapter has another config
+        return True
+    except Exception as error:  # of the network, of many types
+        if _cached(name):
+            return False
+        raise UserError(
+            f"there is no folder {shown(name)} here, and it could not be had from the Hugging Face hub: "
+            f"{one_line(error)}"
+        ) from error
+    return True
 
 
 def _close(path: Path) -> list[str]:

@@ -26,9 +26,11 @@ from undertext.activations.files import (
     one_line,
     refuse_named_weights,
 )
-from undertext.activations.paths import is_hub_id, local_folder
+from undertext.activations.paths import hub_answers, is_hub_id, local_folder
 from undertext.activations.quiet import quiet
 from undertext.activations.vocabulary import has_tokenizer, load_tokenizer
+
+_GIVE = "write its base there, or load it by Checkpoint.load(adapter, base=...)"
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,9 @@ def chain(source: str | Path, options: Options, base: str | Path | PreTrainedMod
     adapters: list[Path] = []
     notes: list[str] = []
     while True:
-        folder = local_folder(source) or _hub_adapter(str(source), options)
+        folder = local_folder(source)
+        if folder is None:
+            folder = _from_hub(str(source), options)
         if folder is None:
             _check_hub_config(str(source), options)
             return Chain(adapters, source, notes)
@@ -101,7 +105,7 @@ def chain(source: str | Path, options: Options, base: str | Path | PreTrainedMod
             continue
         if found is None and named is None:
             raise UserError(
-                f"{shown(folder / CONFIG)} names no base_model_name_or_path to merge it into: give base=..."
+                f"{shown(folder / CONFIG)} names no base_model_name_or_path to merge it into: {_GIVE}"
             )
         if found is not None and base is not None and not _same(found, base):
             notes.append(f"the adapter {shown(folder)} is merged into the base it names, {shown(found)}")
@@ -110,7 +114,7 @@ def chain(source: str | Path, options: Options, base: str | Path | PreTrainedMod
                 local_folder(str(named))
             except UserError as error:
                 raise UserError(
-                    f"the adapter {shown(folder)} names a base that is not here ({error}): give base=..."
+                    f"the adapter {shown(folder)} names a base that is not here ({error}): {_GIVE}"
                 ) from None
         source = found or str(named)
 
@@ -155,8 +159,8 @@ def tokenizer_of(model: PreTrainedModel) -> PreTrainedTokenizerBase:
         except UserError as error:
             why = str(error)
     raise UserError(
-        f"{shown(name or type(model).__name__)} is a live model without a tokenizer ({why}): give its "
-        "tokenizer too, as Checkpoint.load(model, tokenizer=...), and pass the checkpoint, not the model"
+        f"{shown(name or type(model).__name__)} is a live model without a tokenizer ({why}): give both, "
+        "as (model, tokenizer)"
     )
 
 
@@ -215,13 +219,17 @@ def _instead(folder: Path, named: str | None, base: str) -> str:
     return f"the adapter {shown(folder)} {says}: it is merged into {shown(base)}"
 
 
-def _hub_adapter(name: str, options: Options) -> Path | None:
-    """The folder of a hub id that is an adapter, fetched or from the cache; None where it is none.
+def _from_hub(name: str, options: Options) -> Path | None:
+    """The folder of a hub id that is an adapter, fetched or from the cache; None where it is a whole model.
 
-    Left to itself, transformers would read the adapter's weights from a pickle too.
+    Left to itself, transformers would read the adapter's weights from a pickle too. Where the hub does not
+    answer, a whole model is a folder of the cache too.
     """
+    answers = hub_answers(name, options.revision)
     try:
         with quiet():
+            if not answers:
+                return Path(snapshot_download(name, revision=options.revision, local_files_only=True))
             config = find_adapter_config_file(name, revision=options.revision)
             if config is None:
                 return None

@@ -1,5 +1,6 @@
 """Training a crosscoder: an SAE of sae-lens on the activations of base and tuned, side by side."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from undertext.activations.errors import UserError, shown
 from undertext.activations.files import check_safetensors
 from undertext.activations.hookpoint import HookPoint
 from undertext.saes.autoencoder import load_sae
@@ -93,11 +95,25 @@ def train_crosscoder(
 def load_crosscoder(folder: str | Path) -> Crosscoder:
     """Read a crosscoder that `train_crosscoder` saved; UserError when there is none, or it is spoilt."""
     file = Path(folder) / NORMALISATION
-    check_safetensors(file)
+    names, sae = set(check_safetensors(file)), load_sae(folder)
     with safe_open(file, framework="pt") as opened:
         points = tuple(HookPoint.parse(name) for name in (opened.metadata() or {}).get("points", "").split())
-        normal = Normalisation(opened.get_tensor("means"), opened.get_tensor("scales"))
-    return split(load_sae(folder), points, normal)
+        tensors = [opened.get_tensor(name) for name in ("means", "scales") if name in names]
+    shapes = [list(tensor.shape) for tensor in tensors]
+    if (
+        sae.cfg.architecture() != "jumprelu"
+        or len(shapes) != 2
+        or len(shapes[0]) != 3
+        or shapes[1] != [2, shapes[0][1]]
+        or shapes[0][0] != 2
+        or shapes[0][1] != (len(points) or shapes[0][1])
+        or math.prod(shapes[0]) != sae.cfg.d_in
+    ):
+        raise UserError(
+            f"no crosscoder in {shown(folder)}: expected a jumprelu SAE, and means [2, point, d_model] and "
+            f"scales [2, point] of its inputs, got {sae.cfg.architecture()} [{sae.cfg.d_in}] and {shapes}"
+        )
+    return split(sae, points, Normalisation(*tensors))
 
 
 @torch.no_grad()

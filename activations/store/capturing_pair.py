@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from undertext.activations.checkpoint import Checkpoint, CheckpointSource
+from undertext.activations.checkpoint import CheckpointSource
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.hooks import check_point
-from undertext.activations.pair import Outline, check_outlines
+from undertext.activations.pair import Outline, check_outlines, load_checkpoint
 from undertext.activations.store.capturing import Chosen, capture_to_store
 from undertext.activations.store.pairing import StorePair, open_pair
 
@@ -48,11 +48,12 @@ def capture_pair_to_store(
         UserError: as `load_pair`, `capture_to_store` and `open_pair`.
     """
     loading = dict(load or {})
-    outline = _outline(tuned, points, loading)
+    outline = _outline(tuned, base, points, loading)
+    texts = [prompt for prompt in prompts.values() if isinstance(prompt, str)]
     for source, name in ((base, BASE), (tuned, TUNED)):
-        checkpoint = Checkpoint.load(source, **loading)
+        checkpoint = load_checkpoint(source, base, **loading)
         # The second time round as well: a folder may have been written anew meanwhile.
-        check_outlines(Outline.of(checkpoint), outline)
+        check_outlines(Outline.of(checkpoint), outline, texts)
         capture_to_store(checkpoint, prompts, points, positions, Path(folder) / name, **options)
         del checkpoint
         free_memory()
@@ -66,9 +67,11 @@ def free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def _outline(source: CheckpointSource, points: Sequence[HookPoint], loading: Mapping[str, Any]) -> Outline:
+def _outline(
+    source: CheckpointSource, base: CheckpointSource, points: Sequence[HookPoint], loading: Mapping[str, Any]
+) -> Outline:
     """What a checkpoint is like; UserError when it lacks one of the points."""
-    checkpoint = Checkpoint.load(source, **loading)
+    checkpoint = load_checkpoint(source, base, **loading)
     for point in points:
         check_point(checkpoint, point)
     outline = Outline.of(checkpoint)

@@ -87,7 +87,8 @@ def test_the_base_an_adapter_names_comes_first(base, adapter, tmp_path):
 def test_without_a_base_the_error_says_how_to_give_one(adapter):
     names(adapter, "/home/other/base")
     with pytest.raises(
-        UserError, match=r"names a base that is not here \(there is no .*\): give base=\.\.\."
+        UserError,
+        match=r"names a base that is not here \(there is no .*\): .* Checkpoint.load\(adapter, base=\.\.\.\)",
     ):
         Checkpoint.load(adapter)
 
@@ -161,8 +162,7 @@ def cache_in(tmp_path, monkeypatch, folder, repository):
     (at / "refs").mkdir(parents=True)
     (at / "refs" / "main").write_text("0" * 40)
     shutil.copytree(folder, at / "snapshots" / ("0" * 40))
-    for module in (huggingface_hub.constants, huggingface_hub.file_download.constants):
-        monkeypatch.setattr(module, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
 
 
 def test_hub_ids_come_from_the_cache(base, adapter, tmp_path, monkeypatch):
@@ -190,6 +190,43 @@ def test_a_live_model_has_the_tokenizer_of_its_folder_or_of_the_cache(base, tmp_
 def test_a_live_model_whose_tokenizer_is_not_here(name):
     model = tiny_model("llama", len(word_tokenizer()))
     model.config._name_or_path = name
-    with pytest.raises(UserError, match=r"as Checkpoint.load\(model, tokenizer=\.\.\.\)") as caught:
+    with pytest.raises(UserError, match=r"give both, as \(model, tokenizer\)") as caught:
         load_pair(model, model)
     assert str(caught.value).isprintable()
+    pair = load_pair((model, word_tokenizer()), Checkpoint.load((model, word_tokenizer())))
+    assert pair.base.encode(["a = 3"]) == [word_tokenizer().encode("a = 3")]
+
+
+def test_an_adapter_may_be_the_first_of_a_pair(base, adapter, no_network):
+    expected = Checkpoint.load(adapter).fingerprint
+    names(adapter, "someone/base-model")
+    for other in (base, Checkpoint.load(base), Checkpoint.load(base).model):
+        pair = load_pair(adapter, other)
+        assert pair.base.fingerprint == expected
+        (note,) = pair.notes
+        assert "it is merged into" in note
+
+
+def test_two_adapters_whose_base_is_nowhere(base, adapter, tmp_path):
+    second = adapter_on(base, tmp_path / "second")
+    names(adapter, "/home/other/base")
+    names(second, "/home/other/base")
+    with pytest.raises(UserError, match=r"names a base that is not here"):
+        load_pair(adapter, second)
+
+
+def test_the_hub_is_asked_once_and_the_cache_serves_where_it_does_not_answer(base, tmp_path, monkeypatch):
+    asked = []
+
+    def silent(url, **options):
+        asked.append(url)
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("undertext.activations.paths.get_hf_file_metadata", silent)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    with pytest.raises(UserError, match=r"no folder nobody/none here, and .* hub: no route to host"):
+        Checkpoint.load("nobody/none")
+    assert len(asked) == 1
+    cache_in(tmp_path, monkeypatch, base, "some/base")
+    assert Checkpoint.load("some/base").fingerprint == Checkpoint.load(base).fingerprint
+    assert len(asked) == 2

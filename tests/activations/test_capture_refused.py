@@ -33,7 +33,7 @@ def test_no_points_and_points_given_twice(llama, points):
 
 
 def test_a_batch_of_nothing(llama):
-    with pytest.raises(UserError, match="batch_tokens must be at least 1, got 0"):
+    with pytest.raises(UserError, match="batch_tokens must be at least 1, a whole number, got 0"):
         capture(llama, PROMPTS, [POINT], batch_tokens=0)
 
 

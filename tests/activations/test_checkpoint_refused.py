@@ -85,7 +85,7 @@ def test_a_file(folder):
 
 @pytest.mark.parametrize("source", ["nobody/has-this-model", "has-this-model"])
 def test_a_hub_id_that_cannot_be_reached(source, capfd):
-    assert f"cannot load a model from {source}: " in refused(source)
+    assert f"no folder {source} here, and it could not be had from the Hugging Face hub" in refused(source)
     assert capfd.readouterr() == ("", "")
 
 
@@ -269,7 +269,7 @@ def test_code_in_the_folder_is_not_run(folder, tmp_path):
 
 
 def test_a_live_model_without_its_tokenizer():
-    assert "give its tokenizer" in refused(tiny_model("llama", 50))
+    assert "give both, as (model, tokenizer)" in refused(tiny_model("llama", 50))
 
 
 def test_something_else():

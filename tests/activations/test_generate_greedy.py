@@ -195,7 +195,7 @@ def test_a_text_may_fill_the_context_and_no_more(checkpoint, room):
 
 
 def test_nothing_to_write_is_refused(llama):
-    with pytest.raises(UserError, match="max_new_tokens must be at least 1, got 0"):
+    with pytest.raises(UserError, match="max_new_tokens must be at least 1, a whole number, got 0"):
         generate(llama, PROMPTS, max_new_tokens=0)
 
 

@@ -130,7 +130,7 @@ def test_a_small_top_p_is_greedy(checkpoint):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"samples": 0}, "samples must be at least 1, got 0"),
+        ({"samples": 0}, "samples must be at least 1, a whole number, got 0"),
         ({"top_p": 0.0}, "top_p must be above 0 and at most 1, got 0"),
         ({"top_p": 1.5}, "top_p must be above 0 and at most 1, got 1.5"),
         ({"seed": [1, 2]}, "one for each of 7 prompts, got 2"),

@@ -157,10 +157,6 @@ def test_a_hook_that_does_not_fire_is_an_error(checkpoint, monkeypatch):
             [Intervention(HookPoint(0, "resid_pre"), torch.ones(31), 1.0)] * 7,
             r"row 0: expected a vector \[32\].*\[31\]",
         ),
-        (
-            [Intervention(HookPoint(0, "resid_pre"), torch.ones(32), float("nan"))] * 7,
-            "row 0: .* NaN or infinity",
-        ),
         ([Intervention(HookPoint(0, "resid_pre"), torch.full((32,), 1e30), 1e30)] * 7, "NaN or infinity"),
     ],
 )

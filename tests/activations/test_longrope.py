@@ -73,7 +73,7 @@ def test_the_switch_matters(phi):
 def test_what_is_captured_does_not_depend_on_the_batch(phi):
     found = capture(phi, MIXED, [POINT], "all")
     for row, ids in enumerate(MIXED):
-        inner = {}
+        inner: dict[str, torch.Tensor] = {}
         handle = phi.model.model.layers[1].register_forward_hook(
             lambda m, a, out, inner=inner: inner.update(o=out)
         )
@@ -142,6 +142,7 @@ def test_interventions_act_and_are_counted_once_across_the_switch(phi):
         phi, [prompt], max_new_tokens=9, interventions=[acting], record=RecordSpec([POINT], "all")
     )
     assert found.touched == [12 + 8]
+    assert found.captured is not None
     assert found.captured.positions.tolist() == list(range(20))
     ids = list(prompt)
     for _ in range(9):

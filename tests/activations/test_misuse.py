@@ -1,25 +1,28 @@
 """Plausible slips: each is refused where it is passed, in one line, and none is taken for something else."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from tests.unchecked import signatures_unchecked
-from undertext.activations import (
-    Branch,
-    HookPoint,
-    Intervention,
-    RecordSpec,
-    Threshold,
-    TokenSpan,
-    UserError,
-    capture,
-    generate,
-    next_tokens,
-    score_branches,
-)
+from undertext import activations
+from undertext.activations import UserError
+
+# Calls that are wrong on purpose: their types are not to be checked.
+_any: Any = activations
+Branch = _any.Branch
+HookPoint = _any.HookPoint
+Intervention = _any.Intervention
+RecordSpec = _any.RecordSpec
+Threshold = _any.Threshold
+TokenSpan = _any.TokenSpan
+capture = _any.capture
+generate = _any.generate
+next_tokens = _any.next_tokens
+score_branches = _any.score_branches
 
 POINT = HookPoint(1, "resid_post")
 V = torch.ones(32)
@@ -157,7 +160,9 @@ def test_the_audit_goes_by_what_was_asked_for(llama, monkeypatch, at):
     each = Intervention(POINT, V, 1.0, at)
     generate(llama, P, max_new_tokens=3, interventions=[each])
     monkeypatch.setattr(
-        Intervention, "prompt_indices", lambda self, length: (1, 2) if at != (0, -1) else (1,)
+        Intervention,
+        "prompt_indices",
+        lambda self, length: {"generated": (0, 1, 2), (0, -1): (1,)}.get(at, (1, 2)),
     )
     monkeypatch.setattr(Intervention, "on_generated", property(lambda self: at == "prompt"))
     with pytest.raises(RuntimeError, match="expected to act at"):

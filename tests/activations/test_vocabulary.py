@@ -24,7 +24,12 @@ def test_a_custom_tokenizer_survives_in_a_folder_of_any_shape(tmp_path, shape, m
     ids = [tokenizer.encode(text) for text in TEXTS]
     assert loaded.encode(TEXTS) == ids
     assert [loaded.decode(row) for row in ids] == [
-        tokenizer.decode(row, skip_special_tokens=True, clean_up_tokenization_spaces=False) for row in ids
+        tokenizer.decode(
+            row[row[:1] == [tokenizer.bos_token_id] :],
+            skip_special_tokens=False,
+            clean_up_tokenization_spaces=False,
+        )
+        for row in ids
     ]
 
 

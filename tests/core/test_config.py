@@ -80,6 +80,8 @@ def test_an_unknown_key_lists_the_valid_ones(written):
             ["positions.0: expected last_prompt, prompt, generated, all, or a map", "'last'"],
         ),
         ("temperature: -1", ["temperature", "greater than 0"]),
+        ("temperature: 0", ["temperature", "greater than 0"]),
+        ("temperature: .nan", [":1", "'.nan', which is no finite number"]),
     ],
 )
 def test_a_value_that_will_not_do_is_shown_beside_what_will(written, line, parts):
@@ -105,7 +107,7 @@ def test_a_missing_file_a_folder_and_bytes_are_refused(tmp_path):
     assert "cannot read the config" in error_of(tmp_path / "nowhere.yaml")
     assert "cannot read the config" in error_of(tmp_path)
     (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
-    assert "is not YAML as configs may hold it: byte 0xff" in error_of(tmp_path / "bytes.yaml")
+    assert "byte 0xff, which is not UTF-8" in error_of(tmp_path / "bytes.yaml")
 
 
 def test_configs_are_frozen():

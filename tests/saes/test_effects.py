@@ -38,9 +38,10 @@ def plainly(checkpoint, prompt, change):
     with torch.no_grad():
         for _ in range(NEW):
             logits = checkpoint.model(torch.tensor([ids])).logits[0, -1]
-            ids = [*ids, int(logits.argmax())]
-            if ids[-1] == checkpoint.tokenizer.eos_token_id:
+            token = int(logits.argmax())
+            if token == checkpoint.tokenizer.eos_token_id:
                 break
+            ids.append(token)
     handle.remove()
     return checkpoint.decode(ids[prompt_length:]).strip()
 

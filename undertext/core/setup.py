@@ -1,7 +1,7 @@
 """What every job does around its work: threads, checkpoints, layers, and who was there."""
 
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
@@ -12,7 +12,7 @@ import torch
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
-from undertext.activations.pair import Pair, check_pair
+from undertext.activations.pair import Pair, load_checkpoint, load_pair
 from undertext.core.config import Dtype, RunConfig
 from undertext.core.shipped import ZOO, zoo
 
@@ -39,23 +39,47 @@ def threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def open_checkpoint(source: Any, *, device: str = "cpu", dtype: Dtype = "float32") -> Checkpoint:
+def open_checkpoint(
+    source: Any, *, device: str = "cpu", dtype: Dtype = "float32", base: Any = None
+) -> Checkpoint:
     """A Checkpoint as it is; `zoo:NAME` as the shipped organism; all else through `Checkpoint.load`.
 
+    `base`, of the same kinds, is what an adapter is merged into where the base that it names is not here.
     Raises UserError as `Checkpoint.load` and `zoo` do.
     """
-    if isinstance(source, Checkpoint):
-        return source
-    of_zoo = isinstance(source, str) and source.startswith(ZOO)
-    folder = zoo(source.removeprefix(ZOO)) if of_zoo else source
-    opened = Checkpoint.load(folder, device=device, dtype=getattr(torch, dtype))
-    return replace(opened, name=source) if of_zoo else opened  # a report says what the user said
+    opened = load_checkpoint(_placed(source), _placed(base), device=device, dtype=getattr(torch, dtype))
+    return _named(opened, source)
 
 
-def open_pair(base: Any, tuned: Any, config: RunConfig) -> Pair:
-    """Both checkpoints, opened and found to be of one model. Raises UserError listing every difference."""
-    opened = [open_checkpoint(source, device=config.device, dtype=config.dtype) for source in (base, tuned)]
-    return check_pair(*opened)
+def open_pair(base: Any, tuned: Any, config: RunConfig, texts: Iterable[str] = ()) -> Pair:
+    """Both checkpoints, opened, and found to be of one model and to read `texts` alike.
+
+    Each is whatever `open_checkpoint` takes; an adapter's base may be the other of the two. Raises UserError
+    listing every difference.
+    """
+    options = {"device": config.device, "dtype": getattr(torch, config.dtype)}
+    pair = load_pair(_placed(base), _placed(tuned), texts=texts, **options)
+    return Pair(_named(pair.base, base), _named(pair.tuned, tuned))
+
+
+def noted(notes: Iterable[str]) -> dict[str, list[str]]:
+    """Notes on how checkpoints were loaded, for run.json and the page made of it; nothing where there are
+    none."""
+    listed = list(dict.fromkeys(notes))
+    return {"notes": listed} if listed else {}
+
+
+def _of_zoo(source: Any) -> bool:
+    return isinstance(source, str) and source.startswith(ZOO)
+
+
+def _placed(source: Any) -> Any:
+    return zoo(source.removeprefix(ZOO)) if _of_zoo(source) else source
+
+
+def _named(checkpoint: Checkpoint, source: Any) -> Checkpoint:
+    """With the name that the user gave, which is what a report says."""
+    return replace(checkpoint, name=source) if _of_zoo(source) else checkpoint
 
 
 def layers_of(checkpoint: Checkpoint, layers: Sequence[int] | None, most: int) -> list[int]:

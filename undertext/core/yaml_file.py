@@ -129,7 +129,7 @@ def _scalar(loader: _Loader, node: yaml.ScalarNode, line: int) -> Any:
     if kind in ("int", "float") and len(text) > LONGEST_NUMBER:
         raise YamlError(f"a number of more than {LONGEST_NUMBER} characters", line)
     try:
-        value = loader.construct_object(node)  # type: ignore[no-untyped-call]
+        value = loader.construct_object(node)
     except (ValueError, OverflowError):
         raise YamlError(f"{shown(text)}, which is no {kind}", line) from None
     if isinstance(value, float) and not math.isfinite(value):

@@ -11,7 +11,8 @@ from typing import Literal, NamedTuple
 from pydantic import Field, field_validator
 
 from undertext.activations.patterns import Found, find_all, pattern_groups
-from undertext.tasks.fields import AnyText, Info, Part, expected, shown
+from undertext.core.printable import shown
+from undertext.tasks.fields import AnyText, Info, Part, expected
 from undertext.tasks.numbers import last_numbers, numbers_in, parse_number
 from undertext.tasks.spans import WORD_CHARACTER
 

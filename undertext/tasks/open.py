@@ -71,6 +71,13 @@ def splits_to_report(task: Task, named: Sequence[str] | None) -> list[str]:
     return list(dict.fromkeys(splits))
 
 
+def texts_of(task: Task) -> set[str]:
+    """Every text of a task that is read: prompts, traces after them, both sides of contrasts."""
+    texts = {text for problem in task.problems for text in (problem.prompt, reading_text(problem))}
+    sides = [side for each in task.contrasts for side in (each.positive, each.negative)]
+    return texts | {fill(side, problem.prompt) for side in sides for problem in task.split(FIT)}
+
+
 def check_fits(checkpoint: Checkpoint, task: Task, split: str, *, room: int = 0) -> None:
     """Raise UserError where a text of this split will not fit the context, before any long work.
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from undertext.tasks.fields import Fault, FileFaults, faults_in, shown
+from undertext.core.printable import shown
+from undertext.tasks.fields import Fault, FileFaults, faults_in
 from undertext.tasks.grade import Grader
 from undertext.tasks.task import Problem, answer_faults, missing_splits, repeats
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from undertext.core.printable import shown
 from undertext.core.yaml_file import YamlError, parse_yaml
-from undertext.tasks.fields import Fault, FileFaults, Path, faults_in, shown
+from undertext.tasks.fields import Fault, FileFaults, Path, faults_in
 from undertext.tasks.grade import Grader
 from undertext.tasks.task import Settings
 

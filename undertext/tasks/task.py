@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from undertext.activations.errors import UserError
-from undertext.core.printable import printable
+from undertext.core.printable import printable, shown
 from undertext.tasks.fields import (
     AnyText,
     Info,
@@ -23,7 +23,6 @@ from undertext.tasks.fields import (
     TextOrNumber,
     Value,
     expected,
-    shown,
     written,
 )
 from undertext.tasks.grade import Grader, answer_fault

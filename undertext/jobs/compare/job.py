@@ -12,7 +12,7 @@ from undertext.core.job import JobRun, job_run
 from undertext.core.output import plain
 from undertext.core.progress import Progress
 from undertext.core.resume import Done, Part
-from undertext.core.setup import checkpoint_record, layers_of, open_pair
+from undertext.core.setup import checkpoint_record, layers_of, noted, open_pair
 from undertext.core.terms import CHOOSE, FIT, ROLES, Role
 from undertext.jobs.compare.config import CompareConfig, verdict_rule
 from undertext.jobs.compare.evidence import RawLine, split_evidence
@@ -24,7 +24,7 @@ from undertext.measures.answers import Answers, chance_right, greedy, same_answe
 from undertext.measures.recovery.parts import SteeringParts, sae_of
 from undertext.measures.recovery.rows import schema_of
 from undertext.tasks.limits import limited
-from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record
+from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record, texts_of
 from undertext.tasks.shared_prompts import check_prompts
 from undertext.tasks.task import Task
 
@@ -45,7 +45,8 @@ def compare(
 ) -> Comparison:
     """Was the capability that tells `base` from `tuned` on `task` already latent in the weaker of the two?
 
-    `base` and `tuned` are whatever `Checkpoint.load` takes, `zoo:NAME`, or Checkpoints; `task` is a task's
+    `base` and `tuned` are whatever `Checkpoint.load` takes (folders, hub ids, PEFT adapters, live models),
+    `zoo:NAME`, or Checkpoints; `task` is a task's
     folder, `zoo:chain` or a Task. With `out`, the report is written there, and a run that was killed goes on
     where it was. `progress` shows bars on stderr (None: where that is a terminal). The same inputs, config,
     machine and versions give the same result, timings aside.
@@ -59,7 +60,7 @@ def compare(
         task = open_task(task)
         splits = splits_to_report(task, config.splits)
         with run.bars.stage("loading"):
-            pair, sae = open_pair(base, tuned, config), sae_of(config)
+            pair, sae = open_pair(base, tuned, config, texts_of(task)), sae_of(config)
         layers = layers_of(pair.base, config.layers, config.max_layers)
         task = limited(task, pair)
         shared = {split: check_prompts(task, [split]) for split in splits}
@@ -108,7 +109,7 @@ def compare(
                 steered = None if best is None else on.steered[split][best]
             problems, answers = task.split(split), answered[split]
             alike = {role: same_answer(task, problems, answers[role].texts, rule.max_alike) for role in ROLES}
-            flags = [*output_flags(task, split, answers, rule), *flags, *shared[split]]
+            flags = [*pair.notes, *output_flags(task, split, answers, rule), *flags, *shared[split]]
             result = split_result(
                 answers,
                 {
@@ -134,6 +135,7 @@ def compare(
             Comparison,
             {"schema": SCHEMA, **described, "seed": config.seed, "splits": results},
             {name: pa.Table.from_pylist(rows, schema_of(rows)) for name, rows in tables.items() if rows},
+            **noted(pair.notes),
         )
 
 

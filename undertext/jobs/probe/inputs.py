@@ -1,6 +1,6 @@
 """What a probing job is given, by name: checkpoints, tasks, and which pairs of checkpoints."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import permutations
 from typing import Any
 
@@ -8,17 +8,22 @@ from pydantic import TypeAdapter, ValidationError
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
-from undertext.activations.pair import Outline, check_outlines
+from undertext.activations.pair import Outline, check_outlines, notes
 from undertext.core.config import RunConfig
 from undertext.core.setup import checkpoint_record, open_checkpoint
 from undertext.jobs.probe.config import Name
 
 
 class Sources:
-    """Opens checkpoints by name, one at a time, and keeps the last one."""
+    """Opens checkpoints by name, one at a time, and keeps the last one.
+
+    The one named `base` is what an adapter among the others is merged into where its own base is not here.
+    """
 
     def __init__(self, given: Mapping[Name, Any], config: RunConfig) -> None:
         self.given, self._config = given, config
+        self.notes: list[str] = []
+        """What a reader must know of how they were loaded."""
         self.outlines: dict[Name, Outline] = {}
         """The shape of each checkpoint that has been opened."""
         self.records: dict[Name, dict[str, Any]] = {}
@@ -30,8 +35,12 @@ class Sources:
         if self._last is None or self._last[0] != name:
             self._last = None  # before the next is loaded, so that two never share the memory
             checkpoint = open_checkpoint(
-                self.given[name], device=self._config.device, dtype=self._config.dtype
+                self.given[name],
+                device=self._config.device,
+                dtype=self._config.dtype,
+                base=self.given.get("base"),
             )
+            self.notes += checkpoint.notes
             self._last = (name, checkpoint)
             self.outlines[name] = Outline.of(checkpoint)
             self.records[name] = checkpoint_record(checkpoint)
@@ -53,24 +62,39 @@ def check_names(checkpoints: Mapping[Name, Any], tasks: Mapping[Name, Any]) -> N
 
 
 def pairs_of(
-    outlines: Mapping[Name, Outline], transport: Sequence[tuple[Name, Name]] | None
-) -> list[tuple[Name, Name]]:
-    """Pairs (fitted on, read on). UserError for names that are not there and pairs that are none."""
+    outlines: Mapping[Name, Outline],
+    transport: Sequence[tuple[Name, Name]] | None,
+    texts: Collection[str],
+) -> tuple[list[tuple[Name, Name]], list[str]]:
+    """Pairs (fitted on, read on) of checkpoints that read the `texts` alike, and notes on how they differ.
+
+    UserError for names that are not there and pairs that are none.
+    """
     if transport is None:
-        return [pair for pair in permutations(outlines, 2) if _alike(*(outlines[name] for name in pair))]
+        found = [(a, b) for a, b in permutations(outlines, 2) if _alike(outlines[a], outlines[b], texts)]
+        return found, _notes(outlines, found)
     for pair in transport:
         for name in pair:
             if name not in outlines:
                 raise UserError(f"transport names checkpoint {name!r}; there are: {', '.join(outlines)}")
         if pair[0] == pair[1]:
             raise UserError(f"transport is from one checkpoint to another, got {pair[0]!r} twice")
-        check_outlines(*(outlines[name] for name in pair))
-    return list(dict.fromkeys(transport))
+        check_outlines(outlines[pair[0]], outlines[pair[1]], texts)
+    found = list(dict.fromkeys(transport))
+    return found, _notes(outlines, found)
 
 
-def _alike(one: Outline, other: Outline) -> bool:
+def _notes(outlines: Mapping[Name, Outline], pairs: Sequence[tuple[Name, Name]]) -> list[str]:
+    return [
+        f"with {a} as base and {b} as tuned: {note}"
+        for a, b in sorted({(min(pair), max(pair)) for pair in pairs})
+        for note in notes(outlines[a], outlines[b])
+    ]
+
+
+def _alike(one: Outline, other: Outline, texts: Collection[str]) -> bool:
     try:
-        check_outlines(one, other)
+        check_outlines(one, other, texts)
     except UserError:
         return False
     return True

@@ -12,6 +12,7 @@ from undertext.activations.hooks import check_point
 from undertext.core.job import job_run
 from undertext.core.progress import Progress
 from undertext.core.resume import Done, Part
+from undertext.core.setup import noted
 from undertext.jobs.probe.config import Name, ProbeConfig
 from undertext.jobs.probe.inputs import Sources, check_names, pairs_of
 from undertext.jobs.probe.result import ProbeResult
@@ -23,7 +24,7 @@ from undertext.measures.decoding.table import PROBES, FittedProbes, read_own, re
 from undertext.measures.decoding.transfer import TRANSFER
 from undertext.measures.decoding.values import locate, points_of, splits_to_read, values_of
 from undertext.measures.decoding.within import read_within
-from undertext.tasks.open import check_fits, open_task, task_record
+from undertext.tasks.open import check_fits, open_task, task_record, texts_of
 from undertext.tasks.shared_prompts import check_prompts
 from undertext.tasks.task import Task
 
@@ -65,7 +66,8 @@ def probe(
                         checkpoint, task, task_name, splits[task_name], config
                     )
                 done(1)
-        pairs = pairs_of(sources.outlines, config.transport)
+        texts = set().union(*map(texts_of, opened.values()))
+        pairs, differ = pairs_of(sources.outlines, config.transport, texts)
         moves = [(a, b) for read in checkpoints for a, b in pairs if b == read]
         records = {name: task_record(task) for name, task in opened.items()}
         run.begin(
@@ -125,7 +127,8 @@ def probe(
             "transported": transported_readings(probes),
             "notes": notes,
         }
-        return run.finish(ProbeResult, summary, {"probes": probes, "transfer": transfer})
+        tables = {"probes": probes, "transfer": transfer}
+        return run.finish(ProbeResult, summary, tables, **noted([*sources.notes, *differ]))
 
 
 def _checked(

@@ -14,7 +14,7 @@ from numpy import ndarray
 from undertext.core.job import job_run
 from undertext.core.output import plain
 from undertext.core.progress import Progress
-from undertext.core.setup import checkpoint_record, layers_of, open_pair
+from undertext.core.setup import checkpoint_record, layers_of, noted, open_pair
 from undertext.core.statistics import Estimate, bootstrap, proportion
 from undertext.jobs.routes.config import RoutesConfig
 from undertext.jobs.routes.groups import Outcome, RouteGroup, RouteParts, steered_group
@@ -24,7 +24,7 @@ from undertext.measures.recovery.parts import SteeringParts, sae_of
 from undertext.measures.recovery.rows import schema_of, three
 from undertext.steering import SteeringVector, open_vector
 from undertext.tasks.limits import limited
-from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record
+from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record, texts_of
 from undertext.tasks.shared_prompts import check_prompts
 from undertext.tasks.task import Task
 
@@ -61,7 +61,7 @@ def routes(
         task = open_task(task)
         splits = splits_to_report(task, config.splits)
         with run.bars.stage("loading"):
-            weaker, above = open_pair(checkpoint, stronger, config)
+            weaker, above = pair = open_pair(checkpoint, stronger, config, texts_of(task))
             given = [open_vector(source, weaker) for source in vectors]
             sae = sae_of(config)
         task = limited(task, [weaker, above])
@@ -114,7 +114,7 @@ def routes(
         }
         rows = {"routes": _rows(by_split), "agreement": agreement}
         tables = {name: pa.Table.from_pylist(each, schema=schema_of(each)) for name, each in rows.items()}
-        return run.finish(RoutesResult, plain(summary), tables)
+        return run.finish(RoutesResult, plain(summary), tables, **noted(pair.notes))
 
 
 def kappa(a: Bool[ndarray, " problem"], b: Bool[ndarray, " problem"]) -> float:

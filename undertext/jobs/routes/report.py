@@ -53,7 +53,7 @@ def lines(result: RoutesResult) -> list[str]:
             agreement = " ".join(f"{kappas[route.name, other.name]:.2f}" for other in routes)
             said.append(f"| {place} | {name} | {accuracy} | {gap} | {tokens} | {access} | {agreement} |")
         said.append("")
-    return [*said, *(f"note: {note}" for note in result.notes)]
+    return [*said, *(f"note: {note}" for note in (*result.run.get("notes", ()), *result.notes))]
 
 
 def html(result: RoutesResult, drawn: Mapping[str, Figure]) -> str:

@@ -63,6 +63,7 @@ def follow_features(
     run: JobRun, opened: OpenedSae, pair: Pair, task: Task, config: DiffConfig, rule: FeatureRule
 ) -> Findings:
     """Fates of every feature, and effects on answers of those most associated with the task's values."""
+    directions = decoder_directions(opened.sae)
     norms_of = partial(mean_norms, opened, pair, task, config.choose, config.skip)
     (norms,) = run.make([Part("norms", lambda _: norms_of())])
     scales = matching_scales(norms, config.trained_on)
@@ -82,7 +83,6 @@ def follow_features(
     own = ROLES.index(config.trained_on)
     alive = chosen.frequency[own] >= rule.fates.alive
     top = most_associated(chosen.associations[own], alive, max(config.pages, config.effects))
-    directions = decoder_directions(opened.sae)
     effects: list[FeatureEffect] = []
     if tested := top[: config.effects]:
         controls = match_controls(

@@ -7,7 +7,7 @@ from undertext.activations.errors import UserError
 from undertext.core.job import job_run
 from undertext.core.output import plain
 from undertext.core.progress import Progress
-from undertext.core.setup import checkpoint_record, open_pair
+from undertext.core.setup import checkpoint_record, noted, open_pair
 from undertext.jobs.sae_diff.config import DiffConfig
 from undertext.jobs.sae_diff.features import follow_features
 from undertext.jobs.sae_diff.latents import sort_crosscoder
@@ -19,7 +19,7 @@ from undertext.measures.features.rule import feature_rule
 from undertext.saes import fingerprint, load_crosscoder
 from undertext.saes.training import check_sae_lens
 from undertext.tasks.limits import limited
-from undertext.tasks.open import check_fits, open_task, task_record
+from undertext.tasks.open import check_fits, open_task, task_record, texts_of
 from undertext.tasks.task import Task
 
 
@@ -51,7 +51,7 @@ def feature_diff(
         check_splits(task, config)
         check_sae_lens()
         with run.bars.stage("loading"):
-            pair = open_pair(base, tuned, config)
+            pair = open_pair(base, tuned, config, texts_of(task))
             task = limited(task, pair)
             for checkpoint in pair:
                 for split in (config.choose, config.split):
@@ -86,4 +86,4 @@ def feature_diff(
             "splits": {"chosen": config.choose, "reported": config.split},
             **found.summary,
         }
-        return run.finish(FeatureDiff, plain(summary), found.tables)
+        return run.finish(FeatureDiff, plain(summary), found.tables, **noted(pair.notes))

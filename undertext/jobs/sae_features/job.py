@@ -15,7 +15,7 @@ from undertext.core.job import job_run
 from undertext.core.output import plain
 from undertext.core.progress import Progress
 from undertext.core.resume import Part
-from undertext.core.setup import checkpoint_record, open_checkpoint
+from undertext.core.setup import checkpoint_record, noted, open_checkpoint
 from undertext.jobs.sae_features.config import FeaturesConfig
 from undertext.jobs.sae_features.result import FeatureTable
 from undertext.measures.features.association import best_features, most_associated
@@ -62,6 +62,7 @@ def feature_table(
                 check_fits(model, task, split)
             words = words_for(model, problems, config.words, config.plain_texts)
             opened = open_sae(sae, sae_id, model, config)
+            directions = decoder_directions(opened.sae)
         run.begin(
             checkpoint=model.fingerprint,
             sae=fingerprint(opened.sae.state_dict()),
@@ -88,7 +89,6 @@ def feature_table(
         (falsified,) = run.make([Part("falsification", lambda _: falsify())])
         alive = chosen.frequency[0] >= rule.fates.alive
         top = most_associated(chosen.associations[0], alive, config.pages) if config.pages else []
-        directions = decoder_directions(opened.sae)
         with run.bars.stage("pages"):
             pages = [feature_page(feature, directions[feature], encoded.texts, [model]) for feature in top]
         tables = {
@@ -113,7 +113,7 @@ def feature_table(
             "plain_texts": falsified.plain,
             "notes": falsified.notes,
         }
-        return run.finish(FeatureTable, plain(summary), tables)
+        return run.finish(FeatureTable, plain(summary), tables, **noted(model.notes))
 
 
 def _associated(chosen: EncodedSplit, encoded: EncodedSplit, config: FeaturesConfig) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.hooks import check_point
-from undertext.activations.pair import Outline, check_outlines
+from undertext.activations.pair import Outline, check_outlines, notes
 from undertext.activations.store.capturing_pair import free_memory
 from undertext.core.setup import open_checkpoint
 from undertext.jobs.sae_train.config import TrainConfig
@@ -30,7 +30,12 @@ class Sources:
     def open(self, which: int) -> Checkpoint:
         """The checkpoint. The caller gives it back, by forgetting it, before it asks for the other one."""
         free_memory()
-        checkpoint = open_checkpoint(self._given[which], device=self._config.device, dtype=self._config.dtype)
+        checkpoint = open_checkpoint(
+            self._given[which],
+            device=self._config.device,
+            dtype=self._config.dtype,
+            base=self._given[0] if which else None,
+        )
         if len(self) == 1:
             self._given[which] = checkpoint
         return checkpoint
@@ -44,6 +49,8 @@ class Inputs(NamedTuple):
     skip: int
     fingerprints: list[str]
     d_model: int
+    notes: list[str]
+    """What a reader must know of how the checkpoints were loaded, and of how their vocabularies differ."""
 
     def identity(self) -> dict[str, Any]:
         """What the activations depend on, for run.json."""
@@ -62,6 +69,7 @@ def check_inputs(sources: Sources, given: Task | Path, config: TrainConfig) -> I
     texts, outline, fingerprints = texts_of(first, given, config), Outline.of(first), [first.fingerprint]
     for point in points:
         check_point(first, point)
+    told = list(first.notes)
     del first
     rows = sum(len(ids) - config.skip for ids in texts.train.values())
     if rows < config.batch_size + config.held_out:  # training would say so, but after the capture
@@ -71,6 +79,7 @@ def check_inputs(sources: Sources, given: Task | Path, config: TrainConfig) -> I
         )
     if len(sources) == 2:
         tuned = sources.open(1)
-        check_outlines(outline, Outline.of(tuned))
+        check_outlines(outline, Outline.of(tuned), texts.read)
         fingerprints.append(tuned.fingerprint)
-    return Inputs(texts, points, config.skip, fingerprints, outline.d_model)
+        told += [*tuned.notes, *notes(outline, Outline.of(tuned))]
+    return Inputs(texts, points, config.skip, fingerprints, outline.d_model, told)

@@ -18,6 +18,7 @@ from undertext.core.job import job_run
 from undertext.core.output import plain
 from undertext.core.progress import Progress
 from undertext.core.resume import Done, Part
+from undertext.core.setup import noted
 from undertext.core.terms import ROLES
 from undertext.jobs.sae_train.config import TrainConfig
 from undertext.jobs.sae_train.inputs import Inputs, Sources, check_inputs
@@ -83,6 +84,7 @@ def train_dictionary(
         if inputs is not None and config.kind == "sae":
             measure = partial(_loss, out / SAE_FOLDER, sources, inputs, config)
             (loss,) = run.make([Part("loss", measure)])
+        told = {} if inputs is None else noted(inputs.notes)
         summary = {
             "kind": config.kind,
             "points": list(map(str, captured.points)),
@@ -91,7 +93,7 @@ def train_dictionary(
             "loss": loss,
         }
         tables = {"latents": pa.table({"latent": list(range(len(shares))), "frequency": shares.tolist()})}
-        return run.finish(TrainedDictionary, plain(summary), tables)
+        return run.finish(TrainedDictionary, plain(summary), tables, **told)
 
 
 def _check_arguments(config: TrainConfig, checkpoint: Any, tuned: Any, texts: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from undertext.activations.checkpoint import Checkpoint
-from undertext.activations.errors import UserError
+from undertext.activations.errors import UserError, shown
 from undertext.activations.files import one_line
 from undertext.activations.store import tokens_fingerprint
 from undertext.jobs.sae_train.config import TrainConfig
@@ -19,6 +19,8 @@ class Texts(NamedTuple):
 
     train: dict[str, list[int]]
     held_out: list[list[int]]
+    read: list[str]
+    """All of them as they are written."""
 
     def fingerprint(self) -> int:
         """A number that stands for all of them."""
@@ -37,12 +39,14 @@ def texts_of(checkpoint: Checkpoint, source: Task | Path, config: TrainConfig) -
                 f"the loss is measured on texts not trained on: {config.loss_split!r} is in splits"
             )
         problems = [problem for split in config.splits for problem in source.split(split)]
-        ids = checkpoint.encode([reading_text(problem) for problem in problems])
         held = drawn(source.split(config.loss_split), config.seed, config.loss_texts)
-        train = {problem.id: each for problem, each in zip(problems, ids, strict=True)}
-        held_out = checkpoint.encode([reading_text(problem) for problem in held])
+        read = [reading_text(problem) for problem in [*problems, *held]]
+        ids = checkpoint.encode(read)
+        train = {problem.id: each for problem, each in zip(problems, ids, strict=False)}
+        held_out = ids[len(problems) :]
     else:
-        pieces = _pieces(checkpoint, source)
+        read = _lines(source)
+        pieces = _pieces(checkpoint, source, read)
         # Of a short file a tenth is held out, of a long one no more than is asked for.
         kept = min(config.loss_texts, max(1, len(pieces) // 10))
         train = {f"{i:08}": ids for i, ids in enumerate(pieces[:-kept])}
@@ -52,14 +56,17 @@ def texts_of(checkpoint: Checkpoint, source: Task | Path, config: TrainConfig) -
         raise UserError(
             f"no text of {source if isinstance(source, Path) else source.name} is left to train on"
         )
-    return Texts(train, held_out)
+    return Texts(train, held_out, read)
 
 
-def _pieces(checkpoint: Checkpoint, file: Path) -> list[list[int]]:
+def _lines(file: Path) -> list[str]:
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        return file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the texts in {file}: {one_line(error)}") from error
+        raise UserError(f"cannot read the texts in {shown(file)}: {one_line(error)}") from error
+
+
+def _pieces(checkpoint: Checkpoint, file: Path, lines: Sequence[str]) -> list[list[int]]:
     pieces: list[list[int]] = []
     for number, line in enumerate(lines, 1):
         if line.strip():

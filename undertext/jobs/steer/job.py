@@ -9,12 +9,11 @@ import pyarrow as pa
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
-from undertext.activations.pair import check_pair
 from undertext.core.job import job_run
 from undertext.core.output import plain
 from undertext.core.progress import Progress
 from undertext.core.resume import Done, Part
-from undertext.core.setup import checkpoint_record, layers_of, open_checkpoint
+from undertext.core.setup import checkpoint_record, layers_of, noted, open_checkpoint, open_pair
 from undertext.core.statistics import proportion
 from undertext.jobs.steer.config import SteerConfig
 from undertext.jobs.steer.result import SteerResult
@@ -26,7 +25,7 @@ from undertext.measures.recovery.search import SteeringSearch
 from undertext.steering import SteeringVector, export_gguf, open_vector
 from undertext.steering.gguf_files import load_gguf
 from undertext.tasks.limits import limited
-from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record
+from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record, texts_of
 from undertext.tasks.shared_prompts import check_prompts
 from undertext.tasks.task import Task
 
@@ -63,10 +62,12 @@ def steer(
         task = open_task(task)
         splits = splits_to_report(task, config.splits)
         with run.bars.stage("loading"):
-            opened = {"unsteered": open_checkpoint(checkpoint, device=config.device, dtype=config.dtype)}
-            if stronger is not None:
-                opened["stronger"] = open_checkpoint(stronger, device=config.device, dtype=config.dtype)
-                check_pair(*opened.values())
+            if stronger is None:
+                weaker = open_checkpoint(checkpoint, device=config.device, dtype=config.dtype)
+                opened, about = {"unsteered": weaker}, noted(weaker.notes)
+            else:
+                both = open_pair(checkpoint, stronger, config, texts_of(task))
+                opened, about = dict(zip(("unsteered", "stronger"), both, strict=True)), noted(both.notes)
             weaker, above = opened["unsteered"], opened.get("stronger")
             given = [open_vector(source, weaker) for source in vectors]
             sae = sae_of(config)
@@ -131,7 +132,7 @@ def steer(
             "notes": notes,
         }
         return run.finish(
-            SteerResult, plain(summary), _tables({"sweep": sweep_rows(searched), "recovery": rows})
+            SteerResult, plain(summary), _tables({"sweep": sweep_rows(searched), "recovery": rows}), **about
         )
 
 

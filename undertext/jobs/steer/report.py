@@ -54,7 +54,7 @@ def lines(result: SteerResult) -> list[str]:
         said.append(
             f"on {effect.source}: divergence {effect.divergence:.3f} nats a token, {_perplexity(effect)}"
         )
-    return [*said, *(f"note: {note}" for note in result.notes)]
+    return [*said, *(f"note: {note}" for note in (*result.run.get("notes", ()), *result.notes))]
 
 
 def html(result: SteerResult, drawn: Mapping[str, Figure]) -> str:

@@ -12,7 +12,7 @@ from undertext.activations.hookpoint import HookPoint
 from undertext.core.job import job_run
 from undertext.core.progress import Progress
 from undertext.core.resume import Done, Part
-from undertext.core.setup import checkpoint_record, layers_of, open_checkpoint
+from undertext.core.setup import checkpoint_record, layers_of, noted, open_checkpoint
 from undertext.core.terms import CHOOSE, FIT
 from undertext.jobs.trace.config import TraceConfig
 from undertext.jobs.trace.result import TraceResult, lead_of
@@ -71,7 +71,7 @@ def read_trace(
             "answers": list(answers.classes),
             "leads": [lead_of(readings, kind, layer) for kind in readers for layer in layers],
         }
-        return run.finish(TraceResult, summary, {"readings": readings})
+        return run.finish(TraceResult, summary, {"readings": readings}, **noted(checkpoint.notes))
 
 
 class _Work(NamedTuple):

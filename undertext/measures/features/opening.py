@@ -9,7 +9,7 @@ from undertext.activations.hookpoint import HookPoint
 from undertext.activations.hooks import check_point
 from undertext.measures.features.config import EncodingConfig
 from undertext.saes import load_sae
-from undertext.saes.checks import check_reads
+from undertext.saes.checks import check_reads, trained_at
 
 
 class OpenedSae(NamedTuple):
@@ -28,12 +28,9 @@ def open_sae(
     or width do not fit.
     """
     sae = load_sae(source, sae_id, device=config.device)
-    named = sae.cfg.metadata.hook_name
-    if config.layer is not None:
-        point = HookPoint(config.layer, config.site)
-    elif named:
-        point = HookPoint.parse(str(named))
-    else:
+    named = trained_at(sae, checkpoint)
+    point = named if config.layer is None else HookPoint(config.layer, config.site)
+    if point is None:
         raise UserError(f"the SAE {source} does not say where it reads: give its layer and site")
     check_point(checkpoint, point)
     check_reads(sae, checkpoint, point)

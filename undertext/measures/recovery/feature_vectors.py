@@ -24,7 +24,7 @@ from undertext.saes import (
     read_texts,
     score_reasoning,
 )
-from undertext.saes.checks import check_reads
+from undertext.saes.checks import check_reads, trained_at
 from undertext.saes.reasoning_words import spellings
 from undertext.saes.sae_type import SAE
 from undertext.steering import SteeringVector
@@ -121,12 +121,11 @@ def own_texts(
 
 
 def _point(sae: SAE, weaker: Checkpoint) -> HookPoint:
-    name = sae.cfg.metadata.hook_name
-    point = None if name is None else HookPoint.parse(name)
+    point = trained_at(sae, weaker)
     if point is None or point.site != "resid_post" or not 0 <= point.layer < weaker.n_layers:
         raise UserError(
             f"expected an SAE that reads resid_post at a layer from 0 to {weaker.n_layers - 1}, "
-            f"got one that reads {name or 'an unnamed hook point'}"
+            f"got one that reads {point or 'an unnamed hook point'}"
         )
     check_reads(sae, weaker, point)
     return point
