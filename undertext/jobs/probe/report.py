@@ -5,6 +5,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from undertext.core.printable import shown
 from undertext.core.terms import CHOOSE
 from undertext.jobs.probe.result import BestReading, ProbeResult
 from undertext.report.numbers import NOTHING, number
@@ -98,7 +99,18 @@ def _readings(result: ProbeResult, tasks: Sequence[str]) -> Section:
     head = ["checkpoint", "split", "value", "position", "probe", "layer", "n", "accuracy", "selectivity"]
     head += [*(name.replace("_", " ") for name in controls), "baseline", *extras]
     rows = [_reading(reading, controls, extras) for reading in readings]
-    return Section(f"Readings: {', '.join(tasks)}", [_READ], head, rows)
+    notes = [note for task in tasks for note in _left_out(result.summary["tasks"][task])]
+    return Section(f"Readings: {', '.join(tasks)}", [_READ, *notes], head, rows)
+
+
+def _left_out(task: Mapping[str, Any]) -> list[str]:
+    """In how many places each value of a task is not read, and why."""
+    counts = (("does not say it", "values_not_said"), ("says it earlier too", "values_said_twice"))
+    return [
+        f"Value {shown(name)} is not read in {count} places of {task['name']}, where its step {why}."
+        for why, key in counts
+        for name, count in task[key].items()
+    ]
 
 
 def _reading(reading: BestReading, controls: Sequence[str], extras: Sequence[str]) -> list[str]:
