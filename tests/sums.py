@@ -73,10 +73,15 @@ def tokenizer_for(problems: list[dict[str, Any]]) -> PreTrainedTokenizerFast:
 
 
 def blank(tokenizer: PreTrainedTokenizerFast, seed: int) -> PreTrainedModel:
-    """A tiny Llama that was shown nothing, with the weights that a new one has."""
+    """A tiny Llama that was shown nothing, with the weights that a new one has.
+
+    Three tokens in four end its text: otherwise it would write on and on, and no verdict be given.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: PreTrainedModel = AutoModelForCausalLM.from_config(_config(tokenizer))
+    assert model.generation_config is not None
+    model.generation_config.eos_token_id = [token for token in range(len(tokenizer)) if token % 4]
     return model.eval()
 
 

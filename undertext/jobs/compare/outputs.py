@@ -24,7 +24,7 @@ def output_flags(task: Task, split: str, answers: Mapping[Role, Answers], rule: 
         if max(cut.values()) > rule.max_unfinished:
             flags.append(
                 f"no verdict: {what}; more than {rule.max_unfinished:.0%} of either may be right or wrong: "
-                "raise the task's max_new_tokens"
+                "raise the task's max_new_tokens, or give it a stop text where outputs go on after the answer"
             )
         else:
             flags.append(f"{what}; they count as wrong")
