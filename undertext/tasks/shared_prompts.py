@@ -22,23 +22,27 @@ def shared_prompts(task: Task) -> dict[str, int]:
     return {split: count for split, count in counts.items() if count}
 
 
+def prompt_warnings(task: Task, splits: Sequence[str] | None = None) -> list[str]:
+    """A warning for each split that shares prompts with train or dev, of the `splits` named or of all."""
+    return [
+        f"{count} of {len(task.split(split))} prompts in {split!r} stand in {FIT} or {CHOOSE} as well"
+        for split, count in shared_prompts(task).items()
+        if splits is None or split in splits
+    ]
+
+
 def check_prompts(task: Task, splits: Sequence[str] | None = None) -> list[str]:
-    """A warning for each split that shares prompts with train or dev, of the `splits` named or of all.
+    """The warnings of `prompt_warnings`.
 
     Raises UserError where all prompts of such a split are shared: its figures say nothing of new problems.
     """
-    warnings = []
     for split, count in shared_prompts(task).items():
-        if splits is not None and split not in splits:
-            continue
-        total = len(task.split(split))
-        if count == total:
+        if count == len(task.split(split)) and (splits is None or split in splits):
             raise UserError(
-                f"task {printable(task.name)!r}: expected prompts of its own in {split!r}, got {total} that "
+                f"task {printable(task.name)!r}: expected prompts of its own in {split!r}, got {count} that "
                 f"{FIT} or {CHOOSE} has as well"
             )
-        warnings.append(f"{count} of {total} prompts in {split!r} stand in {FIT} or {CHOOSE} as well")
-    return warnings
+    return prompt_warnings(task, splits)
 
 
 def _plain(prompt: str) -> str:

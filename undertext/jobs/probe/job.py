@@ -25,7 +25,7 @@ from undertext.measures.decoding.transfer import TRANSFER
 from undertext.measures.decoding.values import locate, points_of, splits_to_read, values_of
 from undertext.measures.decoding.within import read_within
 from undertext.tasks.open import check_fits, open_task, task_record, texts_of
-from undertext.tasks.shared_prompts import check_prompts
+from undertext.tasks.shared_prompts import prompt_warnings
 from undertext.tasks.task import Task
 
 
@@ -54,7 +54,7 @@ def probe(
         opened = {name: open_task(source) for name, source in tasks.items()}
         splits = {name: splits_to_read(task, config.splits) for name, task in opened.items()}
         notes = [
-            f"{name}: {warning}" for name in opened for warning in check_prompts(opened[name], splits[name])
+            f"{name}: {warning}" for name in opened for warning in prompt_warnings(opened[name], splits[name])
         ]
         sources = Sources(checkpoints, config)
         located: dict[tuple[Name, Name], Located] = {}
