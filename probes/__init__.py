@@ -1,8 +1,8 @@
 """Linear probes over many layers at once, controls that make their figures mean something, interchange."""
 
 from undertext.probes.alignment import Alignment, mispaired_rows, procrustes
+from undertext.probes.checks import Labelled
 from undertext.probes.controls import Surface, control_draws, control_labels, shuffled_draws
-from undertext.probes.fit_select import STRENGTHS, SelectedProbe, fit_select
 from undertext.probes.folds import folds_of
 from undertext.probes.interchange import (
     Changed,
@@ -13,12 +13,11 @@ from undertext.probes.interchange import (
     points_of,
     source_patches,
 )
-from undertext.probes.labelled import Labelled
 from undertext.probes.lda import LDAProbe
 from undertext.probes.leace import Eraser, leace
 from undertext.probes.lens import lens_log_probs, lens_logits
 from undertext.probes.lens_training import lens_kl, train_tuned_lens
-from undertext.probes.logistic import LogisticProbe, logistic_path
+from undertext.probes.logistic import STRENGTHS, LogisticProbe, SelectedProbe, fit_select, logistic_path
 from undertext.probes.logistic_cv import LogisticProbeCV
 from undertext.probes.low_rank import LowRankProbe
 from undertext.probes.means import MeansProbe

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from undertext.activations.errors import UserError
-from undertext.probes.labelled import Labelled
+from undertext.probes.checks import Labelled
 
 SEEDS = (0, 1, 2)
 """Draws of a control."""

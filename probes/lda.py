@@ -10,9 +10,8 @@ from torch import Tensor
 from undertext.activations.errors import UserError
 from undertext.probes.checks import check_lengths, codes_of, first_of, rows_of, weights_of
 from undertext.probes.estimator import Classifier
-from undertext.probes.moments import gram
 from undertext.probes.rank import full_rank, has_rank, tolerance
-from undertext.probes.rows import PIECE, Rows, Stream, exact
+from undertext.probes.rows import PIECE, Rows, Stream, exact, gram
 
 
 class LDAProbe(Classifier):

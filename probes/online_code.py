@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from undertext.activations.errors import UserError
-from undertext.probes.labelled import Labelled
+from undertext.probes.checks import Labelled
 from undertext.probes.logistic import logistic_path
 
 FRACTIONS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.0625, 0.125, 0.25, 0.5, 1.0)

@@ -10,9 +10,8 @@ from undertext.activations.errors import UserError
 from undertext.probes.checks import check_lengths, first_of, positive, rows_of, weights_of
 from undertext.probes.estimator import Linear, shares
 from undertext.probes.folds import folds_of
-from undertext.probes.moments import gram
 from undertext.probes.rank import full_rank, has_rank, tolerance
-from undertext.probes.rows import Rows, Stream, exact
+from undertext.probes.rows import Rows, Stream, exact, gram
 
 ALPHAS = tuple(10.0**power for power in range(-2, 6))
 """Penalties that are tried unless others are given."""
