@@ -1,10 +1,20 @@
 import json
+import os
+import socket
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+import undertext.core.job
+import undertext.core.progress
+from undertext.activations.errors import UserError
+from undertext.core.command import parse, say
+from undertext.core.progress import Progress
 from undertext.core.shipped import organisms
+from undertext.jobs.compare.command import CompareCommand
 
 
 def test_compare_writes_the_report(cli, untrained, small_task, tmp_path):
@@ -99,3 +109,69 @@ def test_an_interrupt_is_one_line_and_leaves_nothing_by_halves(tmp_path, calls, 
         path for path in tmp_path.rglob("*") if path.suffix == ".tmp" or path.name.startswith(".undertext-")
     ] == []
     assert {path.name for path in out.glob("*")} <= {"parts"}
+
+
+def test_a_reader_that_has_seen_enough_is_no_defect():
+    """As `undertext compare --help | head -1`: what is printed goes to a pipe that nobody reads any more."""
+    for args in (["compare", "--help"], ["--help"], ["zoo", "list"]):
+        read, write = os.pipe()
+        os.close(read)
+        done = subprocess.run(
+            [sys.executable, "-m", "undertext", *args], stdout=write, stderr=subprocess.PIPE, text=True
+        )
+        os.close(write)
+        assert (done.returncode, done.stderr) == (141, ""), args
+
+
+def test_shipped_configs_are_found_by_name(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, stdout, _ = cli("--configs")
+    assert code == 0
+    assert (Path(stdout.strip()) / "compare_chain.yaml").is_file()
+    given = parse(CompareCommand, "compare", ["--config", "compare_chain.yaml", "--seed", "4"])
+    assert (given.base, given.tuned, given.seed) == ("zoo:base", "zoo:elicited", 4)
+    (tmp_path / "compare_chain.yaml").write_text("base: mine\n")
+    assert parse(CompareCommand, "compare", ["--config=compare_chain.yaml"]).base == "mine"
+
+
+def test_a_verdict_is_printed_though_it_cannot_be_saved(cli, untrained, small_task, tmp_path, monkeypatch):
+    def full(*_: Any, **__: Any) -> None:
+        raise UserError("cannot write: No space left on device")
+
+    args = ["--base", untrained / "a", "--tuned", untrained / "b", "--task", small_task, "--splits", "test"]
+    with monkeypatch.context() as patch:
+        patch.setattr(undertext.core.job, "publish", full)
+        code, stdout, stderr = cli("compare", *args, "--threads", 1, "--out", tmp_path / "out")
+    assert (code, stderr) == (2, "undertext: cannot write: No space left on device\n")
+    assert stdout.startswith("test: ")
+    code, again, _ = cli("compare", *args, "--threads", 1, "--out", tmp_path / "out")
+    assert (code, again) == (0, f"{stdout}report: {tmp_path}/out/report.html\n")
+    made = json.loads((tmp_path / "out" / "run.json").read_text())["made"]
+    assert made["command"].startswith("undertext compare --base ")
+    assert (made["device"], made["dtype"], made["host"]) == ("cpu", "float32", socket.gethostname())
+    code, _, stderr = cli("compare", *args, "--threads", 1, "--seed", 9, "--out", tmp_path / "out")
+    assert code == 2
+    assert "holds a report of other settings: config.seed was 0, is 9" in stderr
+
+
+def test_what_is_said_does_nothing_to_a_terminal(capsys):
+    say("red \x1b[31m and\r back\u202e")
+    assert capsys.readouterr().out == "red \\x1b[31m and\\r back\\u202e\n"
+
+
+def test_progress_is_a_line_now_and_then_where_stderr_is_no_terminal(capsys, monkeypatch):
+    moments = iter([0.0, 10.0, 70.0, 71.0, 140.0, 150.0])
+    monkeypatch.setattr(undertext.core.progress, "perf_counter", lambda: next(moments))
+    bars = Progress()
+    with bars.stage("split\x1b[31m", 4) as done:
+        for _ in range(4):
+            done(1)
+    assert capsys.readouterr().err.splitlines() == [
+        "split\\x1b[31m: 2 of 4 (50%) after 70 s",
+        "split\\x1b[31m: 4 of 4 (100%) after 140 s",
+        "split\\x1b[31m: 150 s",
+    ]
+    moments = iter([0.0, 500.0])
+    with Progress(False).stage("quiet"):
+        pass
+    assert capsys.readouterr().err == ""

@@ -60,6 +60,23 @@ def test_it_writes_its_files_and_loads_again_alike(result, tmp_path):
     assert repr(again) == repr(result)
 
 
+def test_every_checkpoint_is_drawn(pair, task):
+    plain = HERE.model_copy(update={"positions": (1,), "controls": (), "transfer": (), "transport": ()})
+    three = {"one": pair["base"], "two": pair["tuned"], "three": pair["base"]}
+    result = probe(three, {"made": task}, config=plain)
+    assert list(result.figures()) == ["heatmap-made-two", "heatmap-made-three"]
+    page = result.files()["report.html"].decode()
+    for names in ("one and two", "one and three"):
+        assert f"Layer by position: made, {names}" in page
+    assert list(probe({"one": pair["base"]}, {"made": task}, config=plain).figures()) == ["heatmap-made"]
+
+
+def test_prompts_that_are_fitted_on_too_are_said(result):
+    assert result.summary["notes"] == ["made: 40 of 40 prompts in 'test' stand in train or dev as well"]
+    assert any("40 of 40 prompts" in line for line in result.lines())
+    assert "40 of 40 prompts" in result.files()["report.html"].decode()
+
+
 def test_the_page_shows_every_reading_and_transfer(result):
     page = result.files()["report.html"].decode()
     for heading in (
