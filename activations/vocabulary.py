@@ -1,5 +1,7 @@
 """Loading a tokenizer as it was saved, and checking that it fits its model."""
 
+import json
+import math
 from collections.abc import Set
 from pathlib import Path
 from typing import Any
@@ -7,8 +9,8 @@ from typing import Any
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from undertext.activations.errors import UserError
-from undertext.activations.files import one_line
+from undertext.activations.errors import UserError, shown
+from undertext.activations.files import is_file, one_line
 from undertext.activations.quiet import quiet
 
 PROBES = (
@@ -21,9 +23,12 @@ PROBES = (
 _FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "vocab.txt")
 
 
+_MOST_GROWTH = 1000
+
+
 def has_tokenizer(folder: Path) -> bool:
     """Whether `folder` holds a tokenizer of its own."""
-    return any((folder / name).is_file() for name in _FILES)
+    return any(is_file(folder / name) for name in _FILES)
 
 
 def load_tokenizer(source: str | Path, **options: Any) -> PreTrainedTokenizerBase:
@@ -38,11 +43,20 @@ def load_tokenizer(source: str | Path, **options: Any) -> PreTrainedTokenizerBas
     try:
         with quiet():
             tokenizer: Any = AutoTokenizer.from_pretrained(source, **options)
-            if file.is_file() and not _agree(tokenizer, Tokenizer.from_file(str(file))):
-                tokenizer = PreTrainedTokenizerFast.from_pretrained(source, **options)
+            if is_file(file):
+                saved = Tokenizer.from_file(str(file))
+                _check_growth(saved, source)
+                saved.no_padding()
+                saved.no_truncation()
+                if not _agree(tokenizer, saved):
+                    tokenizer = PreTrainedTokenizerFast.from_pretrained(source, **options)
+            if tokenizer.is_fast:
+                _check_growth(tokenizer.backend_tokenizer, source)
+    except UserError:
+        raise
     except Exception as error:
         # Whatever the many tokenizer classes raise here is about these files, so it is told as such.
-        raise UserError(f"cannot load a tokenizer from {source}: {one_line(error)}") from error
+        raise UserError(f"cannot load a tokenizer from {shown(source)}: {one_line(error)}") from error
     checked: PreTrainedTokenizerBase = tokenizer
     return checked
 
@@ -80,6 +94,26 @@ def try_encode(
     except Exception:
         # The tokenizers library raises bare Exceptions.
         return []
+
+
+def _check_growth(tokenizer: Tokenizer, source: str | Path) -> None:
+    """UserError when replacements that a tokenizer makes one after the other might lengthen a text without
+    bounds: forty that each double it would fill any memory."""
+    for part in (tokenizer.normalizer, tokenizer.decoder):
+        if part is not None and (times := _growth(json.loads(part.__getstate__()))) > _MOST_GROWTH:
+            raise UserError(
+                f"cannot load a tokenizer from {shown(source)}: its replacements may make a text {times:.3g} "
+                f"times as long, at most {_MOST_GROWTH} times is expected"
+            )
+
+
+def _growth(part: Any) -> float:
+    """How many times longer a text may become in a normalizer or decoder, read as its file has it."""
+    if isinstance(part, dict) and part.get("type") == "Replace":
+        (replaced,) = part["pattern"].values()  # a regular expression may match a single character
+        return max(1.0, len(part["content"]) / (len(replaced) if "String" in part["pattern"] else 1))
+    inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    return min(1e300, math.prod(map(_growth, inner), start=1.0))
 
 
 def _agree(tokenizer: PreTrainedTokenizerBase, saved: Tokenizer) -> bool:
