@@ -99,4 +99,4 @@ def test_every_job_takes_the_pair_and_says_how_it_differs(folders, job, tmp_path
     page = html.unescape((tmp_path / "out" / "report.html").read_text())
     assert all(note in page for note in notes)
     if job.startswith("compare"):
-        assert all(set(notes) <= set(split.flags) for split in result.splits.values())
+        assert all(set(notes) <= set(split["flags"]) for split in result.summary["splits"].values())

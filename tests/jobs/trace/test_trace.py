@@ -15,7 +15,7 @@ from undertext.core.config import read_config
 from undertext.core.shipped import config_file
 from undertext.jobs.trace.command import TraceCommand, run
 from undertext.measures.trace.lens import READERS, READINGS
-from undertext.probes import logistic as fit_select
+from undertext.probes import fit_select
 from undertext.tasks.value_positions import answer_said, reading_text
 
 CONFIG = TraceConfig(layers=(0, 2), readers=("probe", "logit_lens"), problems=20, threads=1)

@@ -11,7 +11,7 @@ from tests.toys import tiny_model, word_tokenizer
 from undertext.activations import Checkpoint, HookPoint
 from undertext.activations.random_init import random_init
 from undertext.measures.decoding.readings import Readings, measure_readings
-from undertext.probes import logistic as fit_select
+from undertext.probes import fit_select
 from undertext.tasks import Grader, Problem, Task
 from undertext.tasks.value_positions import reading_text
 from undertext.tasks.value_tokens import MIN_ROWS, ValueTokens, locate_values, readable_values

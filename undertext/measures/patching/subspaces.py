@@ -6,8 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from undertext.probes import logistic as fit_select
-from undertext.probes import principal_directions
+from undertext.probes import fit_select, principal_directions
 
 SubspaceOf = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """Takes activations [point, n, d_model] and labels [n] to fit and the same to choose on; gives

@@ -17,8 +17,7 @@ from undertext.activations.hookpoint import HookPoint
 from undertext.activations.spans import tokens_before
 from undertext.core.setup import threads
 from undertext.core.terms import CHOOSE, FIT
-from undertext.probes import lens_reader, probe_reader, read_traces, train_tuned_lens
-from undertext.probes import logistic as fit_select
+from undertext.probes import fit_select, lens_reader, probe_reader, read_traces, train_tuned_lens
 from undertext.probes.trace import Reader, TraceReading
 from undertext.tasks.draws import drawn
 from undertext.tasks.task import Problem, Task
