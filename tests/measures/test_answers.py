@@ -1,5 +1,6 @@
 """What checkpoints answer, and what an answer is worth that knows nothing of its problem."""
 
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,6 @@ from hypothesis import strategies as st
 
 from tests.toys import tiny_model, word_tokenizer
 from undertext.activations import Checkpoint, generate
-from undertext.measures import answers as answers_module
 from undertext.measures.answers import OutputGrader, Samples, chance_right, circles, greedy, majority, sampled
 from undertext.tasks import Grader, Problem, Task, grade
 from undertext.tasks.draws import seeds
@@ -85,6 +85,11 @@ def test_thousands_of_distinct_answers_are_graded_at_once(monkeypatch):
         return said(grader, text)
 
     monkeypatch.setattr(answers_module, "said", counted)
+    def counted(grader: Grader, text: str) -> frozenset[Hashable]:
+        calls.append(text)
+        return said(grader, text)
+
+    monkeypatch.setattr("undertext.measures.answers.said", counted)
     problems = task.split("test")
     found = chance_right(task, problems, [f"it is {k // 2}" for k in range(3000)], [False] * 3000)
     assert len(calls) == 1500  # a text each, and not one for each pair

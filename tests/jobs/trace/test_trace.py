@@ -16,6 +16,7 @@ from undertext.core.shipped import config_file
 from undertext.jobs.trace.command import TraceCommand, run
 from undertext.measures.trace.lens import READERS, READINGS
 from undertext.probes import fit_select
+from undertext.tasks.draws import drawn
 from undertext.tasks.value_positions import answer_said, reading_text
 
 CONFIG = TraceConfig(layers=(0, 2), readers=("probe", "logit_lens"), problems=20, threads=1)
@@ -57,7 +58,8 @@ def test_the_table_is_that_of_a_pass_by_hand(traced, checkpoint, task):
     points = [HookPoint(layer, "resid_post") for layer in (0, 2)]
 
     def at(split: str, offset: int | None = None):
-        problems = task.split(split)[: 20 if split == "test" else None]
+        problems = task.split(split)
+        problems = drawn(problems, CONFIG.seed, 20) if split == "test" else problems
         ids = checkpoint.encode([reading_text(p) for p in problems])
         n = len(ids[0])
         where = range(11, n) if offset is None else [n - 1 + offset]  # the prompt's last token is number 11
