@@ -20,7 +20,7 @@ FILES = [
     ("bytes", "tokenizer.json"),
     ("adapter", "adapter_config.json"),
 ]
-HARM = [
+HARM: list[object] = [
     *(None, True, 0, -1, 10**6, 10**12, 10**30, -(10**30), 2**63, 1.5, float("nan"), float("inf")),
     *("", "x", "\x1b[31m", "\ud800", "\u202e", "x" * 10**5, "../../../etc/passwd", "http://example.com/x"),
     *([], [[]], [1], ["a"], [None] * 3, {}, {"a": 1}, {"type": "x"}, {"a": {"b": {"c": []}}}),
