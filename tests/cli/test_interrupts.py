@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import undertext.activations.pair
 import undertext.jobs.steer.job
 import undertext.measures.recovery.parts
 import undertext.steering.sweep_runner
@@ -76,7 +77,7 @@ def whole(folder: Path) -> None:
 # One after another, each in a later part of the job: while it loads, before anything is kept, between batches
 # of the search, while a part of rows is written, and on the split.
 MOMENTS: list[tuple[Any, str, int, signal.Signals]] = [
-    (undertext.jobs.steer.job, "open_checkpoint", 1, signal.SIGINT),
+    (undertext.activations.pair, "load_checkpoint", 1, signal.SIGINT),
     (undertext.steering.sweep_runner, "generate", 0, signal.SIGINT),
     (undertext.steering.sweep_runner, "generate", 2, signal.SIGTERM),
     (disk, "_write_synced", 1, signal.SIGINT),

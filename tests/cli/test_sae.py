@@ -109,8 +109,10 @@ def mistake(cli, tmp_path):
 def test_an_sae_that_is_none_or_does_not_fit(mistake, untrained, small_task, trained, tmp_path_factory):
     base = ["--checkpoint", untrained / "a", "--task", small_task, "--words", "answer"]
     pair = ["--base", untrained / "a", "--tuned", untrained / "b", "--task", small_task]
-    assert "no SAE in /nowhere" in mistake("features", *base, "--sae", "/nowhere")
-    assert "no SAE in /nowhere" in mistake("diff", *pair, "--sae", "/nowhere")
+    assert "could not load the SAE /nowhere: expected cfg.json" in mistake(
+        "features", *base, "--sae", "/nowhere"
+    )
+    assert "could not load the SAE /nowhere: expected cfg.json" in mistake("diff", *pair, "--sae", "/nowhere")
     assert "/nowhere" in mistake("diff", *pair, "--crosscoder", "/nowhere")
     assert "was trained at blocks.1" in mistake("features", *base, "--sae", trained / "sae", "--layer", 2)
     narrow = tmp_path_factory.mktemp("narrow")

@@ -2,6 +2,7 @@
 
 import html
 import json
+from typing import Any
 
 import pytest
 from peft import LoraConfig, get_peft_model
@@ -53,7 +54,7 @@ def folders(tmp_path_factory):
     return {"task": task, "base": base, "tuned": root / "tuned", "sae": root / "sae"}
 
 
-JOBS = {
+JOBS: dict[str, Any] = {
     "compare": lambda f, out: compare(
         f["base"], f["tuned"], f["task"], config=CompareConfig(**SEARCH, splits=["test"]), out=out
     ),

@@ -80,11 +80,6 @@ def test_thousands_of_distinct_answers_are_graded_at_once(monkeypatch):
     task = task_of([str(k) for k in range(3000)])
     calls: list[str] = []
 
-    def counted(grader, text):
-        calls.append(text)
-        return said(grader, text)
-
-    monkeypatch.setattr(answers_module, "said", counted)
     def counted(grader: Grader, text: str) -> frozenset[Hashable]:
         calls.append(text)
         return said(grader, text)

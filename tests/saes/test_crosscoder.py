@@ -1,9 +1,11 @@
 """Crosscoders against what was planted, and their parts against plain computations."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from tests.saes.planted import planted_pair
 from tests.saes.recovery import RULE, recovery
@@ -77,6 +79,26 @@ def test_a_saved_crosscoder_comes_back(small, trained):
     assert torch.equal(finished.crosscoder.decoders, trained.crosscoder.decoders)
     with pytest.raises(UserError, match="is missing"):
         load_crosscoder(trained.folder / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda parts: parts.pop("scales"),
+        lambda parts: parts.update(means=parts["means"][:1].contiguous()),
+        lambda parts: parts.update(means=parts["means"][..., :3].contiguous()),
+        lambda parts: parts.update(scales=parts["scales"].flatten()),
+    ],
+)
+def test_a_crosscoder_whose_parts_do_not_fit(trained, tmp_path, change):
+    folder = tmp_path / "crosscoder"
+    shutil.copytree(trained.folder, folder)
+    file = folder / "normalisation.safetensors"
+    parts = load_file(file)
+    change(parts)
+    save_file(parts, file)
+    with pytest.raises(UserError, match=r"no crosscoder in .*: expected a jumprelu SAE, and means"):
+        load_crosscoder(folder)
 
 
 def test_stores_are_read_as_their_tensors(small, trained, tmp_path):
