@@ -72,6 +72,9 @@ def comparison() -> Comparison:
             "description": "Variables assigned one from another by arithmetic modulo 7.",
             "fingerprint": "abcdef0123456789",
             "problems": {"train": 400, "dev": 40, "test": PROBLEMS, "ood": PROBLEMS},
+            "max_new_tokens": 64,
+            "stop": [],
+            "chosen": ["max_new_tokens", "stop"],
         },
     }
     splits = {split: plain(asdict(_split(problems, split))) for split in ("test", "ood")}

@@ -43,10 +43,13 @@ def problems() -> pa.Table:
                     "steered_output": f"a = {k} ; answer {answer}" if split == "test" else None,
                     "base_strict": base and k % 4 != 1,
                     "base_lenient": base,
+                    "base_unfinished": False,
                     "tuned_strict": tuned,
                     "tuned_lenient": tuned,
+                    "tuned_unfinished": False,
                     "steered_strict": steered if split == "test" else None,
                     "steered_lenient": steered if split == "test" else None,
+                    "steered_unfinished": False if split == "test" else None,
                     "gap": tuned and not base,
                 }
             )
@@ -134,6 +137,7 @@ def recovery() -> pa.Table:
             "only_format": 0.25,
             "solved": 6,
             **around("still_correct", 0.8),
+            "unfinished": 0.0,
             "kl": 0.1234,
             "perplexity": 8.0,
             "perplexity_steered": 9.5,
