@@ -132,16 +132,6 @@ def notes(base: Outline, tuned: Outline) -> list[str]:
     return found
 
 
-def check_shared_ids(base: Outline, tuned: Outline, reading: str) -> None:
-    """UserError naming the `reading` unless every token id means the same to both.
-
-    For what compares the two id by id: a divergence of their next-token distributions, a row of the
-    embeddings beside a row.
-    """
-    if base.d_vocab != tuned.d_vocab or base.tokenizer.get_vocab() != tuned.tokenizer.get_vocab():
-        raise UserError(f"{reading} needs one vocabulary, but {'; '.join(notes(base, tuned))}")
-
-
 def _whole(source: Any) -> Any:
     """What an adapter can be merged into: a folder or id, or a live model in which no adapter is at work."""
     if isinstance(source, Checkpoint):
