@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from undertext.activations.branch_text import branches_at
     from undertext.activations.branch_tree import Branch
     from undertext.activations.branches import BranchScores, score_branches
-    from undertext.activations.capture import capture
-    from undertext.activations.captured import Captured
+    from undertext.activations.capture import Captured, capture
     from undertext.activations.checkpoint import Checkpoint
     from undertext.activations.errors import UserError
     from undertext.activations.forward_texts import ForwardTexts, forward_texts
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
     from undertext.activations.next_tokens import NextTokens, next_tokens
     from undertext.activations.operators import Operator
     from undertext.activations.pair import Pair, check_pair, load_pair
-    from undertext.activations.positions import Positions, TokenSelector
-    from undertext.activations.spans import TextSpan, TokenSpan
+    from undertext.activations.positions import Positions, TextSpan, TokenSelector, TokenSpan
     from undertext.activations.store import (
         Batch,
         PairBatch,

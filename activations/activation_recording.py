@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from undertext.activations.captured import Captured, check_finite, empty
+from undertext.activations.capture import Captured, check_finite, empty
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.checks import check_dtype
 from undertext.activations.errors import UserError, shown

@@ -15,7 +15,6 @@ from transformer_lens.model_bridge.sources import build_bridge_from_module, dete
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from undertext.activations.adapted import inner_model
-from undertext.activations.added import Added
 from undertext.activations.checks import check_dtype, token_ids
 from undertext.activations.errors import UserError, shown
 from undertext.activations.files import one_line
@@ -31,7 +30,7 @@ from undertext.activations.sources import (
     tokenizer_for,
     tokenizer_of,
 )
-from undertext.activations.vocabulary import check_tokenizer
+from undertext.activations.vocabulary import Added, check_tokenizer
 
 Model = PreTrainedModel | PeftModel | TransformerBridge
 CheckpointSource = str | Path | Model | tuple[Model, PreTrainedTokenizerBase]

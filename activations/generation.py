@@ -9,16 +9,15 @@ import torch
 
 from undertext.activations.activation_recording import Recorded, Recorder, RecordSpec
 from undertext.activations.batching import run_batches
-from undertext.activations.captured import Captured
+from undertext.activations.capture import Captured
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.checks import check_list, check_whole, is_whole
 from undertext.activations.errors import UserError, shown
 from undertext.activations.hooks import check_points, hooked
 from undertext.activations.interventions import Intervention
 from undertext.activations.rope import writing_kinds
-from undertext.activations.sampling import Sampler
+from undertext.activations.sampling import Sampler, Stopping
 from undertext.activations.steered_rows import Touched, check_interventions
-from undertext.activations.stopping import Stopping
 from undertext.activations.writing import Batch, NotANumber
 
 

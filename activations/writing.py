@@ -17,9 +17,8 @@ from undertext.activations.groups import Part
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.hooks import HookFunction
 from undertext.activations.rope import rope_switches
-from undertext.activations.sampling import Sampler
+from undertext.activations.sampling import Sampler, Stopping
 from undertext.activations.steered_rows import Row, SteeredRows, Touched
-from undertext.activations.stopping import Stopping
 
 
 class _Shared(NamedTuple):

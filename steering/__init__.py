@@ -20,10 +20,10 @@ from undertext.steering.reinforced import (
     reinforce_weights,
 )
 from undertext.steering.rollouts import means_of_written
-from undertext.steering.rows import Key, Row, RowStore
 from undertext.steering.settings import Gate, Readout, Setting, grid
 from undertext.steering.steering_vector import SteeringVector
 from undertext.steering.sweep import Sweep, sweep
+from undertext.steering.sweep_runner import Key, Row, RowStore
 from undertext.steering.vectors import (
     at_layers,
     difference_of_means,

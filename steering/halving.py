@@ -9,11 +9,10 @@ import torch
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
-from undertext.steering.rows import Key, RowStore
 from undertext.steering.settings import Readout, Setting
 from undertext.steering.steering_vector import SteeringVector
 from undertext.steering.sweep import Grading, Sweep, gather
-from undertext.steering.sweep_runner import Grade, Options, SweepRunner
+from undertext.steering.sweep_runner import Grade, Key, Options, RowStore, SweepRunner
 
 
 class Schedule(NamedTuple):

@@ -22,7 +22,7 @@ from undertext.activations.errors import UserError
 from undertext.activations.generation import generate
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.interventions import Intervention
-from undertext.activations.stopping import Stopping, end_tokens
+from undertext.activations.sampling import Stopping, end_tokens
 from undertext.steering.fitted import frozen, in_turn, log_probabilities, targets_of
 
 Reward = Callable[[int, str, bool], float]

@@ -9,10 +9,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from undertext.activations.checkpoint import Checkpoint
-from undertext.steering.rows import Key, RowStore
 from undertext.steering.settings import Readout, Setting
 from undertext.steering.steering_vector import SteeringVector
-from undertext.steering.sweep_runner import Grade, Options, SweepRunner
+from undertext.steering.sweep_runner import Grade, Key, Options, RowStore, SweepRunner
 
 Grading = Literal["strict", "lenient"]
 

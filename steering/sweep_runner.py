@@ -1,16 +1,59 @@
 """Running rows of settings and prompts, each once, in batches that share their prompts."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.activations.generation import generate
-from undertext.steering.rows import Key, Row, RowStore
 from undertext.steering.settings import Interventions, Readout, Setting
 from undertext.steering.steering_vector import SteeringVector, digest, tensor_bytes
+
+
+class Key(NamedTuple):
+    """Which row: indices of its setting and its prompt."""
+
+    setting: int
+    prompt: int
+
+
+class Row(NamedTuple):
+    """What was written under one setting from one prompt."""
+
+    text: str
+    touched: int
+    """Number of tokens, of prompt and text, at which something was changed."""
+    written: int
+    """Number of whole tokens of the text."""
+    steered: int
+    """Number of generated tokens that were chosen in a steered pass."""
+    produced: int
+    """Number of generated tokens, those that ended the text among them."""
+
+    @property
+    def cut(self) -> bool:
+        """Whether the text was cut at `max_new_tokens`: nothing ended it."""
+        return self.written == self.produced
+
+
+@runtime_checkable
+class RowStore(Protocol):
+    """Keeps the rows of one sweep, so that a sweep that was killed goes on from them."""
+
+    def open(self, sweep: Mapping[str, Any]) -> Mapping[Key, Row]:
+        """The rows kept so far of the sweep that these plain values describe.
+
+        UserError where rows of another sweep are kept, or damaged ones.
+        """
+
+    def writing(self) -> AbstractContextManager[Mapping[Key, Row]]:
+        """The body as the only one that adds rows, with the rows there are then."""
+
+    def add(self, rows: Mapping[Key, Row]) -> None:
+        """Keep more rows: all of them, or none when killed."""
+
 
 Grade = Callable[[int, str, bool], tuple[bool, bool]]
 """`grade(i, text, cut)`: whether a text is right for prompt `i`, strictly and leniently; `cut` says that the

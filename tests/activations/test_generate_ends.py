@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from tests.activations.reference import PROMPTS, telling_token
 from tests.toys import byte_tokenizer, tiny_model
 from undertext.activations import Checkpoint, UserError, generate
-from undertext.activations.sampling import Sampler
-from undertext.activations.stopping import Stopping
+from undertext.activations.sampling import Sampler, Stopping
 
 STEPS = 16
 

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from undertext.activations.errors import UserError
 from undertext.core.config import RunConfig, read_config
-from undertext.core.regular_file import read_regular
-from undertext.core.yaml_file import YamlError, parse_yaml
+from undertext.core.yaml_file import YamlError, parse_yaml, read_regular
 
 WIDE = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{new}: &{new} [{','.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)

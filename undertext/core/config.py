@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from undertext.activations.errors import UserError
 from undertext.core.printable import printable, shown
-from undertext.core.regular_file import read_regular
-from undertext.core.yaml_file import MOST_BYTES, YamlError, parse_yaml
+from undertext.core.yaml_file import MOST_BYTES, YamlError, parse_yaml, read_regular
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 """A random seed, as large as all that is given one takes: numpy and scikit-learn take no larger one."""

@@ -10,7 +10,7 @@ from undertext.activations.errors import UserError, shown
 from undertext.activations.files import one_line, read_json
 from undertext.activations.store.disk import LOCK, lock_folder, replace_file
 from undertext.core.resume import writing
-from undertext.steering.rows import Key, Row
+from undertext.steering.sweep_runner import Key, Row
 
 HEAD, ROWS = "sweep.json", "rows-*.jsonl"
 FORMAT = {"format": "undertext sweep", "version": 3}

@@ -1,10 +1,9 @@
 """Tasks: problems with answers and a way to grade outputs, kept as folders anyone can write by hand."""
 
 from undertext.tasks.builtin.chain import new_chain
-from undertext.tasks.draws import drawn
+from undertext.tasks.draws import check_prompts, drawn, shared_prompts
 from undertext.tasks.grade import Grade, Grader, grade
 from undertext.tasks.load import load_task
-from undertext.tasks.shared_prompts import check_prompts, shared_prompts
 from undertext.tasks.spans import join
 from undertext.tasks.task import Contrast, Problem, Step, Task, fill
 from undertext.tasks.value_positions import (

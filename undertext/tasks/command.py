@@ -10,8 +10,8 @@ from undertext.core.command import parse, run_subcommand, say
 from undertext.core.config import Config, Seed
 from undertext.core.printable import printable, shown
 from undertext.tasks.builtin.chain import MOST_OOD, new_chain
+from undertext.tasks.draws import check_prompts
 from undertext.tasks.load import load_task
-from undertext.tasks.shared_prompts import check_prompts
 from undertext.tasks.value_positions import values_not_said, values_said_twice
 from undertext.tasks.write import write_task
 

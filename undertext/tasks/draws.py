@@ -1,9 +1,12 @@
-"""Drawing problems so that the order of a file's lines moves no figure."""
+"""Which problems are drawn, whatever the order of a file's lines, and which prompts splits have in common."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from undertext.tasks.task import Problem
+from undertext.activations.errors import UserError
+from undertext.core.printable import printable
+from undertext.core.terms import CHOOSE, FIT
+from undertext.tasks.task import Problem, Task
 
 
 def drawn(problems: Iterable[Problem], seed: int, count: int | None = None) -> list[Problem]:
@@ -22,3 +25,44 @@ def seeds(problems: Iterable[Problem], seed: int) -> list[int]:
 
 def _rank(id: str, seed: int) -> bytes:
     return hashlib.sha256(f"{seed}\n{id}".encode()).digest()
+
+
+def shared_prompts(task: Task) -> dict[str, int]:
+    """By split with reported figures: how many of its problems have a prompt that train or dev has as well.
+
+    Prompts that differ in spacing alone are the same. Splits without such a problem are left out.
+    """
+    fitted = {_plain(p.prompt) for p in task.problems if p.split in (FIT, CHOOSE)}
+    counts = {
+        split: sum(_plain(problem.prompt) in fitted for problem in task.split(split))
+        for split in task.splits
+        if split not in (FIT, CHOOSE)
+    }
+    return {split: count for split, count in counts.items() if count}
+
+
+def prompt_warnings(task: Task, splits: Sequence[str] | None = None) -> list[str]:
+    """A warning for each split that shares prompts with train or dev, of the `splits` named or of all."""
+    return [
+        f"{count} of {len(task.split(split))} prompts in {split!r} stand in {FIT} or {CHOOSE} as well"
+        for split, count in shared_prompts(task).items()
+        if splits is None or split in splits
+    ]
+
+
+def check_prompts(task: Task, splits: Sequence[str] | None = None) -> list[str]:
+    """The warnings of `prompt_warnings`.
+
+    Raises UserError where all prompts of such a split are shared: its figures say nothing of new problems.
+    """
+    for split, count in shared_prompts(task).items():
+        if count == len(task.split(split)) and (splits is None or split in splits):
+            raise UserError(
+                f"task {printable(task.name)!r}: expected prompts of its own in {split!r}, got {count} that "
+                f"{FIT} or {CHOOSE} has as well"
+            )
+    return prompt_warnings(task, splits)
+
+
+def _plain(prompt: str) -> str:
+    return " ".join(prompt.split())

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from undertext.activations.errors import UserError
 from undertext.core.printable import printable
-from undertext.core.regular_file import read_regular
-from undertext.core.yaml_file import MOST_BYTES
+from undertext.core.yaml_file import MOST_BYTES, read_regular
 from undertext.tasks.fields import Fault, FileFaults
 from undertext.tasks.problems_file import read_problems
 from undertext.tasks.settings_file import read_settings

@@ -23,9 +23,9 @@ from undertext.jobs.compare.verdict import gap_between, split_result
 from undertext.measures.answers import Answers, chance_right, greedy, same_answer
 from undertext.measures.recovery.parts import SteeringParts, sae_of
 from undertext.measures.recovery.rows import schema_of
+from undertext.tasks.draws import check_prompts
 from undertext.tasks.limits import limited
 from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record, texts_of
-from undertext.tasks.shared_prompts import check_prompts
 from undertext.tasks.task import Task
 
 _VECTORS, _BYTES_A_TOKEN, _BYTES_A_ROW = 16, 4, 200

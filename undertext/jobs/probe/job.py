@@ -24,8 +24,8 @@ from undertext.measures.decoding.table import PROBES, FittedProbes, read_own, re
 from undertext.measures.decoding.transfer import TRANSFER
 from undertext.measures.decoding.values import locate, points_of, splits_to_read, values_of
 from undertext.measures.decoding.within import read_within
+from undertext.tasks.draws import prompt_warnings
 from undertext.tasks.open import check_fits, open_task, task_record, texts_of
-from undertext.tasks.shared_prompts import prompt_warnings
 from undertext.tasks.task import Task
 
 

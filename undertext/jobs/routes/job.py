@@ -23,9 +23,9 @@ from undertext.measures.recovery.estimate import recovered_gap
 from undertext.measures.recovery.parts import SteeringParts, sae_of
 from undertext.measures.recovery.rows import schema_of, three
 from undertext.steering import SteeringVector, open_vector
+from undertext.tasks.draws import check_prompts
 from undertext.tasks.limits import limited
 from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record, texts_of
-from undertext.tasks.shared_prompts import check_prompts
 from undertext.tasks.task import Task
 
 _NO_BASELINE = (

@@ -24,9 +24,9 @@ from undertext.measures.recovery.rows import recovery_row, schema_of, sweep_rows
 from undertext.measures.recovery.search import SteeringSearch
 from undertext.steering import SteeringVector, export_gguf, open_vector
 from undertext.steering.gguf_files import load_gguf
+from undertext.tasks.draws import check_prompts
 from undertext.tasks.limits import limited
 from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record, texts_of
-from undertext.tasks.shared_prompts import check_prompts
 from undertext.tasks.task import Task
 
 VECTOR = "vector.gguf"
