@@ -9,9 +9,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from undertext import zoo
+from undertext.activations import Checkpoint
 from undertext.jobs.compare.evidence import reading_flags
+from undertext.measures.decoding.config import DecodingConfig
 from undertext.measures.decoding.readings import NULLS, Readings
-from undertext.tasks import Grader, Problem, Step, Task
+from undertext.measures.decoding.values import locate
+from undertext.tasks import Grader, Problem, Step, Task, new_chain
 from undertext.tasks.value_tokens import GROUPS, ValueTokens, in_groups, readable_values, unread_values
 
 
@@ -44,6 +48,14 @@ def test_numbers_keep_their_order_in_groups_of_like_size(numbers, most):
     assert max(Counter(labels).values()) <= len(numbers) / min(GROUPS, most) + 1 + largest
     ends = [f"group {k}" for k in (0, counts["sum"] - 1)]
     assert [grouped["test"].label[0], grouped["test"].label[2]] == ends
+
+
+def test_what_is_read_in_groups_is_told():
+    checkpoint, task = Checkpoint.load(zoo("base")), new_chain(0, train=80, dev=30, test=5, ood=0)
+    few, many = (locate(checkpoint, task, task.splits, DecodingConfig(max_classes=n))[1] for n in (4, 20))
+    assert not many
+    assert few
+    assert set(few.values()) == {4}
 
 
 def test_why_a_value_is_not_read():

@@ -62,9 +62,13 @@ def probe(
             for name in checkpoints:
                 checkpoint = sources.open(name)
                 for task_name, task in opened.items():
-                    located[name, task_name] = _checked(
+                    located[name, task_name], counts = _checked(
                         checkpoint, task, task_name, splits[task_name], config
                     )
+                    notes += [
+                        f"{task_name}: {value} has many values and is read in {n} groups by size"
+                        for value, n in counts.items()
+                    ]
                 done(1)
         texts = set().union(*map(texts_of, opened.values()))
         pairs, differ = pairs_of(sources.outlines, config.transport, texts)
@@ -125,7 +129,7 @@ def probe(
             "tasks": records,
             "readings": best_readings(probes),
             "transported": transported_readings(probes),
-            "notes": notes,
+            "notes": list(dict.fromkeys(notes)),
         }
         tables = {"probes": probes, "transfer": transfer}
         return run.finish(ProbeResult, summary, tables, **noted([*sources.notes, *differ]))
@@ -133,15 +137,15 @@ def probe(
 
 def _checked(
     checkpoint: Checkpoint, task: Task, name: Name, splits: Sequence[str], config: ProbeConfig
-) -> Located:
-    """The tokens at which a task's values are read; UserError for whatever could not be read later."""
+) -> tuple[Located, dict[str, int]]:
+    """As `locate`; UserError for whatever could not be read later."""
     for point in points_of(checkpoint, config):
         check_point(checkpoint, point)
     for split in splits:
         check_fits(checkpoint, task, split)
-    located = locate(checkpoint, task, splits, config)
+    located, groups = locate(checkpoint, task, splits, config)
     values_of(located, config, name)
-    return located
+    return located, groups
 
 
 class _Work(NamedTuple):

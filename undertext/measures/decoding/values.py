@@ -68,8 +68,11 @@ def splits_to_read(task: Task, named: Sequence[str] | None) -> list[str]:
     return list(dict.fromkeys([FIT, CHOOSE, *wanted]))
 
 
-def locate(checkpoint: Checkpoint, task: Task, splits: Sequence[str], config: DecodingConfig) -> Located:
-    """Every token at which values of one task are read; UserError for a split the task lacks.
+def locate(
+    checkpoint: Checkpoint, task: Task, splits: Sequence[str], config: DecodingConfig
+) -> tuple[Located, dict[str, int]]:
+    """Every token at which values of one task are read, and in how many groups by size, by name, a number of
+    many values is read. UserError for a split the task lacks.
 
     Whether a step is valid is a value too where some step is not, and no value of the task has that name.
     """
@@ -79,11 +82,14 @@ def locate(checkpoint: Checkpoint, task: Task, splits: Sequence[str], config: De
         split: locate_at(checkpoint, task.split(split), config.positions, validity=validity)
         for split in splits
     }
+    groups: dict[str, int] = {}
     for position in located[FIT]:
         at_position = {split: tokens[position] for split, tokens in located.items()}
-        for split, tokens in in_groups(at_position, config.max_classes)[0].items():
+        labelled, counts = in_groups(at_position, config.max_classes)
+        groups |= counts
+        for split, tokens in labelled.items():
             located[split][position] = tokens
-    return located
+    return located, groups
 
 
 def values_of(located: Located, config: DecodingConfig, task: str) -> list[Value]:
