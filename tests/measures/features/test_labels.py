@@ -5,7 +5,7 @@ import torch
 
 from tests.saes.planted_words import toy_checkpoint
 from undertext.activations import UserError
-from undertext.measures.features.labels import label_texts, tokens_of
+from undertext.measures.features.labels import label_texts, left_out, tokens_of
 from undertext.tasks import Problem
 from undertext.tasks.task import Step
 
@@ -72,3 +72,13 @@ def test_another_split_is_labelled_alike():
     assert len(unseen.labels) == 1
     with pytest.raises(UserError, match="nothing is left when 30 are skipped"):
         label_texts(checkpoint, [PROBLEM], skip=30, max_classes=20)
+
+
+def test_values_of_too_many_classes_are_told():
+    checkpoint = toy_checkpoint()
+    assert left_out(checkpoint, [PROBLEM, OTHER], 2) == []
+    assert left_out(checkpoint, [PROBLEM, OTHER], 1) == [
+        f"{name} is not measured: 2 distinct values are more than max_classes (1)" for name in "ab"
+    ]
+    found = label_texts(checkpoint, [PROBLEM, OTHER], skip=0, max_classes=1)
+    assert [each.kind for each in found.labels] == ["part", "valid"]

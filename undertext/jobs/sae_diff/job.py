@@ -14,6 +14,7 @@ from undertext.jobs.sae_diff.latents import sort_crosscoder
 from undertext.jobs.sae_diff.result import FeatureDiff
 from undertext.measures.features.crosscoder import check_crosscoder
 from undertext.measures.features.encoding import check_splits
+from undertext.measures.features.labels import left_out
 from undertext.measures.features.opening import open_sae
 from undertext.measures.features.rule import feature_rule
 from undertext.saes import fingerprint, load_crosscoder
@@ -53,6 +54,7 @@ def feature_diff(
         with run.bars.stage("loading"):
             pair = open_pair(base, tuned, config, texts_of(task))
             task = limited(task, pair)
+            unmeasured = left_out(pair.base, task.split(config.choose), config.max_classes)
             for checkpoint in pair:
                 for split in (config.choose, config.split):
                     check_fits(checkpoint, task, split)
@@ -86,4 +88,4 @@ def feature_diff(
             "splits": {"chosen": config.choose, "reported": config.split},
             **found.summary,
         }
-        return run.finish(FeatureDiff, plain(summary), found.tables, **noted(pair.notes))
+        return run.finish(FeatureDiff, plain(summary), found.tables, **noted([*pair.notes, *unmeasured]))

@@ -22,6 +22,7 @@ from undertext.measures.features.association import best_features, most_associat
 from undertext.measures.features.columns import best_columns, classes_table, numbers, rows_table
 from undertext.measures.features.encoding import EncodedSplit, check_splits, encode_split
 from undertext.measures.features.falsification import FalsifiedFeatures, falsify_features, words_for
+from undertext.measures.features.labels import left_out
 from undertext.measures.features.opening import open_sae
 from undertext.measures.features.rule import FeatureRule, feature_rule
 from undertext.saes import ShiftCuts, decoder_directions, feature_page, fingerprint
@@ -111,7 +112,10 @@ def feature_table(
             "associated": _associated(chosen, encoded, config),
             "words": list(words),
             "plain_texts": falsified.plain,
-            "notes": falsified.notes,
+            "notes": [
+                *left_out(model, task.split(config.choose), config.max_classes),
+                *falsified.notes,
+            ],
         }
         return run.finish(FeatureTable, plain(summary), tables, **noted(model.notes))
 

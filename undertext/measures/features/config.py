@@ -22,7 +22,7 @@ class EncodingConfig(RunConfig):
     """Number of tokens left out at the beginning of every text."""
     bins: int = Field(default=4, ge=2)
     """Number of bins of a feature's strength for mutual information, silence being one of them."""
-    max_classes: int = Field(default=20, ge=2)
-    """Largest number of distinct values that a named value may have to be measured."""
+    max_classes: int = Field(default=100, ge=2)
+    """Largest number of distinct values of a named value that is measured; notes tell of other values."""
     pages: int = Field(default=12, ge=0)
     """Number of features that have a page: those most associated with the task's values."""

@@ -9,7 +9,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from undertext.activations.checkpoint import Checkpoint
-from undertext.activations.errors import UserError
+from undertext.activations.errors import UserError, shown
 from undertext.activations.positions import TextSpan, locate, tokens_holding
 from undertext.tasks.spans import join, starts_in_order
 from undertext.tasks.task import Problem
@@ -87,6 +87,17 @@ def label_texts(
             "the task's texts hold no value of 2 classes or more, and no steps: nothing can be told"
         )
     return LabelledTexts(sites.tokens, found)
+
+
+def left_out(checkpoint: Checkpoint, problems: Sequence[Problem], max_classes: int) -> list[str]:
+    """A note for each value that `label_texts` leaves out, since it has more than `max_classes` values."""
+    sites = locate_values(checkpoint, problems)
+    counts = {name: len(_distinct(sites, name)) for name in dict.fromkeys(sites.name)}
+    return [
+        f"{shown(name)} is not measured: {count} distinct values are more than max_classes ({max_classes})"
+        for name, count in counts.items()
+        if count > max_classes
+    ]
 
 
 def tokens_of(checkpoint: Checkpoint, problems: Sequence[Problem]) -> list[list[int]]:
