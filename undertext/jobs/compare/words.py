@@ -32,8 +32,8 @@ VERDICTS: dict[Verdict, tuple[str, str]] = {
     ),
     "undetermined": (
         "Undetermined: the evidence does not decide.",
-        "The lines of evidence disagree, there were too few problems to tell, too many outputs were cut, or no "
-        "checkpoint solves the task: the flags say which.",
+        "The lines of evidence disagree, there were too few problems to tell, too many outputs were cut, or "
+        "no checkpoint solves the task: the flags say which.",
     ),
 }
 """A headline, and what the verdict means."""
