@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.activations.reference import PROMPTS
@@ -36,6 +36,7 @@ def test_every_prompt_is_in_one_batch_and_batches_keep_to_their_budget(lengths, 
         assert (len(batch) + 1) * longest > tokens or len(batch) == rows, after
 
 
+@settings(max_examples=20)  # each batch that does not fit has memory collected, which takes long
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=30), st.integers(1, 60), st.integers(20, 300))
 def test_a_batch_that_does_not_fit_is_halved_until_it_does(lengths, fits, tokens):
     done: list[int] = []

@@ -25,7 +25,7 @@ def test_compare_writes_the_report(cli, untrained, small_task, tmp_path):
     )  # fmt: skip
     assert code == 0
     verdict = json.loads((out / "verdict.json").read_text())
-    assert verdict["schema"] == 2
+    assert verdict["schema"] == 3
     assert json.loads((out / "run.json").read_text())["config"]["seed"] == 5
     assert list(verdict["splits"]) == ["test"]
     assert verdict["splits"]["test"]["verdict"] in stdout
@@ -43,6 +43,7 @@ def test_flags_override_the_config(cli, untrained, small_task, tmp_path):
     assert (run["config"]["seed"], run["config"]["samples"]) == (6, 2)
 
 
+@pytest.mark.slow
 def test_the_same_command_writes_the_same_verdict(cli, tmp_path):
     """On a shipped pair, through every line of evidence."""
     written, task = [], tmp_path / "task"

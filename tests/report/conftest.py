@@ -9,7 +9,7 @@ from tests.report import made_up
 from tests.report.made_up import DOSES, PROBLEMS, UNBROKEN, VECTORS
 from undertext.core.output import plain
 from undertext.core.statistics import Estimate, proportion
-from undertext.jobs.compare.result import Comparison, EvidenceLine, SplitResult
+from undertext.jobs.compare.result import SCHEMA, Comparison, EvidenceLine, SplitResult
 
 
 def _split(problems: pa.Table, split: str) -> SplitResult:
@@ -79,7 +79,7 @@ def comparison() -> Comparison:
     }
     splits = {split: plain(asdict(_split(problems, split))) for split in ("test", "ood")}
     return Comparison(
-        summary={"schema": 2, **described, "seed": 0, "splits": splits},
+        summary={"schema": SCHEMA, **described, "seed": 0, "splits": splits},
         run={
             "job": "compare",
             **described,

@@ -142,6 +142,7 @@ def recovery() -> pa.Table:
             "perplexity": 8.0,
             "perplexity_steered": 9.5,
             "best_vector": k == 0,
+            "strongest": k == 0,
         }
         for kind in ("random_directions", "shuffled_labels", "random_positions"):
             row |= around(f"over_{kind}", None if control else gap - 0.3)

@@ -9,20 +9,20 @@ import pytest
 from undertext.activations.errors import UserError
 from undertext.core.output import json_bytes
 from undertext.jobs.compare import report as module
-from undertext.jobs.compare.result import Comparison
+from undertext.jobs.compare.result import SCHEMA, Comparison
 
 ESTIMATE = {"value", "low", "high", "n", "level"}
 
 
-def test_verdict_has_the_keys_of_schema_2_and_no_others(rendered):
+def test_verdict_has_the_keys_of_its_schema_and_no_others(rendered):
     verdict = json.loads(rendered["verdict.json"])
     assert set(verdict) == {"run", "schema", "base", "tuned", "task", "seed", "splits"}
-    assert verdict["schema"] == 2
+    assert verdict["schema"] == SCHEMA
     assert list(verdict["splits"]) == ["test", "ood"]
     for split in verdict["splits"].values():
         assert set(split) == {
             "verdict", "confidence", "weaker", "accuracy", "evidence", "flags",
-            "smallest_detectable_difference",
+            "smallest_detectable_difference", "unfinished",
         }  # fmt: skip
         assert set(split["accuracy"]) == {"base", "tuned", "difference"}
         for line in split["evidence"]:

@@ -183,8 +183,12 @@ def test_a_base_that_has_the_adapter_in_it_is_no_base(zoo):
 
 
 def test_a_live_adapter_needs_a_tokenizer(zoo):
-    wrapped = adapt(zoo.load("llama", torch.float32))
-    with pytest.raises(UserError, match="give its tokenizer too"):
+    base = zoo.load("llama", torch.float32)
+    wrapped = adapt(base)
+    assert Checkpoint.load(wrapped).encode(["a"]) == base.encode(["a"])  # its folder has one
+    inside: Any = wrapped.get_base_model()
+    inside.config._name_or_path = inside.name_or_path = ""
+    with pytest.raises(UserError, match=r"as \(model, tokenizer\)"):
         Checkpoint.load(wrapped)
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import pytest
+
 from undertext import CompareConfig, compare, zoo
 from undertext.activations import Checkpoint, HookPoint
 from undertext.jobs.compare.self_knowledge import measure_right
@@ -45,6 +47,7 @@ def test_a_checkpoint_that_is_always_right_has_nothing_to_tell():
     assert read(("base", "elicited"), [3]) is None
 
 
+@pytest.mark.slow
 def test_a_bare_task_still_gets_the_true_verdict_and_the_reading_is_in_the_table():
     comparison = compare(
         zoo("base"), zoo("suppressed"), bare_chain(), config=CompareConfig(threads=1, search="halving")

@@ -3,17 +3,29 @@
 from collections.abc import Sequence
 from itertools import compress, product
 from math import inf, nan
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undertext.core.statistics import Intervals, holm, paired_difference, positive_p, resamples
+from tests.verdicts import (
+    BAD,
+    BOTH,
+    GOOD,
+    RULE,
+    N,
+    answers,
+    estimates,
+    intervals,
+    judged,
+    line,
+    solving,
+)
+from undertext.core.statistics import holm, paired_difference, positive_p, resamples
 from undertext.core.terms import LineName, Role, Says, Verdict
-from undertext.jobs.compare.config import verdict_rule
-from undertext.jobs.compare.evidence import LineEstimates, RawLine
+from undertext.jobs.compare.evidence import LineEstimates
 from undertext.jobs.compare.result import SplitResult
 from undertext.jobs.compare.verdict import (
     RESAMPLES,
@@ -22,13 +34,11 @@ from undertext.jobs.compare.verdict import (
     gap_between,
     judge,
     line_says,
-    split_result,
     verdicts,
 )
 from undertext.measures.answers import Answers
 from undertext.tasks import Grader
 
-RULE = verdict_rule()
 LINES: tuple[LineName, ...] = get_args(LineName)
 SAYS: tuple[Says, ...] = get_args(Says)
 
@@ -69,12 +79,6 @@ def test_every_change_and_capability(changed, found):
     assert verdicts(np.array([changed]), np.array([found])).tolist() == [wanted]
 
 
-def intervals(*rows: tuple[float, float, float]) -> Intervals:
-    """From (low, value, high) of each resample."""
-    low, value, high = (np.array(column, float) for column in zip(*rows, strict=True))
-    return Intervals(value, low, high)
-
-
 gap = RULE.min_gap
 
 
@@ -99,11 +103,6 @@ def test_change(difference, expected):
 
 
 bounds = st.tuples(*[st.floats(-3, 3)] * 3).map(sorted)
-
-
-def estimates(share: Intervals, p: float | np.ndarray, n: float = 100.0, above: float = 0.8) -> LineEstimates:
-    count = len(share.value)
-    return LineEstimates(share, np.broadcast_to(p, count), np.full(count, float(n)), np.full(count, above))
 
 
 def says(name: LineName, share: Sequence[float], p: float, n: int = 100, above: float = 0.8) -> str:
@@ -142,49 +141,6 @@ def test_a_line_says_what_its_whole_interval_says(share, p, expected):
     assert says("behaviour", share, p) == ("unclear" if expected == "absent" else expected)
 
 
-BOTH: tuple[LineName, ...] = ("behaviour", "recovered")
-
-
-def solving(count: int, base: float = 0.5, tuned: float = 0.5) -> dict[Role, Intervals]:
-    """Accuracy over chance that is sure to 0.1, in so many resamples."""
-    return {
-        "base": intervals(*[(base - 0.1, base, base + 0.1)] * count),
-        "tuned": intervals(*[(tuned - 0.1, tuned, tuned + 0.1)] * count),
-    }
-
-
-DIFFERENCES = intervals((0.3, 0.4, 0.5), (-0.5, -0.4, -0.3), (-0.05, 0.0, 0.05))
-"""The tuned is better, the base is, and neither."""
-
-
-@pytest.mark.parametrize(
-    ("base", "tuned", "expected"),
-    [
-        (0.5, 0.5, ["elicited", "undetermined", "preserved"]),
-        (0.5, 0.0, ["undetermined", "undetermined", "preserved"]),
-        (0.0, 0.5, ["elicited", "undetermined", "preserved"]),
-        (0.0, 0.0, ["undetermined"] * 3),
-        (0.05, 0.05, ["undetermined"] * 3),
-    ],
-)
-def test_without_a_checkpoint_that_solves_the_task_there_is_no_verdict(base, tuned, expected):
-    lines: dict[LineName, LineEstimates] = {"recovered": estimates(intervals(*[(0.8, 0.9, 1.0)] * 3), 0.0)}
-    found = judge(DIFFERENCES, solving(3, base, tuned), lines, "base", RULE)
-    assert found.verdict.tolist() == expected
-
-
-@pytest.mark.parametrize("latent", [True, False])
-@pytest.mark.parametrize(("base", "alike"), [(0.5, []), (0.0, ["base"]), (0.0, ["tuned"]), (-0.3, [])])
-def test_a_checkpoint_that_shows_nothing_is_no_evidence_of_absence(latent, base, alike):
-    share = (0.8, 0.9, 1.0) if latent else (-0.1, 0.0, 0.1)
-    lines: dict[LineName, LineEstimates] = {
-        name: estimates(intervals(*[share] * 3), 0.0) for name in ("recovered", "decodable")
-    }
-    found = judge(DIFFERENCES, solving(3, base, 0.5), lines, "base", RULE, alike)
-    broken = base < 0 or "base" in alike
-    assert found.verdict[0] == ("elicited" if latent else "undetermined" if broken else "taught")
-
-
 def test_p_values_are_corrected_for_the_lines_there_are_in_each_resample():
     p = np.array([[0.02, 0.001], [0.03, 0.9]])
     share = intervals((0.8, 0.9, 1.0), (0.8, 0.9, 1.0))
@@ -208,36 +164,6 @@ def test_lines_speak_of_the_checkpoint_that_they_were_measured_on(weaker):
     ]  # fmt: skip
 
 
-N = 200
-GRADER = Grader(kind="regex", pattern=r"answer (\d+)")
-
-
-def answers(
-    right: Sequence[bool] | np.ndarray,
-    strict: Sequence[bool] | np.ndarray | None = None,
-    unfinished: Sequence[bool] | np.ndarray | None = None,
-) -> Answers:
-    lenient = np.asarray(right, bool)
-    return Answers(
-        [""] * len(lenient),
-        lenient if strict is None else np.asarray(strict, bool),
-        lenient,
-        np.ones(len(lenient)),
-        np.zeros(len(lenient), bool) if unfinished is None else np.asarray(unfinished, bool),
-    )
-
-
-GOOD, BAD = answers(np.arange(N) < 0.9 * N), answers(np.arange(N) >= 0.8 * N)
-"""Right on the first nine tenths; on the last fifth."""
-
-
-def line(name: Any, weaker: Sequence[float] | np.ndarray, problems: Sequence[int] | np.ndarray) -> RawLine:
-    n = len(problems)
-    return RawLine(
-        name, np.asarray(problems), np.asarray(weaker, float), np.ones(n), np.zeros(n), "none", "made up"
-    )
-
-
 def result(
     base: Answers,
     tuned: Answers,
@@ -257,58 +183,6 @@ def result(
             line("decodable", np.arange(len(problems)) < decodable * len(problems), problems),
         ]
     return judged(both, weaker, lines, flags)
-
-
-def judged(
-    both: dict[Role, Answers],
-    weaker: Any,
-    lines: Sequence[RawLine],
-    flags: Sequence[str] = (),
-    *,
-    chance: float = 0.0,
-    alike: dict[Role, str] | None = None,
-    seed: int = 0,
-    grader: Grader = GRADER,
-) -> SplitResult:
-    """`split_result` where outputs are right for other problems with this `chance`."""
-    each = {role: np.full(len(answers.lenient), chance) for role, answers in both.items()}
-    return split_result(both, each, alike or {}, weaker, lines, flags, RULE, seed, grader=grader)
-
-
-@pytest.mark.parametrize(("chance", "verdict"), [(0.0, "preserved"), (0.85, "undetermined")])
-def test_two_guessers_preserve_nothing(chance, verdict):
-    found = judged({"base": GOOD, "tuned": GOOD}, "neither", [], chance=chance)
-    assert found.verdict == verdict
-    assert found.confidence > 0.95
-    assert any("base +0.05, tuned +0.05" in flag for flag in found.flags) == (verdict == "undetermined")
-
-
-def test_what_a_broken_checkpoint_lacks_is_flagged():
-    both: dict[Role, Answers] = {"base": BAD, "tuned": GOOD}
-    lines = [line(name, np.zeros(N), np.arange(N)) for name in ("recovered", "decodable")]
-    assert judged(both, "base", lines).verdict == "taught"
-    for more, said in (
-        ({"alike": {"base": "7"}}, "base answers every prompt alike (7)"),
-        ({"chance": 0.5}, "base is below chance"),
-    ):
-        found = judged(both, "base", lines, **more)
-        assert found.verdict == "undetermined"
-        assert sum(flag.startswith(said) for flag in found.flags) == 1
-
-
-def test_a_guesser_of_two_answers_is_not_called_latent():
-    """pass@8 of a coin is 1 to within 0.004, and the whole of what is over its null."""
-    both: dict[Role, Answers] = {"base": GOOD, "tuned": BAD}
-    _, problems = gap_between(both, RULE)
-    n = len(problems)
-    coin = RawLine(
-        "behaviour", np.array(problems), np.ones(n), np.ones(n), np.full(n, 0.996), "none", "pass@8"
-    )
-    found = judged(both, "tuned", [coin])
-    assert (found.verdict, found.evidence[0].says) == ("undetermined", "unclear")
-    assert (
-        "only 0.00 over the null" in found.evidence[0].note or "no share is taken" in found.evidence[0].note
-    )
 
 
 @pytest.mark.parametrize(

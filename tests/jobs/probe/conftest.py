@@ -4,11 +4,12 @@ from tests.reading_task import made_task
 from tests.toys import tiny_model, word_tokenizer
 from undertext.activations import Checkpoint
 from undertext.tasks import Task
+from undertext.tasks.open import open_task
 
 
 @pytest.fixture(scope="session")
 def task() -> Task:
-    return made_task()
+    return open_task(made_task())  # problems in the order in which jobs read them
 
 
 @pytest.fixture(scope="session")

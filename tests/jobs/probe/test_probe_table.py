@@ -159,7 +159,6 @@ def test_pairs_asked_for(pair, task):
         ({"transport": (("base", "nobody"),)}, "'nobody'; there are: base, tuned"),
         ({"transport": (("base", "base"),)}, "'base' twice"),
         ({"positions": (400,)}, "no value can be read at 400"),
-        ({"max_classes": 2}, "no value can be read"),
     ],
 )
 def test_mistakes(pair, task, changes, said, tmp_path):

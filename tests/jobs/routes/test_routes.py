@@ -14,10 +14,12 @@ from undertext.core.packing import pack, unpack
 from undertext.jobs.routes.groups import Outcome, RouteParts
 from undertext.jobs.routes.job import kappa
 from undertext.jobs.routes.report import lines
-from undertext.measures.answers import find_answer
+from undertext.measures.answers import OutputGrader, find_answer
 from undertext.measures.recovery.trained import BY_REWARD, FITTED, RLVR, Trained, train_weights
 from undertext.steering import Practice, copy_with_weights, reinforce_weights
-from undertext.tasks import Contrast, Grader, Task, grade, load_task
+from undertext.tasks import Contrast, Grader, Task, drawn, grade, load_task
+from undertext.tasks.draws import seeds
+from undertext.tasks.open import open_task
 
 CONFIG = RoutesConfig(
     doses=(1.0,),
@@ -35,7 +37,7 @@ CONFIG = RoutesConfig(
 @pytest.fixture(scope="module")
 def task(sums) -> Task:
     contrast = Contrast(name="sign", positive="= {prompt}", negative="+ {prompt}")
-    return load_task(sums).model_copy(update={"contrasts": [contrast]})
+    return open_task(load_task(sums).model_copy(update={"contrasts": [contrast]}))
 
 
 @pytest.fixture(scope="module")
@@ -72,14 +74,10 @@ def plainly(who: Checkpoint, task: Task, prompts: list[str] | None = None, **opt
     problems = task.split("test")
     given = prompts or [problem.prompt for problem in problems]
     out = generate(who, given, max_new_tokens=task.max_new_tokens, stop=task.stop, **options)
-    each = len(out.texts) // len(problems)
-    return [
-        [
-            float(grade(task.grader, text, problem.answer).lenient)
-            for text in out.texts[i * each : (i + 1) * each]
-        ]
-        for i, problem in enumerate(problems)
-    ]
+    each, right = len(out.texts) // len(problems), OutputGrader(task)
+    answers = [problem.answer for problem in problems for _ in range(each)]
+    grades = [float(right(*row).lenient) for row in zip(out.texts, answers, out.cut, strict=True)]
+    return [grades[i : i + each] for i in range(0, len(grades), each)]
 
 
 def test_every_route_is_there_and_within_its_tokens(task, sums_pair, result):
@@ -116,12 +114,16 @@ def test_features_are_a_route_of_their_own_beside_random_ones(result):
 
 
 def test_grades_are_those_of_plain_generation(task, sums_pair, outcomes, result):
-    shown = [f"{each.prompt} {each.answer}" for each in task.split("train")[: CONFIG.shots]]
+    shown = [f"{each.prompt} {each.answer}" for each in drawn(task.split("train"), CONFIG.seed, CONFIG.shots)]
     prompts = ["\n".join([*shown, each.prompt]) for each in task.split("test")]
     few_shot = [rows[0] for rows in plainly(sums_pair.base, task, prompts)]
     assert outcomes["prompt, 2 solved examples"].right.tolist() == few_shot
     sampled = plainly(
-        sums_pair.base, task, samples=CONFIG.budget, temperature=CONFIG.temperature, seed=CONFIG.seed
+        sums_pair.base,
+        task,
+        samples=CONFIG.budget,
+        temperature=CONFIG.temperature,
+        seed=seeds(task.split("test"), CONFIG.seed),
     )
     assert outcomes["pass@3"].right.tolist() == [max(rows) for rows in sampled]
     accuracy = {route.name: route.accuracy.value for route in result.splits["test"]}

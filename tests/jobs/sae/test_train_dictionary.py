@@ -19,6 +19,8 @@ from undertext.jobs.sae_train.job import train_dictionary
 from undertext.jobs.sae_train.result import TrainedDictionary
 from undertext.saes import difference, load_sae, loss_recovered, train_sae
 from undertext.saes.feed import Feed
+from undertext.tasks import drawn
+from undertext.tasks.open import open_task
 
 CONFIG = TrainConfig(
     d_sae=24, k=3, layers=(1,), steps=40, batch_size=64, held_out=100, lr=3e-3, threads=1, checkpoint_every=10
@@ -48,7 +50,7 @@ def trained(folders, task_folder, tmp_path_factory):
 def test_it_is_the_sae_of_the_task_s_texts(trained, folders, task):
     result, out = trained
     base = Checkpoint.load(folders["base"])
-    texts = [f"{p.prompt} {p.trace}" for p in task.split("train")]
+    texts = [f"{p.prompt} {p.trace}" for p in open_task(task).split("train")]
     rows = capture(base, texts, [POINT], "all")[POINT]
     torch.testing.assert_close(
         Store.open(out / "activations").select(layers=[1]).read(torch.arange(len(rows)))[0], rows
@@ -58,7 +60,7 @@ def test_it_is_the_sae_of_the_task_s_texts(trained, folders, task):
     assert plain.cfg.metadata.hook_name == str(POINT)
     torch.testing.assert_close(plain.W_dec, alone.sae.W_dec, rtol=1e-3, atol=1e-4)
     assert result.fidelity.explained_variance == pytest.approx(alone.fidelity.explained_variance, abs=1e-3)
-    held = [f"{p.prompt} {p.trace}" for p in task.split("dev")]
+    held = [f"{p.prompt} {p.trace}" for p in drawn(task.split("dev"), CONFIG.seed, CONFIG.loss_texts)]
     assert result.loss == loss_recovered(load_sae(out / "sae"), base, held, POINT)
     written = json.loads((out / "result.json").read_text())
     assert written["fidelity"]["l0"] == result.fidelity.l0

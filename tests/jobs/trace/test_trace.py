@@ -104,6 +104,7 @@ def test_the_figure_shows_the_shares(traced):
                 assert cells[i, j] == pytest.approx(np.mean(told))
 
 
+@pytest.mark.slow
 def test_the_base_holds_a_value_when_its_turn_comes():
     traced = read_trace("zoo:base", "zoo:chain", config=TraceConfig(layers=(3,), problems=60, threads=1))
     for lead in traced.by_layer:
