@@ -27,7 +27,8 @@ def intervals(*rows: tuple[float, float, float]) -> Intervals:
 
 def estimates(share: Intervals, p: float | np.ndarray, n: float = 100.0, above: float = 0.8) -> LineEstimates:
     count = len(share.value)
-    return LineEstimates(share, np.broadcast_to(p, count), np.full(count, float(n)), np.full(count, above))
+    same = np.broadcast_to(p, count)
+    return LineEstimates(share, same, np.full(count, float(n)), np.full(count, above), share.high)
 
 
 BOTH: tuple[LineName, ...] = ("behaviour", "recovered")

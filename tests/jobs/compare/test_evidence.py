@@ -67,6 +67,20 @@ def reported(line: RawLine) -> EvidenceLine:
     ).evidence[0]
 
 
+@pytest.mark.parametrize(("cut", "says"), [(0, "absent"), (20, "absent"), (80, "unclear")])
+def test_absent_is_said_where_it_would_be_if_unfinished_outputs_were_right(cut, says):
+    """Of 200 problems none is recovered and so many outputs are unfinished."""
+    unfinished = np.arange(200) < cut
+    line = made(np.zeros(200), np.ones(200), np.full(200, 0.05), unfinished=unfinished)
+    assert reported(line).says == says
+    itself = line.estimates(np.ones((1, 200)), RULE.level)
+    right = made(unfinished.astype(float), np.ones(200), np.full(200, 0.05))
+    assert itself.highest[0] == pytest.approx(right.share(RULE.level).high)
+    assert itself.share.high[0] == pytest.approx(
+        made(np.zeros(200), np.ones(200), line.null).share(0.95).high
+    )
+
+
 def test_the_share_is_what_the_weaker_has_of_the_stronger_over_the_null():
     line = drawn(400, 0.6, 0.9, 0.2)
     found = line.share(0.95)

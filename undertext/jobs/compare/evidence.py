@@ -9,7 +9,7 @@ from math import log2
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from undertext.core.printable import shown
@@ -44,8 +44,8 @@ class LineEstimates(NamedTuple):
     """Number of problems that the line rests on."""
     above: Float[ndarray, " resample"]
     """The stronger's figure less the null: what the share is a share of."""
-    unfinished: float = 0.0
-    """Share of the outputs behind the line that are unfinished: with too many it may not say `absent`."""
+    highest: Float[ndarray, " resample"]
+    """Upper end of the share's interval where every unfinished output of the weaker counts as right."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +66,8 @@ class RawLine:
     unaided: Float[ndarray, " n"] | None = None
     """The weaker checkpoint's accuracy without intervention. Where given, the line shows the recovered gap,
     which counts from here, and otherwise the figures themselves."""
-    unfinished: float = 0.0
-    """Share of the outputs behind `weaker` that are unfinished."""
+    unfinished: Bool[ndarray, " n"] | None = None
+    """Whether the output behind a figure of `weaker` is unfinished, and counts as wrong; None: none is."""
 
     def __post_init__(self) -> None:
         columns = (self.weaker, self.stronger, self.null)
@@ -84,7 +84,11 @@ class RawLine:
         with np.errstate(invalid="ignore"):
             ceiling = own @ above / n
         ratio, p = ratio_intervals(over, above, own, level), positive_p(over, own)
-        return LineEstimates(ratio, p, n, ceiling, self.unfinished)
+        highest = ratio.high
+        if self.unfinished is not None and self.unfinished.any():
+            most = np.where(self.unfinished, 1.0, self.weaker) - self.null
+            highest = ratio_intervals(most, above, own, level).high
+        return LineEstimates(ratio, p, n, ceiling, highest)
 
     def share(self, level: float) -> Estimate:
         """The line's share of the problems themselves.
@@ -137,7 +141,6 @@ def behaviour_line(
         note=f"pass@{k} of {config.samples} samples at temperature {config.temperature:g} on the {len(gap)} "
         f"problems in the gap; null: the same samples graded against other problems' answers, "
         f"{nulls[config.samples].mean():.2f} for pass@{config.samples}{_cut(samples.unfinished)}",
-        unfinished=float(samples.unfinished.mean()),
     )
 
 
@@ -257,7 +260,7 @@ def recovered_line(
         "null: the same outputs graded against other problems' answers where the weaker was "
         f"wrong{_cut(own.unfinished)}",
         unaided=before,
-        unfinished=float(own.unfinished.mean()),
+        unfinished=own.unfinished,
     )
 
 

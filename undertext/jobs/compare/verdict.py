@@ -100,12 +100,14 @@ def changes(difference: Intervals, rule: Rule) -> Words:
 
 
 def line_says(name: LineName, line: LineEstimates, p: Float[ndarray, " resample"], rule: Rule) -> Words:
-    """What a line says, given its corrected p. Samples that miss prove nothing: `behaviour` says no
-    `absent`."""
+    """What a line says, given its corrected p.
+
+    Samples that miss prove nothing: `behaviour` says no `absent`. Unfinished outputs might have been right: a
+    line says `absent` where it would if all of them were.
+    """
     enough = (line.n >= rule.min_problems) & (line.above >= rule.min_over_null)
     latent = enough & (line.share.low > rule.latent_above) & (p <= rule.alpha)
-    absent = enough & (line.share.high < rule.absent_below) & (name != "behaviour")
-    absent &= line.unfinished <= rule.max_unfinished
+    absent = enough & (line.highest < rule.absent_below) & (name != "behaviour")
     return np.select([latent, absent], ["latent", "absent"], "unclear")
 
 
