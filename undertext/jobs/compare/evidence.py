@@ -146,7 +146,7 @@ def behaviour_line(
 
 def _cut(unfinished: ndarray) -> str:
     """How many outputs were unfinished, as the end of a note."""
-    return f"; {unfinished.mean():.0%} of the outputs unfinished" if unfinished.any() else ""
+    return f"; {unfinished.sum()} of {unfinished.size} outputs unfinished" if unfinished.any() else ""
 
 
 def carried_values(readings: Readings, margin: float) -> list[str]:
@@ -290,7 +290,7 @@ def not_specific(
     if name != searched.strongest:
         return [
             f"`recovered` rests on {searched.strongest!r}, which did better on dev than the best vector, "
-            f"{name!r}: where the line says latent, the capability is easy to elicit and no vector specific"
+            f"{name!r}: no vector is specific to the capability, which is easy to elicit where the line is latent"
         ]
     if not equal:
         return []
