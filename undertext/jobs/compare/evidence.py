@@ -290,7 +290,7 @@ def not_specific(
     if name != searched.strongest:
         return [
             f"`recovered` rests on {searched.strongest!r}, which did better on dev than the best vector, "
-            f"{name!r}: no vector is specific to the capability, which is easy to elicit where the line is latent"
+            f"{name!r}: no vector is specific to the capability, easy to elicit where the line says latent"
         ]
     if not equal:
         return []
