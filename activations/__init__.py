@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from undertext.activations.next_tokens import NextTokens, next_tokens
     from undertext.activations.operators import Operator
     from undertext.activations.pair import Pair, check_pair, load_pair
-    from undertext.activations.positions import Positions, TextSpan, TokenSelector, TokenSpan
+    from undertext.activations.positions import Positions, TokenSelector
+    from undertext.activations.spans import TextSpan, TokenSpan
     from undertext.activations.store import (
         Batch,
         PairBatch,
@@ -62,9 +63,9 @@ _HOMES = {
     "Store": "store",
     "StorePair": "store",
     "StoreWriter": "store",
-    "TextSpan": "positions",
+    "TextSpan": "spans",
     "Threshold": "interventions",
-    "TokenSpan": "positions",
+    "TokenSpan": "spans",
     "UserError": "errors",
     "branches_at": "branch_text",
     "capture": "capture",

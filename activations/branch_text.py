@@ -6,7 +6,7 @@ from typing import Literal
 from undertext.activations.branch_tree import Branch
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
-from undertext.activations.positions import locate
+from undertext.activations.spans import locate
 
 Tokenized = Literal["in context", "alone"]
 """Whether a continuation's tokens are those of the text it makes with what stands before it, or its own."""

@@ -12,7 +12,7 @@ from undertext.activations.capture import capture
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.activations.hookpoint import HookPoint
-from undertext.activations.positions import TextSpan, locate, tokens_before, tokens_holding
+from undertext.activations.spans import TextSpan, locate, tokens_before, tokens_holding
 from undertext.probes.estimator import Classifier
 from undertext.probes.lens import lens_log_probs
 from undertext.probes.tuned_lens import TunedLens

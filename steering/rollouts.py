@@ -10,7 +10,7 @@ from undertext.activations.capture import capture
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.activations.hookpoint import HookPoint
-from undertext.activations.positions import TokenSpan
+from undertext.activations.spans import TokenSpan
 
 TEXTS = 64
 """Texts that are captured together: every token of all, at every layer, would fill the memory."""

@@ -13,7 +13,7 @@ from tests.activations.texts import BYTE, WORD, checkpoint_with, spaced_words
 from tests.toys import word_tokenizer
 from tests.unchecked import signatures_unchecked
 from undertext.activations import HookPoint, TextSpan, TokenSpan, UserError, capture
-from undertext.activations.positions import locate, tokens_holding
+from undertext.activations.spans import locate, tokens_holding
 
 POINT = HookPoint(1, "resid_mid")
 

@@ -9,7 +9,7 @@ from tokenizers import processors
 
 from tests.toys import WORDS, embedding, tiny_model, word_tokenizer
 from undertext.activations import Checkpoint, HookPoint, Intervention, generate
-from undertext.activations.positions import locate
+from undertext.activations.spans import locate
 
 TEMPLATES = {
     "before": "<bos> $A",

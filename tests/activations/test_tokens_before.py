@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizer
 from tests.activations.texts import BYTE, WORD, checkpoint_with, spaced_words
 from tests.toys import word_tokenizer
 from undertext.activations import UserError
-from undertext.activations.positions import tokens_before
+from undertext.activations.spans import tokens_before
 
 
 @given(spaced_words, st.data())

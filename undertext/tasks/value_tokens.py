@@ -11,7 +11,7 @@ from torch import Tensor
 from undertext.activations.capture import capture
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
-from undertext.activations.positions import tokens_before
+from undertext.activations.spans import tokens_before
 from undertext.core.terms import FIT
 from undertext.tasks.numbers import parse_number
 from undertext.tasks.task import Problem

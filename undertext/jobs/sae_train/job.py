@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from undertext.activations.errors import UserError
 from undertext.activations.hookpoint import HookPoint
-from undertext.activations.positions import TokenSpan
+from undertext.activations.spans import TokenSpan
 from undertext.activations.store import Store, StorePair, capture_to_store, open_pair
 from undertext.core.job import job_run
 from undertext.core.output import plain

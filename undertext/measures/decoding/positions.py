@@ -10,7 +10,7 @@ from torch import Tensor
 from undertext.activations.capture import capture
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
-from undertext.activations.positions import tokens_before
+from undertext.activations.spans import tokens_before
 from undertext.measures.decoding.config import Position
 from undertext.tasks.task import Problem
 from undertext.tasks.value_positions import ValuePosition, reading_text, step_positions, unsaid_positions

@@ -10,7 +10,7 @@ from undertext.activations.capture import capture
 from undertext.activations.errors import UserError
 from undertext.activations.hooks import check_point
 from undertext.activations.pair import Pair
-from undertext.activations.positions import TokenSpan
+from undertext.activations.spans import TokenSpan
 from undertext.measures.features.association import associate
 from undertext.measures.features.config import EncodingConfig
 from undertext.measures.features.encoding import EncodedSplit

@@ -7,7 +7,7 @@ import torch
 
 from undertext.activations.capture import capture
 from undertext.activations.pair import Pair
-from undertext.activations.positions import TokenSpan
+from undertext.activations.spans import TokenSpan
 from undertext.core.terms import ROLES
 from undertext.measures.features.association import best_features
 from undertext.measures.features.encoding import EncodedSplit

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError, shown
-from undertext.activations.positions import TextSpan, locate, tokens_holding
+from undertext.activations.spans import TextSpan, locate, tokens_holding
 from undertext.tasks.spans import join, starts_in_order
 from undertext.tasks.task import Problem
 from undertext.tasks.value_positions import VALID, VALIDITY, reading_text

@@ -13,7 +13,7 @@ from undertext.activations.capture import capture
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.interventions import GateAt
-from undertext.activations.positions import TokenSpan
+from undertext.activations.spans import TokenSpan
 from undertext.core.terms import FIT
 from undertext.measures.answers import OutputGrader
 from undertext.probes import centre_patches, patch_subspace, random_subspaces

@@ -14,7 +14,7 @@ from undertext.activations.capture import capture
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.activations.hookpoint import HookPoint
-from undertext.activations.positions import tokens_before
+from undertext.activations.spans import tokens_before
 from undertext.core.setup import threads
 from undertext.core.terms import CHOOSE, FIT
 from undertext.probes import fit_select, lens_reader, probe_reader, read_traces, train_tuned_lens
