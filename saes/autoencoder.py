@@ -31,6 +31,8 @@ _NO_SAE = {
     ),
 }
 """Architectures of sae-lens whose features are not those of an SAE, and why."""
+_REWRITING = ("center_writing_weights", "fold_ln", "fold_value_biases", "refactor_factored_attn_matrices")
+"""Options of TransformerLens that rewrite a model's weights, after which its hook points hold other values."""
 _MOST_ITERATIONS = 100_000
 _ENTRIES: dict[str, type] = {"architecture": str, "d_in": int, "d_sae": int, "dtype": str, "metadata": dict}
 
@@ -43,7 +45,7 @@ def load_sae(source: str | Path, sae_id: str | None = None, *, device: str = "cp
 
     Raises UserError when sae-lens is not installed, when there is no readable SAE, and for what sae-lens
     loads that could not be read rightly: transcoders, features that fire below zero or depend on other
-    tokens, and inputs that want a scaling which the weights do not hold.
+    tokens, inputs that want a scaling which the weights do not hold, and inputs from rewritten models.
     """
     try:
         from sae_lens import SAE as Loader
@@ -66,6 +68,7 @@ def load_sae(source: str | Path, sae_id: str | None = None, *, device: str = "cp
                 f"its inputs want a scaling ({scaling}) that its weights do not hold: fold it in with "
                 "sae-lens (fold_activation_norm_scaling_factor, fold_activation_whitening) and save it again"
             )
+        _check_model(sae.cfg.metadata.model_from_pretrained_kwargs)
         sae.turn_off_forward_pass_hook_z_reshaping()
         with torch.no_grad():  # whatever else its config says is put to use once
             trial = sae.decode(sae.encode(torch.ones(1, sae.cfg.d_in).to(sae.W_dec)))
@@ -107,6 +110,17 @@ def _check_folder(folder: Path) -> None:
 def _check_kind(architecture: object) -> None:
     if isinstance(architecture, str) and architecture in _NO_SAE:
         raise UserError(f"a {architecture} {_NO_SAE[architecture]}: expected an SAE")
+
+
+def _check_model(options: object) -> None:
+    """UserError where the SAE was trained on a model whose activations are not the checkpoint's own."""
+    if options is not None and not isinstance(options, Mapping):
+        raise UserError(f"model_from_pretrained_kwargs must be a mapping, got {shown(repr(options), 60)}")
+    if rewritten := [name for name in _REWRITING if (options or {}).get(name)]:
+        raise UserError(
+            f"it was trained on a model whose weights TransformerLens had rewritten ({', '.join(rewritten)}): "
+            "the checkpoint's own activations are not its inputs"
+        )
 
 
 def fingerprint(weights: Mapping[str, Tensor]) -> str:

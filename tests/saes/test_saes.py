@@ -72,6 +72,25 @@ def test_a_trained_sae_comes_back_with_equal_outputs(activations, tmp_path):
     torch.testing.assert_close(encode(load_sae(tmp_path), activations), expected)
 
 
+@pytest.mark.parametrize(
+    ("kwargs", "refused"),
+    [
+        ({"center_writing_weights": False, "fold_ln": False}, None),
+        ({"center_writing_weights": True}, r"rewritten \(center_writing_weights\)"),
+        ({"fold_ln": True, "fold_value_biases": True}, r"rewritten \(fold_ln, fold_value_biases\)"),
+        ("fold_ln", "must be a mapping, got 'fold_ln'"),
+    ],
+)
+def test_an_sae_of_a_rewritten_model_is_refused(kwargs, refused, tmp_path):
+    metadata = SAEMetadata(hook_name="blocks.1.hook_resid_post", model_from_pretrained_kwargs=kwargs)
+    StandardSAE(StandardSAEConfig(**SHAPE, metadata=metadata)).save_model(tmp_path)
+    if refused is None:
+        load_sae(tmp_path)
+    else:
+        with pytest.raises(UserError, match=refused):
+            load_sae(tmp_path)
+
+
 KINDS = [
     *((name, {}) for name in sorted(SAE_CLASS_REGISTRY)),
     *((name, {"rescale_acts_by_decoder_norm": True}) for name in ("topk", "abstopk")),

@@ -236,6 +236,10 @@ def test_what_cannot_be_measured_is_refused(planted: Checkpoint) -> None:
     for place, message in places:
         with pytest.raises(UserError, match=message):
             measure_interchange(planted, task, "test", name="used", place=place)
+    numbered = [p.model_copy(update={"values": p.values | {"used": i}}) for i, p in enumerate(task.problems)]
+    many = task.model_copy(update={"problems": numbered})
+    with pytest.raises(UserError, match=r"'used' is not one: it has 160 distinct values, more than max_clas"):
+        measure_interchange(planted, many, "test", name="used")
     with pytest.raises(UserError, match=r"expected a template with \{prompt\} in it, got 'Q:'"):
         measure_interchange(planted, task, "test", name="used", template="Q:")
     bare = task.model_copy(

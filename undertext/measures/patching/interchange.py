@@ -21,7 +21,7 @@ from undertext.measures.patching.patching import Classes, PatchAt, Patching
 from undertext.measures.patching.subspaces import SUBSPACES, SubspaceOf, class_means
 from undertext.probes import Subspaces, random_subspaces
 from undertext.tasks.task import Task
-from undertext.tasks.value_tokens import readable_values
+from undertext.tasks.value_tokens import readable_values, unread_values
 
 MAX_CLASSES = 20
 
@@ -170,9 +170,11 @@ def _classes(task: Task, patching: dict[str, Patching], name: str | None) -> Cla
         name = names[0]
     if name not in names:
         got = f"{name!r}" if name is not None else "no name"
+        unread = unread_values(fit.sites, MAX_CLASSES)
+        why = "".join(f"; {each!r} is not one: {unread[each]}" for each in sorted(with_answers & {*unread}))
         raise UserError(
             f"interchange on task {task.name!r} needs the name of a value with counterfactuals that a probe "
-            f"can be fitted to, got {got}; there are: {', '.join(names) or 'none'}"
+            f"can be fitted to, got {got}; there are: {', '.join(names) or 'none'}{why}"
         )
     return Classes(name, {label: i for i, label in enumerate(readable[name])})
 
