@@ -53,6 +53,9 @@ class Checkpoint:
     layout: Layout = field(repr=False)
     source_bridge: TransformerBridge | None = field(default=None, repr=False)
     """The bridge this was loaded from, if it was."""
+    special_tokens: bool = field(default=True, repr=False)
+    """Whether the tokenizer puts special tokens around a text. Not so where texts have their own in them, as
+    rendered chat templates do: then a text is read as `apply_chat_template` would have it read."""
     notes: tuple[str, ...] = field(default=(), repr=False)
     """What a reader of its figures must know of how it was loaded: which base an adapter was merged into."""
 
@@ -114,7 +117,7 @@ class Checkpoint:
         adapter = select_adapter(model, name) if bridge is None else bridge.adapter
         layout = build_layout(model, adapter, name)
         check_tokenizer(words, layout.d_vocab, name)
-        return cls(model.eval(), words, name, layout, bridge, tuple(notes))
+        return cls(model.eval(), words, name, layout, bridge, notes=tuple(notes))
 
     @property
     def n_layers(self) -> int:
@@ -246,11 +249,11 @@ class Checkpoint:
     @cached_property
     def added(self) -> Added:
         """What the tokenizer puts around every text."""
-        return Added.by(self.tokenizer)
+        return Added.by(self.tokenizer) if self.special_tokens else Added((), ())
 
     def _ids(self, text: str) -> list[int]:
         try:
-            ids = list(self.tokenizer.encode(text, verbose=False))
+            ids = list(self.tokenizer.encode(text, add_special_tokens=self.special_tokens, verbose=False))
         except Exception as error:
             # The tokenizers library raises bare Exceptions, as for a word outside a vocabulary without <unk>.
             raise UserError(

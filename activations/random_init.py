@@ -1,6 +1,7 @@
 """The same architecture knowing nothing: a control for whatever is read off a checkpoint."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,4 +15,5 @@ def random_init(checkpoint: Checkpoint, *, seed: int) -> Checkpoint:
         torch.manual_seed(seed)
         model: Any = type(checkpoint.model)(copy.deepcopy(checkpoint.model.config))
     model = model.to(device=checkpoint.device, dtype=checkpoint.dtype)
-    return Checkpoint.load(model, tokenizer=checkpoint.tokenizer)
+    made = Checkpoint.load(model, tokenizer=checkpoint.tokenizer)
+    return replace(made, special_tokens=checkpoint.special_tokens)

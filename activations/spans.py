@@ -61,7 +61,11 @@ def locate(checkpoint: Checkpoint, text: str) -> Located:
             f"places inside a text need a fast tokenizer (tokenizer.json); {checkpoint.name} has {kind}"
         )
     encoded = checkpoint.tokenizer(
-        text, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False
+        text,
+        add_special_tokens=checkpoint.special_tokens,
+        return_offsets_mapping=True,
+        return_special_tokens_mask=True,
+        verbose=False,
     )
     kept = checkpoint.added.kept(encoded["input_ids"])
     own = [not special for special in encoded["special_tokens_mask"]][kept]

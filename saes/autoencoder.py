@@ -32,7 +32,7 @@ _NO_SAE = {
 }
 """Architectures of sae-lens whose features are not those of an SAE, and why."""
 _REWRITING = ("center_writing_weights", "fold_ln", "fold_value_biases", "refactor_factored_attn_matrices")
-"""Options of TransformerLens that rewrite a model's weights, after which its hook points hold other values."""
+"""Options of TransformerLens that rewrite a model's weights, after which its hook points hold others."""
 _MOST_ITERATIONS = 100_000
 _ENTRIES: dict[str, type] = {"architecture": str, "d_in": int, "d_sae": int, "dtype": str, "metadata": dict}
 

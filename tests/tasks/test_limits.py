@@ -8,8 +8,8 @@ from tests.sums import learnt, plain_problems, tokenizer_for
 from tests.toys import tiny_model, word_tokenizer
 from undertext.activations import Checkpoint
 from undertext.measures.answers import greedy
-from undertext.tasks import Contrast, Grader, Problem, Step, Task, load_task, write_task
-from undertext.tasks.limits import LEAST, UNSHOWN, limited, next_problem
+from undertext.tasks import Contrast, Grader, Problem, Step, Task, limits, load_task, write_task
+from undertext.tasks.limits import LEAST, UNSHOWN, next_problem
 from undertext.tasks.open import task_record
 
 
@@ -24,6 +24,10 @@ def task_of(prompts: list[str], traces: list[str | None] | None = None, **settin
     ]
     options: dict[str, Any] = {"grader": Grader(kind="number"), "problems": problems, **settings}
     return Task(name="made up", description="For a test.", **options)
+
+
+def limited(task: Task, checkpoints: list[Checkpoint]) -> Task:
+    return limits.limited([task] * len(checkpoints), checkpoints)[0]
 
 
 def words(n_ctx: int = 1024) -> Checkpoint:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from undertext.activations.errors import UserError
 from undertext.core.printable import printable, shown
+from undertext.core.terms import Role
 from undertext.core.yaml_file import MOST_BYTES, YamlError, parse_yaml, read_regular
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
@@ -55,6 +56,14 @@ class RunConfig(Config):
     overwrite: bool = False
     """Whether a report of other settings, or an unfinished job of other settings, in the output folder may be
     replaced."""
+
+
+class AskedConfig(Config):
+    """Of a job that asks one checkpoint, or one beside a stronger one."""
+
+    asked_as: Role = "base"
+    """Role in which the checkpoint is asked, where a task asks base and tuned differently (`tuned_prompt`); a
+    stronger checkpoint is asked in the other one."""
 
 
 def read_config(kind: type[Model], path: str | Path, overrides: Mapping[str, Any] | None = None) -> Model:

@@ -8,6 +8,7 @@ Says = Literal["latent", "absent", "unclear"]
 LineName = Literal["behaviour", "decodable", "transported", "used", "recovered", "retained"]
 Role = Literal["base", "tuned"]
 ROLES: tuple[Role, ...] = get_args(Role)
+OTHER: dict[Role, Role] = {"base": "tuned", "tuned": "base"}
 
 Access = Literal["none", "weaker only", "stronger's activations", "stronger in the loop"]
 """Access level: what a measurement was allowed to know of the two checkpoints."""

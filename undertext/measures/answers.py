@@ -27,7 +27,6 @@ from undertext.tasks.grade import Grade, Grader, grade, matches_in, meant, said
 from undertext.tasks.numbers import numbers_in
 from undertext.tasks.spans import join
 from undertext.tasks.task import Problem, Task
-from undertext.tasks.value_positions import reading_text
 
 Progress = Callable[[int], None]
 """Called with the number of rows finished since its last call."""
@@ -296,8 +295,7 @@ def same_answer(task: Task, problems: Sequence[Problem], texts: Sequence[str], s
 
 def solved(problem: Problem) -> str:
     """A problem with its solution: its trace where it has one, otherwise its answer."""
-    text = reading_text(problem)
-    return text if text != problem.prompt else join(problem.prompt, problem.answer)
+    return join(problem.prompt, problem.solution)
 
 
 def _graded(

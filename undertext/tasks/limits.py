@@ -7,10 +7,10 @@ problem: where the label that the prompts begin with (`Q:`, `### Problem`) begin
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from undertext.activations.checkpoint import Checkpoint
-from undertext.tasks.task import Task, fill
+from undertext.tasks.task import Task
 from undertext.tasks.value_positions import reading_text
 
 LEAST, UNSHOWN, MOST = 64, 512, 4096
@@ -21,18 +21,30 @@ COMMON = 0.1
 _LABEL = re.compile(r"\s*(#{1,6} ?\w[\w ]{0,30}:?|<[|/]?\w+[|]?>|\[/?\w+\]|[^\W\d_][\w ]{0,30}:)")
 
 
-def limited(task: Task, checkpoints: Sequence[Checkpoint]) -> Task:
-    """The task with its `max_new_tokens` and `stop` as given, and otherwise chosen for these checkpoints.
+def limited(tasks: Sequence[Task], checkpoints: Sequence[Checkpoint]) -> list[Task]:
+    """One task as each checkpoint reads it, with one `max_new_tokens` and `stop` for all: as given, and
+    otherwise chosen for these checkpoints.
 
-    What was chosen is not among the task's `model_fields_set`.
+    What was chosen is not among a task's `model_fields_set`.
     """
     chosen: dict[str, object] = {}
-    if "max_new_tokens" not in task.model_fields_set:
-        chosen["max_new_tokens"] = min(_longest_output(task, each) for each in checkpoints)
-    if not task.stop:
-        chosen["stop"] = next_problem(task)
+    if "max_new_tokens" not in tasks[0].model_fields_set:
+        chosen["max_new_tokens"] = min(map(_longest_output, tasks, checkpoints))
+    if not tasks[0].stop:
+        chosen["stop"] = list(dict.fromkeys(text for task in tasks for text in next_problem(task)))
+    own = {id(task): _with(task, chosen) for task in tasks}
+    return [own[id(task)] for task in tasks]
+
+
+def limited_as(task: Task, other: Task) -> Task:
+    """The task with the limits of another reading of it."""
+    return _with(task, {"max_new_tokens": other.max_new_tokens, "stop": other.stop})
+
+
+def _with(task: Task, chosen: Mapping[str, object]) -> Task:
     own = task.model_copy(update=chosen)
-    own.model_fields_set.difference_update(chosen)  # still not given by the task
+    own.model_fields_set.clear()
+    own.model_fields_set.update(task.model_fields_set)  # what was chosen is still not given by the task
     return own
 
 
@@ -53,7 +65,7 @@ def next_problem(task: Task) -> list[str]:
 def _longest_output(task: Task, checkpoint: Checkpoint) -> int:
     """Tokens of an output that leave the longest prompt room in the context."""
     worded = [side for each in task.contrasts for side in (each.positive, each.negative)]
-    prompts = [fill(side, p.prompt) for side in ("{prompt}", *worded) for p in task.problems]
+    prompts = [p.worded(side) for side in ("{prompt}", *worded) for p in task.problems]
     room = checkpoint.n_ctx - max(map(len, checkpoint.encode(prompts)))
     texts = [text for p in task.problems if (text := reading_text(p)[len(p.prompt) :])]
     wanted = UNSHOWN

@@ -11,7 +11,7 @@ from undertext.core.shipped import ZOO
 from undertext.core.terms import CHOOSE, FIT
 from undertext.tasks.builtin.chain import new_chain
 from undertext.tasks.load import load_task
-from undertext.tasks.task import REQUIRED_SPLITS, Task, fill
+from undertext.tasks.task import REQUIRED_SPLITS, Task
 from undertext.tasks.value_positions import reading_text, values_not_said, values_said_twice
 
 BUILT_IN = f"{ZOO}chain"
@@ -75,7 +75,7 @@ def texts_of(task: Task) -> set[str]:
     """Every text of a task that is read: prompts, traces after them, both sides of contrasts."""
     texts = {text for problem in task.problems for text in (problem.prompt, reading_text(problem))}
     sides = [side for each in task.contrasts for side in (each.positive, each.negative)]
-    return texts | {fill(side, problem.prompt) for side in sides for problem in task.split(FIT)}
+    return texts | {problem.worded(side) for side in sides for problem in task.split(FIT)}
 
 
 def check_fits(checkpoint: Checkpoint, task: Task, split: str, *, room: int = 0) -> None:
@@ -96,4 +96,4 @@ def check_task_fits(checkpoints: Sequence[Checkpoint], task: Task, splits: Seque
             if split == FIT:
                 for contrast in task.contrasts:
                     for side in (contrast.positive, contrast.negative):
-                        checkpoint.encode([fill(side, problem.prompt) for problem in task.split(split)])
+                        checkpoint.encode([problem.worded(side) for problem in task.split(split)])

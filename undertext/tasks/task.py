@@ -7,7 +7,7 @@ Building any of these with something wrong raises pydantic's `ValidationError` (
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 
 from undertext.activations.errors import UserError
 from undertext.core.printable import printable, shown
@@ -26,6 +26,7 @@ from undertext.tasks.fields import (
     written,
 )
 from undertext.tasks.grade import Grader, answer_fault
+from undertext.tasks.prompt_form import PromptForm, Reasoning
 from undertext.tasks.spans import starts_in_order
 
 MOST_NEW_TOKENS = 131_072
@@ -95,6 +96,27 @@ class Problem(Part):
     counterfactuals: Counterfactuals = Field(default_factory=dict)
     type: Text | None = None
     paraphrases: list[Text] = Field(default_factory=list)
+    _worded: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def reasoning(self) -> str:
+        """The trace; without one, the steps in its place; empty where there are none."""
+        return self.trace or " ".join(step.text for step in self.steps)
+
+    @property
+    def solution(self) -> str:
+        """What a solved example shows after the prompt: the reasoning, or the answer where there is none."""
+        return self.reasoning or self.answer
+
+    def asked(self, prompt: str, worded: dict[str, str]) -> "Problem":
+        """The problem as a checkpoint reads it: `prompt`, and within each side of a contrast."""
+        own = self.model_copy(update={"prompt": prompt})
+        own._worded = worded
+        return own
+
+    def worded(self, side: str) -> str:
+        """What is read of the problem within a side of a contrast, a template with `{prompt}` in it."""
+        return self._worded.get(side) or fill(side, self.prompt)
 
     _of_named = field_validator("counterfactuals")(_of_named)
 
@@ -121,6 +143,12 @@ class Settings(Part):
     max_new_tokens: int = Field(default=512, ge=1, le=MOST_NEW_TOKENS)
     """Where a task does not say, jobs choose by its solutions (`tasks.limits`); so with `stop`."""
     contrasts: list[Contrast] = Field(default_factory=list)
+    prompt: PromptForm | None = None
+    """How checkpoints are asked; None: by the problems' own prompts."""
+    tuned_prompt: PromptForm | None = None
+    """How the tuned checkpoint is asked, where not as the base."""
+    reasoning: Reasoning | None = None
+    """Marks around the reasoning in an output; None: outputs are graded whole."""
 
     @field_validator("contrasts")
     @classmethod

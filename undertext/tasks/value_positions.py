@@ -76,7 +76,7 @@ class ValuePosition(NamedTuple):
 
 def reading_text(problem: Problem) -> str:
     """The prompt and the trace after it; without a trace, the steps in its place, then the prompt alone."""
-    trace = _trace(problem)
+    trace = problem.reasoning
     return join(problem.prompt, trace) if trace else problem.prompt
 
 
@@ -88,7 +88,7 @@ def value_positions(problem: Problem) -> list[ValuePosition]:
     problem whose steps name no values has its own `values` read at the end of the prompt, and failing those
     its answer.
     """
-    trace = _trace(problem)
+    trace = problem.reasoning
     before_trace = len(join(problem.prompt, trace)) - len(trace)
     starts = starts_in_order(trace, [step.text for step in problem.steps])
     found = []
@@ -135,7 +135,7 @@ def _counted(problems: Iterable[Problem], counts: Callable[[ValuePosition], bool
 
 def step_positions(problem: Problem) -> list[ValuePosition]:
     """At the end of each step, whether it is a valid one, under the name `VALID`: one of `VALIDITY`."""
-    trace = _trace(problem)
+    trace = problem.reasoning
     before_trace = len(join(problem.prompt, trace)) - len(trace)
     starts = starts_in_order(trace, [step.text for step in problem.steps])
     return [
@@ -164,7 +164,3 @@ def said_positions(problem: Problem) -> list[ValuePosition]:
         for position in value_positions(problem)
         if position.said_end is not None
     ]
-
-
-def _trace(problem: Problem) -> str:
-    return problem.trace or " ".join(step.text for step in problem.steps)

@@ -52,7 +52,7 @@ def result(task, sums_pair, given_vector, tmp_path_factory) -> RoutesResult:
 
 @pytest.fixture(scope="module")
 def parts(task, sums_pair) -> RouteParts:
-    return RouteParts(sums_pair.base, sums_pair.tuned, task, CONFIG, [0, 1])
+    return RouteParts(sums_pair.base, sums_pair.tuned, task, task, CONFIG, [0, 1])
 
 
 @pytest.fixture(scope="module")

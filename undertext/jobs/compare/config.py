@@ -5,6 +5,7 @@ from pydantic import Field
 from undertext.core.config import Config, Share, read_config
 from undertext.core.shipped import config_file
 from undertext.measures.recovery.config import SearchConfig
+from undertext.tasks.prompts import Prompts
 
 
 class Rule(Config):
@@ -39,6 +40,9 @@ class CompareConfig(SearchConfig):
 
     samples: int = Field(default=8, ge=1)
     """Number of sampled answers for each problem in the gap, for pass@k."""
+    prompts: Prompts = "own"
+    """Prompts that the two checkpoints read, where the task asks base and tuned differently (`tuned_prompt`):
+    own asks each in its own form, same asks both in the form of the base."""
     max_classes: int = Field(default=100, ge=2)
     """Largest number of distinct values that a classifier is fitted to. A number with more, or with few
     problems a value, is read in groups by size; a text with more is not read."""

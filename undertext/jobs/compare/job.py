@@ -13,7 +13,7 @@ from undertext.core.output import plain
 from undertext.core.progress import Progress
 from undertext.core.resume import Done, Part
 from undertext.core.setup import checkpoint_record, layers_of, noted, open_pair
-from undertext.core.terms import CHOOSE, FIT, ROLES, Role
+from undertext.core.terms import CHOOSE, FIT, OTHER, ROLES, Role
 from undertext.jobs.compare.config import CompareConfig, verdict_rule
 from undertext.jobs.compare.evidence import RawLine, split_evidence
 from undertext.jobs.compare.measured import Rows, measure, table_rows
@@ -24,8 +24,9 @@ from undertext.measures.answers import Answers, chance_right, greedy, same_answe
 from undertext.measures.recovery.parts import SteeringParts, sae_of
 from undertext.measures.recovery.rows import schema_of
 from undertext.tasks.draws import check_prompts
-from undertext.tasks.limits import limited
+from undertext.tasks.limits import limited_as
 from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record, texts_of
+from undertext.tasks.prompts import ask, read_by
 from undertext.tasks.task import Task
 
 _VECTORS, _BYTES_A_TOKEN, _BYTES_A_ROW = 16, 4, 200
@@ -62,15 +63,20 @@ def compare(
         with run.bars.stage("loading"):
             pair, sae = open_pair(base, tuned, config, texts_of(task)), sae_of(config)
         layers = layers_of(pair.base, config.layers, config.max_layers)
-        task = limited(task, pair)
         shared = {split: check_prompts(task, [split]) for split in splits}
-        check_task_fits(pair, task, splits)
+        roles: Sequence[Role] = ROLES if config.prompts == "own" else ("base", "base")
+        asked = ask(task, pair, roles, config.seed)
+        pair, tasks = Pair(*asked.checkpoints), dict(zip(ROLES, asked.tasks, strict=True))
+        task = limited_as(task, tasks["base"])
+        for checkpoint, role in zip(pair, ROLES, strict=True):
+            check_task_fits([checkpoint], tasks[role], splits)
 
         def steering(role: Role) -> SteeringParts:
-            ends = pair if role == "base" else pair[::-1]
+            weaker, stronger = getattr(pair, role), getattr(pair, OTHER[role])
             return SteeringParts(
-                *ends, task, config, layers, sae=sae, scratch=run.scratch, name=f"steering/{role}"
-            )
+                weaker, stronger, tasks[role], config, layers, sae=sae, of_stronger=tasks[OTHER[role]],
+                scratch=run.scratch, name=f"steering/{role}",
+            )  # fmt: skip
 
         described = {
             "base": checkpoint_record(pair.base),
@@ -79,17 +85,18 @@ def compare(
         }
         run.begin(
             **{name: record["fingerprint"] for name, record in described.items()},
+            read=[task_record(own)["fingerprint"] for own in asked.tasks],
             rule=rule.model_dump(mode="json"),
             room=_room(task, splits, config),
             **steering("base").inputs,
         )
 
-        answered = _answers(run, pair, task, splits, config)
+        answered = _answers(run, pair, tasks, splits, config)
         gaps = {split: gap_between(answered[split], rule) for split in splits}
         weaker = [role for role in ROLES if any(gap.weaker == role for gap in gaps.values())]
         unnamed = None
         if weaker and not task.names_values:
-            unnamed = {**_answers(run, pair, task, [FIT, CHOOSE], config), **answered}
+            unnamed = {**_answers(run, pair, tasks, [FIT, CHOOSE], config), **answered}
         measured = {}
         for role in weaker:
             own = {split: gap.problems for split, gap in gaps.items() if gap.weaker == role}
@@ -104,16 +111,20 @@ def compare(
             steered = None
             if gap.weaker != "neither":
                 on, both = measured[gap.weaker], _weaker_first(answered, gap.weaker)[split]
-                lines, flags = split_evidence(on, task, split, gap.problems, *both, config, rule)
+                lines, flags = split_evidence(on, tasks[gap.weaker], split, gap.problems, *both, config, rule)
                 best = on.searched.best_vector
                 steered = None if best is None else on.steered[split][best]
             problems, answers = task.split(split), answered[split]
-            alike = {role: same_answer(task, problems, answers[role].texts, rule.max_alike) for role in ROLES}
-            flags = [*pair.notes, *output_flags(task, split, answers, rule), *flags, *shared[split]]
+            alike = {
+                role: same_answer(own, problems, answers[role].texts, rule.max_alike)
+                for role, own in tasks.items()
+            }
+            about = [*pair.notes, *asked.notes]
+            flags = [*about, *output_flags(task, split, answers, rule), *flags, *shared[split]]
             result = split_result(
                 answers,
                 {
-                    role: chance_right(task, problems, answers[role].texts, answers[role].unfinished)
+                    role: chance_right(tasks[role], problems, answers[role].texts, answers[role].unfinished)
                     for role in ROLES
                 },
                 {role: answer for role, answer in alike.items() if answer is not None},
@@ -133,9 +144,17 @@ def compare(
 
         return run.finish(
             Comparison,
-            {"schema": SCHEMA, **described, "seed": config.seed, "splits": results},
+            {
+                "schema": SCHEMA,
+                **described,
+                "read": {
+                    role: read_by(getattr(pair, role), tasks[role].split(splits[0])[0]) for role in ROLES
+                },
+                "seed": config.seed,
+                "splits": results,
+            },
             {name: pa.Table.from_pylist(rows, schema_of(rows)) for name, rows in tables.items() if rows},
-            **noted(pair.notes),
+            **noted([*pair.notes, *asked.notes]),
         )
 
 
@@ -149,10 +168,11 @@ def _room(task: Task, splits: Sequence[str], config: CompareConfig) -> int:
 
 
 def _answers(
-    run: JobRun, pair: Pair, task: Task, splits: Sequence[str], config: CompareConfig
+    run: JobRun, pair: Pair, tasks: Mapping[Role, Task], splits: Sequence[str], config: CompareConfig
 ) -> dict[str, dict[Role, Answers]]:
     def part(split: str, role: Role) -> Part:
-        problems, checkpoint = task.split(split), getattr(pair, role)
+        task, checkpoint = tasks[role], getattr(pair, role)
+        problems = task.split(split)
 
         def make(done: Done) -> Answers:
             return greedy(checkpoint, task, problems, batch_size=config.batch_size, progress=done)
@@ -165,8 +185,7 @@ def _answers(
 
 def _weaker_first(answered: Answered, weaker: Role) -> dict[str, tuple[Answers, Answers]]:
     """The weaker's answers and the stronger's, by split."""
-    stronger: Role = "tuned" if weaker == "base" else "base"
-    return {split: (answers[weaker], answers[stronger]) for split, answers in answered.items()}
+    return {split: (answers[weaker], answers[OTHER[weaker]]) for split, answers in answered.items()}
 
 
 def _problem_rows(

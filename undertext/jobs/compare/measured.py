@@ -64,11 +64,14 @@ def measure(
 
     def read(done: Done) -> Readings:
         return measure_readings(
-            *pair, task, splits, points, max_classes=config.max_classes, seed=config.seed, progress=done
-        )
+            *pair, task, splits, points, max_classes=config.max_classes, seed=config.seed,
+            of_stronger=steering.of_stronger, progress=done,
+        )  # fmt: skip
 
     def read_right(done: Done) -> Readings | None:
-        return measure_right(*pair, task, answers or {}, points, seed=config.seed)
+        return measure_right(
+            *pair, task, answers or {}, points, seed=config.seed, of_stronger=steering.of_stronger
+        )
 
     def sampling(split: str) -> Part:
         problems = [task.split(split)[i] for i in gaps[split]]

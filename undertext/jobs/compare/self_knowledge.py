@@ -7,6 +7,7 @@ evidence: a checkpoint can know that it will fail.
 from collections.abc import Mapping, Sequence
 
 import torch
+from torch import Tensor
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
@@ -29,6 +30,7 @@ def measure_right(
     points: Sequence[HookPoint],
     *,
     seed: int,
+    of_stronger: Task | None = None,
 ) -> Readings | None:
     """Probes for each checkpoint's own correctness at its prompts' last tokens; `transported` reads the
     weaker's with the stronger's probe.
@@ -41,14 +43,18 @@ def measure_right(
     )
     if any(torch.bincount(y[FIT], minlength=2).min() < MIN_SIDE for y in (weak, strong)):
         return None
-    sites = {}
-    for split in answers:
-        tokens = weaker.encode([problem.prompt for problem in task.split(split)])
-        n = len(tokens)
-        said = [str(bool(value)) for value in weak[split]]
-        sites[split] = ValueTokens(
-            tokens, torch.arange(n), [len(ids) - 1 for ids in tokens], [NAME] * n, said
-        )
+    sites = {split: _ends(weaker, task, split, weak[split]) for split in answers}
+    theirs = None
+    if of_stronger is not None and of_stronger is not task:
+        theirs = {split: _ends(stronger, of_stronger, split, weak[split]) for split in answers}
     out = Readings(sites, {NAME: ["False", "True"]})
-    read_value(out, NAME, stacks_of(weaker, stronger, sites, points, seed), weak, strong, seed)
+    read_value(out, NAME, stacks_of(weaker, stronger, sites, points, seed, theirs), weak, strong, seed)
     return out
+
+
+def _ends(checkpoint: Checkpoint, task: Task, split: str, right: Tensor) -> ValueTokens:
+    """The last token of each prompt, as a checkpoint reads it, labelled by whether the answer is right."""
+    tokens = checkpoint.encode([problem.prompt for problem in task.split(split)])
+    n = len(tokens)
+    said = [str(bool(value)) for value in right]
+    return ValueTokens(tokens, torch.arange(n), [len(ids) - 1 for ids in tokens], [NAME] * n, said)

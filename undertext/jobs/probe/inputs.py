@@ -13,6 +13,9 @@ from undertext.core.config import RunConfig
 from undertext.core.setup import checkpoint_record, open_checkpoint
 from undertext.jobs.probe.config import Name
 
+BASE = "base"
+"""Name of the checkpoint that is asked as a base; those of other names are asked as tuned ones."""
+
 
 class Sources:
     """Opens checkpoints by name, one at a time, and keeps the last one.
@@ -38,7 +41,7 @@ class Sources:
                 self.given[name],
                 device=self._config.device,
                 dtype=self._config.dtype,
-                base=self.given.get("base"),
+                base=self.given.get(BASE),
             )
             self.notes += checkpoint.notes
             self._last = (name, checkpoint)

@@ -13,8 +13,9 @@ from undertext.core.job import job_run
 from undertext.core.progress import Progress
 from undertext.core.resume import Done, Part
 from undertext.core.setup import noted
+from undertext.core.terms import Role
 from undertext.jobs.probe.config import Name, ProbeConfig
-from undertext.jobs.probe.inputs import Sources, check_names, pairs_of
+from undertext.jobs.probe.inputs import BASE, Sources, check_names, pairs_of
 from undertext.jobs.probe.result import ProbeResult
 from undertext.jobs.probe.summary import best_readings, transported_readings
 from undertext.measures.decoding.across import read_across
@@ -26,6 +27,7 @@ from undertext.measures.decoding.values import locate, points_of, splits_to_read
 from undertext.measures.decoding.within import read_within
 from undertext.tasks.draws import prompt_warnings
 from undertext.tasks.open import check_fits, open_task, task_record, texts_of
+from undertext.tasks.prompts import ask
 from undertext.tasks.task import Task
 
 
@@ -63,7 +65,7 @@ def probe(
                 checkpoint = sources.open(name)
                 for task_name, task in opened.items():
                     located[name, task_name], counts = _checked(
-                        checkpoint, task, task_name, splits[task_name], config
+                        checkpoint, name, task, task_name, splits[task_name], config
                     )
                     notes += [
                         f"{task_name}: {value} has many values and is read in {n} groups by size"
@@ -136,9 +138,11 @@ def probe(
 
 
 def _checked(
-    checkpoint: Checkpoint, task: Task, name: Name, splits: Sequence[str], config: ProbeConfig
+    checkpoint: Checkpoint, of: Name, task: Task, name: Name, splits: Sequence[str], config: ProbeConfig
 ) -> tuple[Located, dict[str, int]]:
-    """As `locate`; UserError for whatever could not be read later."""
+    """As `locate`, of the task as this checkpoint reads it; UserError for what could not be read later."""
+    role: Role = "base" if of == BASE else "tuned"
+    (checkpoint,), (task,), _ = ask(task, [checkpoint], [role], config.seed)
     for point in points_of(checkpoint, config):
         check_point(checkpoint, point)
     for split in splits:

@@ -2,10 +2,11 @@
 
 from pydantic import Field
 
+from undertext.core.config import AskedConfig
 from undertext.measures.recovery.config import SearchConfig
 
 
-class RoutesConfig(SearchConfig):
+class RoutesConfig(AskedConfig, SearchConfig):
     """How `routes` measures."""
 
     budget: int = Field(default=8, ge=1)

@@ -19,7 +19,7 @@ from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
 from undertext.measures.recovery.trained import Trained, fit_bias, train_vectors, train_weights
 from undertext.steering import Practice
 from undertext.tasks.draws import drawn
-from undertext.tasks.task import Problem, Task, fill
+from undertext.tasks.task import Problem, Task
 
 Kind = Literal["unaided", "vector", "feature", "given direction", "control", "decoding", "prompt", "training"]
 
@@ -56,6 +56,8 @@ class RouteParts:
     weaker: Checkpoint
     stronger: Checkpoint
     task: Task
+    of_stronger: Task
+    """The task as the stronger reads it."""
     config: RoutesConfig
     layers: Sequence[int]
 
@@ -64,12 +66,10 @@ class RouteParts:
         problems = self.task.split(split)
 
         def make(done: Done) -> RouteGroup:
-            ends = {"weaker": self.weaker, "stronger": self.stronger}
+            above = self.of_stronger.split(split)
+            ends = {"weaker": (self.weaker, problems), "stronger": (self.stronger, above)}
             return RouteGroup(
-                [
-                    _outcome(name, "unaided", self._greedy(checkpoint, problems, done), "none")
-                    for name, checkpoint in ends.items()
-                ],
+                [_outcome(name, "unaided", self._greedy(*end, done), "none") for name, end in ends.items()],
                 [],
             )
 
@@ -225,7 +225,7 @@ class RouteParts:
         few_shot = f"prompt, {self.config.shots} solved examples"
         ways = {few_shot: ["\n".join([*shown, problem.prompt]) for problem in problems]}
         ways |= {
-            f"prompt, worded {contrast.name!r}": [fill(contrast.positive, each.prompt) for each in problems]
+            f"prompt, worded {contrast.name!r}": [each.worded(contrast.positive) for each in problems]
             for contrast in self.task.contrasts
         }
         group = RouteGroup([], [])

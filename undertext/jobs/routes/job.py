@@ -16,6 +16,7 @@ from undertext.core.output import plain
 from undertext.core.progress import Progress
 from undertext.core.setup import checkpoint_record, layers_of, noted, open_pair
 from undertext.core.statistics import Estimate, bootstrap, proportion
+from undertext.core.terms import OTHER
 from undertext.jobs.routes.config import RoutesConfig
 from undertext.jobs.routes.groups import Outcome, RouteGroup, RouteParts, steered_group
 from undertext.jobs.routes.result import Route, RoutesResult
@@ -24,8 +25,8 @@ from undertext.measures.recovery.parts import SteeringParts, sae_of
 from undertext.measures.recovery.rows import schema_of, three
 from undertext.steering import SteeringVector, open_vector
 from undertext.tasks.draws import check_prompts
-from undertext.tasks.limits import limited
 from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record, texts_of
+from undertext.tasks.prompts import ask
 from undertext.tasks.task import Task
 
 _NO_BASELINE = (
@@ -61,15 +62,17 @@ def routes(
         task = open_task(task)
         splits = splits_to_report(task, config.splits)
         with run.bars.stage("loading"):
-            weaker, above = pair = open_pair(checkpoint, stronger, config, texts_of(task))
-            given = [open_vector(source, weaker) for source in vectors]
+            pair = open_pair(checkpoint, stronger, config, texts_of(task))
+            given = [open_vector(source, pair.base) for source in vectors]
             sae = sae_of(config)
-        task = limited(task, [weaker, above])
-        check_task_fits([weaker, above], task, splits)
-        layers = layers_of(weaker, config.layers, config.max_layers)
         shared = check_prompts(task, splits)
-        steering = SteeringParts(weaker, above, task, config, layers, given, sae, run.scratch)
-        parts = RouteParts(weaker, above, task, config, layers)
+        asked = ask(task, pair, (config.asked_as, OTHER[config.asked_as]), config.seed)
+        (weaker, above), (task, theirs) = asked.checkpoints, asked.tasks
+        for each, own in zip(asked.checkpoints, asked.tasks, strict=True):
+            check_task_fits([each], own, splits)
+        layers = layers_of(weaker, config.layers, config.max_layers)
+        steering = SteeringParts(weaker, above, task, config, layers, given, sae, theirs, run.scratch)
+        parts = RouteParts(weaker, above, task, theirs, config, layers)
         run.begin(
             checkpoint=weaker.fingerprint,
             stronger=above.fingerprint,
@@ -98,7 +101,7 @@ def routes(
         notes = [note for split in splits for group in groups[split] for note in group.notes]
         if config.rlvr_steps and config.budget < 2:
             notes.append(_NO_BASELINE)
-        notes += shared
+        notes += [*shared, *asked.notes]
         agreement = [row for split in splits for row in _agreement_rows(split, groups[split])]
         summary = {
             "checkpoint": checkpoint_record(weaker),

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from undertext.activations.errors import UserError
+from undertext.activations.pair import Pair
 from undertext.core.job import job_run
 from undertext.core.output import plain
 from undertext.core.progress import Progress
@@ -19,8 +20,8 @@ from undertext.measures.features.opening import open_sae
 from undertext.measures.features.rule import feature_rule
 from undertext.saes import fingerprint, load_crosscoder
 from undertext.saes.training import check_sae_lens
-from undertext.tasks.limits import limited
 from undertext.tasks.open import check_fits, open_task, task_record, texts_of
+from undertext.tasks.prompts import ask
 from undertext.tasks.task import Task
 
 
@@ -53,7 +54,8 @@ def feature_diff(
         check_sae_lens()
         with run.bars.stage("loading"):
             pair = open_pair(base, tuned, config, texts_of(task))
-            task = limited(task, pair)
+            asked = ask(task, pair, ("base", "base"), config.seed)
+            pair, (task, _) = Pair(*asked.checkpoints), asked.tasks
             unmeasured = left_out(pair.base, task.split(config.choose), config.max_classes)
             for checkpoint in pair:
                 for split in (config.choose, config.split):

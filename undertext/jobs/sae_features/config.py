@@ -4,12 +4,13 @@ from typing import Annotated
 
 from pydantic import Field
 
+from undertext.core.config import AskedConfig
 from undertext.measures.features.config import EncodingConfig
 
 Text = Annotated[str, Field(min_length=1)]
 
 
-class FeaturesConfig(EncodingConfig):
+class FeaturesConfig(AskedConfig, EncodingConfig):
     """How `sae features` measures."""
 
     words: tuple[Text, ...] | None = None

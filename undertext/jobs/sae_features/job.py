@@ -28,6 +28,7 @@ from undertext.measures.features.rule import FeatureRule, feature_rule
 from undertext.saes import ShiftCuts, decoder_directions, feature_page, fingerprint
 from undertext.saes.training import check_sae_lens
 from undertext.tasks.open import check_fits, open_task, task_record
+from undertext.tasks.prompts import ask
 from undertext.tasks.task import Task
 
 
@@ -56,9 +57,10 @@ def feature_table(
         task = open_task(task)
         check_splits(task, config)
         check_sae_lens()
-        problems = task.split(config.split)
         with run.bars.stage("loading"):
             model = open_checkpoint(checkpoint, device=config.device, dtype=config.dtype)
+            ((model,), (task,), _) = ask(task, [model], [config.asked_as], config.seed)
+            problems = task.split(config.split)
             for split in (config.choose, config.split):
                 check_fits(model, task, split)
             words = words_for(model, problems, config.words, config.plain_texts)

@@ -5,11 +5,11 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from undertext.activations.hookpoint import Site
-from undertext.core.config import RunConfig
+from undertext.core.config import AskedConfig, RunConfig
 from undertext.saes.config import SaeConfig
 
 
-class TrainConfig(SaeConfig, RunConfig):
+class TrainConfig(SaeConfig, AskedConfig, RunConfig):
     """How `sae train` captures and trains."""
 
     kind: Literal["sae", "difference", "crosscoder"] = "sae"

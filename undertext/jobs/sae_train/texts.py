@@ -10,6 +10,7 @@ from undertext.activations.files import one_line
 from undertext.activations.store import tokens_fingerprint
 from undertext.jobs.sae_train.config import TrainConfig
 from undertext.tasks.draws import drawn
+from undertext.tasks.prompts import ask
 from undertext.tasks.task import Task
 from undertext.tasks.value_positions import reading_text
 
@@ -38,6 +39,7 @@ def texts_of(checkpoint: Checkpoint, source: Task | Path, config: TrainConfig) -
             raise UserError(
                 f"the loss is measured on texts not trained on: {config.loss_split!r} is in splits"
             )
+        (checkpoint,), (source,), _ = ask(source, [checkpoint], [config.asked_as], config.seed)
         problems = [problem for split in config.splits for problem in source.split(split)]
         held = drawn(source.split(config.loss_split), config.seed, config.loss_texts)
         read = [reading_text(problem) for problem in [*problems, *held]]

@@ -2,10 +2,11 @@
 
 from typing import Literal
 
+from undertext.core.config import AskedConfig
 from undertext.measures.recovery.config import SearchConfig
 
 
-class SteerConfig(SearchConfig):
+class SteerConfig(AskedConfig, SearchConfig):
     """How `steer` measures."""
 
     export: Literal["gguf"] | None = None

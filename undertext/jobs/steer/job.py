@@ -15,6 +15,7 @@ from undertext.core.progress import Progress
 from undertext.core.resume import Done, Part
 from undertext.core.setup import checkpoint_record, layers_of, noted, open_checkpoint, open_pair
 from undertext.core.statistics import proportion
+from undertext.core.terms import OTHER
 from undertext.jobs.steer.config import SteerConfig
 from undertext.jobs.steer.result import SteerResult
 from undertext.measures.answers import Answers, greedy
@@ -25,8 +26,8 @@ from undertext.measures.recovery.search import SteeringSearch
 from undertext.steering import SteeringVector, export_gguf, open_vector
 from undertext.steering.gguf_files import load_gguf
 from undertext.tasks.draws import check_prompts
-from undertext.tasks.limits import limited
 from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record, texts_of
+from undertext.tasks.prompts import ask
 from undertext.tasks.task import Task
 
 VECTOR = "vector.gguf"
@@ -71,11 +72,18 @@ def steer(
             weaker, above = opened["unsteered"], opened.get("stronger")
             given = [open_vector(source, weaker) for source in vectors]
             sae = sae_of(config)
-        task = limited(task, list(opened.values()))
-        check_task_fits(list(opened.values()), task, splits)
-        layers = layers_of(weaker, config.layers, config.max_layers)
         shared = check_prompts(task, splits)
-        steering = SteeringParts(weaker, above, task, config, layers, given, sae, run.scratch)
+        roles = (config.asked_as, OTHER[config.asked_as])[: len(opened)]
+        asked = ask(task, list(opened.values()), roles, config.seed)
+        opened = dict(zip(opened, asked.checkpoints, strict=True))
+        tasks = dict(zip(opened, asked.tasks, strict=True))
+        weaker, above, task = opened["unsteered"], opened.get("stronger"), tasks["unsteered"]
+        for name, checkpoint in opened.items():
+            check_task_fits([checkpoint], tasks[name], splits)
+        layers = layers_of(weaker, config.layers, config.max_layers)
+        steering = SteeringParts(
+            weaker, above, task, config, layers, given, sae, tasks.get("stronger"), run.scratch
+        )
         run.begin(
             checkpoint=weaker.fingerprint,
             stronger=None if above is None else above.fingerprint,
@@ -84,7 +92,7 @@ def steer(
         )
 
         keys = [(split, name) for split in splits for name in opened]
-        made = run.make([_answers(opened[name], name, task, split, config) for split, name in keys])
+        made = run.make([_answers(opened[name], name, tasks[name], split, config) for split, name in keys])
         answers: dict[tuple[str, str], Answers] = dict(zip(keys, made, strict=True))
         (candidates,) = run.make([steering.candidates()])
         (searched,) = run.make([steering.search(candidates)])
@@ -109,7 +117,7 @@ def steer(
                 )
                 for name, estimate in estimates[split].items()
             ]
-        notes = [*candidates.notes, *shared]
+        notes = [*candidates.notes, *shared, *asked.notes]
         if config.export is not None and run.out is not None:
             notes.append(_export(searched, weaker, run.out / VECTOR))
         summary = {

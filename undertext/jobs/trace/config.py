@@ -2,11 +2,11 @@
 
 from pydantic import Field
 
-from undertext.core.config import RunConfig
+from undertext.core.config import AskedConfig, RunConfig
 from undertext.measures.trace.lens import READERS, ReaderKind
 
 
-class TraceConfig(RunConfig):
+class TraceConfig(AskedConfig, RunConfig):
     """How an answer is read along traces."""
 
     split: str = "test"

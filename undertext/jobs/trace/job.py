@@ -18,6 +18,7 @@ from undertext.jobs.trace.config import TraceConfig
 from undertext.jobs.trace.result import TraceResult, lead_of
 from undertext.measures.trace.lens import Answers, ReaderKind, answers_of, read_answers, readings_table
 from undertext.tasks.open import check_fits, open_task, task_record
+from undertext.tasks.prompts import ask
 from undertext.tasks.task import Task
 
 
@@ -43,9 +44,11 @@ def read_trace(
     config = config or TraceConfig()
     with job_run("trace", config, out, progress) as run:
         task = open_task(task)
-        answers = answers_of(task, config.split, config.problems, config.seed)
+        answers_of(task, config.split, config.problems, config.seed)  # refused before a checkpoint is loaded
         with run.bars.stage("loading"):
             checkpoint = open_checkpoint(checkpoint, device=config.device, dtype=config.dtype)
+        (checkpoint,), (task,), _ = ask(task, [checkpoint], [config.asked_as], config.seed)
+        answers = answers_of(task, config.split, config.problems, config.seed)
         layers = layers_of(checkpoint, config.layers, config.max_layers)
         for split in dict.fromkeys((FIT, CHOOSE, config.split)):
             check_fits(checkpoint, task, split)

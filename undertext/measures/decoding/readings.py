@@ -101,9 +101,14 @@ def measure_readings(
     *,
     max_classes: int,
     seed: int,
+    of_stronger: Task | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Readings:
-    """Read every value on both checkpoints and every null, where the value is about to be said."""
+    """Read every value on both checkpoints and every null, where the value is about to be said.
+
+    `of_stronger` is the task as the stronger reads it, where that is another: then its rows are the same
+    values in its own tokens.
+    """
     wanted = list(dict.fromkeys([FIT, CHOOSE, *splits]))
     located = {split: locate_values(weaker, task.split(split)) for split in wanted}
     sites, grouped = in_groups(located, max_classes)
@@ -115,7 +120,10 @@ def measure_readings(
     out = Readings(sites, read, unread, grouped)
     if not out.classes:
         return out
-    stacks = stacks_of(weaker, stronger, sites, points, seed)
+    theirs = None
+    if of_stronger is not None and of_stronger is not task:
+        theirs = {split: locate_values(stronger, of_stronger.split(split)) for split in wanted}
+    stacks = stacks_of(weaker, stronger, sites, points, seed, theirs)
     for name, classes in out.classes.items():
         y = Value.of(sites, 0, name, classes).y
         read_value(out, name, stacks, y, y, seed)
@@ -134,15 +142,20 @@ def stacks_of(
     sites: Mapping[str, ValueTokens],
     points: Sequence[HookPoint],
     seed: int,
+    of_stronger: Mapping[str, ValueTokens] | None = None,
 ) -> Stacks:
-    """Activations at every token of both checkpoints, and of the architecture at random init."""
+    """Activations at every row of both checkpoints, and of the weaker's architecture at random init.
+
+    `of_stronger` are the same rows in the stronger's tokens, where they are others.
+    """
     sources = {
         "weaker": weaker,
         "stronger": stronger,
         "random_init": random_init(weaker, seed=seed + RANDOM_SEED),
     }
+    read = dict.fromkeys(sources, sites) | {"stronger": of_stronger or sites}
     return {
-        source: {split: tokens.activations(checkpoint, points) for split, tokens in sites.items()}
+        source: {split: tokens.activations(checkpoint, points) for split, tokens in read[source].items()}
         for source, checkpoint in sources.items()
     }
 

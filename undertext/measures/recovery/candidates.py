@@ -30,7 +30,7 @@ from undertext.steering import (
     shuffled_labels,
 )
 from undertext.tasks.draws import drawn, seeds
-from undertext.tasks.task import Problem, Task, fill
+from undertext.tasks.task import Problem, Task
 
 DELTA = "checkpoint delta"
 RANDOM, SHUFFLED, ELSEWHERE = "random ", "shuffled: ", "elsewhere: "
@@ -82,6 +82,7 @@ def candidate_vectors(
     config: SearchConfig,
     given: Sequence[SteeringVector] = (),
     sae: SAE | None = None,
+    of_stronger: Task | None = None,
 ) -> CandidateVectors:
     """Every vector of this task: contrasts (without any, rollouts) and checkpoint delta, and their controls.
 
@@ -89,10 +90,12 @@ def candidate_vectors(
     prompts; rollouts at the mean over the generated tokens. For each of them there is one of the same
     activations with labels drawn anew, and itself at random positions; for all, random directions. What
     needs a stronger checkpoint is left out where there is none. What is `given` gets random positions, and
-    so do the features of an `sae`, each beside random features like it.
+    so do the features of an `sae`, each beside random features like it. `of_stronger` is the task as the
+    stronger reads it, where that is another.
     """
     problems = drawn(task.split(FIT), config.seed, config.vector_problems)
     points = [HookPoint(layer, "resid_post") for layer in range(weaker.n_layers)]
+    theirs = drawn((of_stronger or task).split(FIT), config.seed, config.vector_problems)
     prompts = [problem.prompt for problem in problems]
 
     def at_end(checkpoint: Checkpoint, texts: Sequence[str]) -> Float[Tensor, "layer n d_model"]:
@@ -125,12 +128,14 @@ def candidate_vectors(
                 f"a contrast of task {task.name!r} is named {contrast.name!r}, which is the name of "
                 "a vector every comparison has; choose another"
             )
-        read: list[tuple[Checkpoint, str, Access]] = [(weaker, contrast.name, "weaker only")]
+        read: list[tuple[Checkpoint, Sequence[Problem], str, Access]] = [
+            (weaker, problems, contrast.name, "weaker only")
+        ]
         if stronger is not None:
-            read.append((stronger, f"{contrast.name} of the stronger", "stronger's activations"))
-        for checkpoint, name, level in read:
+            read.append((stronger, theirs, f"{contrast.name} of the stronger", "stronger's activations"))
+        for checkpoint, asked, name, level in read:
             positive, negative = (
-                at_end(checkpoint, [fill(side, prompt) for prompt in prompts])
+                at_end(checkpoint, [problem.worded(side) for problem in asked])
                 for side in (contrast.positive, contrast.negative)
             )
             made = "difference of means between a contrast's prompts"
@@ -139,7 +144,7 @@ def candidate_vectors(
         for name, sides in _from_rollouts(weaker, task, problems, points, config, notes).items():
             label(name, "weaker only", "difference of means between sampled rollouts", sides, weaker)
     if stronger is not None:
-        delta = (at_end(stronger, prompts), plain)
+        delta = (at_end(stronger, [problem.prompt for problem in theirs]), plain)
         made = "mean of the stronger less the weaker"
         label(DELTA, "stronger's activations", made, delta, weaker, stronger)
     features = (

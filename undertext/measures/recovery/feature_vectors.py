@@ -29,7 +29,7 @@ from undertext.saes.reasoning_words import spellings
 from undertext.saes.sae_type import SAE
 from undertext.steering import SteeringVector
 from undertext.tasks.draws import drawn
-from undertext.tasks.task import Problem, Task, fill
+from undertext.tasks.task import Problem, Task
 from undertext.tasks.value_positions import reading_text
 
 ALIKE = "like "
@@ -113,7 +113,7 @@ def own_texts(
 ) -> list[list[int]]:
     """Prompts, plain and in each contrast's two wordings, and what the checkpoint writes after them; ids."""
     sides = ["{prompt}", *(side for each in task.contrasts for side in (each.positive, each.negative))]
-    heads = weaker.encode([fill(side, problem.prompt) for side in sides for problem in problems])
+    heads = weaker.encode([problem.worded(side) for side in sides for problem in problems])
     written = generate(
         weaker, heads, max_new_tokens=task.max_new_tokens, stop=task.stop, batch_size=batch_size
     )
@@ -160,7 +160,7 @@ def _rankings(
     lengths = directions.norm(dim=1)
     for contrast in task.contrasts:
         positive, negative = (
-            encode(sae, capture(weaker, [fill(side, each.prompt) for each in problems], [point])[point])
+            encode(sae, capture(weaker, [each.worded(side) for each in problems], [point])[point])
             for side in (contrast.positive, contrast.negative)
         )
         rankings[f"contrast {contrast.name!r}"] = (positive.mean(0) - negative.mean(0)) * lengths

@@ -51,6 +51,8 @@ class SteeringParts:
     given: Sequence[SteeringVector] = ()
     """Vectors that are searched beside those of the task and the pair."""
     sae: SAE | None = None
+    of_stronger: Task | None = None
+    """The task as the stronger reads it, where not as the weaker does (`tasks.prompts`)."""
     scratch: Callable[[str], Path | None] = lambda key: None
     """Where a part keeps rows until it is finished (`JobRun.scratch`); None keeps none."""
     name: str = "steering"
@@ -68,7 +70,9 @@ class SteeringParts:
         """Makes CandidateVectors."""
 
         def make(done: Done) -> CandidateVectors:
-            return candidate_vectors(self.weaker, self.stronger, self.task, self.config, self.given, self.sae)
+            return candidate_vectors(
+                self.weaker, self.stronger, self.task, self.config, self.given, self.sae, self.of_stronger
+            )
 
         return Part(f"{self.name}/candidates", make, stage="vectors")
 

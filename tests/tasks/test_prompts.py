@@ -1,0 +1,175 @@
+"""Prompts as models were trained on them: against `apply_chat_template`, and against text written out."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+from tests.toys import byte_tokenizer, tiny_model, word_tokenizer
+from undertext.activations import Checkpoint, UserError
+from undertext.tasks import Contrast, Grader, Problem, Step, Task
+from undertext.tasks.draws import drawn
+from undertext.tasks.prompt_form import PLAIN, PromptForm
+from undertext.tasks.prompts import ask, ask_by, read_by
+from undertext.tasks.value_positions import reading_text, value_positions
+from undertext.tasks.value_tokens import locate_values
+
+CHATML = (
+    "{{ start }}{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] | trim }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}"
+    "{% endif %}"
+)
+CHAT = PromptForm(kind="chat")
+
+
+def chatting(tokenizer: PreTrainedTokenizerFast, *, bos: bool = False) -> Checkpoint:
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    tokenizer.chat_template = CHATML.replace("{{ start }}", "{{ bos_token }}" if bos else "")
+    return Checkpoint.load(tiny_model("llama", len(tokenizer), n_ctx=256), tokenizer=tokenizer)
+
+
+def a_task(**settings: Any) -> Task:
+    problems = [
+        Problem(
+            id=f"{split}{i}",
+            split=split,
+            prompt=f"a = {i} ; find a ",
+            answer=str(i),
+            trace=f"so a = {i} ; {i}",
+            steps=[Step(text=f"so a = {i}", values={"a": i})],
+        )
+        for split, numbers in (("train", range(5)), ("dev", range(3, 7)), ("test", (0, 8, 9)))
+        for i in numbers
+    ]
+    given: dict[str, Any] = {"grader": Grader(kind="number"), "problems": problems, **settings}
+    return Task(name="letters", description="For a test.", **given)
+
+
+@pytest.mark.parametrize("bos", [True, False], ids=["bos in the template", "none"])
+@pytest.mark.parametrize("tokenizer", [byte_tokenizer, word_tokenizer])
+@pytest.mark.parametrize(
+    ("form", "switches"),
+    [
+        (CHAT, {}),
+        (PromptForm(kind="chat", system="find so", template="so {prompt}:", examples=2), {}),
+        (PromptForm(kind="chat", switches={"enable_thinking": False}), {"enable_thinking": False}),
+    ],
+    ids=["bare", "system and examples", "a switch"],
+)
+def test_a_chat_prompt_is_what_apply_chat_template_gives(form, switches, tokenizer, bos):
+    task, checkpoint = a_task(prompt=form), chatting(tokenizer(), bos=bos)
+    (opened,), (own,), _ = ask(task, [checkpoint], ["base"], seed=3)
+    shots = drawn(task.split("train"), 3)
+    for problem, before in zip(own.problems, task.problems, strict=True):
+        turns = [{"role": "system", "content": form.system}] if form.system else []
+        for shot in [shot for shot in shots if shot.prompt != before.prompt][: form.examples]:
+            turns.append({"role": "user", "content": form.template.replace("{prompt}", shot.prompt)})
+            turns.append({"role": "assistant", "content": shot.trace or ""})
+        turns.append({"role": "user", "content": form.template.replace("{prompt}", before.prompt)})
+        wanted = checkpoint.tokenizer.apply_chat_template(
+            turns, tokenize=True, add_generation_prompt=True, return_dict=False, **switches
+        )
+        (got,) = opened.encode([problem.prompt])
+        assert got == wanted
+        assert problem.prompt.count(before.prompt.strip()) == 1  # no problem is its own example
+
+
+def test_a_value_is_read_before_it_is_said_in_a_rendered_prompt_too():
+    for tokenizer in (byte_tokenizer(), word_tokenizer()):
+        checkpoint = chatting(tokenizer, bos=True)
+        opened, task = ask_by(a_task(), checkpoint, CHAT, 0)
+        located = locate_values(opened, task.split("test"))
+        for row, problem in enumerate(task.split("test")):
+            (position,) = value_positions(problem)
+            ids, at = located.tokens[row], located.position[row]
+            assert ids == opened.encode([reading_text(problem)])[0]
+            assert opened.decode(ids[: at + 1]).rstrip().endswith("so a =")
+            assert opened.decode(ids[at + 1 :], start=False).strip().startswith(str(position.value))
+
+
+def test_templates_and_examples_are_written_out():
+    task, checkpoint = a_task(), chatting(byte_tokenizer())
+    first, second, third = drawn(task.split("train"), 7, 3)
+    form = PromptForm(kind="template", template="Q: {prompt}\nA:", examples=2, opening=" so")
+    opened, own = ask_by(task, checkpoint, form, 7)
+    assert opened is checkpoint  # the tokenizer's special tokens stay where there is no chat template
+    read = {problem.id: problem.prompt for problem in own.problems}
+    blocks = {p.id: f"Q: {p.prompt}\nA:" for p in task.problems}
+    solved = {p.id: f"{blocks[p.id]} {p.trace}" for p in task.problems}
+    assert read["test9"] == f"{solved[first.id]}\n\n{solved[second.id]}\n\n{blocks['test9']} so"
+    assert read[first.id] == f"{solved[second.id]}\n\n{solved[third.id]}\n\n{blocks[first.id]} so"
+    assert f"test{first.answer}" not in read or read[f"test{first.answer}"].count(first.prompt) == 1
+    assert ask_by(task, checkpoint, PLAIN, 7) == (checkpoint, task)
+    _, few = ask_by(task, checkpoint, PromptForm(kind="plain", examples=1, separator="\n"), 7)
+    assert few.split("test")[2].prompt == f"{first.prompt}{first.trace}\n{task.split('test')[2].prompt}"
+
+
+def test_a_contrast_stands_within_the_user_turn():
+    contrast = Contrast(name="slow", positive="{prompt} step by step", negative="{prompt} at once")
+    task, checkpoint = a_task(contrasts=[contrast]), chatting(byte_tokenizer())
+    _, own = ask_by(task, checkpoint, CHAT, 0)
+    raw, asked = task.problems[0], own.problems[0]
+    turns = [{"role": "user", "content": f"{raw.prompt} step by step"}]
+    wanted = checkpoint.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    assert asked.worded(contrast.positive) == wanted
+    assert raw.worded(contrast.negative) == f"{raw.prompt} at once"
+
+
+def test_each_of_two_is_asked_in_its_own_form_and_it_is_said():
+    task = a_task(prompt=PromptForm(kind="template", template="Q: {prompt}"), tuned_prompt=CHAT)
+    pair = [chatting(byte_tokenizer()), chatting(byte_tokenizer())]
+    asked = ask(task, pair, ("base", "tuned"), 0)
+    plain, chat = (own.problems[0].prompt for own in asked.tasks)
+    assert plain == f"Q: {task.problems[0].prompt}"
+    assert chat.startswith("<|im_start|>user")
+    assert [each.special_tokens for each in asked.checkpoints] == [True, False]
+    (note,) = asked.notes
+    assert "asked differently: the base by a template, the tuned by the chat template" in note
+    same = ask(task, pair, ("base", "base"), 0)
+    assert same.notes == []
+    assert {own.problems[0].prompt for own in same.tasks} == {plain}
+    read = read_by(asked.checkpoints[1], asked.tasks[1].problems[0])
+    assert "".join(read["tokens"]) == chat
+    assert len(read["ids"]) == read["length"]
+    other = replace(pair[1], tokenizer=byte_tokenizer())
+    other.tokenizer.chat_template = "{{ messages[0]['content'] }}!"
+    (note,) = ask(a_task(prompt=CHAT), [pair[0], other], ("base", "tuned"), 0).notes
+    assert "the chat templates differ" in note
+
+
+def test_what_cannot_be_asked_is_refused_in_words():
+    def refused(form: PromptForm, template: str | None) -> str:
+        tokenizer = byte_tokenizer()
+        tokenizer.chat_template = template
+        checkpoint = Checkpoint.load(tiny_model("llama", len(tokenizer)), tokenizer=tokenizer)
+        with pytest.raises(UserError) as caught:
+            ask(a_task(prompt=form), [checkpoint], ["base"], 0)
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    assert "has no chat template" in refused(CHAT, None)
+    assert "fails on this task: no system" in refused(CHAT, "{{ raise_exception('no\nsystem') }}")
+    assert "fails on this task" in refused(CHAT, "{% if %}")
+    many = "{% for i in range(3000) %}{{ 'x' * 1000 }}{% endfor %}"
+    assert "expected 1 to 2000000 characters from its chat template, got 3000000" in refused(CHAT, many)
+    for switch in ("enable_thinkin", "tokenize", "chat_template"):
+        form = PromptForm(kind="chat", switches={switch: False})
+        assert f"no switch '{switch}'" in refused(form, CHATML + "{# tokenize chat_template #}")
+
+
+@pytest.mark.parametrize(
+    ("form", "fault"),
+    [
+        ({"kind": "chat", "template": "Q:"}, r"expected a template with \{prompt\} in it"),
+        ({"kind": "plain", "template": "Q: {prompt}"}, "expected no template"),
+        ({"kind": "plain", "system": "You"}, "expected no system"),
+        ({"kind": "template", "template": "{prompt}", "switches": {"a": 1}}, "expected no switches"),
+        ({"kind": "chat", "examples": 65}, "less than or equal to 64"),
+        ({"kind": "chat", "few": 1}, "few"),
+    ],
+)
+def test_a_form_that_says_what_its_kind_lacks_is_refused(form, fault):
+    with pytest.raises(ValueError, match=fault):
+        PromptForm(**form)
