@@ -9,7 +9,11 @@ from tests.report import made_up
 from tests.report.made_up import DOSES, PROBLEMS, UNBROKEN, VECTORS
 from undertext.core.output import plain
 from undertext.core.statistics import Estimate, proportion
+from undertext.core.terms import ROLES
 from undertext.jobs.compare.result import SCHEMA, Comparison, EvidenceLine, SplitResult
+
+
+READ = {"problem": "p0", "ids": [1, 7], "tokens": ["<bos>", "Q: 1"], "length": 2}
 
 
 def _split(problems: pa.Table, split: str) -> SplitResult:
@@ -79,7 +83,13 @@ def comparison() -> Comparison:
     }
     splits = {split: plain(asdict(_split(problems, split))) for split in ("test", "ood")}
     return Comparison(
-        summary={"schema": SCHEMA, **described, "seed": 0, "splits": splits},
+        summary={
+            "schema": SCHEMA,
+            **described,
+            "read": {role: READ for role in ROLES},
+            "seed": 0,
+            "splits": splits,
+        },
         run={
             "job": "compare",
             **described,

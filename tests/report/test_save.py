@@ -16,7 +16,7 @@ ESTIMATE = {"value", "low", "high", "n", "level"}
 
 def test_verdict_has_the_keys_of_its_schema_and_no_others(rendered):
     verdict = json.loads(rendered["verdict.json"])
-    assert set(verdict) == {"run", "schema", "base", "tuned", "task", "seed", "splits"}
+    assert set(verdict) == {"run", "schema", "base", "tuned", "task", "read", "seed", "splits"}
     assert verdict["schema"] == SCHEMA
     assert list(verdict["splits"]) == ["test", "ood"]
     for split in verdict["splits"].values():

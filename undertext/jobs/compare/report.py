@@ -102,6 +102,7 @@ def html(result: Comparison, drawn: Mapping[str, Figure]) -> str:
     return template("page.html.j2", Path(__file__).parent).render(
         document=Document(title, "undertext comparison", words.QUESTION, list(about.items()), (), result.run),
         splits=splits,
+        read=result.summary["read"],
         words=words,
         pictures={name: svg(figure) for name, figure in drawn.items()},
         captions=words.CAPTIONS | {"accuracy": words.CAPTIONS["accuracy"] + words.STEERED}

@@ -9,7 +9,7 @@ from undertext.core.result import Result, typed
 from undertext.core.statistics import Estimate
 from undertext.core.terms import Access, LineName, Role, Says, Verdict
 
-SCHEMA = 3
+SCHEMA = 4
 """Version of verdict.json."""
 
 
@@ -55,7 +55,8 @@ class Comparison(Result):
     """The answer of `undertext.compare`.
 
     `summary` holds `schema`, `base` and `tuned` (`name`, `fingerprint`, `n_layers`, `d_model`, `d_vocab`),
-    `task` (`name`, `description`, `fingerprint`, `problems` by split), `seed`, and the `splits`. Tables:
+    `task` (`name`, `description`, `fingerprint`, `problems` by split), `read` (what each read of one problem,
+    token by token), `seed`, and the `splits`. Tables:
     `problems`, a row a split and problem; `probes`, a row a checkpoint, value, layer and split; `sweep`, a
     row a steering setting, on dev; `recovery`, a row a split and vector; `samples`, a row an answer that was
     sampled from the weaker checkpoint to a problem in the gap.
