@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -66,7 +66,7 @@ class Checkpoint:
         *,
         tokenizer: PreTrainedTokenizerBase | None = None,
         device: str | torch.device = "cpu",
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | Literal["auto"] = torch.float32,
         trust_remote_code: bool = False,
         revision: str | None = None,
         base: str | Path | PreTrainedModel | None = None,
@@ -78,6 +78,9 @@ class Checkpoint:
         used as it is, where it is, at its own precision: `device`, `dtype`, `trust_remote_code` and
         `revision` are for sources that are read. A live model given alone has the tokenizer of the folder
         it was loaded from, or of the hub's cache.
+
+        `dtype` "auto" reads weights at the precision that the checkpoint says (config.json, or else its first
+        tensor).
 
         `base` is for an adapter whose own base is not the folder that it names (training wrote down a path
         of another machine, say): a folder, a hub id, or a live model, which is copied. It is what the
@@ -103,7 +106,8 @@ class Checkpoint:
                 words = tokenizer_of(model)
         elif isinstance(source, str | Path):
             name = str(source)
-            check_dtype("dtype", dtype)
+            if dtype != "auto":
+                check_dtype("dtype", dtype)
             options = Options(parse_device(device), dtype, trust_remote_code, revision)
             links = chain(source, options, base)
             notes += links.notes

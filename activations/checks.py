@@ -51,7 +51,7 @@ def check_dtype(name: str, value: object) -> None:
     """UserError unless `value` is a floating type of torch: others would cut activations to whole numbers."""
     if not isinstance(value, torch.dtype) or not value.is_floating_point:
         raise UserError(
-            f"{name} must be a floating type of torch such as torch.float32, got {shown(value, 60)}"
+            f"{name} must be a floating type of torch such as torch.float32, got {shown(repr(value), 60)}"
         )
 
 

@@ -21,7 +21,13 @@ class Pair(NamedTuple):
     @property
     def notes(self) -> list[str]:
         """What a reader of figures of this pair must know: how each was loaded, and what differs."""
-        return [*self.base.notes, *self.tuned.notes, *notes(Outline.of(self.base), Outline.of(self.tuned))]
+        found = [*self.base.notes, *self.tuned.notes, *notes(Outline.of(self.base), Outline.of(self.tuned))]
+        if self.base.dtype != self.tuned.dtype:
+            found.append(
+                f"the base computes in {self.base.dtype}, the tuned in {self.tuned.dtype}: small differences "
+                "may be the precision's".replace("torch.", "")
+            )
+        return found
 
 
 def load_pair(

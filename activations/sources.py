@@ -3,7 +3,7 @@
 import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from huggingface_hub import snapshot_download
@@ -38,7 +38,8 @@ class Options:
     """How weights are read: on which device, at which precision, and what the hub may serve."""
 
     device: torch.device
-    dtype: torch.dtype
+    dtype: torch.dtype | Literal["auto"]
+    """`auto`: as the checkpoint says."""
     trust_remote_code: bool
     revision: str | None
 

@@ -1,4 +1,5 @@
 import copy
+import json
 import os
 
 import pytest
@@ -55,6 +56,19 @@ def test_the_precision_asked_for_is_used(folders, shape):
     captured = capture(checkpoint, PROMPTS, [HookPoint(1, "mlp_out")])
     assert captured.activations.dtype == torch.float32
     assert checkpoint.fingerprint != Checkpoint.load(folders[shape]).fingerprint
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_auto_is_the_precision_that_the_checkpoint_says(folders, tmp_path, dtype):
+    saved = Checkpoint.load(folders["llama"], dtype=dtype)
+    saved.model.save_pretrained(tmp_path)
+    saved.tokenizer.save_pretrained(tmp_path)
+    auto = Checkpoint.load(tmp_path, dtype="auto")
+    assert auto.dtype == dtype
+    assert auto.fingerprint == saved.fingerprint
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({k: v for k, v in config.items() if "dtype" not in k}))
+    assert Checkpoint.load(tmp_path, dtype="auto").dtype == dtype  # where config.json is silent, the weights
 
 
 def test_a_live_model_is_used_as_it_is(shape: Shape):

@@ -1,6 +1,7 @@
 import copy
 
 import pytest
+import torch
 from tokenizers import pre_tokenizers
 
 from tests.toys import WORDS, byte_tokenizer, save_folder, tiny_folder, tiny_model, word_tokenizer
@@ -141,3 +142,9 @@ def test_another_end_is_noted(llama):
     tokenizer.eos_token = "<pad>"
     (note,) = check_pair(llama, Checkpoint.load(llama.model, tokenizer=tokenizer)).notes
     assert note == "a text ends with '<eos>' in the base, in the tuned with '<pad>'"
+
+
+def test_another_precision_is_noted(llama):
+    half = Checkpoint.load(copy.deepcopy(llama.model).to(torch.bfloat16), tokenizer=llama.tokenizer)
+    (note,) = check_pair(llama, half).notes
+    assert note.startswith("the base computes in float32, the tuned in bfloat16:")

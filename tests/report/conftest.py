@@ -67,7 +67,7 @@ def _split(problems: pa.Table, split: str) -> SplitResult:
 def comparison() -> Comparison:
     """Complete, with hostile model text: elicited on `test`, undetermined on `ood`."""
     problems = made_up.problems()
-    shape = {"n_layers": 4, "d_model": 64, "d_vocab": 41}
+    shape = {"n_layers": 4, "d_model": 64, "d_vocab": 41, "dtype": "float32"}
     described = {
         "base": {"name": UNBROKEN, "fingerprint": "00112233445566aa", **shape},
         "tuned": {"name": "zoo/<script>alert('ran')</script>", "fingerprint": "ffeeddccbbaa9988", **shape},

@@ -15,7 +15,7 @@ from undertext.core.yaml_file import MOST_BYTES, YamlError, parse_yaml, read_reg
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 """A random seed, as large as all that is given one takes: numpy and scikit-learn take no larger one."""
 Share = Annotated[float, Field(ge=0, le=1)]
-Dtype = Literal["float32", "bfloat16", "float16"]
+Dtype = Literal["float32", "bfloat16", "float16", "auto"]
 Model = TypeVar("Model", bound=BaseModel)
 
 WORK_ONLY = frozenset({"device", "threads", "batch_size", "checkpoint_every", "overwrite"})
@@ -47,7 +47,8 @@ class RunConfig(Config):
     device: str = "cpu"
     """Device that checkpoints are loaded on: cpu, cuda, cuda:1 or mps."""
     dtype: Dtype = "float32"
-    """Precision that checkpoints are loaded in."""
+    """Precision that checkpoints are loaded in: float32, bfloat16, float16, or auto for what each checkpoint
+    says of itself."""
     threads: int | None = Field(default=None, ge=1, le=4096)
     """Number of CPU threads for torch; None leaves torch's own setting. On a shared machine fewer threads are
     often faster."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -47,7 +47,7 @@ def open_checkpoint(
     `base`, of the same kinds, is what an adapter is merged into where the base that it names is not here.
     Raises UserError as `Checkpoint.load` and `zoo` do.
     """
-    opened = load_checkpoint(_placed(source), _placed(base), device=device, dtype=getattr(torch, dtype))
+    opened = load_checkpoint(_placed(source), _placed(base), device=device, dtype=_torch(dtype))
     return _named(opened, source)
 
 
@@ -57,7 +57,7 @@ def open_pair(base: Any, tuned: Any, config: RunConfig, texts: Iterable[str] = (
     Each is whatever `open_checkpoint` takes; an adapter's base may be the other of the two. Raises UserError
     listing every difference.
     """
-    options = {"device": config.device, "dtype": getattr(torch, config.dtype)}
+    options = {"device": config.device, "dtype": _torch(config.dtype)}
     pair = load_pair(_placed(base), _placed(tuned), texts=texts, **options)
     return Pair(_named(pair.base, base), _named(pair.tuned, tuned))
 
@@ -67,6 +67,10 @@ def noted(notes: Iterable[str]) -> dict[str, list[str]]:
     none."""
     listed = list(dict.fromkeys(notes))
     return {"notes": listed} if listed else {}
+
+
+def _torch(dtype: Dtype) -> torch.dtype | Literal["auto"]:
+    return "auto" if dtype == "auto" else getattr(torch, dtype)
 
 
 def _of_zoo(source: Any) -> bool:
@@ -100,6 +104,7 @@ def checkpoint_record(checkpoint: Checkpoint) -> dict[str, Any]:
         "n_layers": checkpoint.n_layers,
         "d_model": checkpoint.d_model,
         "d_vocab": checkpoint.d_vocab,
+        "dtype": str(checkpoint.dtype).removeprefix("torch."),
     }
 
 
