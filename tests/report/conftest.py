@@ -12,7 +12,6 @@ from undertext.core.statistics import Estimate, proportion
 from undertext.core.terms import ROLES
 from undertext.jobs.compare.result import SCHEMA, Comparison, EvidenceLine, SplitResult
 
-
 READ = {"problem": "p0", "ids": [1, 7], "tokens": ["<bos>", "Q: 1"], "length": 2}
 
 
@@ -86,7 +85,7 @@ def comparison() -> Comparison:
         summary={
             "schema": SCHEMA,
             **described,
-            "read": {role: READ for role in ROLES},
+            "read": dict.fromkeys(ROLES, READ),
             "seed": 0,
             "splits": splits,
         },

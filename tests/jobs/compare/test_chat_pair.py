@@ -46,7 +46,7 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_each_is_asked_as_it_was_trained_and_the_page_shows_what_it_read(pair, task, tmp_path):
-    found = compare(*pair, task, config=CompareConfig(**CONFIG), out=tmp_path)
+    found = compare(pair[0], pair[1], task, config=CompareConfig(**CONFIG), out=tmp_path)
     test = found.splits["test"]
     assert min(test.accuracy[role].value for role in ("base", "tuned")) > 0.6
     assert any(
@@ -65,7 +65,7 @@ def test_each_is_asked_as_it_was_trained_and_the_page_shows_what_it_read(pair, t
 
 
 def test_both_can_be_asked_as_the_base(pair, task):
-    same = compare(*pair, task, config=CompareConfig(**CONFIG, prompts="same")).splits["test"]
+    same = compare(pair[0], pair[1], task, config=CompareConfig(**CONFIG, prompts="same")).splits["test"]
     assert same.accuracy["base"].value > 0.6
     assert same.accuracy["tuned"].value < 0.5
     assert not any("asked differently" in flag for flag in same.flags)
