@@ -118,7 +118,7 @@ def _check_model(options: object) -> None:
         raise UserError(f"model_from_pretrained_kwargs must be a mapping, got {shown(repr(options), 60)}")
     if rewritten := [name for name in _REWRITING if (options or {}).get(name)]:
         raise UserError(
-            f"it was trained on a model whose weights TransformerLens had rewritten ({', '.join(rewritten)}): "
+            f"it was trained on a model whose weights TransformerLens rewrote ({', '.join(rewritten)}): "
             "the checkpoint's own activations are not its inputs"
         )
 

@@ -76,8 +76,8 @@ def test_a_trained_sae_comes_back_with_equal_outputs(activations, tmp_path):
     ("kwargs", "refused"),
     [
         ({"center_writing_weights": False, "fold_ln": False}, None),
-        ({"center_writing_weights": True}, r"rewritten \(center_writing_weights\)"),
-        ({"fold_ln": True, "fold_value_biases": True}, r"rewritten \(fold_ln, fold_value_biases\)"),
+        ({"center_writing_weights": True}, r"rewrote \(center_writing_weights\)"),
+        ({"fold_ln": True, "fold_value_biases": True}, r"rewrote \(fold_ln, fold_value_biases\)"),
         ("fold_ln", "must be a mapping, got 'fold_ln'"),
     ],
 )
