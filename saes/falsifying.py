@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from scipy import stats  # type: ignore[import-untyped]  # no types shipped
+from scipy import stats
 from torch import Tensor
 
 from undertext.activations.errors import UserError

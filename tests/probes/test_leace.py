@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.linalg import sqrtm  # type: ignore[import-untyped]  # no types shipped
+from scipy.linalg import sqrtm
 from sklearn.linear_model import LogisticRegression
 
 from tests.probe_problems import tensors

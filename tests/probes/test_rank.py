@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scipy.linalg import orthogonal_procrustes  # type: ignore[import-untyped]  # no types shipped
+from scipy.linalg import orthogonal_procrustes
 from sklearn.covariance import ledoit_wolf
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import Ridge

@@ -1,4 +1,10 @@
-"""Intervals and tests over problems. Everything is paired: one number a problem and a condition."""
+"""Intervals and tests over problems. Everything is paired: one number a problem and a condition.
+
+Problems that come from one template or passage depend on one another. `clusters`, a number a problem, says
+which belong together: then the cluster is the unit of every interval, test and power figure (whole clusters
+are resampled, variances are of clusters' sums, and t has clusters - 1 degrees of freedom; Cameron and Miller
+2015, section II). Without clusters each problem is a unit of its own, and quantiles are the normal's.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
+from scipy.stats import t as student
 
 RESAMPLES = 2000
 """Bootstrap resamples drawn for an interval."""
@@ -30,6 +37,15 @@ class Estimate:
     """Coverage of [low, high]."""
 
 
+Clusters = Int[ndarray, " n"] | None
+"""The cluster of each problem, as numbers from 0; None where each problem stands alone."""
+
+
+def among(clusters: Clusters, problems: ndarray) -> Int[ndarray, " m"] | None:
+    """The clusters of some of the problems, named by a mask or by indices; numbered from 0 again."""
+    return None if clusters is None else np.unique(clusters[problems], return_inverse=True)[1]
+
+
 class Intervals(NamedTuple):
     """A figure in each resample of the problems, with its interval there."""
 
@@ -42,72 +58,92 @@ class Intervals(NamedTuple):
         return Estimate(float(self.value[0]), float(self.low[0]), float(self.high[0]), n, level)
 
 
-def resamples(n: int, seed: int, count: int = RESAMPLES) -> Int[ndarray, "resample n"]:
-    """Rows of indices, each a draw of `n` problems with replacement."""
-    return np.random.default_rng(seed).integers(0, n, size=(count, n))
+def resample_weights(
+    n: int, seed: int, count: int = RESAMPLES, clusters: Clusters = None
+) -> Float[ndarray, "resample n"]:
+    """How often each of n problems is in each resample: as many units as there are, with replacement."""
+    units = n if clusters is None else int(clusters.max()) + 1
+    draws = np.random.default_rng(seed).integers(0, units, size=(count, units))
+    places = draws + units * np.arange(count)[:, None]
+    drawn = np.bincount(places.ravel(), minlength=count * units).reshape(count, units).astype(float)
+    return drawn if clusters is None else drawn[:, clusters]
 
 
-def proportion(right: Sequence[bool] | ndarray, level: float = 0.95) -> Estimate:
-    """A share of problems with Wilson's score interval (Wilson 1927), which holds at 0 and at 1."""
+def proportion(right: Sequence[bool] | ndarray, level: float = 0.95, clusters: Clusters = None) -> Estimate:
+    """A share of problems with Wilson's score interval (Wilson 1927), which holds at 0 and at 1.
+
+    With clusters it is Wilson's interval of the effective number of problems: n over the design effect, which
+    is taken to be 1 at least, and where all problems are alike the number of clusters (Korn and Graubard
+    1998).
+    """
     n = len(right)
     p = float(np.mean(right))
-    z = _quantile(0.5 + level / 2)
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    m, z = float(n), float(_quantile(0.5 + level / 2))
+    if clusters is not None:
+        units = int(clusters.max()) + 1
+        z = float(_quantile(0.5 + level / 2, units))
+        off = np.bincount(clusters, np.asarray(right, float) - p)
+        variance = float((off * off).sum()) / n**2 * units / max(1, units - 1)
+        m = float(units) if p in (0.0, 1.0) else min(m, p * (1 - p) / variance) if variance else m
+    centre = (p + z * z / (2 * m)) / (1 + z * z / m)
+    half = z * sqrt(p * (1 - p) / m + z * z / (4 * m * m)) / (1 + z * z / m)
     return Estimate(p, max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)), n, level)
 
 
 def bootstrap(
-    statistic: Callable[[Float[ndarray, "... n column"]], Float[ndarray, "..."]],
+    statistic: Callable[[Float[ndarray, "... column"]], Float[ndarray, "..."]],
     data: Float[ndarray, "n column"],
     *,
     seed: int,
     level: float = 0.95,
+    clusters: Clusters = None,
 ) -> Estimate:
-    """Percentile bootstrap over problems (Efron 1979).
+    """Percentile bootstrap over problems, or over clusters (Efron 1979).
 
     `data` holds one row a problem and one column a condition, so that a resample keeps a problem's
-    conditions together. `statistic` maps [..., n, column] to [...]. Resamples in which it is not
-    finite (a ratio whose denominator vanished) are left out of the interval.
+    conditions together. `statistic` maps the columns' means [..., column] to [...]. Resamples in which it is
+    not finite (a ratio whose denominator vanished) are left out of the interval.
     """
-    draws = statistic(data[resamples(len(data), seed)])
+    weights = resample_weights(len(data), seed, clusters=clusters)
+    draws = statistic(weights @ data / weights.sum(-1, keepdims=True))
     draws = draws[np.isfinite(draws)]
-    value = float(statistic(data))
+    value = float(statistic(data.mean(0)))
     if not len(draws):
         return Estimate(value, float("-inf"), float("inf"), len(data), level)
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(value, min(float(low), value), max(float(high), value), len(data), level)
 
 
-def share(data: Float[ndarray, "... n 3"]) -> Float[ndarray, "..."]:
-    """`(mean(a) - mean(c)) / (mean(b) - mean(c))` over problems, columns a, b, c; signed and unclamped.
+def only(means: Float[ndarray, "... 1"]) -> Float[ndarray, "..."]:
+    """The mean of the one column there is."""
+    return means[..., 0]
+
+
+def share(means: Float[ndarray, "... 3"]) -> Float[ndarray, "..."]:
+    """`(a - c) / (b - c)` of the means a, b, c over problems; signed and unclamped.
 
     What is within `ROUNDING` of nothing is nothing, above the line and below it.
     """
-    a, b, c = (data[..., i].mean(-1) for i in range(3))
+    a, b, c = (means[..., i] for i in range(3))
     above, below = (np.where(np.abs(each) <= ROUNDING, 0.0, each) for each in (a - c, b - c))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(above / below)
 
 
-def weights_of(draws: Int[ndarray, "resample n"]) -> Float[ndarray, "resample n"]:
-    """How often each of the n problems is in each resample."""
-    count, n = draws.shape
-    places = draws + n * np.arange(count)[:, None]
-    return np.bincount(places.ravel(), minlength=count * n).reshape(count, n).astype(float)
-
-
 def mean_intervals(
-    d: Float[ndarray, " n"], weights: Float[ndarray, "resample n"], level: float = 0.95
+    d: Float[ndarray, " n"],
+    weights: Float[ndarray, "resample n"],
+    level: float = 0.95,
+    clusters: Clusters = None,
 ) -> Intervals:
     """Mean of `d`, which lies in [-1, 1], in each resample of the problems, with its normal interval.
 
     Where every difference is the same the interval would be a point; one imagined problem at +1 and one at -1
     keep it honest (Agresti and Min 2005, the same device for paired shares).
     """
-    sums = _Sums(d, d, weights)
+    sums = _Sums(d, d, weights, clusters)
     with np.errstate(divide="ignore", invalid="ignore"):
-        value, half = sums.x / sums.n, _quantile(0.5 + level / 2) * np.sqrt(sums.var_x)
+        value, half = sums.x / sums.n, sums.quantile(0.5 + level / 2) * np.sqrt(sums.var_x)
     return Intervals(value, np.maximum(value - half, -1.0), np.minimum(value + half, 1.0))
 
 
@@ -116,6 +152,7 @@ def ratio_intervals(
     y: Float[ndarray, " n"],
     weights: Float[ndarray, "resample n"],
     level: float = 0.95,
+    clusters: Clusters = None,
 ) -> Intervals:
     """`mean(x) / mean(y)` in each resample of the problems, with Fieller's interval (Fieller 1954).
 
@@ -123,7 +160,8 @@ def ratio_intervals(
     imagined problems of `mean_intervals`, for x and for y independently. Where the mean of `y` is not surely
     above zero the ratio is refused: NaN, from -inf to inf.
     """
-    sums, z2 = _Sums(x, y, weights), _quantile(0.5 + level / 2) ** 2
+    sums = _Sums(x, y, weights, clusters)
+    z2 = sums.quantile(0.5 + level / 2) ** 2
     with np.errstate(divide="ignore", invalid="ignore"):
         x_mean, y_mean = sums.x / sums.n, sums.y / sums.n
         # (x_mean - r y_mean)^2 <= z^2 var(x - r y), as a r^2 - 2 b r + c <= 0.
@@ -139,50 +177,96 @@ def ratio_intervals(
         )
 
 
-def positive_p(d: Float[ndarray, " n"], weights: Float[ndarray, "resample n"]) -> Float[ndarray, " resample"]:
+def positive_p(
+    d: Float[ndarray, " n"], weights: Float[ndarray, "resample n"], clusters: Clusters = None
+) -> Float[ndarray, " resample"]:
     """One-sided p of mean(d) > 0 in each resample: Fisher's randomisation test of signs in its normal form.
 
-    The reference is the spread of the sum under random signs, with the two imagined problems of
+    The reference is the spread of the sum under random signs, one a unit, with the two imagined problems of
     `mean_intervals`, which keep the test from being too sure of few problems.
     """
-    z = (weights @ d) / np.sqrt(weights @ (d * d) + 2)
+    units = _Units(weights, clusters)
+    own = units.sums(d)
+    z = (units.drawn @ own) / np.sqrt(units.drawn @ (own * own) + 2)
+    if clusters is not None:
+        return np.asarray(student.sf(z, units.freedom))
     return np.array([erfc(each / sqrt(2)) / 2 for each in z])  # the normal tail, without cancellation
+
+
+class _Units:
+    """What is drawn: problems, or clusters of them; and how often each is in each resample."""
+
+    def __init__(self, weights: ndarray, clusters: Clusters) -> None:
+        self.clusters, self.drawn = clusters, weights
+        if clusters is not None:  # problems of a cluster are drawn together, so any of them tells how often
+            _, first, self.clusters = np.unique(clusters, return_index=True, return_inverse=True)
+            self.drawn = weights[:, first]
+
+    def sums(self, column: ndarray) -> ndarray:
+        """The sum of a column over each unit."""
+        return column if self.clusters is None else np.bincount(self.clusters, column)
+
+    @property
+    def freedom(self) -> ndarray:
+        """Degrees of freedom in each resample."""
+        return np.maximum(self.drawn.sum(-1) - 1, 1)
+
+
+def units_in(weights: Float[ndarray, "resample n"], clusters: Clusters) -> Float[ndarray, " resample"]:
+    """Number of problems in each resample, or of clusters of them."""
+    return np.asarray(_Units(weights, clusters).drawn.sum(-1))
 
 
 class _Sums:
     """Means of two paired figures in each resample: their sums, and the (co)variances of the means.
 
-    One imagined problem at +1 and one at -1 count in the variance of either, and in no mean.
+    One imagined problem at +1 and one at -1, each a unit of its own, count in the variance of either, and in
+    no mean.
     """
 
-    def __init__(self, x: ndarray, y: ndarray, weights: ndarray) -> None:
-        self.n = weights.sum(-1)
-        self.x, self.y, xx, yy, xy = (weights @ column for column in (x, y, x * x, y * y, x * y))
-        self.var_x = self._of_means(xx + 2, self.x, self.x)
-        self.var_y = self._of_means(yy + 2, self.y, self.y)
-        self.cov = self._of_means(xy, self.x, self.y)
-
-    def _of_means(self, products: ndarray, x: ndarray, y: ndarray) -> ndarray:
-        padded = self.n + 2
+    def __init__(self, x: ndarray, y: ndarray, weights: ndarray, clusters: Clusters = None) -> None:
+        self._units = _Units(weights, clusters)
+        x, y, size = (self._units.sums(column) for column in (x, y, np.ones(len(x))))
+        columns = np.stack([size, x, y, size * size, x * size, y * size, x * x, y * y, x * y], -1)
+        n, self.x, self.y, nn, xn, yn, xx, yy, xy = (self._units.drawn @ columns).T
+        self.n = n
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray((products / padded - x * y / padded**2) * padded / self.n**2)
+            x_mean, y_mean = self.x / (n + 2), self.y / (n + 2)
+
+            def of_means(product: ndarray, a: ndarray, an: ndarray, b: ndarray, bn: ndarray) -> ndarray:
+                """The sum over all units of (a - mean(a) size) (b - mean(b) size), over n^2."""
+                return np.asarray((product - a * bn - b * an + a * b * (nn + 2)) / n**2)
+
+            self.var_x = of_means(xx + 2, x_mean, xn, x_mean, xn)
+            self.var_y = of_means(yy + 2, y_mean, yn, y_mean, yn)
+            self.cov = of_means(xy, x_mean, xn, y_mean, yn)
+
+    def quantile(self, probability: float) -> ndarray | float:
+        """Of the means' errors, in each resample."""
+        if self._units.clusters is None:
+            return _quantile(probability)
+        return np.asarray(student.ppf(probability, self._units.freedom))
 
 
-def paired_difference(a: ndarray, b: ndarray, level: float = 0.95) -> Estimate:
-    """Mean of b - a over problems, each in [-1, 1], with the normal interval on the paired differences."""
+def paired_difference(a: ndarray, b: ndarray, level: float = 0.95, clusters: Clusters = None) -> Estimate:
+    """Mean of b - a over problems, each in [-1, 1], with the interval on the paired differences."""
     d = np.asarray(b, float) - np.asarray(a, float)
-    return mean_intervals(d, np.ones((1, len(d))), level).estimate(len(d), level)
+    return mean_intervals(d, np.ones((1, len(d))), level, clusters).estimate(len(d), level)
 
 
-def standard_error(d: ndarray) -> float:
+def standard_error(d: ndarray, clusters: Clusters = None) -> float:
     """Standard error of the mean of paired differences in [-1, 1], with one +1 and one -1 added."""
     d = np.asarray(d, float)
-    return float(np.sqrt(_Sums(d, d, np.ones((1, len(d)))).var_x[0]))
+    return float(np.sqrt(_Sums(d, d, np.ones((1, len(d))), clusters).var_x[0]))
 
 
-def smallest_detectable(d: ndarray, *, level: float = 0.95, power: float = 0.8) -> float:
+def smallest_detectable(
+    d: ndarray, *, level: float = 0.95, power: float = 0.8, clusters: Clusters = None
+) -> float:
     """The smallest mean difference that a two-sided test at this level sees with this power."""
-    return (_quantile(0.5 + level / 2) + _quantile(power)) * standard_error(d)
+    units = None if clusters is None else len(np.unique(clusters))
+    quantiles = _quantile(0.5 + level / 2, units) + _quantile(power, units)
+    return quantiles * standard_error(d, clusters)
 
 
 def holm(p: Float[ndarray, "... test"]) -> Float[ndarray, "... test"]:
@@ -215,5 +299,8 @@ def pass_at_k(right: ndarray, k: int) -> Float[ndarray, " problem"]:
     return np.asarray(1 - all_wrong[:, k])
 
 
-def _quantile(probability: float) -> float:
+def _quantile(probability: float, units: int | None = None) -> float:
+    """Of the normal distribution; with a number of clusters, of t."""
+    if units is not None:
+        return float(student.ppf(probability, max(1, units - 1)))
     return NormalDist().inv_cdf(probability)

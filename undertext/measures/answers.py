@@ -11,7 +11,7 @@ unfinished.
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -21,8 +21,9 @@ from numpy import ndarray
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.generation import generate
 from undertext.activations.interventions import Intervention
+from undertext.core.statistics import Clusters
 from undertext.steering.cot_decoding import cot_decode
-from undertext.tasks.draws import seeds
+from undertext.tasks.draws import clusters, seeds
 from undertext.tasks.grade import Grade, Grader, grade, matches_in, meant, said
 from undertext.tasks.numbers import numbers_in
 from undertext.tasks.spans import join
@@ -46,6 +47,8 @@ class Answers:
     """Number of tokens written."""
     unfinished: Bool[ndarray, " problem"]
     """Cut at `max_new_tokens` before the answer was plainly given; such an output counts as wrong."""
+    clusters: Clusters = field(default=None, kw_only=True)
+    """The problems' groups (`tasks.draws.clusters`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -314,4 +317,5 @@ def _graded(
         np.array([each.lenient for each in grades], bool),
         np.array(tokens, float),
         np.array(unfinished, bool),
+        clusters=clusters(problems),
     )

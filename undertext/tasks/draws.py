@@ -3,8 +3,11 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from undertext.activations.errors import UserError
 from undertext.core.printable import printable
+from undertext.core.statistics import Clusters
 from undertext.core.terms import CHOOSE, FIT
 from undertext.tasks.task import Problem, Task
 
@@ -27,6 +30,15 @@ def _rank(id: str, seed: int) -> bytes:
     return hashlib.sha256(f"{seed}\n{id}".encode()).digest()
 
 
+def clusters(problems: Sequence[Problem]) -> Clusters:
+    """The number of each problem's group; one without is its own. None where no problem has a group."""
+    if not any(problem.group for problem in problems):
+        return None
+    keys = [("group", p.group) if p.group else ("id", p.id) for p in problems]
+    numbers = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+    return np.array([numbers[key] for key in keys])
+
+
 def shared_prompts(task: Task) -> dict[str, int]:
     """By split with reported figures: how many of its problems have a prompt that train or dev has as well.
 
@@ -42,12 +54,22 @@ def shared_prompts(task: Task) -> dict[str, int]:
 
 
 def prompt_warnings(task: Task, splits: Sequence[str] | None = None) -> list[str]:
-    """A warning for each split that shares prompts with train or dev, of the `splits` named or of all."""
-    return [
-        f"{count} of {len(task.split(split))} prompts in {split!r} stand in {FIT} or {CHOOSE} as well"
-        for split, count in shared_prompts(task).items()
-        if splits is None or split in splits
-    ]
+    """A warning for each split that shares prompts or groups with train or dev, of the `splits` named or of
+    all."""
+    groups = {p.group for p in task.problems if p.group and p.split in (FIT, CHOOSE)}
+    warnings = []
+    for split in task.splits if splits is None else splits:
+        problems = task.split(split)
+        if count := shared_prompts(task).get(split, 0):
+            warnings.append(
+                f"{count} of {len(problems)} prompts in {split!r} stand in {FIT} or {CHOOSE} as well"
+            )
+        own = sum(problem.group in groups for problem in problems) if split not in (FIT, CHOOSE) else 0
+        if own:
+            warnings.append(
+                f"{own} of {len(problems)} problems in {split!r} are of groups that {FIT} or {CHOOSE} has too"
+            )
+    return warnings
 
 
 def check_prompts(task: Task, splits: Sequence[str] | None = None) -> list[str]:

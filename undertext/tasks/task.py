@@ -95,6 +95,8 @@ class Problem(Part):
     values: dict[Text, Value] = Field(default_factory=dict)
     counterfactuals: Counterfactuals = Field(default_factory=dict)
     type: Text | None = None
+    group: Text | None = None
+    """The template or passage that the problem was made from: problems of one group are not independent."""
     paraphrases: list[Text] = Field(default_factory=list)
     _worded: dict[str, str] = PrivateAttr(default_factory=dict)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.made_up_task import task_of
 from tests.sweeps import sweep_of
 from tests.unchecked import signatures_unchecked
-from undertext.core.statistics import pass_at_k, resamples, weights_of
+from undertext.core.statistics import pass_at_k, resample_weights
 from undertext.core.terms import Access, Role
 from undertext.jobs.compare.config import CompareConfig, verdict_rule
 from undertext.jobs.compare.evidence import RawLine, behaviour_line, not_specific, recovered_line
@@ -99,11 +99,12 @@ def test_a_resample_s_estimates_are_those_of_the_problems_drawn(n, seed, data):
     rng = np.random.default_rng(seed)
     columns = [rng.choice([0.0, 0.5, 1.0], n) for _ in range(3)]
     line = made(columns[0], columns[1], columns[2], problems=problems)
-    draws = resamples(size, seed, 20)
-    estimates = line.estimates(weights_of(draws), 0.95)
+    weights = resample_weights(size, seed, 20)
+    draws = [np.repeat(np.arange(size), each.astype(int)) for each in weights]
+    estimates = line.estimates(weights, 0.95)
     place = {problem: i for i, problem in enumerate(problems.tolist())}
-    for k, draw in enumerate(draws.tolist()):
-        inside = [place[problem] for problem in draw if problem in place]
+    for k, draw in enumerate(draws):
+        inside = [place[problem] for problem in draw.tolist() if problem in place]
         assert estimates.n[k] == len(inside)
         if inside:
             own = made(*(column[inside] for column in columns))

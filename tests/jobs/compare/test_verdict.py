@@ -1,6 +1,7 @@
 """The rule from evidence to verdict: over every combination of what lines may say, and over resamples."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import compress, product
 from math import inf, nan
 from typing import get_args
@@ -23,7 +24,7 @@ from tests.verdicts import (
     line,
     solving,
 )
-from undertext.core.statistics import holm, paired_difference, positive_p, resamples
+from undertext.core.statistics import holm, paired_difference, positive_p, resample_weights
 from undertext.core.terms import LineName, Role, Says, Verdict
 from undertext.jobs.compare.evidence import LineEstimates
 from undertext.jobs.compare.result import SplitResult
@@ -262,7 +263,8 @@ def test_an_undetermined_difference_is_as_sure_as_this_rule_is_over_resamples(ga
     assert found.verdict == "undetermined"
     # The rule for each resample, drawn out as problems and judged by themselves.
     same = 0
-    for draw in resamples(150, 0, RESAMPLES):
+    for weights in resample_weights(150, 0, RESAMPLES):
+        draw = np.repeat(np.arange(150), weights.astype(int))
         difference = paired_difference(base.lenient[draw], tuned.lenient[draw], RULE.level)
         same += not (-RULE.min_gap < difference.low and difference.high < RULE.min_gap)
     assert found.confidence == pytest.approx(same / RESAMPLES)
@@ -281,7 +283,8 @@ def test_confidence_is_the_share_of_resamples_that_this_rule_gives_this_verdict(
     found = judged(both, weaker, lines, seed=5)
     monkeypatch.setattr("undertext.jobs.compare.verdict.RESAMPLES", 1)  # of no matter below
     alike = 0
-    for draw in resamples(60, 5, 200):
+    for weights in resample_weights(60, 5, 200):
+        draw = np.repeat(np.arange(60), weights.astype(int))
         drawn: dict[Role, Answers] = {"base": answers(base[draw]), "tuned": answers(tuned[draw])}
         inside = [i for i, problem in enumerate(draw.tolist()) if problem in problems]
         own = [
@@ -330,3 +333,24 @@ def test_where_no_form_was_asked_for_none_is_missed():
     }
     (flag,) = judged(both, "neither", [], grader=Grader(kind="number")).flags
     assert "the task asks for no form: strictly right is the answer and nothing else" in flag
+
+
+def test_problems_of_few_groups_are_few_problems():
+    """200 problems, 60 against 120 right: sure where they stand alone, less so as ten copies of 20."""
+    base = np.repeat(np.arange(20) < 6, 10)
+    tuned = np.repeat(np.arange(20) < 12, 10)
+    alone = result(answers(base), answers(tuned), recovered=0.9, decodable=0.9)
+    assert alone.verdict == "elicited"
+    groups = np.repeat(np.arange(20), 10)
+    both = {
+        role: replace(answers(right), clusters=groups) for role, right in (("base", base), ("tuned", tuned))
+    }
+    found = result(both["base"], both["tuned"], recovered=0.9, decodable=0.9)
+    assert found.accuracy["difference"].value == pytest.approx(alone.accuracy["difference"].value)
+    difference = found.accuracy["difference"], alone.accuracy["difference"]
+    wide, narrow = (each.high - each.low for each in difference)
+    assert wide > 2 * narrow
+    assert found.smallest_detectable_difference > 2 * alone.smallest_detectable_difference
+    assert found.confidence < alone.confidence
+    assert "200 problems of 20 groups: intervals and tests count the groups" in found.flags
+    assert "only 20 groups: intervals are wide" in found.flags

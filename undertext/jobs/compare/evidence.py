@@ -14,14 +14,18 @@ from numpy import ndarray
 
 from undertext.core.printable import shown
 from undertext.core.statistics import (
+    Clusters,
     Estimate,
     Intervals,
+    among,
     bootstrap,
+    only,
     pass_at_k,
     positive_p,
     proportion,
     ratio_intervals,
     share,
+    units_in,
 )
 from undertext.core.terms import CHOOSE, CONTROL_KINDS, Access, LineName
 from undertext.jobs.compare.config import CompareConfig, Rule
@@ -30,6 +34,7 @@ from undertext.measures.answers import Answers, Samples, chance_right
 from undertext.measures.decoding.readings import NULLS, Readings
 from undertext.measures.recovery.estimate import estimate_recovery
 from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
+from undertext.tasks.draws import clusters
 from undertext.tasks.task import Task
 from undertext.tasks.value_positions import values_not_said, values_said_twice
 
@@ -41,7 +46,7 @@ class LineEstimates(NamedTuple):
     p: Float[ndarray, " resample"]
     """One-sided p of the weaker's figure over the null, not corrected."""
     n: Float[ndarray, " resample"]
-    """Number of problems that the line rests on."""
+    """Number of problems that the line rests on, or of groups of them."""
     above: Float[ndarray, " resample"]
     """The stronger's figure less the null: what the share is a share of."""
     highest: Float[ndarray, " resample"]
@@ -68,6 +73,8 @@ class RawLine:
     which counts from here, and otherwise the figures themselves."""
     unfinished: Bool[ndarray, " n"] | None = None
     """Whether the output behind a figure of `weaker` is unfinished, and counts as wrong; None: none is."""
+    clusters: Clusters = None
+    """The groups of these problems."""
 
     def __post_init__(self) -> None:
         columns = (self.weaker, self.stronger, self.null)
@@ -83,12 +90,13 @@ class RawLine:
         n = own.sum(-1)
         with np.errstate(invalid="ignore"):
             ceiling = own @ above / n
-        ratio, p = ratio_intervals(over, above, own, level), positive_p(over, own)
+        ratio = ratio_intervals(over, above, own, level, self.clusters)
+        p = positive_p(over, own, self.clusters)
         highest = ratio.high
         if self.unfinished is not None and self.unfinished.any():
             most = np.where(self.unfinished, 1.0, self.weaker) - self.null
-            highest = ratio_intervals(most, above, own, level).high
-        return LineEstimates(ratio, p, n, ceiling, highest)
+            highest = ratio_intervals(most, above, own, level, self.clusters).high
+        return LineEstimates(ratio, p, units_in(own, self.clusters), ceiling, highest)
 
     def share(self, level: float) -> Estimate:
         """The line's share of the problems themselves.
@@ -98,17 +106,16 @@ class RawLine:
         """
         n = len(self.problems)
         over, above = self.weaker - self.null, self.stronger - self.null
-        return ratio_intervals(over, above, np.ones((1, n)), level).estimate(n, level)
+        return ratio_intervals(over, above, np.ones((1, n)), level, self.clusters).estimate(n, level)
 
     def shown(self, figure: Float[ndarray, " n"], *, seed: int, level: float) -> Estimate:
         """A figure of the line, the weaker's or the null's, as the line shows it."""
         if self.unaided is not None:
-            return bootstrap(
-                share, np.stack([figure, self.stronger, self.unaided], -1), seed=seed, level=level
-            )
+            columns = np.stack([figure, self.stronger, self.unaided], -1)
+            return bootstrap(share, columns, seed=seed, level=level, clusters=self.clusters)
         if set(np.unique(figure)) <= {0.0, 1.0}:
-            return proportion(figure, level)
-        return bootstrap(lambda data: data[..., 0].mean(-1), figure[:, None], seed=seed, level=level)
+            return proportion(figure, level, self.clusters)
+        return bootstrap(only, figure[:, None], seed=seed, level=level, clusters=self.clusters)
 
 
 def behaviour_line(
@@ -134,6 +141,7 @@ def behaviour_line(
     return RawLine(
         name="behaviour",
         problems=np.asarray(gap),
+        clusters=clusters(own),
         weaker=pass_at_k(samples.right, k),
         stronger=np.ones(len(gap)),
         null=nulls[k],
@@ -195,8 +203,13 @@ def reading_flags(readings: Readings, task: Task, carried: Sequence[str]) -> lis
     return flags
 
 
-def reading_lines(readings: Readings, split: str, names: Sequence[str], gap: Sequence[int]) -> list[RawLine]:
-    """The lines `decodable` and `transported` over the problems in the gap, on the values `names`."""
+def reading_lines(
+    readings: Readings, split: str, names: Sequence[str], gap: Sequence[int], units: Clusters = None
+) -> list[RawLine]:
+    """The lines `decodable` and `transported` over the problems in the gap, on the values `names`.
+
+    `units` are the groups of the split's problems.
+    """
     null_of = {name: max(NULLS, key=lambda null: readings.accuracy(name, CHOOSE, null)) for name in names}
     null = readings.per_problem(names, split, lambda name: null_of[name])
     stronger = readings.per_problem(names, split, lambda _: "stronger")
@@ -210,6 +223,7 @@ def reading_lines(readings: Readings, split: str, names: Sequence[str], gap: Seq
         return RawLine(
             name=name,
             problems=np.array(problems),
+            clusters=among(units, np.array(problems)),
             weaker=np.array([figures[i] for i in problems]),
             stronger=np.array([stronger[i] for i in problems]),
             null=np.array([null[i] for i in problems]),
@@ -250,6 +264,7 @@ def recovered_line(
     return RawLine(
         name="recovered",
         problems=np.arange(len(problems)),
+        clusters=weaker.clusters,
         weaker=own.lenient.astype(float),
         stronger=stronger.lenient.astype(float),
         null=before + (1 - before) * chance_right(task, problems, own.texts, own.unfinished),
@@ -314,7 +329,7 @@ def split_evidence(
     flags = []
     lines = [behaviour_line(measured.samples[split], task, split, gap, config, rule)]
     names = carried_values(measured.readings, rule.readable_above)
-    lines += reading_lines(measured.readings, split, names, gap) if names else []
+    lines += reading_lines(measured.readings, split, names, gap, weaker.clusters) if names else []
     flags += reading_flags(measured.readings, task, names)
     searched, steered = measured.searched, measured.steered[split]
     lines.append(recovered_line(searched, steered, task, split, weaker, stronger))

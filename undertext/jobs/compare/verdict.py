@@ -22,9 +22,8 @@ from undertext.core.statistics import (
     mean_intervals,
     paired_difference,
     proportion,
-    resamples,
+    resample_weights,
     smallest_detectable,
-    weights_of,
 )
 from undertext.core.terms import ROLES, LineName, Role
 from undertext.jobs.compare.config import Rule
@@ -184,34 +183,37 @@ def split_result(
     checkpoint that gives no other (`same_answer`).
     """
     base, tuned = (answers[role].lenient for role in ROLES)
-    n = len(base)
+    n, units = len(base), answers["base"].clusters
 
     def judged(weights: Float[ndarray, "resample n"]) -> Judgement:
         estimates = {line.name: line.estimates(weights, rule.level) for line in lines}
         over_chance = {
-            role: mean_intervals(answers[role].lenient - chance[role], weights, rule.level) for role in ROLES
+            role: mean_intervals(answers[role].lenient - chance[role], weights, rule.level, units)
+            for role in ROLES
         }
         judgement = judge(_difference(answers, weights, rule), over_chance, estimates, weaker, rule, alike)
-        cut = np.max([weights @ each.unfinished / n for each in answers.values()], axis=0)
+        cut = np.max([weights @ each.unfinished / weights.sum(-1) for each in answers.values()], axis=0)
         verdict = np.where(cut > rule.max_unfinished, "undetermined", judgement.verdict)
         return judgement._replace(verdict=verdict)
 
     itself = judged(np.ones((1, n)))
     (verdict,) = itself.verdict.tolist()
-    resampled = judged(weights_of(resamples(n, seed, RESAMPLES)))
+    resampled = judged(resample_weights(n, seed, RESAMPLES, units))
     return SplitResult(
         verdict=verdict,
         confidence=float((resampled.verdict == verdict).mean()),
         weaker=weaker,
         accuracy={
-            "base": proportion(base, rule.level),
-            "tuned": proportion(tuned, rule.level),
-            "difference": paired_difference(base, tuned, rule.level),
+            "base": proportion(base, rule.level, units),
+            "tuned": proportion(tuned, rule.level, units),
+            "difference": paired_difference(base, tuned, rule.level, units),
         },
         unfinished={role: float(answers[role].unfinished.mean()) for role in ROLES},
         evidence=[_reported(line, itself, rule, seed) for line in lines],
         flags=[*_flags(answers, chance, alike, rule, grader), *flags],
-        smallest_detectable_difference=smallest_detectable(tuned.astype(float) - base, level=rule.level),
+        smallest_detectable_difference=smallest_detectable(
+            tuned.astype(float) - base, level=rule.level, clusters=units
+        ),
     )
 
 
@@ -219,20 +221,20 @@ def _difference(
     answers: Mapping[Role, Answers], weights: Float[ndarray, "resample n"], rule: Rule
 ) -> Intervals:
     base, tuned = (answers[role].lenient.astype(float) for role in ROLES)
-    return mean_intervals(tuned - base, weights, rule.level)
+    return mean_intervals(tuned - base, weights, rule.level, answers["base"].clusters)
 
 
 def _reported(line: RawLine, judged: Judgement, rule: Rule, seed: int) -> EvidenceLine:
-    n = len(line.problems)
+    n = len(line.problems) if line.clusters is None else int(line.clusters.max()) + 1
     share = line.share(rule.level)
     if not np.isfinite(share.value):
-        over = paired_difference(line.null, line.stronger, rule.level)
+        over = paired_difference(line.null, line.stronger, rule.level, line.clusters)
         shown = f"{over.value:+.2f} [{over.low:.2f}, {over.high:.2f}]"
         why = f"no share is taken: the stronger's less the null is {shown}"
     elif (ceiling := float((line.stronger - line.null).mean())) < rule.min_over_null:
         why = f"the stronger is only {ceiling:.2f} over the null, too little to take a share of"
     elif n < rule.min_problems:
-        why = f"only {n} problems, too few to say anything"
+        why = f"only {n} {'problems' if line.clusters is None else 'groups'}, too few to say anything"
     else:
         why = f"share of the stronger's over the null {share.value:.2f} [{share.low:.2f}, {share.high:.2f}]"
     weaker, null = (line.shown(figure, seed=seed, level=rule.level) for figure in (line.weaker, line.null))
@@ -265,7 +267,10 @@ def _flags(
             f"format: graded strictly the difference is {strict.mean():+.2f}, "
             f"leniently {lenient.mean():+.2f}; {what}"
         )
-    over = {role: paired_difference(chance[role], answers[role].lenient, rule.level) for role in ROLES}
+    over = {
+        role: paired_difference(chance[role], each.lenient, rule.level, each.clusters)
+        for role, each in answers.items()
+    }
     if not any(each.low > 0 and each.value >= rule.min_gap for each in over.values()):
         figures = ", ".join(f"{role} {each.value:+.2f}" for role, each in over.items())
         flags.append(
@@ -283,7 +288,9 @@ def _flags(
                 f"{role} is below chance: accuracy {answers[role].lenient.mean():.2f}, where its outputs "
                 f"score {chance[role].mean():.2f} on other problems; what it fails to show is no evidence"
             )
-    n = len(answers["base"].lenient)
-    if n < FEW:
-        flags.append(f"only {n} problems: intervals are wide")
+    n, units = len(answers["base"].lenient), answers["base"].clusters
+    if units is not None:
+        flags.append(f"{n} problems of {units.max() + 1} groups: intervals and tests count the groups")
+    if (few := n if units is None else int(units.max()) + 1) < FEW:
+        flags.append(f"only {few} {'problems' if units is None else 'groups'}: intervals are wide")
     return flags

@@ -11,7 +11,7 @@ from numpy import ndarray
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.core.resume import Done, Part
-from undertext.core.statistics import pass_at_k
+from undertext.core.statistics import Clusters, pass_at_k
 from undertext.core.terms import FIT
 from undertext.jobs.routes.config import RoutesConfig
 from undertext.measures.answers import Answers, cot_decoded, greedy, majority, sampled, solved
@@ -40,6 +40,8 @@ class Outcome:
     """Number of tokens that were read or sampled to train the route, all updates together."""
     unfinished: float = 0.0
     """Share of the outputs that are unfinished; they count as wrong."""
+    clusters: Clusters = None
+    """The problems' groups."""
 
 
 class RouteGroup(NamedTuple):
@@ -212,6 +214,7 @@ class RouteParts:
                     voted.tokens,
                     "the right answer",
                     unfinished=float(samples.unfinished.mean()),
+                    clusters=voted.clusters,
                 ),
             ],
             [],
@@ -284,4 +287,7 @@ def _trained(title: str, train: Callable[[Done], Trained], done: Done) -> Traine
 
 def _outcome(name: str, kind: Kind, answers: Answers, access: str) -> Outcome:
     right, tokens = answers.lenient.astype(float), float(answers.tokens.mean())
-    return Outcome(name, kind, right, tokens, access, unfinished=float(answers.unfinished.mean()))
+    return Outcome(
+        name, kind, right, tokens, access,
+        unfinished=float(answers.unfinished.mean()), clusters=answers.clusters,
+    )  # fmt: skip

@@ -15,7 +15,7 @@ from undertext.core.job import job_run
 from undertext.core.output import plain
 from undertext.core.progress import Progress
 from undertext.core.setup import checkpoint_record, layers_of, noted, open_pair
-from undertext.core.statistics import Estimate, bootstrap, proportion
+from undertext.core.statistics import Estimate, bootstrap, only, proportion
 from undertext.core.terms import OTHER
 from undertext.jobs.routes.config import RoutesConfig
 from undertext.jobs.routes.groups import Outcome, RouteGroup, RouteParts, steered_group
@@ -108,7 +108,10 @@ def routes(
             "stronger": checkpoint_record(above),
             "task": task_record(task),
             "unaided": {
-                split: {each.name: asdict(proportion(each.right)) for each in ends.outcomes}
+                split: {
+                    each.name: asdict(proportion(each.right, clusters=each.clusters))
+                    for each in ends.outcomes
+                }
                 for split, ends in zip(splits, unaided, strict=True)
             },
             "splits": {split: [asdict(route) for route in listed] for split, listed in by_split.items()},
@@ -138,7 +141,7 @@ def _estimated(groups: Sequence[RouteGroup], ends: RouteGroup, seed: int) -> lis
             each.tokens,
             each.training_tokens,
             _accuracy(each, seed),
-            recovered_gap(each.right, low, high, seed=seed),
+            recovered_gap(each.right, low, high, seed=seed, clusters=each.clusters),
             each.unfinished,
         )
         for group in groups
@@ -148,8 +151,8 @@ def _estimated(groups: Sequence[RouteGroup], ends: RouteGroup, seed: int) -> lis
 
 def _accuracy(outcome: Outcome, seed: int) -> Estimate:
     if set(np.unique(outcome.right)) <= {0.0, 1.0}:
-        return proportion(outcome.right)
-    return bootstrap(lambda data: data[..., 0].mean(-1), outcome.right[:, None], seed=seed)
+        return proportion(outcome.right, clusters=outcome.clusters)
+    return bootstrap(only, outcome.right[:, None], seed=seed, clusters=outcome.clusters)
 
 
 def _rows(by_split: Mapping[str, Sequence[Route]]) -> list[dict[str, Any]]:

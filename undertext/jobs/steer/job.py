@@ -127,7 +127,11 @@ def steer(
             "best_vector": searched.best_vector,
             "strongest": searched.strongest,
             "accuracy": {
-                split: {name: asdict(proportion(answers[split, name].lenient)) for name in opened}
+                split: {
+                    name: asdict(proportion(each.lenient, clusters=each.clusters))
+                    for name in opened
+                    for each in [answers[split, name]]
+                }
                 for split in splits
             },
             "splits": {

@@ -10,9 +10,10 @@ from numpy import ndarray
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
-from undertext.core.statistics import Estimate, paired_difference, proportion
+from undertext.core.statistics import Clusters, Estimate, paired_difference, proportion
 from undertext.measures.answers import OutputGrader
 from undertext.saes import Matched, feature_effects
+from undertext.tasks.draws import clusters
 from undertext.tasks.task import Problem, Task
 
 FeatureOperator = Literal["ablate", "clamp"]
@@ -28,6 +29,8 @@ class RightAnswers:
     """With the feature changed."""
     controls: Bool[ndarray, "control problem"]
     """With each control changed instead."""
+    clusters: Clusters = None
+    """The problems' groups."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,9 @@ def right_answers(
         batch_size=batch_size,
         progress=progress,
     )
-    return RightAnswers(effects.plain.numpy(), effects.changed[0].numpy(), effects.controls[0].numpy())
+    return RightAnswers(
+        effects.plain.numpy(), effects.changed[0].numpy(), effects.controls[0].numpy(), clusters(problems)
+    )
 
 
 def feature_effect(
@@ -90,10 +95,10 @@ def feature_effect(
         model=model,
         operator=operator,
         dose=dose,
-        plain=proportion(right.plain, level),
-        effect=paired_difference(right.plain, right.changed, level),
+        plain=proportion(right.plain, level, right.clusters),
+        effect=paired_difference(right.plain, right.changed, level, right.clusters),
         controls=tuple((controls.mean(axis=1) - right.plain.mean()).tolist()),
-        excess=paired_difference(controls.mean(axis=0), right.changed, level),
+        excess=paired_difference(controls.mean(axis=0), right.changed, level, right.clusters),
     )
 
 

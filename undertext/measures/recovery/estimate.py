@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from undertext.core.statistics import Estimate, bootstrap, paired_difference, proportion
+from undertext.core.statistics import Clusters, Estimate, among, bootstrap, paired_difference, proportion
 from undertext.core.terms import CONTROL_KINDS, Access, ControlKind
 from undertext.measures.answers import Answers
 from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
@@ -83,7 +84,7 @@ def estimate_recovery(
     `steered` are the answers to the same problems by vector (`recover`), all controls among them.
     """
     above = weaker if stronger is None else stronger
-    own, setting = steered[name], searched.best[name]
+    own, setting, units = steered[name], searched.best[name], weaker.clusters
     control = searched.candidates.controls.get(name)
     excess = {}
     for kind in CONTROL_KINDS:
@@ -93,9 +94,12 @@ def estimate_recovery(
             other = steered[best].lenient
             excess[kind] = Excess(
                 best,
-                paired_difference(other, own.lenient, level),
-                gap_share(other, own.lenient, weaker.lenient, above.lenient, seed=seed, level=level),
+                paired_difference(other, own.lenient, level, units),
+                gap_share(
+                    other, own.lenient, weaker.lenient, above.lenient, seed=seed, level=level, clusters=units
+                ),
             )
+    gaps: dict[str, Any] = {"seed": seed, "level": level, "clusters": units}
     newly = own.strict & ~weaker.strict
     solved = weaker.lenient
     return RecoveryEstimate(
@@ -109,40 +113,53 @@ def estimate_recovery(
         dose=float(setting.dose),
         steered=own.steered,
         steered_of_all=own.touched,
-        strict=proportion(own.strict, level),
-        lenient=proportion(own.lenient, level),
-        difference=paired_difference(weaker.lenient, own.lenient, level),
-        gap=recovered_gap(own.lenient, weaker.lenient, above.lenient, seed=seed, level=level),
-        strict_gap=recovered_gap(own.strict, weaker.strict, above.strict, seed=seed, level=level),
+        strict=proportion(own.strict, level, units),
+        lenient=proportion(own.lenient, level, units),
+        difference=paired_difference(weaker.lenient, own.lenient, level, units),
+        gap=recovered_gap(own.lenient, weaker.lenient, above.lenient, **gaps),
+        strict_gap=recovered_gap(own.strict, weaker.strict, above.strict, **gaps),
         excess=excess,
         only_format=float(solved[newly].mean()) if newly.any() else None,
         solved=int(solved.sum()),
-        still_correct=proportion(own.lenient[solved], level) if solved.any() else None,
+        still_correct=proportion(own.lenient[solved], level, among(units, solved)) if solved.any() else None,
         unfinished=float(own.unfinished.mean()),
     )
 
 
 def recovered_gap(
-    steered: ndarray, weaker: ndarray, stronger: ndarray, *, seed: int, level: float = 0.95
+    steered: ndarray,
+    weaker: ndarray,
+    stronger: ndarray,
+    *,
+    seed: int,
+    level: float = 0.95,
+    clusters: Clusters = None,
 ) -> Estimate | None:
     """The recovered gap with its paired bootstrap interval; None where the gap's interval touches zero."""
-    return gap_share(weaker, steered, weaker, stronger, seed=seed, level=level)
+    return gap_share(weaker, steered, weaker, stronger, seed=seed, level=level, clusters=clusters)
 
 
 def gap_share(
-    low: ndarray, high: ndarray, weaker: ndarray, stronger: ndarray, *, seed: int, level: float = 0.95
+    low: ndarray,
+    high: ndarray,
+    weaker: ndarray,
+    stronger: ndarray,
+    *,
+    seed: int,
+    level: float = 0.95,
+    clusters: Clusters = None,
 ) -> Estimate | None:
     """`(mean(high) - mean(low)) / (mean(stronger) - mean(weaker))`, paired bootstrap interval.
 
     None where the gap's interval touches zero, or the gap is the other way round.
     """
-    if paired_difference(weaker, stronger, level).low <= 0:
+    if paired_difference(weaker, stronger, level, clusters).low <= 0:
         return None
     data = np.stack([high, low, stronger, weaker], -1).astype(float)
-    return bootstrap(_share_of_four, data, seed=seed, level=level)
+    return bootstrap(_share_of_four, data, seed=seed, level=level, clusters=clusters)
 
 
-def _share_of_four(data: Float[ndarray, "... n 4"]) -> Float[ndarray, "..."]:
-    high, low, stronger, weaker = (data[..., i].mean(-1) for i in range(4))
+def _share_of_four(means: Float[ndarray, "... 4"]) -> Float[ndarray, "..."]:
+    high, low, stronger, weaker = (means[..., i] for i in range(4))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray((high - low) / (stronger - weaker))

@@ -13,7 +13,7 @@ from undertext.measures.answers import Answers, OutputGrader, grading
 from undertext.measures.recovery.candidates import CandidateVectors
 from undertext.measures.recovery.config import SearchConfig
 from undertext.steering import RowStore, Setting, Sweep, grid, halving, sweep
-from undertext.tasks.draws import drawn
+from undertext.tasks.draws import clusters, drawn
 from undertext.tasks.task import Task
 
 PREFERRED_ACCESS: tuple[Access, ...] = (
@@ -163,6 +163,7 @@ def recover(
             ),
             steered[i],
             touched[i],
+            clusters=clusters(problems),
         )
         for i, name in enumerate(searched.best)
     }
