@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest, kstest, norm  # type: ignore[import-untyped]  # no types shipped
+from scipy.stats import binomtest, kstest, norm
 
 from undertext.core.statistics import (
     bootstrap,

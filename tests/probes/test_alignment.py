@@ -5,8 +5,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.linalg import orthogonal_procrustes  # type: ignore[import-untyped]  # no types shipped
-from scipy.stats import ortho_group  # type: ignore[import-untyped]  # no types shipped
+from scipy.linalg import orthogonal_procrustes
+from scipy.stats import ortho_group
 
 from undertext.probes import procrustes
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.linalg import subspace_angles  # type: ignore[import-untyped]  # no types shipped
+from scipy.linalg import subspace_angles
 
 from tests.probe_problems import tensors
 from tests.unchecked import signatures_unchecked

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
-from scipy import stats  # type: ignore[import-untyped]  # no types shipped
+from scipy import stats
 
 from tests.saes.planted_words import POINT, toy_checkpoint, word_sae
 from undertext.activations.errors import UserError
