@@ -25,12 +25,14 @@ from undertext.tasks.fields import (
     expected,
     written,
 )
+from undertext.tasks.function import GradeFunction
 from undertext.tasks.grade import Grader, answer_fault
 from undertext.tasks.prompt_form import PromptForm, Reasoning
-from undertext.tasks.spans import starts_in_order
+from undertext.tasks.spans import join, starts_in_order
 
 MOST_NEW_TOKENS = 131_072
 """No model writes more after a prompt; a larger number is a slip, and asks for memory that nobody has."""
+MOST_CHOICES = 1000
 REQUIRED_SPLITS = ("train", "dev", "test")
 
 
@@ -98,7 +100,10 @@ class Problem(Part):
     group: Text | None = None
     """The template or passage that the problem was made from: problems of one group are not independent."""
     paraphrases: list[Text] = Field(default_factory=list)
+    choices: list[TextOrNumber] = Field(default_factory=list, max_length=MOST_CHOICES)
+    """The answers that are offered: kind `likelihood` scores them, kind `choice` takes as many letters."""
     _worded: dict[str, str] = PrivateAttr(default_factory=dict)
+    _question: str | None = PrivateAttr(default=None)
 
     @property
     def reasoning(self) -> str:
@@ -113,14 +118,28 @@ class Problem(Part):
     def asked(self, prompt: str, worded: dict[str, str]) -> "Problem":
         """The problem as a checkpoint reads it: `prompt`, and within each side of a contrast."""
         own = self.model_copy(update={"prompt": prompt})
-        own._worded = worded
+        own._worded, own._question = worded, self.question
         return own
+
+    @property
+    def question(self) -> str:
+        """The task's own prompt, whatever a checkpoint reads of it."""
+        return self.prompt if self._question is None else self._question
 
     def worded(self, side: str) -> str:
         """What is read of the problem within a side of a contrast, a template with `{prompt}` in it."""
         return self._worded.get(side) or fill(side, self.prompt)
 
     _of_named = field_validator("counterfactuals")(_of_named)
+
+    @field_validator("choices")
+    @classmethod
+    def _several(cls, choices: list[str]) -> list[str]:
+        if len(choices) == 1:
+            raise ValueError("expected two choices or more, got one")
+        for later in repeats(choices):
+            raise ValueError(f"expected choices that differ, got {shown(choices[later])} twice")
+        return choices
 
     @field_validator("steps")
     @classmethod
@@ -133,6 +152,12 @@ class Problem(Part):
                 text, place = shown(steps[found].text), f" after step {found}'s" if found else ""
                 raise ValueError(f"expected {wanted}, got {text} (step {found + 1}), not in the trace{place}")
         return steps
+
+
+def continuations(problem: Problem, prompt: str | None = None) -> list[str]:
+    """The choices as they go on after the prompt, or another one: a space first unless there is one."""
+    before = problem.prompt if prompt is None else prompt
+    return [join(before, choice)[len(before) :] for choice in problem.choices]
 
 
 class Settings(Part):
@@ -164,6 +189,22 @@ class Task(Settings):
     """A whole task: its settings and its problems."""
 
     problems: list[Problem]
+    _function: GradeFunction | None = PrivateAttr(default=None)
+
+    @property
+    def function(self) -> GradeFunction | None:
+        """The function that grades (kind `python`), where one was given: a task's folder names none."""
+        return self._function
+
+    def graded_by(self, function: GradeFunction) -> "Task":
+        """The task, of kind `python`, graded by this function."""
+        if self.grader.kind != "python":
+            raise UserError(
+                f"task {printable(self.name)!r} is of kind {self.grader.kind}: expected no grading function"
+            )
+        own = self.model_copy()
+        own._function = function
+        return own
 
     @field_validator("problems")
     @classmethod
@@ -202,7 +243,7 @@ def answer_faults(problem: Problem, grader: Grader) -> list[tuple[Path, str]]:
     not the problem's own.
     """
     found: list[tuple[Path, str]] = []
-    if fault := answer_fault(grader, problem.answer):
+    if fault := answer_fault(grader, problem.answer, problem.choices):
         found.append((("answer",), fault))
     parts: list[tuple[Path, Problem | Step]] = [((), problem)]
     parts += [(("steps", i), step) for i, step in enumerate(problem.steps)]
@@ -210,7 +251,7 @@ def answer_faults(problem: Problem, grader: Grader) -> list[tuple[Path, str]]:
         for name, answers in part.counterfactuals.items():
             for value, answer in answers.items():
                 at = (*path, "counterfactuals", name, value)
-                if wrong := answer_fault(grader, answer):
+                if wrong := answer_fault(grader, answer, problem.choices):
                     found.append((at, wrong))
                 elif value == str(part.values[name]) and answer != problem.answer:
                     known = f"{shown(name)} is {printable(value, 60)}"

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from undertext.core.terms import Role
+from undertext.core.terms import ROLES, Role
 from undertext.jobs.compare.config import CompareConfig, verdict_rule
 from undertext.jobs.compare.job import compare
 from undertext.jobs.compare.outputs import output_flags
@@ -77,7 +77,7 @@ def test_a_few_cut_outputs_are_said_and_more_end_the_verdict(cut, weaker):
         "base": answers(["x"] * n, good),
         "tuned": answers(["x"] * n, bad, [i < cut for i in range(n)]),
     }
-    flags = output_flags(task_of(n), "test", both, RULE)
+    flags = output_flags(dict.fromkeys(ROLES, task_of(n)), "test", both, RULE)
     assert gap_between(both, RULE).weaker == weaker
     assert [flag.startswith("no verdict") for flag in flags] == [cut == 2] * (cut > 0)
     assert all(f"tuned {cut / n:.1%}" in flag for flag in flags)
@@ -92,7 +92,7 @@ def test_outputs_that_go_on_or_are_blank_are_flagged():
             [*[f"{i % 10}" for i in range(n - 3)], "", " ", "\n"], [True] * (n - 3) + [False] * 3
         ),
     }
-    flags = output_flags(task, "test", both, RULE)
+    flags = output_flags(dict.fromkeys(ROLES, task), "test", both, RULE)
     assert len(flags) == 2
     assert "by their first line alone its accuracy is 1.00 instead of 0.00" in flags[0]
     assert flags[1] == "3 of the tuned's 20 outputs are blank (stop texts: none)"

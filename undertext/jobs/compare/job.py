@@ -20,12 +20,13 @@ from undertext.jobs.compare.measured import Rows, measure, table_rows
 from undertext.jobs.compare.outputs import output_flags
 from undertext.jobs.compare.result import SCHEMA, Comparison
 from undertext.jobs.compare.verdict import gap_between, split_result
-from undertext.measures.answers import Answers, chance_right, greedy, same_answer
+from undertext.measures.answers import Answers, greedy, same_answer
 from undertext.measures.recovery.parts import SteeringParts, sae_of
 from undertext.measures.recovery.rows import schema_of
 from undertext.tasks.draws import check_prompts
 from undertext.tasks.limits import limited_as
 from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record, texts_of
+from undertext.tasks.output_grader import chance_right
 from undertext.tasks.prompts import ask, read_by
 from undertext.tasks.task import Task
 
@@ -58,7 +59,7 @@ def compare(
     """
     config, rule = config or CompareConfig(), verdict_rule()
     with job_run("compare", config, out, progress) as run:
-        task = open_task(task)
+        task = open_task(task, config)
         splits = splits_to_report(task, config.splits)
         with run.bars.stage("loading"):
             pair, sae = open_pair(base, tuned, config, texts_of(task)), sae_of(config)
@@ -120,7 +121,7 @@ def compare(
                 for role, own in tasks.items()
             }
             about = [*pair.notes, *asked.notes]
-            flags = [*about, *output_flags(task, split, answers, rule), *flags, *shared[split]]
+            flags = [*about, *output_flags(tasks, split, answers, rule), *flags, *shared[split]]
             result = split_result(
                 answers,
                 {

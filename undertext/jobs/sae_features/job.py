@@ -54,7 +54,7 @@ def feature_table(
     """
     config, rule = config or FeaturesConfig(), feature_rule()
     with job_run("sae features", config, out, progress) as run:
-        task = open_task(task)
+        task = open_task(task, config, writes="sae features")
         check_splits(task, config)
         check_sae_lens()
         with run.bars.stage("loading"):
