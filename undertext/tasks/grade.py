@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 
 from undertext.activations.patterns import Found, find_all, pattern_groups
 from undertext.core.printable import shown
-from undertext.tasks.fields import AnyText, Info, Part, expected
+from undertext.tasks.fields import AnyText, Info, Line, Part, expected
 from undertext.tasks.numbers import last_numbers, numbers_in, parse_number
 from undertext.tasks.spans import WORD_CHARACTER
 
@@ -20,8 +20,10 @@ from undertext.tasks.spans import WORD_CHARACTER
 class Grader(Part):
     """The way of grading; `pattern` is a regular expression whose group 1 is the answer (kind `regex`)."""
 
-    kind: Literal["exact", "number", "choice", "regex"]
+    kind: Literal["exact", "number", "choice", "regex", "reasoning_gym"]
     pattern: AnyText | None = Field(default=None, validate_default=True)
+    dataset: Line | None = Field(default=None, validate_default=True)
+    """Name of the generator whose `score_answer` grades (kind `reasoning_gym`)."""
 
     @field_validator("pattern")
     @classmethod
@@ -36,6 +38,15 @@ class Grader(Part):
         if pattern_groups(pattern) == 0:
             raise expected(r"a pattern with a group that holds the answer, as in 'answer (\d+)'", pattern)
         return pattern
+
+    @field_validator("dataset")
+    @classmethod
+    def _names_generator(cls, dataset: str | None, info: Info) -> str | None:
+        kind = info.data.get("kind")
+        if (dataset is None) == (kind == "reasoning_gym"):
+            wanted = "the name of a generator" if dataset is None else "no dataset"
+            raise expected(f"{wanted} (the kind is {kind})", dataset)
+        return dataset
 
     @property
     def asks_for_form(self) -> bool:
@@ -108,6 +119,8 @@ def said(grader: Grader, output: str) -> frozenset[Key]:
         case "regex":
             matches = matches_in(grader, output)
             return _readings(matches[-1].groups[0] or "") if matches else frozenset()
+        case "reasoning_gym":
+            raise ValueError("kind reasoning_gym is graded with its problem alone")
 
 
 def meant(grader: Grader, answer: str) -> frozenset[Key]:
@@ -123,6 +136,8 @@ def meant(grader: Grader, answer: str) -> frozenset[Key]:
             return frozenset({letter, ("A" if letter.isupper() else "a", letter.casefold())})
         case "regex":
             return frozenset({_bare(answer)} if number is None else {_bare(answer), number})
+        case "reasoning_gym":
+            raise ValueError("kind reasoning_gym is graded with its problem alone")
 
 
 def matches_in(grader: Grader, output: str) -> list[Found]:
@@ -146,6 +161,8 @@ def _strict(grader: Grader, output: str, answer: str) -> bool:
             matches = matches_in(grader, output)
             ends = bool(matches) and not output[matches[-1].end :].strip()
             return ends and (matches[-1].groups[0] or "").strip() == answer.strip()
+        case "reasoning_gym":
+            raise ValueError("kind reasoning_gym is graded with its problem alone")
 
 
 def _bare(text: str) -> str:

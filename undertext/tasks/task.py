@@ -14,6 +14,7 @@ from undertext.core.printable import printable, shown
 from undertext.tasks.fields import (
     AnyText,
     Info,
+    Json,
     Line,
     Part,
     Path,
@@ -94,7 +95,11 @@ class Problem(Part):
     values: dict[Text, Value] = Field(default_factory=dict)
     counterfactuals: Counterfactuals = Field(default_factory=dict)
     type: Text | None = None
+    group: Text | None = None
+    """The template or passage that the problem was made from: problems of one group are not independent."""
     paraphrases: list[Text] = Field(default_factory=list)
+    metadata: Json = Field(default_factory=dict)
+    """What else the problem's source, or its grader, knows of it."""
 
     _of_named = field_validator("counterfactuals")(_of_named)
 
