@@ -132,7 +132,9 @@ def run(args: Sequence[str]) -> int:
             say(f"  {known:<14} {kind.given}")
         return 0
     if name not in KINDS:
-        raise UserError(f"expected undertext task from {'|'.join(KINDS)}, got {shown(name or 'nothing')}")
+        raise UserError(
+            f"expected undertext task from {'|'.join(KINDS)}, got {shown(name) if name else 'nothing'}"
+        )
     kind, asked = KINDS[name], {"-h", "--help"} & set(rest)
     given = rest.pop(0) if rest and not rest[0].startswith("-") else None
     needs = ("out", "columns") if name == "jsonl" else ("out",)

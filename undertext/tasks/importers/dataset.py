@@ -2,7 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def dataset_rows(
         ) from error
     shown = printable(source, 200)
     try:
-        with tempfile.TemporaryDirectory() as scratch, quiet():
+        with tempfile.TemporaryDirectory() as scratch, quiet(), _no_bars(datasets):
             found = _loaded(datasets, Path(source), source, subset, scratch)
             parts = dict(found) if isinstance(found, Mapping) else {"": found}
             if split is not None and split not in parts:
@@ -54,6 +55,17 @@ def dataset_rows(
         raise
     except Exception as error:  # whatever datasets, pyarrow or the network raise
         raise UserError(f"{shown}: no data set could be read: {one_line(error)}") from error
+
+
+@contextmanager
+def _no_bars(datasets: Any) -> Iterator[None]:
+    off = datasets.utils.are_progress_bars_disabled()
+    datasets.utils.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not off:
+            datasets.utils.enable_progress_bars()
 
 
 def _loaded(datasets: Any, path: Path, source: str, subset: str | None, scratch: str) -> Any:
