@@ -15,11 +15,11 @@ import torch
 
 from undertext.core.setup import open_pair
 from undertext.core.sweep_rows import SweepRows
-from undertext.measures.answers import grading
 from undertext.measures.recovery.candidates import candidate_vectors
 from undertext.measures.recovery.config import SearchConfig
 from undertext.steering import Gate, Schedule, grid, halving, sweep
 from undertext.tasks.builtin.chain import new_chain
+from undertext.tasks.output_grader import grading
 
 PROBLEMS, SEEDS, WITHIN = 120, 20, 0.02
 

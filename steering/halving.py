@@ -12,7 +12,7 @@ from undertext.activations.errors import UserError
 from undertext.steering.settings import Readout, Setting
 from undertext.steering.steering_vector import SteeringVector
 from undertext.steering.sweep import Grading, Sweep, gather
-from undertext.steering.sweep_runner import Grade, Key, Options, RowStore, SweepRunner
+from undertext.steering.sweep_runner import Grade, Key, Offered, Options, RowStore, SweepRunner
 
 
 class Schedule(NamedTuple):
@@ -101,6 +101,7 @@ def halving(
     batch_size: int = 512,
     keep: RowStore | None = None,
     progress: Callable[[int], None] | None = None,
+    offered: Offered | None = None,
 ) -> Halving:
     """Find the best setting by successive halving (Jamieson and Talwalkar, arXiv 1502.07943).
 
@@ -125,13 +126,14 @@ def halving(
         batch_size: rows that are generated together, and kept together.
         keep: keeps rows as they come, as in `sweep`, which can share it for the same settings and prompts.
         progress: called with the number of rows there since its last call.
+        offered: choices, as in `sweep`.
 
     Raises:
         UserError: as `sweep`, for no settings or prompts, and a schedule that cannot be.
     """
     if not settings or not prompts:
         raise UserError(f"halving needs settings and prompts, got {len(settings)} and {len(prompts)}")
-    options = Options(max_new_tokens, tuple(stop), batch_size, keep, progress)
+    options = Options(max_new_tokens, tuple(stop), batch_size, keep, progress, offered)
     groups: dict[str, list[int]] = {}
     for i, setting in enumerate(settings):
         groups.setdefault(setting.vector if each_vector else "", []).append(i)

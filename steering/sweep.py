@@ -11,7 +11,7 @@ from torch import Tensor
 from undertext.activations.checkpoint import Checkpoint
 from undertext.steering.settings import Readout, Setting
 from undertext.steering.steering_vector import SteeringVector
-from undertext.steering.sweep_runner import Grade, Key, Options, RowStore, SweepRunner
+from undertext.steering.sweep_runner import Grade, Key, Offered, Options, RowStore, SweepRunner
 
 Grading = Literal["strict", "lenient"]
 
@@ -75,6 +75,7 @@ def sweep(
     batch_size: int = 512,
     keep: RowStore | None = None,
     progress: Callable[[int], None] | None = None,
+    offered: Offered | None = None,
 ) -> Sweep:
     """Generate greedily from every prompt under every setting.
 
@@ -92,12 +93,13 @@ def sweep(
         keep: keeps rows as they come, in files with `core.sweep_rows.SweepRows(folder)`. Killed and called
             again, the sweep goes on from these rows; texts are graded anew.
         progress: called with the number of rows there since its last call.
+        offered: choices; a row's text is then the likeliest of its prompt's, and nothing is written.
 
     Raises:
         UserError: for a setting whose vector, layer or threshold is not there or which occurs twice, a
             vector that does not fit the checkpoint, and a `keep` of another sweep or damaged rows.
     """
-    options = Options(max_new_tokens, tuple(stop), batch_size, keep, progress)
+    options = Options(max_new_tokens, tuple(stop), batch_size, keep, progress, offered)
     runs = SweepRunner(checkpoint, prompts, settings, vectors, thresholds, options)
     every = [Key(i, j) for i in range(len(settings)) for j in range(len(prompts))]
     runs.run(every)

@@ -6,8 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.choices import preferred, score_choices
 from undertext.activations.errors import UserError
 from undertext.activations.generation import generate
+from undertext.activations.interventions import Intervention
 from undertext.steering.settings import Interventions, Readout, Setting
 from undertext.steering.steering_vector import SteeringVector, digest, tensor_bytes
 
@@ -60,6 +62,17 @@ Grade = Callable[[int, str, bool], tuple[bool, bool]]
 text was cut at `max_new_tokens`."""
 
 
+class Offered(NamedTuple):
+    """Choices in place of writing: a row's text is the one that is likeliest after its prompt."""
+
+    texts: Sequence[Sequence[str]]
+    """Each prompt's choices."""
+    continuations: Sequence[Sequence[str]]
+    """As they are read after the prompt."""
+    normalise: str
+    """As `activations.choices.preferred` takes."""
+
+
 @dataclass(frozen=True)
 class Options:
     """How texts are written: greedily, and so."""
@@ -71,6 +84,8 @@ class Options:
     """Keeps rows as they come; None keeps nothing."""
     progress: Callable[[int], None] | None = None
     """Called with the number of rows there since its last call, those already kept among them."""
+    offered: Offered | None = None
+    """Where texts are chosen and not written."""
 
 
 class SweepRunner:
@@ -93,7 +108,7 @@ class SweepRunner:
         for vector in vectors:
             vector.check_fits(checkpoint)
         self._interventions = Interventions(vectors, thresholds)
-        self._encoded = checkpoint.encode(prompts, room=options.max_new_tokens)
+        self._prompts, self._encoded = prompts, checkpoint.encode(prompts, room=options.max_new_tokens)
         for setting in settings:
             self._interventions.of(setting)
         self._graded: dict[Key, tuple[bool, bool]] = {}
@@ -108,7 +123,8 @@ class SweepRunner:
                         name: digest(map(tensor_bytes, readout))
                         for name, readout in (thresholds or {}).items()
                     },
-                    "generation": {"max_new_tokens": options.max_new_tokens, "stop": list(options.stop)},
+                    "generation": {"max_new_tokens": options.max_new_tokens, "stop": list(options.stop)}
+                    | ({} if options.offered is None else {"offered": digest([repr(options.offered)])}),
                     "settings": [_plain(setting) for setting in settings],
                 }
             )
@@ -131,22 +147,44 @@ class SweepRunner:
                 self._run(missing[start : start + self._options.batch_size])
 
     def _run(self, keys: Sequence[Key]) -> None:
+        acting = [self._interventions.of(self._settings[key.setting]) for key in keys]
+        rows = self._written(keys, acting) if self._options.offered is None else self._chosen(keys, acting)
+        if self._options.keep is not None:
+            self._options.keep.add(rows)
+        self.rows |= rows
+
+    def _written(self, keys: Sequence[Key], acting: Sequence[Sequence[Intervention]]) -> dict[Key, Row]:
         out = generate(
             self._checkpoint,
             [self._encoded[key.prompt] for key in keys],
             max_new_tokens=self._options.max_new_tokens,
             stop=self._options.stop,
-            interventions=[self._interventions.of(self._settings[key.setting]) for key in keys],
+            interventions=acting,
             batch_size=self._options.batch_size,
             progress=self._options.progress,
         )
-        rows = {
+        return {
             key: Row(out.texts[i], out.touched[i], len(out.tokens[i]), out.steered[i], out.produced[i])
             for i, key in enumerate(keys)
         }
-        if self._options.keep is not None:
-            self._options.keep.add(rows)
-        self.rows |= rows
+
+    def _chosen(self, keys: Sequence[Key], acting: Sequence[Sequence[Intervention]]) -> dict[Key, Row]:
+        offered = self._options.offered
+        assert offered is not None, "asked where there are choices"
+        texts = [offered.texts[key.prompt] for key in keys]
+        scores = score_choices(
+            self._checkpoint,
+            [self._prompts[key.prompt] for key in keys],
+            [offered.continuations[key.prompt] for key in keys],
+            acting,
+            progress=self._options.progress,
+        )
+        rows = {}
+        for i, (key, own) in enumerate(zip(keys, preferred(scores, texts, offered.normalise), strict=True)):
+            best = int(own.argmax())
+            where, size = scores.touched[i][best], scores.sizes[i][best]
+            rows[key] = Row(texts[i][best], where.all, size, min(where.choosing, size), size)
+        return rows
 
     def passes(self, key: Key) -> int:
         """How many tokens of a row that is there were read: those of prompt and text but for the last one."""

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from tests.toys import tiny_model, word_tokenizer
 from undertext.activations import Checkpoint, generate
-from undertext.measures.answers import OutputGrader, Samples, chance_right, circles, greedy, majority, sampled
+from undertext.measures.answers import Samples, greedy, majority, sampled
 from undertext.tasks import Grader, Problem, Task, grade
 from undertext.tasks.draws import seeds
 from undertext.tasks.grade import said
+from undertext.tasks.output_grader import OutputGrader, chance_right, circles
 
 
 def task_of(answers: list[str], prompts: list[str] | None = None, **settings: Any) -> Task:
@@ -80,11 +81,11 @@ def test_thousands_of_distinct_answers_are_graded_at_once(monkeypatch):
     task = task_of([str(k) for k in range(3000)])
     calls: list[str] = []
 
-    def counted(grader: Grader, text: str) -> frozenset[Hashable]:
+    def counted(grader: Grader, text: str, letters: str) -> frozenset[Hashable]:
         calls.append(text)
-        return said(grader, text)
+        return said(grader, text, letters)
 
-    monkeypatch.setattr("undertext.measures.answers.said", counted)
+    monkeypatch.setattr("undertext.tasks.output_grader.said", counted)
     problems = task.split("test")
     found = chance_right(task, problems, [f"it is {k // 2}" for k in range(3000)], [False] * 3000)
     assert len(calls) == 1500  # a text each, and not one for each pair
@@ -108,12 +109,14 @@ def test_thousands_of_distinct_answers_are_graded_at_once(monkeypatch):
     ],
 )
 def test_a_cut_output_counts_where_its_answer_was_plainly_given(grader, text, finished):
+    task = task_of(["7", "1", "12", "4"], grader=grader)
     graded = OutputGrader(task_of(["7", "1", "12"], grader=grader))
     assert graded.unfinished(text) is not finished
     assert not graded.unfinished(text, cut=False)
-    for answer in ("7", "1", "12", "4"):
-        assert graded(text, answer, True) == (grade(grader, text, answer) if finished else (False, False))
-        assert graded(text, answer) == grade(grader, text, answer)
+    for problem in task.split("test"):
+        right = grade(grader, text, problem.answer)
+        assert graded(text, problem, True) == (right if finished else (False, False))
+        assert graded(text, problem) == right
 
 
 @given(st.text("ab1 ", max_size=6), st.text("ab1 ", min_size=1, max_size=4), st.integers(1, 12))

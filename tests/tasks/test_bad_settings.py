@@ -52,9 +52,12 @@ def changed(old: str, new: str) -> str:
         (changed("sums", '"a\\nb"'), ":1: field 'name': expected text on one line, got 'a\\nb'"),
         (
             changed("kind", "king"),
-            ":3: field 'grader.kind': expected one of exact, number, choice, regex, got",
+            ":3: field 'grader.kind': expected one of exact, number, choice, regex, math, ",
         ),
-        (changed("number", "numbers"), ":4: field 'grader.kind': expected 'exact', 'number', 'choice' or"),
+        (
+            changed("number", "numbers"),
+            ":4: field 'grader.kind': expected 'exact', 'number', 'choice', 'regex', ",
+        ),
         (changed("\n  kind: number", " number"), ":3: field 'grader': expected a mapping, got 'number'"),
         (
             SETTINGS + "  pattern: a",

@@ -17,7 +17,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Dtype = Literal["float32", "bfloat16", "float16"]
 Model = TypeVar("Model", bound=BaseModel)
 
-WORK_ONLY = frozenset({"device", "threads", "batch_size", "checkpoint_every", "overwrite"})
+WORK_ONLY = frozenset({"device", "threads", "batch_size", "checkpoint_every", "overwrite", "grader_seconds"})
 """Fields that change how the work is done and not what is measured: an interrupted job may go on under other
 values of these."""
 
@@ -55,6 +55,16 @@ class RunConfig(Config):
     overwrite: bool = False
     """Whether a report of other settings, or an unfinished job of other settings, in the output folder may be
     replaced."""
+
+
+class GradingConfig(RunConfig):
+    """The settings of every job that grades outputs."""
+
+    grader: str | None = None
+    """Function that grades the outputs of a task of kind python, as module:function; Python must be able to
+    import the module, and a module in the task's folder is refused."""
+    grader_seconds: float = Field(default=10.0, gt=0, le=86_400)
+    """Number of seconds that this function may take for one output; one that takes longer stops the job."""
 
 
 def read_config(kind: type[Model], path: str | Path, overrides: Mapping[str, Any] | None = None) -> Model:

@@ -2,38 +2,31 @@
 
 One greedy row a problem (`greedy`), many sampled rows (`sampled`), or CoT-decoding (`cot_decoded`). Prompts
 may differ from the problems' own, and whatever they end in is prefilled: the outputs are graded all the same.
-
-An output is unfinished where it was cut at `max_new_tokens` before it plainly gave its answer. What stands at
-the cut is a number on the way to an answer, or half of one: an unfinished output counts as wrong, and as
-unfinished.
+Where a task's answers are chosen by likelihood, a checkpoint writes nothing: its output is the choice.
 """
 
-import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.choices import preferred, score_choices
 from undertext.activations.generation import generate
 from undertext.activations.interventions import Intervention
 from undertext.steering.cot_decoding import cot_decode
 from undertext.tasks.draws import seeds
-from undertext.tasks.grade import Grade, Grader, grade, matches_in, meant, said
-from undertext.tasks.numbers import numbers_in
+from undertext.tasks.output_grader import OutputGrader
 from undertext.tasks.spans import join
-from undertext.tasks.task import Problem, Task
+from undertext.tasks.task import Problem, Task, continuations
 from undertext.tasks.value_positions import reading_text
 
 Progress = Callable[[int], None]
 """Called with the number of rows finished since its last call."""
-_WORD = re.compile(r"\S+(?=\s*$)")
-REPEATS = 4
-"""Times that the end of an output repeats itself before it counts as going round in circles."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,9 +80,13 @@ def greedy(
 
     `prompts`, one a problem, stand in for the problems' own; `acting` are interventions on every row.
     """
+    asked = [problem.prompt for problem in problems] if prompts is None else prompts
+    if task.grader.kind == "likelihood":
+        chosen = choose(checkpoint, task, problems, asked, acting, progress=progress)
+        return _graded(task, problems, [row[0] for row in chosen.texts], chosen.tokens[:, 0].tolist(), [])
     out = generate(
         checkpoint,
-        [problem.prompt for problem in problems] if prompts is None else prompts,
+        asked,
         max_new_tokens=task.max_new_tokens,
         stop=task.stop,
         interventions=[acting] * len(problems) if acting else None,
@@ -112,8 +109,25 @@ def sampled(
 ) -> Samples:
     """So many `samples` of each problem, at a temperature.
 
-    A problem's samples hang on the seed and on its id: whatever stands beside it, and wherever.
+    A problem's samples hang on the seed and on its id: whatever stands beside it, and wherever. Choices by
+    likelihood are drawn by the softmax of their scores.
     """
+    repeated = [problem for problem in problems for _ in range(samples)]
+    if task.grader.kind == "likelihood":
+        prompts = [problem.prompt for problem in problems]
+        drawn = choose(
+            checkpoint,
+            task,
+            problems,
+            prompts,
+            samples=samples,
+            temperature=temperature,
+            seed=seed,
+            progress=progress,
+        )
+        right = [[t == p.answer for t in row] for p, row in zip(problems, drawn.texts, strict=True)]
+        cut = np.zeros((len(problems), samples), bool)
+        return Samples(drawn.texts, np.array(right, bool).reshape(cut.shape), drawn.tokens, cut)
     out = generate(
         checkpoint,
         [problem.prompt for problem in problems],
@@ -125,7 +139,6 @@ def sampled(
         batch_size=batch_size,
         progress=progress,
     )
-    repeated = [problem for problem in problems for _ in range(samples)]
     graded = _graded(task, repeated, out.texts, [len(tokens) for tokens in out.tokens], out.cut)
     return Samples(
         [out.texts[i : i + samples] for i in range(0, len(out.texts), samples)],
@@ -173,12 +186,9 @@ def majority(task: Task, problems: Sequence[Problem], samples: Samples) -> Answe
     """
     grades = OutputGrader(task)
     chosen = []
-    for texts, unfinished in zip(samples.texts, samples.unfinished.tolist(), strict=True):
-        spans = [
-            None if cut else grades.find(text, False) for text, cut in zip(texts, unfinished, strict=True)
-        ]
+    for problem, texts, unfinished in zip(problems, samples.texts, samples.unfinished.tolist(), strict=True):
         found = [
-            None if span is None else text[slice(*span)] for span, text in zip(spans, texts, strict=True)
+            None if cut else grades.taken(text, problem) for text, cut in zip(texts, unfinished, strict=True)
         ]
         counts = Counter(answer for answer in found if answer is not None)
         chosen.append(found.index(counts.most_common(1)[0][0]) if counts else 0)
@@ -187,99 +197,49 @@ def majority(task: Task, problems: Sequence[Problem], samples: Samples) -> Answe
     return _graded(task, problems, texts, samples.tokens.sum(1).tolist(), cut)
 
 
-class OutputGrader:
-    """Grades a task's outputs, also those that were cut."""
+class Choices(NamedTuple):
+    """Choices by likelihood, `texts[problem][sample]`, and the number of their tokens."""
 
-    def __init__(self, task: Task) -> None:
-        self.grader = task.grader
-        answers = sorted({problem.answer.strip() for problem in task.problems})
-        longer = {one for one, other in pairwise(answers) if other.startswith(one)}
-        self._whole = frozenset(answers) - longer
-
-    def __call__(self, text: str, answer: str, cut: bool = False) -> Grade:
-        """The grade of a text; `cut` says that it was cut at `max_new_tokens`."""
-        return Grade(False, False) if self.unfinished(text, cut) else grade(self.grader, text, answer)
-
-    def unfinished(self, text: str, cut: bool = True) -> bool:
-        """Whether a text was cut before it had plainly given its answer.
-
-        Plainly given is an answer that is the whole text, or all of the pattern's one match, and that no
-        other answer of the task begins with; one that the pattern finds before the text's end, and no other
-        beside it; and whatever a text holds that goes round in circles, which more tokens would not change.
-        """
-        if not cut or circles(text):
-            return False
-        if self.grader.kind == "choice":
-            return not any(grade(self.grader, text, letter).strict for letter in self._whole)
-        if self.grader.kind != "regex":
-            return text.strip() not in self._whole
-        matches = matches_in(self.grader, text)
-        found = {(match.groups[0] or "").strip() for match in matches}
-        if len(found) != 1:
-            return True
-        return matches[-1].end == len(text) and not found <= self._whole
-
-    def find(self, text: str, cut: bool) -> tuple[int, int] | None:
-        """The characters of the answer in what was written; None where there is none, or it is unfinished."""
-        return None if self.unfinished(text, cut) else find_answer(self.grader, text)
+    texts: list[list[str]]
+    tokens: Int[ndarray, "problem sample"]
 
 
-def grading(task: Task, problems: Sequence[Problem]) -> Callable[[int, str, bool], Grade]:
-    """Grades texts by their problem's index, cut ones among them: as `sweep` and `halving` ask."""
-    grader = OutputGrader(task)
-    return lambda i, text, cut: grader(text, problems[i].answer, cut)
-
-
-def circles(text: str) -> bool:
-    """Whether the second half of a text, or more, says one thing over and over, `REPEATS` times at least."""
-    half, n = (len(text) + 1) // 2, len(text)
-    return n > 0 and any(
-        text[n - max(half, REPEATS * p) + p :] == text[n - max(half, REPEATS * p) : n - p]
-        for p in range(1, n // REPEATS + 1)
-    )
-
-
-def chance_right(
+def choose(
+    checkpoint: Checkpoint,
     task: Task,
     problems: Sequence[Problem],
-    texts: Sequence[str],
-    unfinished: Sequence[bool] | ndarray,
-    among: Sequence[Problem] | None = None,
-) -> Float[ndarray, " problem"]:
-    """How often each output would be right for some other problem: its worth knowing nothing of its own.
-
-    The share of the *other* problems, of `among` (None: of `problems`), whose answer the output matches;
-    `among` holds the `problems` too. An unfinished output matches none.
-    """
-    counts = Counter(problem.answer for problem in (problems if among is None else among))
-    by_key: dict[Hashable, set[str]] = defaultdict(set)
-    for answer in counts:
-        for key in meant(task.grader, answer):
-            by_key[key].add(answer)
-    keys: dict[str, frozenset[Hashable]] = {}
-    out = np.zeros(len(texts))
-    for i, (problem, text, cut) in enumerate(zip(problems, texts, unfinished, strict=True)):
-        if not cut:
-            if text not in keys:
-                keys[text] = said(task.grader, text)
-            matched = set().union(*(by_key.get(key, ()) for key in keys[text]))
-            out[i] = sum(counts[answer] for answer in matched) - (problem.answer in matched)
-    return out / max(1, counts.total() - 1)
-
-
-def find_answer(grader: Grader, text: str) -> tuple[int, int] | None:
-    """The characters of the answer in what was written, whatever the right one is; None without any.
-
-    The last match of the grader's pattern; the last number; for the other kinds the last word.
-    """
-    if grader.kind == "regex":
-        spans = [match.spans[0] for match in matches_in(grader, text)]
-    elif grader.kind == "number":
-        spans = sorted((n.end, n.start) for n in numbers_in(text) if not n.part)
-        spans = [(start, end) for end, start in spans]
-    else:
-        spans = [match.span() for match in _WORD.finditer(text)]
-    return spans[-1] if spans else None
+    prompts: Sequence[str],
+    acting: Sequence[Intervention] = (),
+    *,
+    samples: int = 1,
+    temperature: float = 0.0,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Choices:
+    """The likeliest choice of each problem; at a temperature so many draws by the softmax of the scores."""
+    offered = [problem.choices for problem in problems]
+    scores = score_choices(
+        checkpoint,
+        prompts,
+        [continuations(problem, prompt) for problem, prompt in zip(problems, prompts, strict=True)],
+        [acting] * len(problems) if acting else None,
+        progress=progress,
+    )
+    ranked = preferred(scores, offered, task.grader.normalise)
+    places = np.zeros((len(problems), samples), int)
+    for i, (own, stream) in enumerate(zip(ranked, seeds(problems, seed), strict=True)):
+        if temperature:
+            weights = np.exp((own - own.max()).double().numpy() / temperature)
+            places[i] = np.random.default_rng(stream).choice(len(own), samples, p=weights / weights.sum())
+        else:
+            places[i] = int(own.argmax())
+    texts = [[own[place] for place in row] for own, row in zip(offered, places.tolist(), strict=True)]
+    tokens = [
+        [sizes[place] for place in row] for sizes, row in zip(scores.sizes, places.tolist(), strict=True)
+    ]
+    if progress is not None and samples > 1:
+        progress(len(problems) * (samples - 1))
+    return Choices(texts, np.array(tokens, int).reshape(places.shape))
 
 
 def same_answer(task: Task, problems: Sequence[Problem], texts: Sequence[str], share: float) -> str | None:
@@ -287,8 +247,9 @@ def same_answer(task: Task, problems: Sequence[Problem], texts: Sequence[str], s
 
     None as well where the right answers are as much alike. An output without an answer counts as a whole.
     """
-    spans = [find_answer(task.grader, text) for text in texts]
-    given = [text if span is None else text[slice(*span)] for text, span in zip(texts, spans, strict=True)]
+    grader = OutputGrader(task)
+    taken = [grader.taken(text, problem) for text, problem in zip(texts, problems, strict=True)]
+    given = [text if answer is None else answer for text, answer in zip(texts, taken, strict=True)]
     (answer, count), *_ = Counter(given).most_common(1)
     ((_, right),) = Counter(problem.answer for problem in problems).most_common(1)
     return answer if count >= share * len(texts) and count > right else None
@@ -308,8 +269,9 @@ def _graded(
     cut: Sequence[bool],
 ) -> Answers:
     grader = OutputGrader(task)
+    cut = cut or [False] * len(texts)
     unfinished = [grader.unfinished(text, at) for text, at in zip(texts, cut, strict=True)]
-    grades = [grader(*each) for each in zip(texts, (p.answer for p in problems), cut, strict=True)]
+    grades = [grader(*each) for each in zip(texts, problems, cut, strict=True)]
     return Answers(
         list(texts),
         np.array([each.strict for each in grades], bool),

@@ -7,11 +7,13 @@ from pydantic import Field
 
 from undertext.activations.errors import UserError
 from undertext.core.command import parse, run_subcommand, say
-from undertext.core.config import Config, Seed
+from undertext.core.config import Config, GradingConfig, Seed
 from undertext.core.printable import printable, shown
 from undertext.tasks.builtin.chain import MOST_OOD, new_chain
+from undertext.tasks.checking import check_answers, check_outputs, read_outputs, report, write_table
 from undertext.tasks.draws import check_prompts
 from undertext.tasks.load import load_task
+from undertext.tasks.open import open_task
 from undertext.tasks.value_positions import values_not_said, values_said_twice
 from undertext.tasks.write import write_task
 
@@ -35,6 +37,17 @@ class NewCommand(Config):
     """Number of problems longer than those of the other splits."""
 
 
+class CheckCommand(GradingConfig):
+    """Check a task's folder, and show what its grader takes as the answer: `undertext task check DIR`."""
+
+    outputs: Path | None = None
+    """File of sample outputs to grade: JSON lines with the `id` of a problem and an `output`."""
+    rows: int = Field(default=20, ge=0, le=100_000)
+    """Number of outputs that are shown of each outcome, at most."""
+    table: Path | None = None
+    """File that a row for each output is written to, .parquet or .csv."""
+
+
 def run(args: Sequence[str]) -> int:
     """Run `undertext task` with these arguments."""
     return run_subcommand(
@@ -43,7 +56,7 @@ def run(args: Sequence[str]) -> int:
         {
             "new": (_new, "write the built-in task `chain` as a folder: undertext task new chain --out DIR"),
             "from": (_from, "write a task from what there is: undertext task from KIND SOURCE --out DIR"),
-            "check": (_check, "check a task's folder: undertext task check DIR"),
+            "check": (_check, "check a task's folder and its grader: undertext task check DIR"),
         },
     )
 
@@ -70,11 +83,15 @@ def _from(args: Sequence[str]) -> int:
 
 
 def _check(args: Sequence[str]) -> int:
-    if len(args) != 1 or args[0].startswith("-"):
-        raise UserError("expected a task's folder and nothing else: undertext task check DIR")
-    task = load_task(args[0])
+    folder = args[0] if args and not args[0].startswith("-") else None
+    given = parse(CheckCommand, "task check DIR", args if folder is None else args[1:])
+    if folder is None:
+        raise UserError("expected a task's folder first: undertext task check DIR")
+    if given.table is not None and (given.outputs is None or given.table.suffix not in (".parquet", ".csv")):
+        raise UserError("expected --table FILE.parquet or FILE.csv, beside --outputs FILE")
+    task = load_task(folder)
     counts = ", ".join(f"{split} {len(task.split(split))}" for split in task.splits)
-    say(f"{printable(args[0])}: {printable(task.name)} is a valid task ({counts})")
+    say(f"{printable(folder)}: {printable(task.name)} is a valid task ({counts})")
     warnings = check_prompts(task)
     for problem, said in (("not said", values_not_said), ("said twice", values_said_twice)):
         for name, count in said(task.problems).items():
@@ -83,4 +100,19 @@ def _check(args: Sequence[str]) -> int:
             )
     for warning in warnings:
         say(f"warning: {warning}")
+    if task.grader.kind == "python" and given.grader is None and given.outputs is None:
+        say("warning: graded by a function (kind python): give --grader module:function to check grades")
+        return 0
+    task = open_task(folder, given)
+    if wrong := check_answers(task):
+        say(f"warning: {len(wrong)} of the task's own answers are not graded right")
+        for each in wrong[: given.rows]:
+            say(each.line())
+    if given.outputs is not None:
+        checked = check_outputs(task, read_outputs(given.outputs, task))
+        for line in report(checked, given.rows):
+            say(line)
+        if given.table is not None:
+            write_table(checked, given.table)
+            say(f"table: {printable(str(given.table))}")
     return 0

@@ -133,6 +133,7 @@ _WANTED = {
     "less_than_equal": "a number of at most {le}",
     "string_too_long": "text of at most {max_length} characters",
     "literal_error": "{expected}",
+    "too_long": "a list of at most {max_length}",
     "invalid_key": "a key that is text",
 }
 """What was wanted, by pydantic's name for the error."""

@@ -12,18 +12,27 @@ from pydantic import Field, field_validator
 
 from undertext.activations.patterns import Found, find_all, pattern_groups
 from undertext.core.printable import shown
+from undertext.tasks.choice import read_letter, whole_letter
 from undertext.tasks.fields import AnyText, Info, Line, Part, expected
+from undertext.tasks.math_answers import bare, boxes, meant_math, pieces, said_in, said_math
 from undertext.tasks.numbers import last_numbers, numbers_in, parse_number
-from undertext.tasks.spans import WORD_CHARACTER
+
+Kind = Literal["exact", "number", "choice", "regex", "math", "likelihood", "python", "reasoning_gym"]
+NORMALISED = Literal["none", "tokens", "characters"]
 
 
 class Grader(Part):
-    """The way of grading; `pattern` is a regular expression whose group 1 is the answer (kind `regex`)."""
+    """The way of grading; `pattern` is a regular expression whose group 1 is the answer (kinds `regex`,
+    `math`).
 
-    kind: Literal["exact", "number", "choice", "regex", "reasoning_gym"]
+    `normalise` (kind `likelihood`) is what a choice's log-probability is divided by; `dataset` is the
+    generator whose `score_answer` grades (kind `reasoning_gym`).
+    """
+
+    kind: Kind
     pattern: AnyText | None = Field(default=None, validate_default=True)
+    normalise: NORMALISED = "none"
     dataset: Line | None = Field(default=None, validate_default=True)
-    """Name of the generator whose `score_answer` grades (kind `reasoning_gym`)."""
 
     @field_validator("pattern")
     @classmethod
@@ -33,7 +42,7 @@ class Grader(Part):
             if kind == "regex":
                 raise ValueError("expected a regular expression (the kind is regex), got nothing")
             return None
-        if kind is not None and kind != "regex":
+        if kind is not None and kind not in ("regex", "math"):
             raise expected(f"no pattern (the kind is {kind})", pattern)
         if pattern_groups(pattern) == 0:
             raise expected(r"a pattern with a group that holds the answer, as in 'answer (\d+)'", pattern)
@@ -48,27 +57,40 @@ class Grader(Part):
             raise expected(f"{wanted} (the kind is {kind})", dataset)
         return dataset
 
+    @field_validator("normalise")
+    @classmethod
+    def _of_likelihood(cls, normalise: str, info: Info) -> str:
+        kind = info.data.get("kind")
+        if normalise != "none" and kind is not None and kind != "likelihood":
+            raise expected(f"no such key (the kind is {kind})", normalise)
+        return normalise
+
     @property
     def asks_for_form(self) -> bool:
-        """Whether the task asks for a form around the answer, so that a right answer can lack it.
+        r"""Whether the task asks for a form around the answer, so that a right answer can lack it.
 
-        Kind `regex` does, by its pattern. By the other kinds an output is right strictly when it is the
-        answer and nothing else, which is the grader's own demand and none of the task's.
+        Kinds `regex` and `math` do, by their pattern or by `\boxed{}`. By the other kinds an output is right
+        strictly when it is the answer and nothing else, which is the grader's own demand and none of the
+        task's.
         """
-        return self.kind == "regex"
+        return self.kind in ("regex", "math")
 
     @property
     def strict_form(self) -> str:
         """What a strictly right output is, in words that go on after "the output is"."""
+        if self.kind == "math" and self.pattern is None:
+            return r"one whose last \boxed{} holds the answer"
         return "one that ends in the pattern's match" if self.asks_for_form else "the answer and nothing else"
 
 
-def answer_fault(grader: Grader, answer: str) -> str | None:
+def answer_fault(grader: Grader, answer: str, choices: list[str] | None = None) -> str | None:
     """Why no output could be graded right against `answer`, as "expected ..., got ...", or None."""
     if grader.kind == "number" and parse_number(answer) is None:
         return f"expected a number (the grader's kind is number), got {shown(answer)}"
     if grader.kind == "choice" and not re.fullmatch("[A-Za-z]", answer.strip()):
         return f"expected a single letter (the grader's kind is choice), got {shown(answer)}"
+    if grader.kind == "likelihood" and answer not in (choices or ()):
+        return f"expected one of the problem's choices (the grader's kind is likelihood), got {shown(answer)}"
     return None
 
 
@@ -76,8 +98,6 @@ _QUOTES = "\"'*_`\u00ab\u00bb\u2018\u2019\u201c\u201d\u201e"
 _LEADING = _QUOTES + "([{<\u00a1\u00bf\u300c\u300e\uff08"
 _TRAILING = _QUOTES + ")]}>.,:;!?\u2026\u3001\u3002\u300d\u300f\uff01\uff09\uff0c\uff1a\uff1b\uff1f"
 """Punctuation dropped around an answer. Signs, a leading `.`, % and currency mean something: they stay."""
-
-_BRACKETED_LETTER = rf"(?<!{WORD_CHARACTER})[(\[]([A-Za-z])[)\]]"
 
 
 Key = Hashable
@@ -91,15 +111,20 @@ class Grade(NamedTuple):
     lenient: bool
 
 
-def grade(grader: Grader, output: str, answer: str) -> Grade:
+def grade(grader: Grader, output: str, answer: str, letters: str = "") -> Grade:
     """Grade `output`, what a model wrote after a prompt, against `answer`; docs/tasks.md has the rules.
 
-    Raises UserError where the pattern is not done with the output in time (`activations.patterns.SECONDS`).
+    `letters` are those that the problem offers (kind `choice`; `tasks.choice.offered`). Kinds `python`
+    and `reasoning_gym` are graded by `OutputGrader`, which knows the problem.
+
+    Raises UserError where the pattern is not done with the output in time (`activations.patterns.SECONDS`),
+    and for kind `math` without math-verify.
     """
-    return Grade(_strict(grader, output, answer), bool(said(grader, output) & meant(grader, answer)))
+    strict = _strict(grader, output, answer)
+    return Grade(strict, strict or bool(said(grader, output, letters) & meant(grader, answer)))
 
 
-def said(grader: Grader, output: str) -> frozenset[Key]:
+def said(grader: Grader, output: str, letters: str = "") -> frozenset[Key]:
     """What `output` answers, in every way in which it can be read.
 
     An output is right, leniently, for the answers whose `meant` shares a key with it: so it can be graded
@@ -113,14 +138,22 @@ def said(grader: Grader, output: str) -> frozenset[Key]:
             whole = parse_number(output)
             return last_numbers(output) if whole is None else last_numbers(output) | {whole}
         case "choice":
-            whole_form = _letter(output)
-            alone = {(case, _last_letter(output, case)) for case in ("A", "a")}
+            whole_form = whole_letter(output)
+            if whole_form is not None and letters and whole_form.casefold() not in letters.casefold():
+                return frozenset()
+            read = {case: read_letter(output, letters, lower=case == "a") for case in ("A", "a")}
+            alone = {(case, found.letter.casefold()) for case, found in read.items() if found}
             return frozenset(alone if whole_form is None else {*alone, whole_form})
         case "regex":
             matches = matches_in(grader, output)
             return _readings(matches[-1].groups[0] or "") if matches else frozenset()
-        case "reasoning_gym":
-            raise ValueError("kind reasoning_gym is graded with its problem alone")
+        case "math":
+            formed = _formed(grader, output)
+            return said_math(output) if formed is None else said_math(output) | said_in(formed)
+        case "likelihood":
+            return frozenset({output})
+        case "python" | "reasoning_gym":
+            raise ValueError("graded by a function alone, with the problem: by OutputGrader")
 
 
 def meant(grader: Grader, answer: str) -> frozenset[Key]:
@@ -136,16 +169,52 @@ def meant(grader: Grader, answer: str) -> frozenset[Key]:
             return frozenset({letter, ("A" if letter.isupper() else "a", letter.casefold())})
         case "regex":
             return frozenset({_bare(answer)} if number is None else {_bare(answer), number})
-        case "reasoning_gym":
-            raise ValueError("kind reasoning_gym is graded with its problem alone")
+        case "math":
+            return meant_math(answer)
+        case "likelihood":
+            return frozenset({answer})
+        case "python" | "reasoning_gym":
+            raise ValueError("graded by a function alone, with the problem: by OutputGrader")
 
 
 def matches_in(grader: Grader, output: str) -> list[Found]:
-    """The pattern's matches that hold anything, where group 1 is in the last of them. (Kind `regex`.)"""
+    """The pattern's matches that hold anything, where group 1 is in the last of them.
+
+    Without a pattern (kind `math`) the contents of boxes.
+    """
+    if grader.kind == "math" and grader.pattern is None:
+        return [Found(p.start, p.end + 1, (p.content,), ((p.start, p.end),)) for p in boxes(output)]
     # Empty matches are passed over: (.*) matches once more at the very end, with nothing in it.
     matches = [match for match in find_all(grader.pattern or "", output) if match.end > match.start]
     # Group 1 may stand in a branch that was not taken.
     return matches if matches and matches[-1].groups[0] is not None else []
+
+
+def find_answer(grader: Grader, text: str, letters: str = "") -> tuple[int, int] | None:
+    """The characters of the answer in what was written, whatever the right one is; None without any.
+
+    The last match of the grader's pattern; the last number; the letter that is read; what mathematics is
+    read; for the other kinds the last word.
+    """
+    match grader.kind:
+        case "regex":
+            spans = [match.spans[0] for match in matches_in(grader, text)]
+        case "number":
+            spans = sorted((n.start, n.end) for n in numbers_in(text) if not n.part)
+            spans.sort(key=lambda span: (span[1], span[0]))
+        case "choice":
+            found = read_letter(text, letters) or read_letter(text, letters, lower=True)
+            spans = [] if found is None else [(found.start, found.start + 1)]
+        case "math":
+            spans = [match.spans[0] for match in matches_in(grader, text)] if grader.pattern else []
+            spans = spans or [(piece.start, piece.end) for piece in pieces(text)[:1]]
+        case "likelihood":
+            spans = [(0, len(text))] if text else []
+        case _:
+            spans = (
+                [match.span() for match in re.finditer(r"\S+(?=\s*$)", text.rstrip())] if text.strip() else []
+            )
+    return spans[-1] if spans else None
 
 
 def _strict(grader: Grader, output: str, answer: str) -> bool:
@@ -156,38 +225,28 @@ def _strict(grader: Grader, output: str, answer: str) -> bool:
             wanted = parse_number(answer)
             return wanted is not None and parse_number(output) == wanted
         case "choice":
-            return _letter(output) == answer.strip()
+            return whole_letter(output) == answer.strip()
         case "regex":
             matches = matches_in(grader, output)
             ends = bool(matches) and not output[matches[-1].end :].strip()
             return ends and (matches[-1].groups[0] or "").strip() == answer.strip()
-        case "reasoning_gym":
-            raise ValueError("kind reasoning_gym is graded with its problem alone")
+        case "math":
+            formed = _formed(grader, output)
+            return formed is not None and bool(said_in(formed) & meant_math(answer))
+        case _:
+            return output == answer
+
+
+def _formed(grader: Grader, output: str) -> str | None:
+    """What stands in the form that the task asks for (kind `math`)."""
+    matches = matches_in(grader, output)
+    return bare(matches[-1].groups[0] or "") if matches else None
 
 
 def _bare(text: str) -> str:
     """Case, spacing and surrounding punctuation removed, unless nothing else would be left."""
     plain = " ".join(unicodedata.normalize("NFC", text).casefold().split())
     return plain.lstrip(_LEADING).rstrip(_TRAILING).strip() or plain
-
-
-def _letter(output: str) -> str | None:
-    """The letter that the whole of `output` is, in its form."""
-    match = re.fullmatch(r"(?:\(([A-Za-z])\)|\[([A-Za-z])\]|([A-Za-z])\)?)\.?", output.strip())
-    return None if match is None else match[1] or match[2] or match[3]
-
-
-def _last_letter(output: str, letter: str) -> str | None:
-    """The last letter of `output` that stands alone, or is bracketed, in lower case.
-
-    Alone counts in capitals only, since "a" is a word, unless the task's answers are lower case. "I"
-    with a lower-case word after it is the pronoun.
-    """
-    letters = "A-Z" if letter.isupper() else "A-Za-z"
-    touching = rf"{WORD_CHARACTER}|['\u2019\-](?={WORD_CHARACTER})"
-    alone = rf"(?<!{WORD_CHARACTER})(?<!['\u2019\-])(?!I\s+[a-z])([{letters}])(?!{touching})"
-    found = [match[1] or match[2] for match in re.finditer(f"{_BRACKETED_LETTER}|{alone}", output)]
-    return found[-1].casefold() if found else None
 
 
 def _readings(found: str) -> frozenset[Key]:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from undertext.activations.checkpoint import Checkpoint
-from undertext.tasks.task import Task, fill
+from undertext.tasks.task import Task, continuations, fill
 from undertext.tasks.value_positions import reading_text
 
 LEAST, UNSHOWN, MOST = 64, 512, 4096
@@ -57,6 +57,12 @@ def _longest_output(task: Task, checkpoint: Checkpoint) -> int:
     room = checkpoint.n_ctx - max(map(len, checkpoint.encode(prompts)))
     texts = [text for p in task.problems if (text := reading_text(p)[len(p.prompt) :])]
     wanted = UNSHOWN
+    if task.grader.kind == "likelihood":  # nothing is written, but what is scored needs room
+        whole = [(p, p.prompt + each) for p in task.problems for each in continuations(p)]
+        return max(
+            1,
+            *(len(checkpoint.encode([text])[0]) - len(checkpoint.encode([p.prompt])[0]) for p, text in whole),
+        )
     if texts:
         wanted = min(MOST, max(LEAST, 2 * max(map(len, checkpoint.encode(texts)))))
     return max(1, min(wanted, room))

@@ -1,27 +1,46 @@
 """A task as a job is given it, and whether its texts fit what is to read them."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
+from undertext.core.config import GradingConfig
 from undertext.core.shipped import ZOO
 from undertext.core.terms import CHOOSE, FIT
 from undertext.tasks.builtin.chain import new_chain
+from undertext.tasks.function import SECONDS, GradeFunction, named_function
 from undertext.tasks.load import load_task
+from undertext.tasks.output_grader import OutputGrader
 from undertext.tasks.task import REQUIRED_SPLITS, Task, fill
 from undertext.tasks.value_positions import reading_text, values_not_said, values_said_twice
 
 BUILT_IN = f"{ZOO}chain"
 
 
-def open_task(source: str | Path | Task) -> Task:
+def open_task(
+    source: str | Path | Task,
+    config: GradingConfig | None = None,
+    *,
+    grade: Callable[..., Any] | None = None,
+    writes: str | None = None,
+) -> Task:
     """A Task; `zoo:chain` as the built-in task of seed 0; all else as a task's folder.
 
     Problems come in the order of their splits and ids, so that the order of a file's lines moves no figure.
-    Raises UserError as `load_task`, and for another `zoo:` name.
+
+    Args:
+        source: a Task, a name or a folder.
+        config: names the function that grades a task of kind `python` (`grader`, `grader_seconds`).
+        grade: that function itself, `(output, problem) -> bool` or a mapping of `strict`, `lenient`,
+        `answer`.
+        writes: the job that has checkpoints write answers, where it can do nothing with kind `likelihood`.
+
+    Raises UserError as `load_task`, for another `zoo:` name, a function that cannot be found or lies in the
+    task's folder, one for a task of another kind, none for kind `python`, kind `math` without math-verify,
+    and kind `likelihood` where the job writes.
     """
     if isinstance(source, Task):
         task = source
@@ -33,7 +52,21 @@ def open_task(source: str | Path | Task) -> Task:
         raise UserError(f"no task {str(source)!r}; the built-in one is {BUILT_IN}")
     given = {split: i for i, split in enumerate([*REQUIRED_SPLITS, *sorted(task.splits)][::-1])}
     ordered = sorted(task.problems, key=lambda problem: (-given[problem.split], problem.id))
-    return task.model_copy(update={"problems": ordered})
+    task = task.model_copy(update={"problems": ordered})
+    seconds = SECONDS if config is None else config.grader_seconds
+    if grade is not None:
+        task = task.graded_by(GradeFunction(grade, getattr(grade, "__qualname__", repr(grade)), seconds))
+    elif config is not None and config.grader is not None:
+        folder = None if isinstance(source, Task) or str(source).startswith(ZOO) else Path(source)
+        task = task.graded_by(named_function(config.grader, folder, seconds))
+    if writes is not None and task.grader.kind == "likelihood":
+        raise UserError(
+            f"`{writes}` has checkpoints write answers, and the task's are chosen by likelihood: expected a "
+            "grader of another kind (`undertext compare` and `undertext steer` take this one)"
+        )
+    if config is not None:
+        OutputGrader(task)
+    return task
 
 
 def task_record(task: Task) -> dict[str, Any]:
@@ -43,7 +76,10 @@ def task_record(task: Task) -> dict[str, Any]:
     `values_not_said` and `values_said_twice` count, by value, the places where it is not read, since its step
     does not say it, or says it earlier too.
     """
-    digest = hashlib.sha256(task.model_dump_json().encode()).hexdigest()[:16]
+    text, function = task.model_dump_json(), task.function
+    if function is not None:
+        text += function.name + function.source
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     return {
         "name": task.name,
         "description": task.description,

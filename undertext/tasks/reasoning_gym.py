@@ -10,6 +10,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from undertext.activations.errors import UserError
@@ -44,6 +45,7 @@ class ReasoningGymScorer:
     """Grades outputs by the `score_answer` of one generator. UserError for a name that there is not."""
 
     def __init__(self, dataset: str, seconds: float = SECONDS) -> None:
+        generator(dataset)
         self.dataset, self._seconds = dataset, seconds
         self._worker = Worker(lambda: _scorer(dataset))
         self._known: dict[tuple[str, str, str], float] = {}
@@ -68,6 +70,12 @@ class ReasoningGymScorer:
             except TooLong:
                 self._known[key] = 0.0
         return self._known[key] >= 1
+
+
+@lru_cache(maxsize=16)
+def scorer_of(dataset: str) -> ReasoningGymScorer:
+    """The scorer of a generator, one for all who ask: its process is started once."""
+    return ReasoningGymScorer(dataset)
 
 
 def answer_in(output: str, right: str) -> str | None:

@@ -7,7 +7,7 @@ Building any of these with something wrong raises pydantic's `ValidationError` (
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 
 from undertext.activations.errors import UserError
 from undertext.core.printable import printable, shown
@@ -26,11 +26,13 @@ from undertext.tasks.fields import (
     expected,
     written,
 )
+from undertext.tasks.function import GradeFunction
 from undertext.tasks.grade import Grader, answer_fault
-from undertext.tasks.spans import starts_in_order
+from undertext.tasks.spans import join, starts_in_order
 
 MOST_NEW_TOKENS = 131_072
 """No model writes more after a prompt; a larger number is a slip, and asks for memory that nobody has."""
+MOST_CHOICES = 1000
 REQUIRED_SPLITS = ("train", "dev", "test")
 
 
@@ -100,8 +102,19 @@ class Problem(Part):
     paraphrases: list[Text] = Field(default_factory=list)
     metadata: Json = Field(default_factory=dict)
     """What else the problem's source, or its grader, knows of it."""
+    choices: list[TextOrNumber] = Field(default_factory=list, max_length=MOST_CHOICES)
+    """The answers that are offered: kind `likelihood` scores them, kind `choice` takes as many letters."""
 
     _of_named = field_validator("counterfactuals")(_of_named)
+
+    @field_validator("choices")
+    @classmethod
+    def _several(cls, choices: list[str]) -> list[str]:
+        if len(choices) == 1:
+            raise ValueError("expected two choices or more, got one")
+        for later in repeats(choices):
+            raise ValueError(f"expected choices that differ, got {shown(choices[later])} twice")
+        return choices
 
     @field_validator("steps")
     @classmethod
@@ -114,6 +127,12 @@ class Problem(Part):
                 text, place = shown(steps[found].text), f" after step {found}'s" if found else ""
                 raise ValueError(f"expected {wanted}, got {text} (step {found + 1}), not in the trace{place}")
         return steps
+
+
+def continuations(problem: Problem, prompt: str | None = None) -> list[str]:
+    """The choices as they go on after the prompt, or another one: a space first unless there is one."""
+    before = problem.prompt if prompt is None else prompt
+    return [join(before, choice)[len(before) :] for choice in problem.choices]
 
 
 class Settings(Part):
@@ -139,6 +158,22 @@ class Task(Settings):
     """A whole task: its settings and its problems."""
 
     problems: list[Problem]
+    _function: GradeFunction | None = PrivateAttr(default=None)
+
+    @property
+    def function(self) -> GradeFunction | None:
+        """The function that grades (kind `python`), where one was given: a task's folder names none."""
+        return self._function
+
+    def graded_by(self, function: GradeFunction) -> "Task":
+        """The task, of kind `python`, graded by this function."""
+        if self.grader.kind != "python":
+            raise UserError(
+                f"task {printable(self.name)!r} is of kind {self.grader.kind}: expected no grading function"
+            )
+        own = self.model_copy()
+        own._function = function
+        return own
 
     @field_validator("problems")
     @classmethod
@@ -177,7 +212,7 @@ def answer_faults(problem: Problem, grader: Grader) -> list[tuple[Path, str]]:
     not the problem's own.
     """
     found: list[tuple[Path, str]] = []
-    if fault := answer_fault(grader, problem.answer):
+    if fault := answer_fault(grader, problem.answer, problem.choices):
         found.append((("answer",), fault))
     parts: list[tuple[Path, Problem | Step]] = [((), problem)]
     parts += [(("steps", i), step) for i, step in enumerate(problem.steps)]
@@ -185,7 +220,7 @@ def answer_faults(problem: Problem, grader: Grader) -> list[tuple[Path, str]]:
         for name, answers in part.counterfactuals.items():
             for value, answer in answers.items():
                 at = (*path, "counterfactuals", name, value)
-                if wrong := answer_fault(grader, answer):
+                if wrong := answer_fault(grader, answer, problem.choices):
                     found.append((at, wrong))
                 elif value == str(part.values[name]) and answer != problem.answer:
                     known = f"{shown(name)} is {printable(value, 60)}"

@@ -17,11 +17,12 @@ from undertext.jobs.compare.config import CompareConfig, verdict_rule
 from undertext.jobs.compare.evidence import RawLine, behaviour_line, not_specific, recovered_line
 from undertext.jobs.compare.result import EvidenceLine
 from undertext.jobs.compare.verdict import split_result
-from undertext.measures.answers import Answers, Samples, chance_right
+from undertext.measures.answers import Answers, Samples
 from undertext.measures.recovery.candidates import CandidateVectors, Control
 from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
 from undertext.steering import Gate, Setting, SteeringVector
 from undertext.tasks import Problem, grade
+from undertext.tasks.output_grader import chance_right
 
 RULE = verdict_rule()
 

@@ -14,12 +14,13 @@ from undertext.core.packing import pack, unpack
 from undertext.jobs.routes.groups import Outcome, RouteParts
 from undertext.jobs.routes.job import kappa
 from undertext.jobs.routes.report import lines
-from undertext.measures.answers import OutputGrader, find_answer
 from undertext.measures.recovery.trained import BY_REWARD, FITTED, RLVR, Trained, train_weights
 from undertext.steering import Practice, copy_with_weights, reinforce_weights
 from undertext.tasks import Contrast, Grader, Task, drawn, grade, load_task
 from undertext.tasks.draws import seeds
+from undertext.tasks.grade import find_answer
 from undertext.tasks.open import open_task
+from undertext.tasks.output_grader import OutputGrader
 
 CONFIG = RoutesConfig(
     doses=(1.0,),
@@ -75,8 +76,8 @@ def plainly(who: Checkpoint, task: Task, prompts: list[str] | None = None, **opt
     given = prompts or [problem.prompt for problem in problems]
     out = generate(who, given, max_new_tokens=task.max_new_tokens, stop=task.stop, **options)
     each, right = len(out.texts) // len(problems), OutputGrader(task)
-    answers = [problem.answer for problem in problems for _ in range(each)]
-    grades = [float(right(*row).lenient) for row in zip(out.texts, answers, out.cut, strict=True)]
+    asked = [problem for problem in problems for _ in range(each)]
+    grades = [float(right(*row).lenient) for row in zip(out.texts, asked, out.cut, strict=True)]
     return [grades[i : i + each] for i in range(0, len(grades), each)]
 
 

@@ -1,6 +1,7 @@
 """Every importer from its source to a task's folder and back, and what it says of sources that are wrong."""
 
 import json
+from typing import Any
 
 import datasets
 import pytest
@@ -189,7 +190,7 @@ def jsonl(tmp_path, *lines):
     return file
 
 
-GOOD = [{"q": f"Q{i}", "a": i} for i in range(9)]
+GOOD: list[dict[str, Any]] = [{"q": f"Q{i}", "a": i} for i in range(9)]
 COLUMNS = Columns(prompt="q", answer="a")
 
 

@@ -26,10 +26,11 @@ from undertext.core.statistics import (
 from undertext.core.terms import CHOOSE, CONTROL_KINDS, Access, LineName
 from undertext.jobs.compare.config import CompareConfig, Rule
 from undertext.jobs.compare.measured import Measured
-from undertext.measures.answers import Answers, Samples, chance_right
+from undertext.measures.answers import Answers, Samples
 from undertext.measures.decoding.readings import NULLS, Readings
 from undertext.measures.recovery.estimate import estimate_recovery
 from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
+from undertext.tasks.output_grader import chance_note, chance_right
 from undertext.tasks.task import Task
 from undertext.tasks.value_positions import values_not_said, values_said_twice
 
@@ -140,7 +141,8 @@ def behaviour_line(
         access="none",
         note=f"pass@{k} of {config.samples} samples at temperature {config.temperature:g} on the {len(gap)} "
         f"problems in the gap; null: the same samples graded against other problems' answers, "
-        f"{nulls[config.samples].mean():.2f} for pass@{config.samples}{_cut(samples.unfinished)}",
+        f"{nulls[config.samples].mean():.2f} for pass@{config.samples}{_cut(samples.unfinished)}"
+        f"{chance_note(task, len(gap) * config.samples)}",
     )
 
 
@@ -258,7 +260,7 @@ def recovered_line(
         f"{setting.gate!s}, dose {setting.dose:g}, chosen on dev among {tried} settings "
         f"({log2(tried):.1f} bits); accuracy {', '.join(over) or 'beside no control'} under the same search; "
         "null: the same outputs graded against other problems' answers where the weaker was "
-        f"wrong{_cut(own.unfinished)}",
+        f"wrong{_cut(own.unfinished)}{chance_note(task, len(problems))}",
         unaided=before,
         unfinished=own.unfinished,
     )

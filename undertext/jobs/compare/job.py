@@ -20,12 +20,13 @@ from undertext.jobs.compare.measured import Rows, measure, table_rows
 from undertext.jobs.compare.outputs import output_flags
 from undertext.jobs.compare.result import SCHEMA, Comparison
 from undertext.jobs.compare.verdict import gap_between, split_result
-from undertext.measures.answers import Answers, chance_right, greedy, same_answer
+from undertext.measures.answers import Answers, greedy, same_answer
 from undertext.measures.recovery.parts import SteeringParts, sae_of
 from undertext.measures.recovery.rows import schema_of
 from undertext.tasks.draws import check_prompts
 from undertext.tasks.limits import limited
 from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record, texts_of
+from undertext.tasks.output_grader import chance_right
 from undertext.tasks.task import Task
 
 _VECTORS, _BYTES_A_TOKEN, _BYTES_A_ROW = 16, 4, 200
@@ -57,7 +58,7 @@ def compare(
     """
     config, rule = config or CompareConfig(), verdict_rule()
     with job_run("compare", config, out, progress) as run:
-        task = open_task(task)
+        task = open_task(task, config)
         splits = splits_to_report(task, config.splits)
         with run.bars.stage("loading"):
             pair, sae = open_pair(base, tuned, config, texts_of(task)), sae_of(config)

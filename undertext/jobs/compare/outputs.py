@@ -7,14 +7,14 @@ import numpy as np
 from undertext.core.terms import ROLES, Role
 from undertext.jobs.compare.config import Rule
 from undertext.measures.answers import Answers
-from undertext.tasks.grade import grade
+from undertext.tasks.output_grader import OutputGrader
 from undertext.tasks.task import Task
 
 
 def output_flags(task: Task, split: str, answers: Mapping[Role, Answers], rule: Rule) -> list[str]:
     """Outputs that were cut, are blank, or go on after an answer that would have been right."""
     flags = []
-    wanted = [problem.answer for problem in task.split(split)]
+    problems, grader = task.split(split), OutputGrader(task)
     cut = {role: float(answers[role].unfinished.mean()) for role in ROLES}
     if max(cut.values()) > 0:
         shares = ", ".join(f"{role} {share:.1%}" for role, share in cut.items())
@@ -34,7 +34,7 @@ def output_flags(task: Task, split: str, answers: Mapping[Role, Answers], rule: 
             ends = ", ".join(map(repr, task.stop)) or "none"
             flags.append(f"{blank} of the {role}'s {len(texts)} outputs are blank (stop texts: {ends})")
         lines = [(text.strip().splitlines() or [""])[0] for text in texts]
-        first = np.mean([grade(task.grader, *each).lenient for each in zip(lines, wanted, strict=True)])
+        first = np.mean([grader(*each).lenient for each in zip(lines, problems, strict=True)])
         if first - lenient.mean() >= rule.min_gap:
             flags.append(
                 f"the {role}'s outputs go on after the answer: by their first line alone its accuracy is "

@@ -4,14 +4,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from undertext.core.config import RunConfig
+from undertext.core.config import GradingConfig
 from undertext.measures.decoding.config import DecodingConfig
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 """Of a checkpoint or a task: it names files."""
 
 
-class ProbeConfig(DecodingConfig, RunConfig):
+class ProbeConfig(DecodingConfig, GradingConfig):
     """How `probe` measures."""
 
     splits: tuple[str, ...] | None = None

@@ -51,7 +51,7 @@ def probe(
     config = config or ProbeConfig()
     with job_run("probe", config, out, progress) as run:
         check_names(checkpoints, tasks)
-        opened = {name: open_task(source) for name, source in tasks.items()}
+        opened = {name: open_task(source, config, writes="probe") for name, source in tasks.items()}
         splits = {name: splits_to_read(task, config.splits) for name, task in opened.items()}
         notes = [
             f"{name}: {warning}" for name in opened for warning in prompt_warnings(opened[name], splits[name])

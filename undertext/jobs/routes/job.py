@@ -58,7 +58,7 @@ def routes(
     """
     config = config or RoutesConfig()
     with job_run("routes", config, out, progress) as run:
-        task = open_task(task)
+        task = open_task(task, config, writes="routes")
         splits = splits_to_report(task, config.splits)
         with run.bars.stage("loading"):
             weaker, above = pair = open_pair(checkpoint, stronger, config, texts_of(task))

@@ -48,7 +48,7 @@ def feature_diff(
     if (sae is None) == (crosscoder is None):
         raise UserError(f"expected an SAE or a crosscoder, got {'neither' if sae is None else 'both'}")
     with job_run("sae diff", config, out, progress) as run:
-        task = open_task(task)
+        task = open_task(task, config, writes="sae diff")
         check_splits(task, config)
         check_sae_lens()
         with run.bars.stage("loading"):

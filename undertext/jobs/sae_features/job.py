@@ -53,7 +53,7 @@ def feature_table(
     """
     config, rule = config or FeaturesConfig(), feature_rule()
     with job_run("sae features", config, out, progress) as run:
-        task = open_task(task)
+        task = open_task(task, config, writes="sae features")
         check_splits(task, config)
         check_sae_lens()
         problems = task.split(config.split)

@@ -59,7 +59,7 @@ def steer(
     with job_run("steer", config, out, progress) as run:
         if config.export is not None:
             _check_export(run.out)
-        task = open_task(task)
+        task = open_task(task, config)
         splits = splits_to_report(task, config.splits)
         with run.bars.stage("loading"):
             if stronger is None:

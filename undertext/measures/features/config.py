@@ -3,10 +3,10 @@
 from pydantic import Field
 
 from undertext.activations.hookpoint import Site
-from undertext.core.config import RunConfig
+from undertext.core.config import GradingConfig
 
 
-class EncodingConfig(RunConfig):
+class EncodingConfig(GradingConfig):
     """Where an SAE reads, on which splits, and against which labels its features are measured."""
 
     layer: int | None = Field(default=None, ge=0)

@@ -11,8 +11,8 @@ from numpy import ndarray
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
 from undertext.core.statistics import Estimate, paired_difference, proportion
-from undertext.measures.answers import OutputGrader
 from undertext.saes import Matched, feature_effects
+from undertext.tasks.output_grader import OutputGrader
 from undertext.tasks.task import Problem, Task
 
 FeatureOperator = Literal["ablate", "clamp"]
@@ -67,7 +67,7 @@ def right_answers(
     effects = feature_effects(
         checkpoint,
         [problem.prompt for problem in problems],
-        lambda i, text, cut: grader(text, problems[i].answer, cut).lenient,
+        lambda i, text, cut: grader(text, problems[i], cut).lenient,
         matched,
         point,
         operator=operator,

@@ -15,9 +15,9 @@ from undertext.activations.hookpoint import HookPoint
 from undertext.activations.interventions import GateAt
 from undertext.activations.spans import TokenSpan
 from undertext.core.terms import FIT
-from undertext.measures.answers import OutputGrader
 from undertext.probes import centre_patches, patch_subspace, random_subspaces
 from undertext.tasks.draws import drawn
+from undertext.tasks.output_grader import OutputGrader
 from undertext.tasks.task import Task, fill
 from undertext.tasks.value_positions import reading_text
 
@@ -78,7 +78,7 @@ def measure_ablation(
     grader = OutputGrader(task)
 
     def grades(i: int, text: str, cut: bool) -> tuple[bool, ...]:
-        return (grader(text, problems[i].answer, cut).lenient,)
+        return (grader(text, problems[i], cut).lenient,)
 
     centres = {point: centre.expand(len(problems), -1)}
     changed = patch_subspace(

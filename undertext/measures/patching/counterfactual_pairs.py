@@ -10,8 +10,8 @@ from jaxtyping import Int
 from numpy import ndarray
 from torch import Tensor
 
-from undertext.measures.answers import OutputGrader
 from undertext.tasks.draws import drawn, seeds
+from undertext.tasks.output_grader import OutputGrader
 from undertext.tasks.task import Problem
 from undertext.tasks.value_positions import ValuePosition
 from undertext.tasks.value_tokens import ValueTokens
@@ -38,11 +38,10 @@ class CounterfactualPair(NamedTuple):
     sources: str
     """The source problem's own answer."""
 
-    def grades(self, grader: OutputGrader, text: str, cut: bool) -> tuple[bool, ...]:
-        """Whether `text` is right for each of the three answers, leniently."""
-        return tuple(
-            grader(text, answer, cut).lenient for answer in (self.counterfactual, self.own, self.sources)
-        )
+    def grades(self, grader: OutputGrader, problem: Problem, text: str, cut: bool) -> tuple[bool, ...]:
+        """Whether `text`, written for its `problem`, is right for each of the three answers, leniently."""
+        answers = (self.counterfactual, self.own, self.sources)
+        return tuple(grader(text, problem, cut, answer).lenient for answer in answers)
 
 
 @dataclass(frozen=True)

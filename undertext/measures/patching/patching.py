@@ -11,7 +11,6 @@ from torch import Tensor
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
-from undertext.measures.answers import OutputGrader
 from undertext.measures.patching.counterfactual_pairs import CounterfactualPair, counterfactual_pairs
 from undertext.probes import (
     Changed,
@@ -21,6 +20,7 @@ from undertext.probes import (
     points_of,
     source_patches,
 )
+from undertext.tasks.output_grader import OutputGrader
 from undertext.tasks.spans import WORD_CHARACTER
 from undertext.tasks.task import Problem, Task, fill
 from undertext.tasks.value_positions import ValuePosition, said_positions, unsaid_positions
@@ -113,7 +113,7 @@ class Patching:
             prompts,
             patches,
             settings,
-            lambda i, text, cut: pairs[i].grades(grader, text, cut),
+            lambda i, text, cut: pairs[i].grades(grader, self.problems[pairs[i].problem], text, cut),
             max_new_tokens=self.task.max_new_tokens,
             stop=self.task.stop,
             batch_size=batch_size,

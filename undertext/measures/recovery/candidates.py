@@ -14,7 +14,6 @@ from undertext.activations.errors import UserError
 from undertext.activations.generation import generate
 from undertext.activations.hookpoint import HookPoint
 from undertext.core.terms import FIT, Access, ControlKind
-from undertext.measures.answers import OutputGrader
 from undertext.measures.recovery.config import SearchConfig
 from undertext.measures.recovery.feature_vectors import ALIKE, FeatureVectors, feature_vectors
 from undertext.measures.recovery.gates import resolve_gates
@@ -30,6 +29,7 @@ from undertext.steering import (
     shuffled_labels,
 )
 from undertext.tasks.draws import drawn, seeds
+from undertext.tasks.output_grader import OutputGrader
 from undertext.tasks.task import Problem, Task, fill
 
 DELTA = "checkpoint delta"
@@ -135,7 +135,9 @@ def candidate_vectors(
             )
             made = "difference of means between a contrast's prompts"
             label(name, level, made, (positive, negative), checkpoint)
-    if not task.contrasts:
+    if not task.contrasts and task.grader.kind == "likelihood":
+        notes.append("rollouts: none, since the task's answers are chosen by likelihood and not written")
+    elif not task.contrasts:
         for name, sides in _from_rollouts(weaker, task, problems, points, config, notes).items():
             label(name, "weaker only", "difference of means between sampled rollouts", sides, weaker)
     if stronger is not None:
@@ -216,7 +218,7 @@ def _from_rollouts(
     texts = [head + out.tokens[i] for head, i in zip(heads, written, strict=True)]
     means = means_of_written(weaker, texts, [len(head) for head in heads], points)
     grader = OutputGrader(task)
-    right = torch.tensor([grader(out.texts[i], repeated[i].answer, out.cut[i]).lenient for i in written])
+    right = torch.tensor([grader(out.texts[i], repeated[i], out.cut[i]).lenient for i in written])
     length = torch.tensor([len(out.tokens[i]) for i in written]).float()
     longer = length > (length.min() + length.max()) / 2
     split: dict[str, Sides] = {}

@@ -9,12 +9,14 @@ import numpy as np
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
 from undertext.core.terms import CHOOSE, Access, ControlKind
-from undertext.measures.answers import Answers, OutputGrader, grading
+from undertext.measures.answers import Answers
 from undertext.measures.recovery.candidates import CandidateVectors
 from undertext.measures.recovery.config import SearchConfig
 from undertext.steering import RowStore, Setting, Sweep, grid, halving, sweep
+from undertext.steering.sweep_runner import Offered
 from undertext.tasks.draws import drawn
-from undertext.tasks.task import Task
+from undertext.tasks.output_grader import OutputGrader, grading
+from undertext.tasks.task import Problem, Task, continuations
 
 PREFERRED_ACCESS: tuple[Access, ...] = (
     "weaker only",
@@ -100,7 +102,7 @@ def search(
     names = [vector.name for vector in candidates.vectors]
     settings = search_settings(candidates, layers, config)
     prompts = [problem.prompt for problem in problems]
-    right, options = grading(task, problems), _options(task, candidates, config, keep, progress)
+    right, options = grading(task, problems), _options(task, problems, candidates, config, keep, progress)
     if config.search == "halving":
         halved = halving(
             weaker,
@@ -148,7 +150,7 @@ def recover(
         list(searched.best.values()),
         searched.candidates.vectors,
         grading(task, problems),
-        **_options(task, searched.candidates, config, keep, progress),
+        **_options(task, problems, searched.candidates, config, keep, progress),
     )
     grader = OutputGrader(task)
     steered, touched = out.share_steered().tolist(), out.share_touched().tolist()
@@ -170,12 +172,16 @@ def recover(
 
 def _options(
     task: Task,
+    problems: Sequence[Problem],
     candidates: CandidateVectors,
     config: SearchConfig,
     keep: RowStore | None,
     progress: Progress | None,
 ) -> dict[str, Any]:
+    choices = [problem.choices for problem in problems]
+    offered = Offered(choices, [continuations(problem) for problem in problems], task.grader.normalise)
     return {
+        "offered": offered if task.grader.kind == "likelihood" else None,
         "thresholds": candidates.thresholds,
         "max_new_tokens": task.max_new_tokens,
         "stop": task.stop,

@@ -12,7 +12,7 @@ from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.interventions import GateAt, Intervention
 from undertext.core.terms import CHOOSE, FIT
-from undertext.measures.answers import Answers, OutputGrader, Progress, greedy, solved
+from undertext.measures.answers import Answers, Progress, greedy, solved
 from undertext.steering import (
     Course,
     Practice,
@@ -23,6 +23,7 @@ from undertext.steering import (
     reinforce_weights,
 )
 from undertext.tasks.draws import drawn
+from undertext.tasks.output_grader import OutputGrader
 from undertext.tasks.task import Problem, Task
 
 FITTED = "bias-only vector, fitted"
@@ -140,7 +141,7 @@ def train_weights(checkpoint: Checkpoint, task: Task, practice: Practice) -> Tra
 
 def _reward(task: Task) -> Callable[[int, str, bool], float]:
     train, grader = task.split(FIT), OutputGrader(task)
-    return lambda row, text, cut: float(grader(text, train[row].answer, cut).lenient)
+    return lambda row, text, cut: float(grader(text, train[row], cut).lenient)
 
 
 def _note(name: str, course: Course) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from undertext.activations.errors import UserError
 from undertext.core.printable import printable, shown
-from undertext.tasks.importers.choices import choice_fields, choice_grader
+from undertext.tasks.importers.choices import CHOICE_GRADER, choice_fields
 from undertext.tasks.importers.solutions import MATH_GRADER, NUMBER_GRADER, gsm8k_solution, last_boxed
 from undertext.tasks.importers.source import Item, Source, read_lines
 from undertext.tasks.task import MOST_NEW_TOKENS
@@ -55,7 +55,7 @@ def lm_eval_source(path: str | Path) -> Source:
         )
     grader, settings = None, {}
     if any(choices):
-        grader = choice_grader([item.fields for item in items])
+        grader = CHOICE_GRADER
     elif until and isinstance(until[0], Mapping):
         settings = _settings(until)
         solved = [item.fields for item in items if "answer" in item.fields]

@@ -10,10 +10,7 @@ from undertext.tasks.value_positions import saying
 
 Marks = Literal["drop", "keep"]
 NUMBER_GRADER = Grader(kind="number")
-MATH_GRADER = Grader(
-    kind="regex", pattern=r"\\boxed\s*\{((?:[^{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})*)\}"
-)
-"""The grader of MATH's answers."""
+MATH_GRADER = Grader(kind="math")
 _MARK = re.compile(r"<<([^<>\n]*)=([^<>=\n]*)>>")
 _FINAL = re.compile(r"(?:^|\n)[^\S\n]*####[^\S\n]*([^\n]+?)\s*$")
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*(?:\{|([^\s{}$\\]))")
