@@ -8,11 +8,16 @@ from importlib.metadata import packages_distributions
 
 from tests.imports import GROUND_AND_WINGS, ROOT, imported_names, module_files
 
-EXTRAS = {"gguf": ("undertext.steering.",), "saes": ("undertext.saes.",)}
+EXTRAS = {
+    "datasets": ("undertext.tasks.importers.dataset",),
+    "gguf": ("undertext.steering.",),
+    "reasoning-gym": ("undertext.tasks.reasoning_gym",),
+    "saes": ("undertext.saes.",),
+}
 """By extra, the beginnings of the modules that may import what it holds."""
 WITHOUT = """
 import sys
-sys.modules |= dict.fromkeys(["gguf", "sae_lens"])  # as if they were not installed
+sys.modules |= dict.fromkeys(["datasets", "gguf", "reasoning_gym", "sae_lens"])  # not installed
 import undertext.jobs.compare.job, undertext.jobs.compare.report, undertext.jobs.demo.command
 """
 

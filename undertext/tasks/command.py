@@ -1,4 +1,4 @@
-"""`undertext task`: writes the built-in task as a folder, and checks a task's folder."""
+"""`undertext task`: writes the built-in task or an imported one as a folder, and checks a task's folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,6 +55,7 @@ def run(args: Sequence[str]) -> int:
         args,
         {
             "new": (_new, "write the built-in task `chain` as a folder: undertext task new chain --out DIR"),
+            "from": (_from, "write a task from what there is: undertext task from KIND SOURCE --out DIR"),
             "check": (_check, "check a task's folder and its grader: undertext task check DIR"),
         },
     )
@@ -73,6 +74,12 @@ def _new(args: Sequence[str]) -> int:
     write_task(task, given.out)
     say(f"{printable(str(given.out))}: {len(task.problems)} problems")
     return 0
+
+
+def _from(args: Sequence[str]) -> int:
+    from undertext.tasks.importers.command import run as run_from
+
+    return run_from(args)
 
 
 def _check(args: Sequence[str]) -> int:

@@ -1,5 +1,6 @@
 """The kinds of field a task is made of, and how what is wrong with one is put into words."""
 
+import json
 import math
 import re
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
@@ -77,6 +78,29 @@ def _value(value: object) -> object:
     return value
 
 
+MOST_JSON, DEEPEST_JSON = 256 * 1024, 40
+
+
+def _json(value: dict[str, Any]) -> dict[str, Any]:
+    """Plain JSON that is read back as it was written: no tuples, no keys but text, no NaN."""
+    try:
+        text = _encodable(json.dumps(value, ensure_ascii=False, allow_nan=False))
+        same, deep = json.loads(text) == value, _depth(value)
+    except (TypeError, ValueError, RecursionError):
+        raise expected("values as JSON has them", value) from None
+    if not same:
+        raise expected("values as JSON has them, with texts as keys", value)
+    if len(text) > MOST_JSON or deep > DEEPEST_JSON:
+        most = f"at most {MOST_JSON:,} characters of JSON, nested at most {DEEPEST_JSON} deep"
+        raise ValueError(f"expected {most}, got {len(text):,}, nested {deep} deep")
+    return value
+
+
+def _depth(value: object) -> int:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if parts is None else 1 + max(map(_depth, parts), default=0)
+
+
 Info = Any
 """pydantic's `ValidationInfo`, a protocol that nothing can be checked against while a program runs."""
 AnyText = Annotated[str, Field(min_length=1), AfterValidator(_encodable)]
@@ -88,6 +112,8 @@ Line = Annotated[Text, AfterValidator(_one_line)]
 TextOrNumber = Annotated[Text, BeforeValidator(_number_to_text)]
 """Text; a number is turned into text."""
 SplitName = Annotated[str, AfterValidator(_split_name)]
+Json = Annotated[dict[str, Any], AfterValidator(_json)]
+"""A mapping as JSON has it, of bounded size."""
 Value = Annotated[str | int | float, PlainValidator(_value)]
 """A latent quantity: a class or a number."""
 

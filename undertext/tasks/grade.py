@@ -13,11 +13,11 @@ from pydantic import Field, field_validator
 from undertext.activations.patterns import Found, find_all, pattern_groups
 from undertext.core.printable import shown
 from undertext.tasks.choice import read_letter, whole_letter
-from undertext.tasks.fields import AnyText, Info, Part, expected
+from undertext.tasks.fields import AnyText, Info, Line, Part, expected
 from undertext.tasks.math_answers import bare, boxes, meant_math, pieces, said_in, said_math
 from undertext.tasks.numbers import last_numbers, numbers_in, parse_number
 
-Kind = Literal["exact", "number", "choice", "regex", "math", "likelihood", "python"]
+Kind = Literal["exact", "number", "choice", "regex", "math", "likelihood", "python", "reasoning_gym"]
 NORMALISED = Literal["none", "tokens", "characters"]
 
 
@@ -25,12 +25,14 @@ class Grader(Part):
     """The way of grading; `pattern` is a regular expression whose group 1 is the answer (kinds `regex`,
     `math`).
 
-    `normalise` (kind `likelihood`) is what a choice's log-probability is divided by.
+    `normalise` (kind `likelihood`) is what a choice's log-probability is divided by; `dataset` is the
+    generator whose `score_answer` grades (kind `reasoning_gym`).
     """
 
     kind: Kind
     pattern: AnyText | None = Field(default=None, validate_default=True)
     normalise: NORMALISED = "none"
+    dataset: Line | None = Field(default=None, validate_default=True)
 
     @field_validator("pattern")
     @classmethod
@@ -45,6 +47,15 @@ class Grader(Part):
         if pattern_groups(pattern) == 0:
             raise expected(r"a pattern with a group that holds the answer, as in 'answer (\d+)'", pattern)
         return pattern
+
+    @field_validator("dataset")
+    @classmethod
+    def _names_generator(cls, dataset: str | None, info: Info) -> str | None:
+        kind = info.data.get("kind")
+        if (dataset is None) == (kind == "reasoning_gym"):
+            wanted = "the name of a generator" if dataset is None else "no dataset"
+            raise expected(f"{wanted} (the kind is {kind})", dataset)
+        return dataset
 
     @field_validator("normalise")
     @classmethod
@@ -103,8 +114,8 @@ class Grade(NamedTuple):
 def grade(grader: Grader, output: str, answer: str, letters: str = "") -> Grade:
     """Grade `output`, what a model wrote after a prompt, against `answer`; docs/tasks.md has the rules.
 
-    `letters` are those that the problem offers (kind `choice`; `tasks.choice.offered`). Kind `python` is
-    graded by `OutputGrader`, which has the task's function.
+    `letters` are those that the problem offers (kind `choice`; `tasks.choice.offered`). Kinds `python`
+    and `reasoning_gym` are graded by `OutputGrader`, which knows the problem.
 
     Raises UserError where the pattern is not done with the output in time (`activations.patterns.SECONDS`),
     and for kind `math` without math-verify.
@@ -141,8 +152,8 @@ def said(grader: Grader, output: str, letters: str = "") -> frozenset[Key]:
             return said_math(output) if formed is None else said_math(output) | said_in(formed)
         case "likelihood":
             return frozenset({output})
-        case "python":
-            raise ValueError("kind python is graded by its function alone")
+        case "python" | "reasoning_gym":
+            raise ValueError("graded by a function alone, with the problem: by OutputGrader")
 
 
 def meant(grader: Grader, answer: str) -> frozenset[Key]:
@@ -162,8 +173,8 @@ def meant(grader: Grader, answer: str) -> frozenset[Key]:
             return meant_math(answer)
         case "likelihood":
             return frozenset({answer})
-        case "python":
-            raise ValueError("kind python is graded by its function alone")
+        case "python" | "reasoning_gym":
+            raise ValueError("graded by a function alone, with the problem: by OutputGrader")
 
 
 def matches_in(grader: Grader, output: str) -> list[Found]:

@@ -22,8 +22,10 @@ from undertext.activations.errors import UserError
 from undertext.core.printable import printable
 from undertext.tasks.choice import offered
 from undertext.tasks.draws import drawn
+from undertext.tasks.function import Graded
 from undertext.tasks.grade import Grade, find_answer, grade, matches_in, meant, said
 from undertext.tasks.math_answers import check_installed
+from undertext.tasks.reasoning_gym import Scored, scorer_of
 from undertext.tasks.task import Problem, Task
 
 REPEATS = 4
@@ -35,14 +37,17 @@ OTHERS = 20
 class OutputGrader:
     """Grades a task's outputs, also those that were cut.
 
-    Raises UserError for kind `math` without math-verify, and for kind `python` where no function was given.
+    Raises UserError for kind `math` without math-verify, for kind `reasoning_gym` without reasoning-gym, and
+    for kind `python` where no function was given.
     """
 
     def __init__(self, task: Task) -> None:
         self.grader = task.grader
         if self.grader.kind == "math":
             check_installed()
-        self._function = task.function
+        self._function: Callable[[str, Problem], Graded | Scored] | None = task.function
+        if self.grader.dataset is not None:
+            self._function = scorer_of(self.grader.dataset)
         if self.grader.kind == "python" and self._function is None:
             raise UserError(
                 f"task {printable(task.name)!r} is graded by a function (kind python), which a task does not "
@@ -170,7 +175,9 @@ def chance_right(
     likelihood that another problem does not offer is worth a guess there.
     """
     every, grader = list(problems if among is None else among), OutputGrader(task)
-    worth = {"python": _by_function, "likelihood": _by_choices}.get(task.grader.kind, _by_keys)
+    worth = {"python": _by_function, "reasoning_gym": _by_function, "likelihood": _by_choices}.get(
+        task.grader.kind, _by_keys
+    )
     values = worth(task, grader, every)
     out = np.zeros(len(texts))
     for i, (problem, text, cut) in enumerate(zip(problems, texts, unfinished, strict=True)):
@@ -232,7 +239,7 @@ def _seed(id: str) -> int:
 
 def chance_note(task: Task, outputs: int) -> str:
     """How exact `chance_right` of so many outputs is, as the end of a note; empty where it is exact."""
-    if task.grader.kind != "python" or len(task.problems) - 1 <= OTHERS:
+    if task.grader.kind not in ("python", "reasoning_gym") or len(task.problems) - 1 <= OTHERS:
         return ""
     error = 0.5 / sqrt(OTHERS * max(1, outputs))
     return f"; by {OTHERS} other problems an output, drawn with a seed: standard error at most {error:.3f}"

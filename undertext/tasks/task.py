@@ -14,6 +14,7 @@ from undertext.core.printable import printable, shown
 from undertext.tasks.fields import (
     AnyText,
     Info,
+    Json,
     Line,
     Part,
     Path,
@@ -100,6 +101,8 @@ class Problem(Part):
     group: Text | None = None
     """The template or passage that the problem was made from: problems of one group are not independent."""
     paraphrases: list[Text] = Field(default_factory=list)
+    metadata: Json = Field(default_factory=dict)
+    """What else the problem's source, or its grader, knows of it."""
     choices: list[TextOrNumber] = Field(default_factory=list, max_length=MOST_CHOICES)
     """The answers that are offered: kind `likelihood` scores them, kind `choice` takes as many letters."""
     _worded: dict[str, str] = PrivateAttr(default_factory=dict)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,8 +13,8 @@ from undertext.tasks.load import PROBLEMS, SETTINGS
 from undertext.tasks.task import Task
 
 
-def write_task(task: Task, folder: str | Path) -> None:
-    """Write `task` to `folder`, made with its parents where it does not exist.
+def write_task(task: Task, folder: str | Path, *, beside: Mapping[str, bytes] | None = None) -> None:
+    """Write `task` to `folder`, made with its parents where it does not exist; `beside` names further files.
 
     All is written beside the folder first and then moved there in one step, so no half of a task is
     ever found under its name. Raises `UserError` where `folder` is a file, holds anything, or cannot
@@ -30,6 +31,8 @@ def write_task(task: Task, folder: str | Path) -> None:
         partial.mkdir(parents=True)
         (partial / SETTINGS).write_text(_settings(task), encoding="utf-8", newline="\n")
         (partial / PROBLEMS).write_text(_problems(task), encoding="utf-8", newline="\n")
+        for name, data in (beside or {}).items():
+            (partial / name).write_bytes(data)
         if target.exists():
             target.rmdir()  # not every system moves one folder onto another
         partial.rename(target)

@@ -1,0 +1,83 @@
+"""Rows of a Hugging Face data set: a folder or a hub id, read by the package datasets (an extra)."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from undertext.activations.errors import UserError
+from undertext.activations.files import one_line
+from undertext.activations.quiet import quiet
+from undertext.core.printable import printable
+from undertext.tasks.importers.source import MOST_ROWS
+
+KINDS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "csv", ".arrow": "arrow"}
+SAVED = ("dataset_dict.json", "state.json")
+"""Files that `save_to_disk` leaves in a folder."""
+
+
+def dataset_rows(
+    source: str, subset: str | None = None, split: str | None = None
+) -> list[tuple[str, Mapping[str, Any], str | None]]:
+    """The rows of a data set, each with its place and, in a data set of several splits, its split.
+
+    `source` is a folder that `save_to_disk` wrote, a folder or file of parquet, JSON, CSV or Arrow, or a hub
+    id; `subset` is a configuration of a hub id, and `split` names one split to read. No code of a data set is
+    run. Raises UserError where no rows can be had.
+    """
+    try:
+        import datasets
+    except ImportError as error:
+        raise UserError(
+            "data sets need datasets, which is not installed: pip install undertext[datasets]"
+        ) from error
+    shown = printable(source, 200)
+    try:
+        with tempfile.TemporaryDirectory() as scratch, quiet(), _no_bars(datasets):
+            found = _loaded(datasets, Path(source), source, subset, scratch)
+            parts = dict(found) if isinstance(found, Mapping) else {"": found}
+            if split is not None and split not in parts:
+                raise UserError(
+                    f"{shown}: expected one of the splits {', '.join(parts)}, got {printable(split)}"
+                )
+            parts = parts if split is None else {split: parts[split]}
+            if sum(map(len, parts.values())) > MOST_ROWS:
+                raise UserError(f"{shown}: expected at most {MOST_ROWS:,} rows, got more: name one --split")
+            several = len(parts) > 1
+            return [
+                (f"row {i}" if not name else f"{printable(name)} row {i}", row, name if several else None)
+                for name, part in parts.items()
+                for i, row in enumerate(part)
+            ]
+    except UserError:
+        raise
+    except Exception as error:  # whatever datasets, pyarrow or the network raise
+        raise UserError(f"{shown}: no data set could be read: {one_line(error)}") from error
+
+
+@contextmanager
+def _no_bars(datasets: Any) -> Iterator[None]:
+    off = datasets.utils.are_progress_bars_disabled()
+    datasets.utils.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not off:
+            datasets.utils.enable_progress_bars()
+
+
+def _loaded(datasets: Any, path: Path, source: str, subset: str | None, scratch: str) -> Any:
+    if not os.path.exists(path):
+        return datasets.load_dataset(source, subset)
+    if any((path / name).is_file() for name in SAVED):
+        return datasets.load_from_disk(str(path), keep_in_memory=True)
+    files = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.suffix in KINDS)
+    kinds = {KINDS.get(each.suffix) for each in files}
+    if len(kinds) != 1 or None in kinds:
+        got = ", ".join(sorted({each.suffix for each in files})) or "no such files"
+        raise UserError(f"{printable(source)}: expected files of one kind ({', '.join(KINDS)}), got {got}")
+    (kind,) = kinds
+    given = {"data_files": [str(path)]} if path.is_file() else {"data_dir": str(path)}
+    return datasets.load_dataset(kind, **given, cache_dir=scratch, keep_in_memory=True)
