@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from jaxtyping import Float
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from undertext.activations.batching import batch_tokens_on, run_batches
 from undertext.activations.branch_text import branches_at
+from undertext.activations.branch_tree import Branch
 from undertext.activations.branches import score_branches
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
@@ -21,7 +23,7 @@ from undertext.activations.steered_rows import Touched
 class ChoiceScores:
     """Scores of each prompt's choices, prompt by prompt."""
 
-    log_probs: list[Float[Tensor, " choice"]]
+    log_probs: list[Float[Tensor, " _"]]
     """Natural log-probability of each choice after its prompt."""
     sizes: list[list[int]]
     """Tokens of each choice that were scored."""
@@ -48,10 +50,12 @@ def score_choices(
         the
             context, and NaN in what was scored.
     """
-    hung = [
-        [branch for choice in own for branch in branches_at(checkpoint, prompt, [len(prompt)], choice)]
-        for prompt, own in zip(prompts, choices, strict=True)
-    ]
+
+    @cache  # a sweep asks for the same ones under every setting
+    def branches(prompt: str, own: tuple[str, ...]) -> list[Branch]:
+        return [branch for choice in own for branch in branches_at(checkpoint, prompt, [len(prompt)], choice)]
+
+    hung = [branches(prompt, tuple(own)) for prompt, own in zip(prompts, choices, strict=True)]
     if not all(hung):
         raise UserError(f"prompt {hung.index([])} has no choices to score")
     sizes = [[len(branch.tokens) - branch.given for branch in own] for own in hung]
@@ -93,7 +97,7 @@ def score_choices(
 
 def preferred(
     scores: ChoiceScores, choices: Sequence[Sequence[str]], normalise: str = "none"
-) -> list[Float[Tensor, " choice"]]:
+) -> list[Float[Tensor, " _"]]:
     """The scores by which choices are compared: as they are, or by token, or by character.
 
     They are lm-evaluation-harness's `acc` (none) and `acc_norm` (characters).

@@ -9,7 +9,6 @@ from importlib.metadata import packages_distributions
 from tests.imports import GROUND_AND_WINGS, ROOT, imported_names, module_files
 
 EXTRAS = {
-    "datasets": ("undertext.tasks.importers.dataset",),
     "gguf": ("undertext.steering.",),
     "reasoning-gym": ("undertext.tasks.reasoning_gym",),
     "saes": ("undertext.saes.",),
@@ -17,7 +16,7 @@ EXTRAS = {
 """By extra, the beginnings of the modules that may import what it holds."""
 WITHOUT = """
 import sys
-sys.modules |= dict.fromkeys(["datasets", "gguf", "reasoning_gym", "sae_lens"])  # not installed
+sys.modules |= dict.fromkeys(["gguf", "reasoning_gym", "sae_lens"])  # as if they were not installed
 import undertext.jobs.compare.job, undertext.jobs.compare.report, undertext.jobs.demo.command
 """
 

@@ -21,10 +21,15 @@ from undertext.__main__ import COMMANDS, main
 from undertext.activations.quiet import quiet
 from undertext.core.output import RESULT, VERDICT
 from undertext.tasks.builtin.chain import new_chain
+from undertext.tasks.importers.command import KINDS
 from undertext.tasks.write import write_task
 
 GOLDEN = Path(__file__).parent / "golden"
-SUBCOMMANDS = {"sae": ("train", "features", "diff"), "task": ("new",), "zoo": ("list", "check", "build")}
+SUBCOMMANDS = {
+    "sae": ("train", "features", "diff"),
+    "task": ("new", "from", *(f"from {kind}" for kind in KINDS)),
+    "zoo": ("list", "check", "build"),
+}
 HELPS = (
     "",
     *(name for name in COMMANDS),

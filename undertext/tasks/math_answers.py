@@ -22,7 +22,8 @@ LONGEST, DEEPEST, TAIL = 500, 30, 4000
 """Characters and nested braces of a content that is read; characters at an output's end that are looked at
 where it has no box."""
 NEEDED = "pip install 'undertext[math]'"
-_BOX = re.compile(r"\\f?boxed\s*\{")
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_BRACE = re.compile(rf"{_BOX.pattern}|\\.|[{{}}]", re.DOTALL)
 _ENVIRONMENT = re.compile(
     r"\$\$(?P<a>[^$]{1,500})\$\$|(?<!\\)\$(?P<b>[^$\n]{1,500})\$"
     r"|\\\[(?P<c>(?:[^\\]|\\[^\]]){1,500})\\\]|\\\((?P<d>(?:[^\\\n]|\\[^)]){1,500})\\\)"
@@ -36,7 +37,7 @@ _NO_UNIT = r"(?!(?:and|or|to|by|sin|cos|tan|log|ln|pi|sqrt|exp|times|cdot|mod)\b
 _UNIT = re.compile(rf"(?:\s|\\ )*(?:{_NO_UNIT}[A-Za-z]{{2,}}\.?(?:\s|\\ )*)+(?:\^\{{?\d\}}?|[\u00b2\u00b3])?")
 _REPEATING = re.compile(r"(\d*)\.(\d*)\\overline\s*\{(\d+)\}")
 _BASED = re.compile(r"([0-9A-Fa-f]+)_\{?(\d+)\}?")
-_SPACING = re.compile(r"\\[,;!: ]|\\q?quad\b|~")
+_SPACING = re.compile(r"(?<!\\)\\[,;!: ]|\\q?quad\b|~")
 
 Key = tuple[str, str]
 
@@ -58,12 +59,17 @@ def check_installed() -> None:
 def boxes(text: str) -> list[Piece]:
     r"""The contents of `\boxed{...}`, in order; of one within another, the outer. Linear in the text."""
     found: list[Piece] = []
-    at = 0
-    while match := _BOX.search(text, at):
-        end = _closing(text, match.end())
-        at = match.end() if end is None else end
-        if end is not None:
-            found.append(Piece(match.end(), end, text[match.end() : end]))
+    opened: list[int] = []  # where each brace's content begins; 0 of one that is no box's
+    for match in _BRACE.finditer(text):
+        if match[0] == "}":
+            if opened and (start := opened.pop()):
+                while found and found[-1].start > start:
+                    found.pop()
+                found.append(
+                    Piece(start, match.start(), text[start : min(match.start(), start + LONGEST + 1)])
+                )
+        elif match[0].endswith("{") and match[0] != "\\{":
+            opened.append(match.end() if match[0] != "{" else 0)
     return found
 
 
@@ -133,6 +139,7 @@ def _sides(value: Value, own: str, other: str) -> frozenset[Key]:
     """
     keys = {(key, f"named {value.name}" if value.name else "plain") for key in value.keys}
     keys |= {(key, other if value.name else own) for key in value.keys}
+    keys |= {(key, "plain") for key in value.whole}
     if value.decimal:
         keys.add((value.decimal, f"rounded {own}"))
     if value.exact:
@@ -161,7 +168,7 @@ def value_in(content: str) -> Value:
         return number
     if words := _as_text(plain):
         return Value(frozenset({f"text {words}"}))
-    share = re.fullmatch(r"(.*\S)\s*\\?%", plain)
+    share = re.fullmatch(r"(.*?[^\\\s])\s*\\?%", plain)
     read = _read(re.sub(r"(?<![\\A-Za-z])pi\b", r"\\pi", share[1] if share else plain))
     if share and read.keys:
         hundredth = _read(rf"\frac{{{share[1]}}}{{100}}")
@@ -173,14 +180,14 @@ def value_in(content: str) -> Value:
 def _read(content: str) -> Value:
     check_installed()
     try:
-        keys, name, decimal, exact = _WORKER.ask(content, SECONDS)
+        keys, *rest, whole = _WORKER.ask(content, SECONDS)
     except TooLong:
         return Value(frozenset())
     except UserError as error:
         if "math-verify" in str(error):
             raise
         return Value(frozenset())  # sympy raises anything on what it cannot read
-    return Value(frozenset(keys), name, decimal, exact)
+    return Value(frozenset(keys), *rest, frozenset(whole))
 
 
 _WORKER = Worker(reader)
@@ -188,6 +195,8 @@ _WORKER = Worker(reader)
 
 def _whole_number(content: str) -> Value | None:
     """The value of a content that is one number, a currency or a unit in words beside it."""
+    if re.search(r",(?!\d{3}(?!\d)|\})", content) and not re.search(r"\d\.\d{3},\d", content):
+        return None  # in mathematics 2,1 are two numbers
     text = _TEXT.sub(lambda match: match[1], content)
     text = re.sub(r"^[\u20ac\u00a3\u00a5]\s?", "", text)
     found = [number for number in numbers_in(text) if not number.part]
@@ -281,18 +290,6 @@ def _as_text(content: str) -> str:
 def _words(content: str) -> str:
     text = _TEXT.sub(lambda match: match[1], content)
     return " ".join(text.casefold().split()).strip(" .,;()'\"*$")
-
-
-def _closing(text: str, start: int) -> int | None:
-    """Where the brace that was opened before `start` is closed."""
-    depth = 1
-    for match in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, start):
-        depth += {"{": 1, "}": -1}.get(match[0], 0)
-        if not depth:
-            return match.start()
-        if depth > DEEPEST * 4:
-            return None
-    return None
 
 
 def _depth(text: str) -> int:

@@ -31,9 +31,11 @@ class Value(NamedTuple):
     decimal: str | None = None
     """For a decimal: its value to six places; for what decimals may stand for, `exact` is."""
     exact: str | None = None
+    whole: frozenset[str] = frozenset()
+    """Keys of the equation as a whole, of which `keys` are those of the right-hand side."""
 
 
-def reader() -> Callable[[str], tuple[list[str], str | None, str | None, str | None]]:
+def reader() -> Callable[[str], tuple[Any, ...]]:
     """Reads a content to a Value's fields, with empty keys for what cannot be read.
 
     For a process of its own (`worker.Worker`): nothing here bounds the time. RuntimeError without
@@ -47,12 +49,11 @@ def reader() -> Callable[[str], tuple[list[str], str | None, str | None, str | N
     latex = [LatexExtractionConfig(boxed_match_priority=0)]
     parse(r"$\boxed{\frac{1}{2}x^2}$", latex, parsing_timeout=None)  # what is slow the first time alone
 
-    def read(content: str) -> tuple[list[str], str | None, str | None, str | None]:
+    def read(content: str) -> tuple[Any, ...]:
         found = parse(rf"$\boxed{{{content}}}$", latex, parsing_timeout=None)
         if not found or isinstance(found[0], str):
-            return [], None, None, None
-        value = value_of(found[0])
-        return sorted(value.keys), value.name, value.decimal, value.exact
+            return tuple(Value(frozenset()))
+        return tuple(value_of(found[0]))
 
     return read
 
@@ -60,15 +61,17 @@ def reader() -> Callable[[str], tuple[list[str], str | None, str | None, str | N
 def value_of(expression: Any) -> Value:
     """The value of what sympy, or latex2sympy, holds."""
     import sympy
-    from sympy.core.function import AppliedUndef
 
     if isinstance(expression, sympy.Eq):
         left, right = expression.lhs, expression.rhs
-        factors = left.args if isinstance(left, sympy.Mul) else (left,)
-        own = all(isinstance(each, sympy.Symbol | AppliedUndef) for each in factors)
-        if own or not left.free_symbols:
-            return value_of(right)._replace(name=str(left) if own else None)
-        return Value(frozenset({_or_spelt("equation", expression, _curve(left - right, signed=False))}))
+        if _named(right) and not _named(left):
+            left, right = right, left
+        whole = frozenset[str]()
+        if isinstance(left, sympy.Expr) and isinstance(right, sympy.Expr):
+            whole = frozenset({_or_spelt("equation", expression, _curve(left - right, signed=False))})
+        if _named(left) or not (left.free_symbols or right.free_symbols):
+            return value_of(right)._replace(name=str(left) if _named(left) else None, whole=whole)
+        return Value(whole or frozenset({sympy.srepr(expression)}))
     if isinstance(expression, sympy.core.relational.Relational):
         left, right = expression.lhs, expression.rhs
         if isinstance(expression, sympy.Gt | sympy.Ge):
@@ -155,6 +158,15 @@ def _number(expression: Any) -> Value:
     if abs(value - float(near)) < 10.0**-DIGITS * max(1.0, abs(value)):  # (1 + sqrt 2)(sqrt 2 - 1)
         return rational(near.numerator, near.denominator, decimal=floats)
     return Value(frozenset({_written(value)}), None, None, _places(value.real) if not value.imag else None)
+
+
+def _named(side: Any) -> bool:
+    """Whether a side of an equation is a name: x, AB or f(x)."""
+    import sympy
+    from sympy.core.function import AppliedUndef
+
+    factors = side.args if isinstance(side, sympy.Mul) else (side,)
+    return all(isinstance(each, sympy.Symbol | AppliedUndef) for each in factors)
 
 
 def _only(expression: Any) -> str:

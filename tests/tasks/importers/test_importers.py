@@ -149,6 +149,13 @@ def test_lm_eval_choices(back, log):
         assert problem.group == row["doc"]["question"]
 
 
+def test_lm_eval_choices_that_no_space_comes_before_are_told(tmp_path):
+    assert from_lm_eval(CHOICE).notes == []
+    (tmp_path / "samples.jsonl").write_text(CHOICE.read_text().replace('"arg_1": " ', '"arg_1": "'))
+    (note,) = from_lm_eval(tmp_path / "samples.jsonl").notes
+    assert note.startswith("choices: scored here after the prompt and a space")
+
+
 def test_lm_eval_of_a_folder(tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / GSM8K.name).write_bytes(GSM8K.read_bytes())

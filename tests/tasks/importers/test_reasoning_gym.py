@@ -1,12 +1,15 @@
 """Tasks of reasoning-gym: made, written, read back, and graded by the generator's own scorer."""
 
+import sys
+
 import pytest
 import reasoning_gym
 
 from undertext.activations.errors import UserError
 from undertext.tasks import load_task, write_task
 from undertext.tasks.importers import ImportConfig, from_reasoning_gym
-from undertext.tasks.reasoning_gym import ReasoningGymScorer, answer_in, generator
+from undertext.tasks.output_grader import OutputGrader, chance_right
+from undertext.tasks.reasoning_gym import ReasoningGymScorer, answer_in, generator, scorer_of
 
 NAMES = ("chain_sum", "basic_arithmetic", "countdown", "leg_counting")
 
@@ -101,3 +104,36 @@ def test_what_reasoning_gym_does_not_have():
         from_reasoning_gym("chain_sum", 5, options={"terms": 3})
     with pytest.raises(UserError, match="expected an answer in text, got None"):
         from_reasoning_gym("rush_hour", 4)
+
+
+@pytest.mark.parametrize("name", ["chain_sum", "countdown"])
+def test_outputs_of_a_task_are_graded_and_their_worth_by_chance_known(name):
+    task = from_reasoning_gym(name, 12, ImportConfig(seed=2)).task
+    made = reasoning_gym.create_dataset(name)
+    shifted = task.problems[1:] + task.problems[:1]
+    texts = [f"So <answer>{p.answer}</answer>" for p in (*task.problems[:6], *shifted[6:])]
+    grader = OutputGrader(task)
+
+    def right(text, problem):
+        taken = text.removeprefix("So <answer>").removesuffix("</answer>")
+        entry = {"question": problem.prompt, "answer": problem.answer, "metadata": problem.metadata}
+        return made.score_answer(taken, entry) == 1
+
+    grades = [grader(text, problem) for text, problem in zip(texts, task.problems, strict=True)]
+    assert [g.lenient for g in grades] == [right(*each) for each in zip(texts, task.problems, strict=True)]
+    assert [g.lenient for g in grades][:6] == [True] * 6
+    assert not any(g.strict for g in grades)
+    worth = [
+        sum(right(text, other) for other in task.problems if other is not own) / 11
+        for text, own in zip(texts, task.problems, strict=True)
+    ]
+    assert chance_right(task, task.problems, texts, [False] * 12).tolist() == pytest.approx(worth)
+    assert grader(texts[0], task.problems[0], cut=True) == (False, False)
+
+
+def test_without_reasoning_gym_one_line_says_what_to_install(monkeypatch):
+    task = from_reasoning_gym("leg_counting", 6).task
+    monkeypatch.setitem(sys.modules, "reasoning_gym", None)
+    scorer_of.cache_clear()
+    with pytest.raises(UserError, match=r"pip install undertext\[reasoning-gym\]"):
+        OutputGrader(task)

@@ -1,4 +1,4 @@
-"""Rows of a Hugging Face data set: a folder or a hub id, read by the package datasets (an extra)."""
+"""Rows of a Hugging Face data set: a folder or a hub id, read by the package datasets."""
 
 import os
 import tempfile
@@ -27,12 +27,8 @@ def dataset_rows(
     id; `subset` is a configuration of a hub id, and `split` names one split to read. No code of a data set is
     run. Raises UserError where no rows can be had.
     """
-    try:
-        import datasets
-    except ImportError as error:
-        raise UserError(
-            "data sets need datasets, which is not installed: pip install undertext[datasets]"
-        ) from error
+    import datasets  # takes a second
+
     shown = printable(source, 200)
     try:
         with tempfile.TemporaryDirectory() as scratch, quiet(), _no_bars(datasets):

@@ -11,6 +11,7 @@ from undertext.core.printable import printable, shown
 from undertext.tasks.importers.choices import CHOICE_GRADER, choice_fields
 from undertext.tasks.importers.solutions import MATH_GRADER, NUMBER_GRADER, gsm8k_solution, last_boxed
 from undertext.tasks.importers.source import Item, Source, read_lines
+from undertext.tasks.spans import join
 from undertext.tasks.task import MOST_NEW_TOKENS
 
 _FILE = re.compile(r"samples_(.+?)_(\d{4}-\d{2}-\d{2}T[\d.-]+)\.jsonl")
@@ -30,6 +31,7 @@ def lm_eval_source(path: str | Path) -> Source:
     seen: set[str] = set()
     until: list[Any] = []
     choices: list[bool] = []
+    spaced = True
     for place, row in read_lines(file):
         if "arguments" not in row or "doc_id" not in row or "target" not in row:
             wanted = "a line as --log_samples writes it, with doc_id, target and arguments"
@@ -47,6 +49,7 @@ def lm_eval_source(path: str | Path) -> Source:
             items.append(Item(place, doc, fault=str(error)))
             continue
         choices.append(len(requests) > 1)
+        spaced &= not choices[-1] or all(_goes_on(*request) for request in requests)
         until.append(requests[0][1])
         items.append(Item(place, doc, {"id": row["doc_id"], **fields}, output=output))
     if any(choices) and not all(choices):
@@ -64,7 +67,8 @@ def lm_eval_source(path: str | Path) -> Source:
         elif any(last_boxed(str(_doc_solution(item.row))) for item in items):
             grader = MATH_GRADER
     about = f"Problems of the lm-evaluation-harness task {name}, from its log."
-    return Source(name, about, items, grader, settings)
+    apart = "choices: scored here after the prompt and a space, which the harness did not put before them"
+    return Source(name, about, items, grader, settings, [] if spaced else [apart])
 
 
 def _file(path: Path) -> Path:
@@ -143,6 +147,11 @@ def _problem(row: Mapping[str, Any], requests: list[tuple[str, Any]]) -> tuple[d
             raise ValueError(f"expected {wanted}, got {shown(target)}")
         (right,) = matches
     return choice_fields(prompt, continuations, right), None
+
+
+def _goes_on(prompt: str, continuation: str) -> bool:
+    """Whether the harness put what a task of kind likelihood puts between a prompt and a choice."""
+    return join(prompt, continuation.strip()) == prompt + continuation.rstrip()
 
 
 def _answer(target: str, row: Mapping[str, Any]) -> dict[str, Any]:
