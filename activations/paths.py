@@ -49,13 +49,18 @@ def named(source: str | Path, revision: str | None = None) -> Named:
     return Named(name, own)
 
 
+def is_pattern(text: str) -> bool:
+    """Whether a text stands for all sources that match: it has `*`, `?` or `[` in it, and is no folder."""
+    return glob.has_magic(text) and not is_folder(Path(text).expanduser())
+
+
 def expanded(pattern: str) -> list[str]:
-    """The sources that a text means: itself, or, where it has `*`, `?` or `[` in it, the folders here or the
-    branches and tags on the hub (`id@step*`) that match, by the numbers in their names.
+    """The sources that a text means: itself, or those that a pattern matches, by the numbers in their names:
+    folders here, or branches and tags on the hub (`id@step*`).
 
     UserError for a pattern that nothing matches, and where the hub does not say what it has.
     """
-    if not glob.has_magic(pattern) or is_folder(Path(pattern).expanduser()):
+    if not is_pattern(pattern):
         return [pattern]
     here = glob.glob(str(Path(pattern).expanduser()))
     found = [path for path in here if is_folder(Path(path))]
