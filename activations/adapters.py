@@ -35,11 +35,14 @@ def is_adapter(folder: Path) -> bool:
     return True
 
 
-def recorded_base(folder: Path) -> str | None:
-    """The base that an adapter's config names, as it is written there."""
+def recorded_base(folder: Path) -> tuple[str | None, str | None]:
+    """The base that an adapter's config names, as it is written there, and its revision on the hub."""
     content = read_json(folder / CONFIG)
     entry(content, folder / CONFIG, "peft_type", str)
-    return entry(content, folder / CONFIG, "base_model_name_or_path", str) or None
+    name, revision = (
+        entry(content, folder / CONFIG, key, str) for key in ("base_model_name_or_path", "revision")
+    )
+    return name or None, revision or None
 
 
 def merge_adapter(folder: Path, model: PreTrainedModel) -> PreTrainedModel:

@@ -73,6 +73,9 @@ class Checkpoint:
     ) -> "Checkpoint":
         """Load a folder, a PEFT adapter's folder, a hub id, a live model, PEFT model or bridge.
 
+        A hub id may name its revision, a branch, tag or commit: `owner/name@step1000` is the same as
+        `owner/name` with `revision="step1000"`.
+
         Only safetensors are read. An adapter that is read is merged into its base; that of a live
         PEFT model stays as it is, at work and unmerged. What is live is put in eval mode and otherwise
         used as it is, where it is, at its own precision: `device`, `dtype`, `trust_remote_code` and
@@ -111,8 +114,8 @@ class Checkpoint:
             options = Options(parse_device(device), dtype, trust_remote_code, revision)
             links = chain(source, options, base)
             notes += links.notes
-            model = load_model(links, options)
-            words = tokenizer_for(links, options) if words is None else words
+            model = load_model(links)
+            words = tokenizer_for(links) if words is None else words
         else:
             raise UserError(
                 "a checkpoint is loaded from a folder, a hub id, a PreTrainedModel, a PeftModel or "

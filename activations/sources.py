@@ -1,7 +1,7 @@
 """Turning whatever a user points at into a live model and its tokenizer."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -26,7 +26,7 @@ from undertext.activations.files import (
     one_line,
     refuse_named_weights,
 )
-from undertext.activations.paths import hub_answers, is_hub_id, local_folder
+from undertext.activations.paths import hub_answers, is_hub_id, local_folder, named
 from undertext.activations.quiet import quiet
 from undertext.activations.vocabulary import has_tokenizer, load_tokenizer
 
@@ -64,6 +64,8 @@ class Chain(NamedTuple):
 
     adapters: list[Path]
     whole: str | Path | PreTrainedModel
+    options: Options
+    """How the whole model is read: at its own revision, which is not that of an adapter."""
     notes: list[str]
     """What a reader must know of how the adapters' bases were found."""
 
@@ -74,37 +76,43 @@ def chain(source: str | Path, options: Options, base: str | Path | PreTrainedMod
     An adapter's base is the folder that it names, where there is one, from here or from the adapter's
     folder; then `base`; then the hub.
 
+    `options.revision` is that of the source; bases have the one that their text names (`id@revision`), or
+    that an adapter's config names for them.
+
     Raises:
         UserError: for anything that is not there or not as it must be, and for adapters in a circle.
     """
     adapters: list[Path] = []
     notes: list[str] = []
+    revision = options.revision
     while True:
+        source, revision = named(source, revision)
+        options = replace(options, revision=revision)
         folder = local_folder(source)
         if folder is None:
             folder = _from_hub(str(source), options)
         if folder is None:
             _check_hub_config(str(source), options)
-            return Chain(adapters, source, notes)
+            return Chain(adapters, source, options, notes)
         if not is_adapter(folder):
             check_config(folder)
             check_layers(folder, check_weights(folder))
-            return Chain(adapters, folder, notes)
+            return Chain(adapters, folder, options, notes)
         if folder.resolve() in [each.resolve() for each in adapters]:
             own = " its own folder as its base" if len(adapters) == 1 else " a base that is merged into it"
             raise UserError(f"{shown(adapters[-1] / CONFIG)} names{own}")
         adapters.append(folder)
-        named = recorded_base(folder)
-        found = _named_folder(folder, named)
+        recorded, revision = recorded_base(folder)
+        found = _named_folder(folder, recorded)
         if found is None and base is not None:
             if isinstance(base, PreTrainedModel):
-                notes.append(_instead(folder, named, str(base.config.name_or_path or type(base).__name__)))
-                return Chain(adapters, base, notes)
-            if str(base) != named:
-                notes.append(_instead(folder, named, str(base)))
-            source, base = base, None
+                notes.append(_instead(folder, recorded, str(base.config.name_or_path or type(base).__name__)))
+                return Chain(adapters, base, options, notes)
+            if str(base) != recorded:
+                notes.append(_instead(folder, recorded, str(base)))
+            source, base, revision = base, None, None
             continue
-        if found is None and named is None:
+        if found is None and recorded is None:
             raise UserError(
                 f"{shown(folder / CONFIG)} names no base_model_name_or_path to merge it into: {_GIVE}"
             )
@@ -112,34 +120,34 @@ def chain(source: str | Path, options: Options, base: str | Path | PreTrainedMod
             notes.append(f"the adapter {shown(folder)} is merged into the base it names, {shown(found)}")
         if found is None:
             try:
-                local_folder(str(named))
+                local_folder(named(str(recorded)).source)
             except UserError as error:
                 raise UserError(
                     f"the adapter {shown(folder)} names a base that is not here ({error}): {_GIVE}"
                 ) from None
-        source = found or str(named)
+        source, revision = (str(recorded), revision) if found is None else (found, None)
 
 
-def load_model(links: Chain, options: Options) -> PreTrainedModel:
+def load_model(links: Chain) -> PreTrainedModel:
     """The whole model at a chain's end, its adapters merged into it. A live model there is copied."""
     model = (
         copy.deepcopy(links.whole)
         if isinstance(links.whole, PreTrainedModel)
-        else _load_whole(links.whole, options)
+        else _load_whole(links.whole, links.options)
     )
     for adapter in reversed(links.adapters):
         model = merge_adapter(adapter, model)
     return model
 
 
-def tokenizer_for(links: Chain, options: Options) -> PreTrainedTokenizerBase:
+def tokenizer_for(links: Chain) -> PreTrainedTokenizerBase:
     """The tokenizer beside a chain's weights; an adapter folder without one has that of its base."""
     for folder in links.adapters:
         if has_tokenizer(folder):
-            return load_tokenizer(folder, **options.hub)
+            return load_tokenizer(folder, trust_remote_code=links.options.trust_remote_code)
     if isinstance(links.whole, PreTrainedModel):
         return tokenizer_of(links.whole)
-    return load_tokenizer(links.whole, **options.hub)
+    return load_tokenizer(links.whole, **links.options.hub)
 
 
 def tokenizer_of(model: PreTrainedModel) -> PreTrainedTokenizerBase:

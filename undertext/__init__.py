@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from undertext.activations.errors import UserError
     from undertext.activations.pair import load_pair
     from undertext.core.shipped import zoo
+    from undertext.jobs.compare.checkpoints.job import compare_checkpoints
+    from undertext.jobs.compare.checkpoints.result import CheckpointComparisons
     from undertext.jobs.compare.config import CompareConfig
     from undertext.jobs.compare.job import compare
     from undertext.jobs.compare.result import Comparison
@@ -42,6 +44,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Checkpoint",
+    "CheckpointComparisons",
     "CompareConfig",
     "Comparison",
     "DiffConfig",
@@ -60,6 +63,7 @@ __all__ = [
     "TrainedDictionary",
     "UserError",
     "compare",
+    "compare_checkpoints",
     "feature_diff",
     "feature_table",
     "load_pair",
@@ -76,6 +80,7 @@ __all__ = [
 # The same names as above, with the module of this package that each comes from.
 _LAZY = {
     "Checkpoint": "activations.checkpoint",
+    "CheckpointComparisons": "jobs.compare.checkpoints.result",
     "CompareConfig": "jobs.compare.config",
     "Comparison": "jobs.compare.result",
     "DiffConfig": "jobs.sae_diff.config",
@@ -94,6 +99,7 @@ _LAZY = {
     "TrainedDictionary": "jobs.sae_train.result",
     "UserError": "activations.errors",
     "compare": "jobs.compare.job",
+    "compare_checkpoints": "jobs.compare.checkpoints.job",
     "feature_diff": "jobs.sae_diff.job",
     "feature_table": "jobs.sae_features.job",
     "load_pair": "activations.pair",

@@ -19,9 +19,9 @@ def _split(problems: pa.Table, split: str) -> SplitResult:
     rows = [row for row in problems.to_pylist() if row["split"] == split]
     base = proportion([row["base_lenient"] for row in rows])
     tuned = proportion([row["tuned_lenient"] for row in rows])
-    null = Estimate(0.17, 0.15, 0.21, PROBLEMS)
+    null, share = Estimate(0.17, 0.15, 0.21, PROBLEMS), Estimate(0.8, 0.7, 0.9, 40)
     lines = [
-        EvidenceLine("behaviour", "unclear", base, null, 0.41, "none", UNBROKEN),
+        EvidenceLine("behaviour", "unclear", base, null, 0.41, "none", UNBROKEN, share),
         EvidenceLine(
             "decodable",
             "latent",
@@ -30,9 +30,10 @@ def _split(problems: pa.Table, split: str) -> SplitResult:
             0.002,
             "weaker only",
             "Null: control labels.",
+            share,
         ),
         EvidenceLine(
-            "transported", "latent", Estimate(0.6, 0.5, 0.7, 40), null, 0.013, "stronger's activations", ""
+            "transported", "latent", Estimate(0.6, 0.5, 0.7, 40), null, 0.013, "stronger's activations", "", share
         ),
         EvidenceLine(
             "recovered",
@@ -42,6 +43,7 @@ def _split(problems: pa.Table, split: str) -> SplitResult:
             0.0004,
             "stronger's activations",
             f"{VECTORS[0]} at blocks.2.hook_resid_post, dose 2, on the last prompt token.",
+            share,
         ),
     ]
     return SplitResult(

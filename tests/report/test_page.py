@@ -119,7 +119,7 @@ def test_a_pair_that_does_not_differ_makes_no_claim_of_what_was_not_measured(pre
 
 def test_every_verdict_and_line_has_words(comparison, preserved):
     estimate = Estimate(0.5, 0.4, 0.6, 40)
-    lines = [EvidenceLine(name, "absent", estimate, estimate, 0.5, "none", "") for name in LINES]
+    lines = [EvidenceLine(name, "absent", estimate, estimate, 0.5, "none", "", estimate) for name in LINES]
     for verdict, said in VERDICTS.items():
         result: SplitResult = replace(comparison.splits["test"], verdict=verdict, evidence=lines)
         summary = {**preserved.summary, "splits": {"test": asdict(result)}}

@@ -82,7 +82,7 @@ def job_command(
         _say_all(result.lines())
         if (out := getattr(given, "out", None)) is not None:
             say(f"report: {out / PAGE}")
-        return 0
+        return int(result.code)
 
     return run
 

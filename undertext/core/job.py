@@ -1,6 +1,7 @@
 """The frame around every job: first checks, parts that are run or resumed, results that are written."""
 
 import errno
+import json
 import platform
 import socket
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,11 +17,13 @@ from pydantic import BaseModel
 
 from undertext.activations.errors import UserError, shown
 from undertext.core.config import WORK_ONLY, given_command
+from undertext.core.output import json_bytes
 from undertext.core.progress import Progress
 from undertext.core.publish import ROOM, check_writable, publish
 from undertext.core.result import NotSaved, Result
-from undertext.core.resume import FOLDER, JobFolder, Part
+from undertext.core.resume import FOLDER, JobFolder, Part, differences
 from undertext.core.setup import threads, versions
+from undertext.core.shared import sharing
 
 R = TypeVar("R", bound=Result)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
@@ -65,6 +68,8 @@ class JobRun:
         self._config, self._folder, self._start = config, folder, perf_counter()
         self._began = datetime.now(UTC).isoformat(timespec="seconds")
         self._job: dict[str, Any] = {"job": name}
+        self.shared = sharing.get()
+        """What this job has in common with others of one call; None where there are no others."""
 
     def begin(self, *, room: int = 0, **inputs: Any) -> bool:
         """Write down which job this is, once its inputs are known: `inputs` are what results depend on, and
@@ -81,8 +86,25 @@ class JobRun:
         check_writable(self.out, ROOM + room)
         return other
 
+    def finished(self, kind: type[R]) -> R | None:
+        """The result of this very job where an earlier call that shared work has written it; None otherwise.
+
+        A job by itself is done again whenever it is asked for.
+        """
+        if self.shared is None or self._folder is None or self.out is None:
+            return None
+        try:
+            result = kind.load(self.out)
+        except UserError:
+            return None
+        if differences({key: result.run.get(key) for key in self._job}, json.loads(json_bytes(self._job))):
+            return None
+        self._folder.finish()
+        return result
+
     def make(self, parts: Sequence[Part]) -> list[Any]:
-        """What each part makes, in order; those that an earlier run has finished are read.
+        """What each part makes, in order; those that an earlier run has finished, or a job that shares work
+        with this one, are read.
 
         Parts of one call are independent of one another.
         """
@@ -94,12 +116,17 @@ class JobRun:
 
     def _made(self, part: Part) -> Any:
         kept = None if self._folder is None else self._folder.read(part.key)
+        shared = None if part.of is None else self.shared
+        if kept is None and shared is not None:
+            kept = shared.read(part.key, part.of)
         if kept is not None:
             return kept[0]
         with self.bars.stage(part.stage or part.key, part.units) as done:
             value = part.make(done)
         if self._folder is not None:
             self._folder.write(part.key, value)
+        if shared is not None:
+            shared.write(part.key, part.of, value)
         return value
 
     def record(self, **more: Any) -> dict[str, Any]:

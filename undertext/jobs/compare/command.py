@@ -1,28 +1,51 @@
 """`undertext compare`."""
 
 from pathlib import Path
+from typing import Annotated, Any
 
+from pydantic import BeforeValidator
+
+from undertext.activations.paths import is_pattern
 from undertext.core.command import job_command
+from undertext.core.result import Result
+from undertext.jobs.compare.checkpoints.job import compare_checkpoints
 from undertext.jobs.compare.config import CompareConfig
 from undertext.jobs.compare.job import compare
+
+
+def _listed(given: object) -> object:
+    """One text of a YAML file as a list."""
+    return (given,) if isinstance(given, str) else given
 
 
 class CompareCommand(CompareConfig):
     """Was the capability that tells a tuned checkpoint from its base already latent in the weaker one?
 
-    Writes verdict.json, report.html, figures/, tables/ and run.json.
+    Writes verdict.json, report.html, figures/, tables/ and run.json. With several tuned checkpoints (or a
+    pattern), each has that report in a folder of its own below the output folder, which holds result.json,
+    report.html, figures/, tables/ and run.json of them all; the exit code is 1 where one could not be
+    compared.
     """
 
     base: str | None = None
-    """The base checkpoint: a Hugging Face folder or hub id, or zoo:NAME for a shipped organism."""
-    tuned: str | None = None
-    """The tuned checkpoint: a folder, a hub id, zoo:NAME, or the folder of a PEFT adapter."""
+    """The base checkpoint: a Hugging Face folder or hub id (owner/name, owner/name@revision), or zoo:NAME for a
+    shipped organism."""
+    tuned: Annotated[tuple[str, ...] | None, BeforeValidator(_listed)] = None
+    """The tuned checkpoint: a folder, a hub id, zoo:NAME, or the folder of a PEFT adapter. Several are compared
+    one after another; a pattern takes all folders (run/checkpoint-*) or revisions (owner/name@step*) that
+    match."""
     task: str | None = None
     """The task's folder, or zoo:chain for the built-in task."""
     out: Path | None = None
     """Folder that the report is written to."""
 
 
+def _compare(base: str, tuned: tuple[str, ...], **given: Any) -> Result:
+    if len(tuned) == 1 and not is_pattern(tuned[0]):
+        return compare(base, tuned[0], **given)
+    return compare_checkpoints(base, tuned, **given)
+
+
 run = job_command(
-    CompareCommand, "compare", compare, needs=("base", "tuned", "task", "out"), example="compare_chain.yaml"
+    CompareCommand, "compare", _compare, needs=("base", "tuned", "task", "out"), example="compare_chain.yaml"
 )

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from undertext.activations.pair import Pair
+from undertext.core.config import WORK_ONLY
 from undertext.core.job import JobRun, job_run
 from undertext.core.output import plain
 from undertext.core.progress import Progress
@@ -76,7 +77,7 @@ def compare(
             weaker, stronger = getattr(pair, role), getattr(pair, OTHER[role])
             return SteeringParts(
                 weaker, stronger, tasks[role], config, layers, sae=sae, of_stronger=tasks[OTHER[role]],
-                scratch=run.scratch, name=f"steering/{role}",
+                scratch=run.scratch, name=f"steering/{role}", shared=run.shared if role == "base" else None,
             )  # fmt: skip
 
         described = {
@@ -92,12 +93,19 @@ def compare(
             **steering("base").inputs,
         )
 
-        answered = _answers(run, pair, tasks, splits, config)
+        if (done := run.finished(Comparison)) is not None:
+            return done
+        of_base = {
+            "checkpoint": pair.base.fingerprint,
+            "task": task_record(tasks["base"])["fingerprint"],
+            "config": config.model_dump(mode="json", exclude=set(WORK_ONLY)),
+        }
+        answered = _answers(run, pair, tasks, splits, config, of_base)
         gaps = {split: gap_between(answered[split], rule) for split in splits}
         weaker = [role for role in ROLES if any(gap.weaker == role for gap in gaps.values())]
         unnamed = None
         if weaker and not task.names_values:
-            unnamed = {**_answers(run, pair, tasks, [FIT, CHOOSE], config), **answered}
+            unnamed = {**_answers(run, pair, tasks, [FIT, CHOOSE], config, of_base), **answered}
         measured = {}
         for role in weaker:
             own = {split: gap.problems for split, gap in gaps.items() if gap.weaker == role}
@@ -169,8 +177,15 @@ def _room(task: Task, splits: Sequence[str], config: CompareConfig) -> int:
 
 
 def _answers(
-    run: JobRun, pair: Pair, tasks: Mapping[Role, Task], splits: Sequence[str], config: CompareConfig
+    run: JobRun,
+    pair: Pair,
+    tasks: Mapping[Role, Task],
+    splits: Sequence[str],
+    config: CompareConfig,
+    of_base: Mapping[str, Any],
 ) -> dict[str, dict[Role, Answers]]:
+    """Greedy answers; `of_base` is what the base's depend on, which other comparisons may share."""
+
     def part(split: str, role: Role) -> Part:
         task, checkpoint = tasks[role], getattr(pair, role)
         problems = task.split(split)
@@ -178,7 +193,8 @@ def _answers(
         def make(done: Done) -> Answers:
             return greedy(checkpoint, task, problems, batch_size=config.batch_size, progress=done)
 
-        return Part(f"answers/{split}/{role}", make, len(problems), f"{role} on {split}")
+        of = of_base if role == "base" else None
+        return Part(f"answers/{split}/{role}", make, len(problems), f"{role} on {split}", of)
 
     made = iter(run.make([part(split, role) for split in splits for role in ROLES]))
     return {split: {role: next(made) for role in ROLES} for split in splits}

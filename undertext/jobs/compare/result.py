@@ -9,7 +9,7 @@ from undertext.core.result import Result, typed
 from undertext.core.statistics import Estimate
 from undertext.core.terms import Access, LineName, Role, Says, Verdict
 
-SCHEMA = 4
+SCHEMA = 5
 """Version of verdict.json."""
 
 
@@ -27,6 +27,8 @@ class EvidenceLine:
     access: Access
     """What the measurement was allowed to know of the stronger checkpoint."""
     note: str
+    share: Estimate
+    """What the weaker shows over the null, of what the stronger does; null where no share is taken."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ themselves (one row); its confidence is the share of resamples to which the same
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from math import inf, nan
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy import ndarray
 
 from undertext.activations.errors import shown
 from undertext.core.statistics import (
+    Estimate,
     Intervals,
     holm,
     mean_intervals,
@@ -233,13 +235,14 @@ def _reported(line: RawLine, judged: Judgement, rule: Rule, seed: int) -> Eviden
         why = f"no share is taken: the stronger's less the null is {shown}"
     elif (ceiling := float((line.stronger - line.null).mean())) < rule.min_over_null:
         why = f"the stronger is only {ceiling:.2f} over the null, too little to take a share of"
+        share = Estimate(nan, -inf, inf, n, rule.level)
     elif n < rule.min_problems:
         why = f"only {n} {'problems' if line.clusters is None else 'groups'}, too few to say anything"
     else:
         why = f"share of the stronger's over the null {share.value:.2f} [{share.low:.2f}, {share.high:.2f}]"
     weaker, null = (line.shown(figure, seed=seed, level=rule.level) for figure in (line.weaker, line.null))
     (says,), (p,) = judged.says[line.name].tolist(), judged.p[line.name].tolist()
-    return EvidenceLine(line.name, says, weaker, null, p, line.access, f"{line.note}; {why}")
+    return EvidenceLine(line.name, says, weaker, null, p, line.access, f"{line.note}; {why}", share)
 
 
 def _flags(

@@ -15,6 +15,7 @@ from typing import Any
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.core.resume import Done, Part
+from undertext.core.shared import Shared
 from undertext.core.sweep_rows import SweepRows
 from undertext.core.terms import CHOOSE
 from undertext.measures.recovery.candidates import CandidateVectors, candidate_vectors
@@ -57,6 +58,8 @@ class SteeringParts:
     """Where a part keeps rows until it is finished (`JobRun.scratch`); None keeps none."""
     name: str = "steering"
     """Beginning of the parts' keys, which sets two checkpoints of one job apart."""
+    shared: Shared | None = None
+    """Where rows steered by what knows of the weaker alone are kept for other jobs that steer it."""
 
     @property
     def inputs(self) -> dict[str, Any]:
@@ -82,7 +85,13 @@ class SteeringParts:
 
         def make(done: Done) -> SteeringSearch:
             return search(
-                self.weaker, self.task, candidates, self.layers, self.config, done, self._store(key)
+                self.weaker,
+                self.task,
+                candidates,
+                self.layers,
+                self.config,
+                done,
+                self._store(key, candidates),
             )
 
         problems = min(len(self.task.split(CHOOSE)), self.config.search_problems)
@@ -94,7 +103,8 @@ class SteeringParts:
         key = f"{self.name}/recovery/{split}"
 
         def make(done: Done) -> dict[str, SteeredAnswers]:
-            return recover(self.weaker, self.task, split, searched, self.config, done, self._store(key))
+            keep = self._store(key, searched.candidates)
+            return recover(self.weaker, self.task, split, searched, self.config, done, keep)
 
         return Part(key, make, len(self.task.split(split)) * len(searched.best), f"steering on {split}")
 
@@ -114,6 +124,9 @@ class SteeringParts:
 
         return Part(f"{self.name}/side_effects", make, len(searched.best), "side effects")
 
-    def _store(self, key: str) -> SweepRows | None:
+    def _store(self, key: str, candidates: CandidateVectors) -> SweepRows | None:
         folder = self.scratch(key)
-        return None if folder is None else SweepRows(folder)
+        if folder is None or self.shared is None:
+            return None if folder is None else SweepRows(folder)
+        own = [name for name, level in candidates.access.items() if level in ("none", "weaker only")]
+        return SweepRows(folder, self.shared.folder, own)

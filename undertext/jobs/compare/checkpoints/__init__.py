@@ -1,0 +1,1 @@
+"""`compare` with several tuned checkpoints: a comparison each, and one table over training."""

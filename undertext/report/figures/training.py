@@ -1,0 +1,112 @@
+"""Figure: accuracy and shares of evidence over training, two panels a split."""
+
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from undertext.core.statistics import Estimate
+from undertext.core.terms import LineName, Verdict
+from undertext.report.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    LOOKS,
+    ORANGE,
+    SKY,
+    VERMILLION,
+    WINE,
+    Look,
+    house_style,
+    legend_below,
+    literal,
+    stacked,
+)
+
+_VERDICTS: dict[Verdict, Look] = {
+    "elicited": Look(GREEN, "D"),
+    "taught": Look(VERMILLION, "^"),
+    "suppressed": Look(WINE, "v"),
+    "overwritten": Look(ORANGE, "X"),
+    "preserved": Look(SKY, "s"),
+    "undetermined": Look(GREY, "o"),
+}
+_WIDE = 50
+"""From this ratio of the last step to the first on, steps are drawn on a logarithmic axis."""
+
+
+class Moment(NamedTuple):
+    """A checkpoint on a split."""
+
+    at: float
+    """Training step, or place in the order given."""
+    verdict: Verdict
+    base: Estimate
+    tuned: Estimate
+    shares: Mapping[LineName, Estimate]
+
+
+def training_figure(splits: Mapping[str, Sequence[Moment]], names: Sequence[str] | None) -> Figure:
+    """Accuracies, marked by the verdict, above the share of each line; `names` of the places, None for steps.
+
+    A share's interval is drawn within the axis; a share that is not taken is left out.
+    """
+    verdicts = {moment.verdict for moments in splits.values() for moment in moments}
+    lines = list(dict.fromkeys(name for moments in splits.values() for m in moments for name in m.shares))
+    with house_style():
+        legend = 0.4 + 0.2 * (1 + len(verdicts) + len(lines))
+        figure, axes = stacked([2.2, 1.7] * len(splits), legend=legend)
+        for i, (split, moments) in enumerate(splits.items()):
+            ordered = sorted(moments, key=lambda moment: moment.at)
+            _accuracy(axes[2 * i], ordered)
+            axes[2 * i].set_title(literal(split))
+            _shares(axes[2 * i + 1], ordered, lines)
+        for panel in axes:
+            _along(panel, sorted({m.at for moments in splits.values() for m in moments}), names)
+        axes[-1].set_xlabel("training step" if names is None else "checkpoint")
+        legend_below(figure, axes)
+    return figure
+
+
+def _accuracy(panel: Axes, moments: Sequence[Moment]) -> None:
+    at = [moment.at for moment in moments]
+    base = [moment.base for moment in moments]
+    panel.plot(at, [each.value for each in base], color=BLUE, linestyle="--", marker=".", label="base")
+    panel.fill_between(at, [each.low for each in base], [each.high for each in base], color=BLUE, alpha=0.15)
+    panel.plot(at, [moment.tuned.value for moment in moments], color=GREY, linewidth=1, zorder=1)
+    for verdict, look in _VERDICTS.items():
+        own = [moment for moment in moments if moment.verdict == verdict]
+        for moment in own:
+            bounds = [moment.tuned.low, moment.tuned.high]
+            panel.plot([moment.at] * 2, bounds, color=look.color, linewidth=1.6)
+        if own:
+            values = [moment.tuned.value for moment in own]
+            marks = {"color": look.color, "marker": look.marker, "linestyle": "", "markersize": 8}
+            panel.plot([moment.at for moment in own], values, label=f"tuned: {verdict}", **marks)
+    panel.set_ylim(-0.03, 1.03)
+    panel.set_ylabel("accuracy")
+
+
+def _shares(panel: Axes, moments: Sequence[Moment], lines: Sequence[LineName]) -> None:
+    for place, (look, name) in enumerate(zip(LOOKS, lines, strict=False)):
+        own = [(m.at, m.shares[name]) for m in moments if name in m.shares and isfinite(m.shares[name].value)]
+        values = [share.value for _, share in own]
+        panel.plot([at for at, _ in own], values, label=f"share, {name}", **look.line(place, len(lines)))
+        for at, share in own:
+            panel.plot([at, at], [max(share.low, -9), min(share.high, 9)], color=look.color, linewidth=1)
+    panel.axhline(0, color=GREY, linewidth=0.8)
+    panel.axhline(1, color=GREY, linewidth=0.8)
+    panel.set_ylim(-0.3, 1.5)
+    panel.set_ylabel("share")
+
+
+def _along(panel: Axes, places: Sequence[float], names: Sequence[str] | None) -> None:
+    if names is not None:
+        panel.set_xticks(range(len(names)), [literal(name, 18) for name in names], rotation=30, ha="right")
+        return
+    above = [at for at in places if at > 0]
+    if above and above[-1] >= _WIDE * above[0]:
+        panel.set_xscale("symlog", linthresh=above[0])
+        panel.set_xlim(min(0, places[0]), above[-1] * 1.2)
