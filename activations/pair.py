@@ -35,20 +35,21 @@ def load_pair(
     tuned: Checkpoint | CheckpointSource,
     *,
     texts: Iterable[str] = (),
+    own_tokens: bool = False,
     **options: Any,
 ) -> Pair:
     """Load both checkpoints, with the same options for `Checkpoint.load`, and check that they are a pair.
 
-    `texts` are those that both will read. A Checkpoint is taken as it is. An adapter is merged into the base
-    that it names where that is a folder here, and otherwise into the other of the two (`Pair.notes` say so):
-    the hub is not asked for a base that was given.
+    `texts` are those that both will read, each in tokens of its own where `own_tokens` is set. A Checkpoint
+    is taken as it is. An adapter is merged into the base that it names where that is a folder here, and
+    otherwise into the other of the two (`Pair.notes` say so): the hub is not asked for a base that was given.
 
     Raises:
         UserError: when one does not load, or when they differ (in one error, every difference listed).
     """
     first = load_checkpoint(base, tuned, **options)
     second = load_checkpoint(tuned, base if isinstance(base, str | Path) else first, **options)
-    return check_pair(first, second, texts)
+    return check_pair(first, second, texts, own_tokens=own_tokens)
 
 
 def load_checkpoint(
@@ -80,8 +81,13 @@ class Outline(NamedTuple):
         return cls(checkpoint.name, *sizes, checkpoint.tokenizer)
 
 
-def check_pair(base: Checkpoint, tuned: Checkpoint, texts: Iterable[str] = ()) -> Pair:
+def check_pair(
+    base: Checkpoint, tuned: Checkpoint, texts: Iterable[str] = (), *, own_tokens: bool = False
+) -> Pair:
     """The two as a pair; UserError listing every difference of shape and tokenizer, as `check_outlines`.
+
+    With `own_tokens` each reads texts by its own tokenizer, and the tokenizers may differ
+    (`tokenizer_difference` says how).
 
     Also refused is one model with a live adapter in it, given as both: PEFT puts its adapters into the
     very model it is given, which is then no base any more.
@@ -91,11 +97,13 @@ def check_pair(base: Checkpoint, tuned: Checkpoint, texts: Iterable[str] = ()) -
             f"base {base.name} and tuned {tuned.name} are one model, with the adapter in it: give as base a "
             "copy made before the adapter was added, or the base's folder"
         )
-    check_outlines(Outline.of(base), Outline.of(tuned), texts)
+    check_outlines(Outline.of(base), Outline.of(tuned), texts, own_tokens=own_tokens)
     return Pair(base, tuned)
 
 
-def check_outlines(base: Outline, tuned: Outline, texts: Iterable[str] = ()) -> None:
+def check_outlines(
+    base: Outline, tuned: Outline, texts: Iterable[str] = (), *, own_tokens: bool = False
+) -> None:
     """UserError listing every difference, when the two are not of one model or read a text differently.
 
     One may embed more tokens than the other, and have added tokens that the other has not or has under
@@ -108,7 +116,7 @@ def check_outlines(base: Outline, tuned: Outline, texts: Iterable[str] = ()) -> 
         for words, field in sizes.items()
         if getattr(base, field) != getattr(tuned, field)
     ]
-    difference = _tokenizer_difference(base.tokenizer, tuned.tokenizer, texts)
+    difference = None if own_tokens else tokenizer_difference(base.tokenizer, tuned.tokenizer, texts)
     if difference:
         differences.append(f"tokenizer ({difference})")
     if differences:
@@ -148,9 +156,13 @@ def _whole(source: Any) -> Any:
     return source if live or isinstance(source, str | Path) else None
 
 
-def _tokenizer_difference(
+def tokenizer_difference(
     base: PreTrainedTokenizerBase, tuned: PreTrainedTokenizerBase, texts: Iterable[str]
 ) -> str | None:
+    """How two tokenizers differ, in words: in the ids of their words, or in the tokens of one of the texts.
+
+    None where they read all texts alike; tokens that one alone has added are no difference by themselves.
+    """
     ours, theirs = base.get_vocab(), tuned.get_vocab()
     # What was added is found before a text is cut into words; all other words make up what is cut.
     added = base.get_added_vocab(), tuned.get_added_vocab()

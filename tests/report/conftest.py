@@ -33,7 +33,14 @@ def _split(problems: pa.Table, split: str) -> SplitResult:
             share,
         ),
         EvidenceLine(
-            "transported", "latent", Estimate(0.6, 0.5, 0.7, 40), null, 0.013, "stronger's activations", "", share
+            "transported",
+            "latent",
+            Estimate(0.6, 0.5, 0.7, 40),
+            null,
+            0.013,
+            "stronger's activations",
+            "",
+            share,
         ),
         EvidenceLine(
             "recovered",

@@ -51,14 +51,17 @@ def open_checkpoint(
     return _named(opened, source)
 
 
-def open_pair(base: Any, tuned: Any, config: RunConfig, texts: Iterable[str] = ()) -> Pair:
-    """Both checkpoints, opened, and found to be of one model and to read `texts` alike.
+def open_pair(
+    base: Any, tuned: Any, config: RunConfig, texts: Iterable[str] = (), *, own_tokens: bool = False
+) -> Pair:
+    """Both checkpoints, opened, and found to be of one model and to read `texts` alike, unless each may read
+    them in tokens of its own.
 
     Each is whatever `open_checkpoint` takes; an adapter's base may be the other of the two. Raises UserError
     listing every difference.
     """
     options = {"device": config.device, "dtype": _torch(config.dtype)}
-    pair = load_pair(_placed(base), _placed(tuned), texts=texts, **options)
+    pair = load_pair(_placed(base), _placed(tuned), texts=texts, own_tokens=own_tokens, **options)
     return Pair(_named(pair.base, base), _named(pair.tuned, tuned))
 
 

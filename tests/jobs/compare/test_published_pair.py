@@ -79,7 +79,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     paths = {"task": folder / "task", "base": save_folder(folder / "base", base, tokenizer)}
 
     tuned = AutoModelForCausalLM.from_pretrained(paths["base"])
-    chat = AutoTokenizer.from_pretrained(paths["base"])
+    chat: Any = AutoTokenizer.from_pretrained(paths["base"])
     chat.add_special_tokens({"additional_special_tokens": MARKS})
     chat.chat_template = CHAT
     tuned.resize_token_embeddings(len(chat), mean_resizing=False)
@@ -94,7 +94,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     worked = [f"it is {p.answer}\n</think>\n{p.answer}<|im_end|>" for p in problems]
     for step in (1, 2, 3, 4):
         trained(adapted, chat, list(zip(asked, worked, strict=True)), 60, 4e-3)
-        adapted.save_pretrained(folder / f"adapter-{step}")
+        adapted.save_pretrained(str(folder / f"adapter-{step}"))
         whole = AutoModelForCausalLM.from_pretrained(paths["base"])
         whole.resize_token_embeddings(len(chat), mean_resizing=False)
         merged = PeftModel.from_pretrained(whole, folder / f"adapter-{step}").merge_and_unload()

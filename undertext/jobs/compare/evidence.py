@@ -218,6 +218,8 @@ def reading_lines(
     nulls = ", ".join(f"{name}: {null_of[name].replace('_', ' ')}" for name in names)
 
     def line(name: LineName, source: str, access: Access, what: str) -> RawLine | None:
+        if any((each, source) not in readings.chosen for each in names):
+            return None
         figures = readings.per_problem(names, split, lambda _: source)
         problems = [i for i in gap if i in figures]
         if not problems:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from undertext.activations.pair import Pair
+from undertext.activations.pair import Pair, tokenizer_difference
 from undertext.core.config import WORK_ONLY
 from undertext.core.job import JobRun, job_run
 from undertext.core.output import plain
@@ -63,12 +63,20 @@ def compare(
         task = open_task(task, config)
         splits = splits_to_report(task, config.splits)
         with run.bars.stage("loading"):
-            pair, sae = open_pair(base, tuned, config, texts_of(task)), sae_of(config)
+            pair, sae = open_pair(base, tuned, config, own_tokens=True), sae_of(config)
+        differing = tokenizer_difference(pair.base.tokenizer, pair.tuned.tokenizer, texts_of(task))
         layers = layers_of(pair.base, config.layers, config.max_layers)
         shared = {split: check_prompts(task, [split]) for split in splits}
         roles: Sequence[Role] = ROLES if config.prompts == "own" else ("base", "base")
         asked = ask(task, pair, roles, config.seed)
         pair, tasks = Pair(*asked.checkpoints), dict(zip(ROLES, asked.tasks, strict=True))
+        if differing is not None:
+            tasks["tuned"] = tasks["tuned"].model_copy()  # another reading of the same texts: in other tokens
+            asked.notes.append(
+                f"the tokenizers differ ({differing}): each checkpoint reads in its own tokens, values are "
+                "read at the same characters, and `transported` is not measured, since a probe's position "
+                "means another token in the other checkpoint"
+            )
         task = limited_as(task, tasks["base"])
         for checkpoint, role in zip(pair, ROLES, strict=True):
             check_task_fits([checkpoint], tasks[role], splits)
@@ -110,7 +118,9 @@ def compare(
         for role in weaker:
             own = {split: gap.problems for split, gap in gaps.items() if gap.weaker == role}
             told = None if unnamed is None else _weaker_first(unnamed, role)
-            measured[role] = measure(run, steering(role), role, own, splits, told, config)
+            measured[role] = measure(
+                run, steering(role), role, own, splits, told, config, shared_tokens=differing is None
+            )
 
         results: dict[str, Any] = {}
         tables: dict[str, Rows] = {"problems": []}

@@ -51,6 +51,8 @@ def measure(
     splits: Sequence[str],
     answers: Mapping[str, tuple[Answers, Answers]] | None,
     config: CompareConfig,
+    *,
+    shared_tokens: bool = True,
 ) -> Measured:
     """Measure one weaker checkpoint. `gaps` are the problems in the gap on the splits where it is the weaker
     one.
@@ -65,12 +67,18 @@ def measure(
     def read(done: Done) -> Readings:
         return measure_readings(
             *pair, task, splits, points, max_classes=config.max_classes, seed=config.seed,
-            of_stronger=steering.of_stronger, progress=done,
+            of_stronger=steering.of_stronger, shared_tokens=shared_tokens, progress=done,
         )  # fmt: skip
 
     def read_right(done: Done) -> Readings | None:
         return measure_right(
-            *pair, task, answers or {}, points, seed=config.seed, of_stronger=steering.of_stronger
+            *pair,
+            task,
+            answers or {},
+            points,
+            seed=config.seed,
+            of_stronger=steering.of_stronger,
+            shared_tokens=shared_tokens,
         )
 
     def sampling(split: str) -> Part:
@@ -161,6 +169,8 @@ def _probe_rows(readings: Readings, measured: Measured) -> Rows:
         ):  # a value that the split does not name
             continue
         for role, checkpoint in checkpoints.items():
+            if role not in right:  # `transported`, where the two read in different tokens
+                continue
             for layer, point in enumerate(measured.points):
                 rows.append(
                     {

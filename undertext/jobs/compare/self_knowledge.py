@@ -31,6 +31,7 @@ def measure_right(
     *,
     seed: int,
     of_stronger: Task | None = None,
+    shared_tokens: bool = True,
 ) -> Readings | None:
     """Probes for each checkpoint's own correctness at its prompts' last tokens; `transported` reads the
     weaker's with the stronger's probe.
@@ -48,7 +49,9 @@ def measure_right(
     if of_stronger is not None and of_stronger is not task:
         theirs = {split: _ends(stronger, of_stronger, split, weak[split]) for split in answers}
     out = Readings(sites, {NAME: ["False", "True"]})
-    read_value(out, NAME, stacks_of(weaker, stronger, sites, points, seed, theirs), weak, strong, seed)
+    read_value(
+        out, NAME, stacks_of(weaker, stronger, sites, points, seed, theirs), weak, strong, seed, shared_tokens
+    )
     return out
 
 

@@ -102,12 +102,13 @@ def measure_readings(
     max_classes: int,
     seed: int,
     of_stronger: Task | None = None,
+    shared_tokens: bool = True,
     progress: Callable[[int], None] | None = None,
 ) -> Readings:
     """Read every value on both checkpoints and every null, where the value is about to be said.
 
     `of_stronger` is the task as the stronger reads it, where that is another: then its rows are the same
-    values in its own tokens.
+    values in its own tokens. Without `shared_tokens` there is no `transported`.
     """
     wanted = list(dict.fromkeys([FIT, CHOOSE, *splits]))
     located = {split: locate_values(weaker, task.split(split)) for split in wanted}
@@ -126,7 +127,7 @@ def measure_readings(
     stacks = stacks_of(weaker, stronger, sites, points, seed, theirs)
     for name, classes in out.classes.items():
         y = Value.of(sites, 0, name, classes).y
-        read_value(out, name, stacks, y, y, seed)
+        read_value(out, name, stacks, y, y, seed, shared_tokens)
         if progress is not None:
             progress(1)
     return out
@@ -167,8 +168,10 @@ def read_value(
     y: Mapping[str, Tensor],
     y_stronger: Mapping[str, Tensor],
     seed: int,
+    shared_tokens: bool = True,
 ) -> None:
-    """Fit, choose and read one value on every source and null, into `out`.
+    """Fit, choose and read one value on every source and null, into `out`; and `transported`, with
+    `shared_tokens`.
 
     `y` are the labels a split; `y_stronger` those that the stronger checkpoint's own probe is fitted to
     and read against, which differ only where the label is about the checkpoint itself.
@@ -189,6 +192,6 @@ def read_value(
     for source, arm in arms.items():
         reading = read_arm("logistic", value, arm, config)
         out.record(name, source, reading.probe, reading.right)
-        if source == "stronger":
+        if source == "stronger" and shared_tokens:
             moved = {split: reading.probe.right(X["weaker"][split], y[split]) for split in y}
             out.record(name, "transported", reading.probe, moved)
