@@ -8,11 +8,15 @@ from importlib.metadata import packages_distributions
 
 from tests.imports import GROUND_AND_WINGS, ROOT, imported_names, module_files
 
-EXTRAS = {"gguf": ("undertext.steering.",), "saes": ("undertext.saes.",)}
+EXTRAS = {
+    "gguf": ("undertext.steering.",),
+    "math": ("undertext.tasks.math_values",),
+    "saes": ("undertext.saes.",),
+}
 """By extra, the beginnings of the modules that may import what it holds."""
 WITHOUT = """
 import sys
-sys.modules |= dict.fromkeys(["gguf", "sae_lens"])  # as if they were not installed
+sys.modules |= dict.fromkeys(["gguf", "math_verify", "sae_lens"])  # as if they were not installed
 import undertext.jobs.compare.job, undertext.jobs.compare.report, undertext.jobs.demo.command
 """
 

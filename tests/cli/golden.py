@@ -24,7 +24,11 @@ from undertext.tasks.builtin.chain import new_chain
 from undertext.tasks.write import write_task
 
 GOLDEN = Path(__file__).parent / "golden"
-SUBCOMMANDS = {"sae": ("train", "features", "diff"), "task": ("new",), "zoo": ("list", "check", "build")}
+SUBCOMMANDS = {
+    "sae": ("train", "features", "diff"),
+    "task": ("new", "check"),
+    "zoo": ("list", "check", "build"),
+}
 HELPS = (
     "",
     *(name for name in COMMANDS),
