@@ -10,13 +10,14 @@ from tests.imports import GROUND_AND_WINGS, ROOT, imported_names, module_files
 
 EXTRAS = {
     "gguf": ("undertext.steering.",),
+    "math": ("undertext.tasks.math_values",),
     "reasoning-gym": ("undertext.tasks.reasoning_gym",),
     "saes": ("undertext.saes.",),
 }
 """By extra, the beginnings of the modules that may import what it holds."""
 WITHOUT = """
 import sys
-sys.modules |= dict.fromkeys(["gguf", "reasoning_gym", "sae_lens"])  # as if they were not installed
+sys.modules |= dict.fromkeys(["gguf", "math_verify", "reasoning_gym", "sae_lens"])  # as if not installed
 import undertext.jobs.compare.job, undertext.jobs.compare.report, undertext.jobs.demo.command
 """
 

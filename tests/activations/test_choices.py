@@ -36,11 +36,11 @@ def test_scores_are_those_of_a_plain_loop(checkpoint: Checkpoint) -> None:
     assert found.sizes == [[size for _, size in own] for own in wanted]
     assert sum(done) == len(PROMPTS)
     by_token, by_character = (preferred(found, CHOICES, name) for name in ("tokens", "characters"))
-    for i, own in enumerate(wanted):
-        assert by_token[i].tolist() == pytest.approx([score / size for score, size in own], abs=1e-4)
+    for i, scored in enumerate(wanted):
+        assert by_token[i].tolist() == pytest.approx([score / size for score, size in scored], abs=1e-4)
         lengths = map(len, CHOICES[i])
         assert by_character[i].tolist() == pytest.approx(
-            [score / length for (score, _), length in zip(own, lengths, strict=True)], abs=1e-4
+            [score / length for (score, _), length in zip(scored, lengths, strict=True)], abs=1e-4
         )
 
 

@@ -27,7 +27,7 @@ from undertext.tasks.write import write_task
 GOLDEN = Path(__file__).parent / "golden"
 SUBCOMMANDS = {
     "sae": ("train", "features", "diff"),
-    "task": ("new", "from", *(f"from {kind}" for kind in KINDS)),
+    "task": ("new", "check", "from", *(f"from {kind}" for kind in KINDS)),
     "zoo": ("list", "check", "build"),
 }
 HELPS = (

@@ -125,11 +125,12 @@ def test_what_was_read_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     asked: list[str] = []
     ask: Callable[[str, float], object] = math_answers._WORKER.ask
-    monkeypatch.setattr(
-        math_answers._WORKER,
-        "ask",
-        lambda content, seconds: (asked.append(content), ask(content, seconds))[1],
-    )
+
+    def counted(content: str, seconds: float) -> object:
+        asked.append(content)
+        return ask(content, seconds)
+
+    monkeypatch.setattr(math_answers._WORKER, "ask", counted)
     value_in.cache_clear()
     for _ in range(3):
         assert grade(MATH, r"\boxed{\frac{x}{7}}", r"\frac{1}{7}x").lenient

@@ -67,14 +67,18 @@ class AskedConfig(Config):
     stronger checkpoint is asked in the other one."""
 
 
-class GradingConfig(RunConfig):
-    """The settings of every job that grades outputs."""
+class Grading(Config):
+    """How outputs are graded, where a task does not say."""
 
     grader: str | None = None
     """Function that grades the outputs of a task of kind python, as module:function; Python must be able to
     import the module, and a module in the task's folder is refused."""
     grader_seconds: float = Field(default=10.0, gt=0, le=86_400)
     """Number of seconds that this function may take for one output; one that takes longer stops the job."""
+
+
+class GradingConfig(Grading, RunConfig):
+    """The settings of every job that grades outputs."""
 
 
 def read_config(kind: type[Model], path: str | Path, overrides: Mapping[str, Any] | None = None) -> Model:

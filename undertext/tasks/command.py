@@ -7,7 +7,7 @@ from pydantic import Field
 
 from undertext.activations.errors import UserError
 from undertext.core.command import parse, run_subcommand, say
-from undertext.core.config import Config, GradingConfig, Seed
+from undertext.core.config import Config, Grading, Seed
 from undertext.core.printable import printable, shown
 from undertext.tasks.builtin.chain import MOST_OOD, new_chain
 from undertext.tasks.checking import check_answers, check_outputs, read_outputs, report, write_table
@@ -37,7 +37,7 @@ class NewCommand(Config):
     """Number of problems longer than those of the other splits."""
 
 
-class CheckCommand(GradingConfig):
+class CheckCommand(Grading):
     """Check a task's folder, and show what its grader takes as the answer: `undertext task check DIR`."""
 
     outputs: Path | None = None

@@ -180,14 +180,14 @@ def value_in(content: str) -> Value:
 def _read(content: str) -> Value:
     check_installed()
     try:
-        keys, *rest, whole = _WORKER.ask(content, SECONDS)
+        value = Value(*_WORKER.ask(content, SECONDS))
     except TooLong:
         return Value(frozenset())
     except UserError as error:
         if "math-verify" in str(error):
             raise
         return Value(frozenset())  # sympy raises anything on what it cannot read
-    return Value(frozenset(keys), *rest, frozenset(whole))
+    return value
 
 
 _WORKER = Worker(reader)

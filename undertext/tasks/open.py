@@ -7,7 +7,7 @@ from typing import Any
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
-from undertext.core.config import GradingConfig
+from undertext.core.config import Grading
 from undertext.core.shipped import ZOO
 from undertext.core.terms import CHOOSE, FIT
 from undertext.tasks.builtin.chain import new_chain
@@ -22,7 +22,7 @@ BUILT_IN = f"{ZOO}chain"
 
 def open_task(
     source: str | Path | Task,
-    config: GradingConfig | None = None,
+    config: Grading | None = None,
     *,
     grade: Callable[..., Any] | None = None,
     writes: str | None = None,
