@@ -12,7 +12,6 @@ from undertext.core.statistics import Estimate, proportion
 from undertext.core.terms import ROLES
 from undertext.jobs.compare.result import SCHEMA, Comparison, EvidenceLine, SplitResult
 
-
 READ = {"problem": "p0", "ids": [1, 7], "tokens": ["<bos>", "Q: 1"], "length": 2}
 
 
@@ -34,7 +33,14 @@ def _split(problems: pa.Table, split: str) -> SplitResult:
             share,
         ),
         EvidenceLine(
-            "transported", "latent", Estimate(0.6, 0.5, 0.7, 40), null, 0.013, "stronger's activations", "", share
+            "transported",
+            "latent",
+            Estimate(0.6, 0.5, 0.7, 40),
+            null,
+            0.013,
+            "stronger's activations",
+            "",
+            share,
         ),
         EvidenceLine(
             "recovered",
@@ -88,7 +94,7 @@ def comparison() -> Comparison:
         summary={
             "schema": SCHEMA,
             **described,
-            "read": {role: READ for role in ROLES},
+            "read": dict.fromkeys(ROLES, READ),
             "seed": 0,
             "splits": splits,
         },
