@@ -42,6 +42,7 @@ SEARCH = "--layers 2 --doses 1 2 --positions last_prompt --random-directions 1 -
 SEARCH += " --vector-problems 16"
 JOBS = {
     "compare": f"compare {PAIR} {SEARCH} --samples 2",
+    "compare_checkpoints": f"compare {PAIR} zoo:taught {SEARCH} --samples 2",
     "steer": f"steer {ENDS} {SEARCH} --sae SAE/sae --random-features 1",
     "routes": f"routes {ENDS} {SEARCH} --budget 2 --fit-steps 1 --rlvr-steps 1 --rlvr-prompts 4",
     "probe": "probe --checkpoints base zoo:base tuned zoo:elicited --tasks chain TASK "
@@ -53,7 +54,9 @@ JOBS = {
     "sae_diff": f"sae diff --sae SAE/sae {PAIR} --pages 1 --effects 1 --controls 1 --effect-problems 4",
 }
 """By job, its command; TASK and SAE are folders, and every job gets `--task`, `--threads` and `--out`."""
-SLOW = ("compare", "routes")
+SLOW = ("compare", "compare_checkpoints", "routes")
+OTHERS = ("sae", "activations", "elicited", "taught")
+"""Folders of an output folder whose files are no record: other formats, and reports of `compare` again."""
 
 
 def help_text(command: str) -> str:
@@ -92,7 +95,7 @@ def run_job(job: str, inputs: Mapping[str, str], out: Path) -> dict[str, Any]:
     with quiet():
         run([*words, *task, *splits, "--threads", "1", "--out", str(out)])
     written = sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
-    shown = [path for path in written if path.parts[0] not in ("sae", "activations")]
+    shown = [path for path in written if path.parts[0] not in OTHERS]
     result = json.loads((out / (VERDICT if job == "compare" else RESULT)).read_text())
     tables = {
         path.stem: {field.name: str(field.type) for field in pq.read_schema(path)}

@@ -1,14 +1,15 @@
-"""One base and the checkpoints of a training run: each as `compare` alone has it, the base's work done once."""
+"""One base and the checkpoints of a training run: each as `compare` alone has it, the base's work once."""
 
 import os
 import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 
-from tests.killing import Step, killed_at_step
+from tests.killing import Step, killed_when
 from tests.sums import blank, learnt, plain_problems, tokenizer_for, write_by_hand
 from tests.toys import save_folder
 from undertext import UserError, compare, compare_checkpoints
@@ -48,164 +49,183 @@ def run(trained: Path, out: Path | None, tuned: Any = None, **changes: Any) -> C
     )
 
 
+class Seen(NamedTuple):
+    """What was done in a call, by spies."""
+
+    asked: list[str]
+    """Name of the checkpoint, for each time that greedy answers to a split were generated."""
+    rows: list[int]
+    """How many steered rows were generated, call by call."""
+    alive: list[int]
+    """How many of the models opened before were still there, each time that a pair was opened."""
+
+
 @pytest.fixture(scope="module")
-def done(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[CheckpointComparisons, Path]:
+def seen() -> Iterator[Seen]:
+    found = Seen([], [], [])
+    models: list[weakref.ref[Any]] = []
+    greedy, opened, generate = compare_job.greedy, compare_job.open_pair, sweep_runner.generate
+
+    def ask(checkpoint: Any, *rest: Any, **options: Any) -> Any:
+        found.asked.append(Path(checkpoint.name).name)
+        return greedy(checkpoint, *rest, **options)
+
+    def steer(checkpoint: Any, prompts: Any, **options: Any) -> Any:
+        found.rows.append(len(prompts))
+        return generate(checkpoint, prompts, **options)
+
+    def open_both(*given: Any) -> Any:
+        found.alive.append(sum(model() is not None for model in models))
+        pair = opened(*given)
+        models.extend(weakref.ref(each.model) for each in pair)
+        return pair
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compare_job, "greedy", ask)
+        patch.setattr(compare_job, "open_pair", open_both)
+        patch.setattr(sweep_runner, "generate", steer)
+        yield found
+
+
+class Done(NamedTuple):
+    result: CheckpointComparisons
+    out: Path
+    seen: Seen
+
+
+def done_by(seen: Seen, work: Callable[[], Any]) -> tuple[Any, Seen]:
+    """What `work` gives, and what was done for it."""
+    for each in seen:
+        each.clear()
+    return work(), Seen(*map(list, seen))
+
+
+@pytest.fixture(scope="module")
+def done(trained: Path, seen: Seen, tmp_path_factory: pytest.TempPathFactory) -> Done:
     out = tmp_path_factory.mktemp("done") / "out"
-    return run(trained, out), out
+    result, was = done_by(seen, lambda: run(trained, out))
+    return Done(result, out, was)
 
 
-def test_each_report_is_the_one_that_compare_writes_alone(trained, done, tmp_path):
-    result, out = done
-    for step in STEPS:
-        name = f"checkpoint-{step}"
-        alone = compare(
-            str(trained / "base"), str(trained / "run" / name), trained / "task", config=QUICK,
-            out=tmp_path / name, progress=False,
-        )  # fmt: skip
-        assert (out / name / "verdict.json").read_bytes() == (tmp_path / name / "verdict.json").read_bytes()
-        shared = result.comparison(name)
-        assert list(shared.tables) == list(alone.tables)
-        assert all(shared.tables[table].equals(alone.tables[table]) for table in alone.tables)
-        files = [{path.relative_to(at) for path in at.rglob("*")} for at in (out / name, tmp_path / name)]
-        assert files[0] == files[1]
+@pytest.fixture(scope="module")
+def alone(trained: Path, seen: Seen, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Done]:
+    """The comparisons with the last two checkpoints, each by itself."""
+    made = {}
+    for step in STEPS[1:]:
+        out, ends = tmp_path_factory.mktemp("alone") / "out", (trained / "base", trained / "run")
+        given = (str(ends[0]), str(ends[1] / f"checkpoint-{step}"), trained / "task")
+        result, was = done_by(seen, lambda g=given, o=out: compare(*g, config=QUICK, out=o, progress=False))
+        made[step] = Done(result, out, was)
+    return made
+
+
+@pytest.mark.parametrize("step", STEPS[1:])
+def test_each_report_is_the_one_that_compare_writes_alone(step, done, alone):
+    folders = done.out / f"checkpoint-{step}", alone[step].out
+    assert len({(folder / "verdict.json").read_bytes() for folder in folders}) == 1
+    shared, whole = done.result.comparison(f"checkpoint-{step}"), alone[step].result
+    assert sorted(shared.tables) == sorted(whole.tables)
+    assert all(shared.tables[table].equals(whole.tables[table]) for table in whole.tables)
+    files = [sorted(path.relative_to(folder) for path in folder.rglob("*")) for folder in folders]
+    assert files[0] == files[1]
+
+
+def test_what_depends_on_the_base_alone_is_made_once(done, alone):
+    splits = alone[30].seen.asked.count("base")
+    assert splits == alone[60].seen.asked.count("base") > 0
+    assert done.seen.asked.count("base") == splits
+    for step in STEPS[1:]:
+        assert done.seen.asked.count(f"checkpoint-{step}") == splits
+    # Rows steered by random directions are the same in all three; of a comparison by itself all are run.
+    by_itself = sum(alone[30].seen.rows)
+    assert sum(alone[60].seen.rows) == by_itself
+    table = alone[30].result.table("sweep").merge(alone[30].result.table("recovery"), on="vector")
+    own = [access in ("none", "weaker only") for access in alone[30].result.table("recovery")["access"]]
+    vectors = len(own)
+    assert len(table)
+    assert sum(done.seen.rows) == 3 * by_itself - 2 * by_itself * sum(own) // vectors
+
+
+def test_no_more_than_two_checkpoints_are_in_memory(done):
+    assert done.seen.alive == [0, 0, 0]
 
 
 def test_the_table_has_a_row_a_checkpoint_in_the_order_of_training(done):
-    result, out = done
+    result, out, _ = done
     assert [row.step for row in result.rows] == list(STEPS)
-    assert {path.name for path in out.iterdir()} == {
-        *(f"checkpoint-{step}" for step in STEPS), "result.json", "run.json", "report.html", "tables", "figures",
-    }  # fmt: skip
+    own = {"result.json", "run.json", "report.html", "tables", "figures"}
+    assert {path.name for path in out.iterdir()} == own | {f"checkpoint-{step}" for step in STEPS}
     table = result.table("checkpoints")
     for row, cells in zip(result.rows, table.to_dict("records"), strict=True):
-        alone = Comparison.load(out / row.checkpoint).splits["test"]
+        split = Comparison.load(out / row.checkpoint).splits["test"]
         assert (row.verdict, row.confidence, row.accuracy) == (
-            alone.verdict,
-            alone.confidence,
-            alone.accuracy,
+            split.verdict,
+            split.confidence,
+            split.accuracy,
         )
-        assert (cells["verdict"], cells["tuned"]) == (alone.verdict, alone.accuracy["tuned"].value)
-        assert list(row.lines) == [line.name for line in alone.evidence]
-        for line in alone.evidence:
+        assert (cells["verdict"], cells["tuned"]) == (split.verdict, split.accuracy["tuned"].value)
+        assert list(row.lines) == [line.name for line in split.evidence]
+        for line in split.evidence:
             assert row.lines[line.name].says == line.says == cells[f"{line.name}_says"]
             assert str(row.lines[line.name].share) == str(line.share)
     assert result.rows[-1].verdict == "taught"
     assert result.rows[-1].accuracy["tuned"].value > result.rows[0].accuracy["tuned"].value
-    loaded = CheckpointComparisons.load(out)
-    assert str(loaded.rows) == str(result.rows)
+    assert str(CheckpointComparisons.load(out).rows) == str(result.rows)
     page = (out / "report.html").read_text()
     assert all(f"checkpoint-{step}" in page for step in STEPS)
+    assert result.code == 0
 
 
-@pytest.fixture
-def rows_run(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many steered rows are generated, call by call."""
-    generated: list[int] = []
-    spied = sweep_runner.generate
-
-    def counted(checkpoint: Any, prompts: Any, **options: Any) -> Any:
-        generated.append(len(prompts))
-        return spied(checkpoint, prompts, **options)
-
-    monkeypatch.setattr(sweep_runner, "generate", counted)
-    return generated
-
-
-def test_what_depends_on_the_base_alone_is_made_once(trained, tmp_path, rows_run, monkeypatch):
-    asked: list[str] = []
-    greedy = compare_job.greedy
-
-    def spied(checkpoint: Any, *rest: Any, **options: Any) -> Any:
-        asked.append(Path(checkpoint.name).name)
-        return greedy(checkpoint, *rest, **options)
-
-    monkeypatch.setattr(compare_job, "greedy", spied)
-    tuned = [str(trained / f"run/checkpoint-{step}") for step in (30, 60)]
-    alone = []
-    for i, source in enumerate(tuned):
-        compare(str(trained / "base"), source, trained / "task", config=QUICK, out=tmp_path / str(i))
-        alone.append(sum(rows_run) - sum(alone))
-    answers = asked.count("base") // 2
-    asked.clear()
-    rows_run.clear()
-    run(trained, tmp_path / "out", tuned)
-    assert asked.count("base") == answers
-    assert [asked.count(f"checkpoint-{step}") for step in (30, 60)] == [answers, answers]
-    assert sum(rows_run) < sum(alone)
-    assert not list((tmp_path / "out").rglob("*.part"))
-
-
-def test_one_that_cannot_be_read_is_told_and_the_others_go_on(trained, done, tmp_path):
+def test_one_that_cannot_be_read_is_told_and_the_others_go_on(trained, tmp_path):
     broken = tmp_path / "checkpoint-45"
     broken.mkdir()
     (broken / "config.json").write_text("{")
-    out = tmp_path / "out"
-    tuned = [str(trained / "run/checkpoint-60"), str(broken)]
-    result = run(trained, out, tuned)
+    tuned = {"late": trained / "run/checkpoint-60", "broken": broken}
+    result = run(trained, None, tuned)
     assert result.code == 1
-    assert list(result.failed) == ["checkpoint-45"]
-    assert "checkpoint-45/config.json" in result.failed["checkpoint-45"]
-    assert "\n" not in result.failed["checkpoint-45"]
-    assert [row.checkpoint for row in result.rows] == ["checkpoint-60"]
-    whole, other = ((at / "checkpoint-60/verdict.json").read_bytes() for at in (done[1], out))
-    assert whole == other
+    assert list(result.failed) == ["broken"]
+    assert "checkpoint-45/config.json" in result.failed["broken"]
+    assert [row.checkpoint for row in result.rows] == ["late"]
     lost = result.table("checkpoints").iloc[-1]
-    assert (lost["checkpoint"], lost["step"], lost["error"]) == (
-        "checkpoint-45", 45, result.failed["checkpoint-45"],
-    )  # fmt: skip
-    assert "not compared" in result.lines()[-1]
-    with pytest.raises(UserError, match="no comparison of 'checkpoint-45'; there are: checkpoint-60"):
-        result.comparison("checkpoint-45")
-    with pytest.raises(UserError, match="no checkpoint could be compared: .*config.json"):
-        run(trained, tmp_path / "none", [str(broken)])
+    assert (lost["checkpoint"], lost["step"], lost["error"]) == ("broken", 45, result.failed["broken"])
+    assert result.lines()[-1] == f"broken: not compared: {result.failed['broken']}"
+    assert "checkpoint-45" in result.files()["report.html"].decode()
+    with pytest.raises(UserError, match="no comparison of 'broken'; there are: late"):
+        result.comparison("broken")
+    with pytest.raises(UserError, match="the comparisons were not kept"):
+        result.comparison("late")
+    with pytest.raises(UserError, match=r"no checkpoint could be compared: .*config\.json"):
+        run(trained, tmp_path / "none", {"broken": broken})
 
 
-def test_what_is_finished_is_not_made_again(trained, tmp_path, rows_run, monkeypatch):
-    out, tuned = tmp_path / "out", [str(trained / f"run/checkpoint-{step}") for step in (30, 60)]
+def test_what_is_finished_is_not_made_again(trained, tmp_path, seen, alone):
+    out, tuned = tmp_path / "out", [str(trained / f"run/checkpoint-{step}") for step in STEPS[1:]]
 
     def work(step: Step) -> None:
         replace = os.replace
 
         def replaced(source: Any, target: Any) -> None:
             replace(source, target)
-            if str(target).endswith("run.json"):
-                step()
+            step()
 
         vars(os)["replace"] = replaced  # in the copy of this process alone
         run(trained, out, tuned)
 
-    killed_at_step(work, 1, events=20_000)  # some while after the first report was made
-    assert (out / "checkpoint-30/verdict.json").exists()
-    assert not (out / "result.json").exists()
+    def due(steps: int) -> bool:
+        return steps > 0 and (out / "checkpoint-60" / "parts" / "answers" / "test").exists()
+
+    killed_when(work, due)
     before = (out / "checkpoint-30/run.json").read_bytes()
     result = run(trained, out, tuned)
     assert (out / "checkpoint-30/run.json").read_bytes() == before
-    rows_run.clear()
-    again = run(trained, out, tuned)
+    for step in STEPS[1:]:
+        name = f"checkpoint-{step}/verdict.json"
+        assert (out / name).read_bytes() == (alone[step].out / "verdict.json").read_bytes()
+    again, was = done_by(seen, lambda: run(trained, out, tuned))
     assert str(again.rows) == str(result.rows)
-    assert rows_run == []  # nor when it is given once more
-    with pytest.raises(UserError, match="holds a report of other settings: config.samples was 2, is 3"):
+    assert was.rows == was.asked == []  # nor when it is given once more
+    with pytest.raises(UserError, match=r"holds a report of other settings: config\.samples was 2, is 3"):
         run(trained, out, tuned, samples=3)
-
-
-def test_no_more_than_two_checkpoints_are_in_memory(trained, monkeypatch):
-    opened = compare_job.open_pair
-    models: list[weakref.ref[Any]] = []
-    left: list[int] = []
-
-    def spied(*given: Any) -> Any:
-        left.append(sum(model() is not None for model in models))
-        pair = opened(*given)
-        models.extend(weakref.ref(each.model) for each in pair)
-        return pair
-
-    monkeypatch.setattr(compare_job, "open_pair", spied)
-    tuned = {name: trained / f"run/checkpoint-{step}" for name, step in (("early", 10), ("late", 60))}
-    result = run(trained, None, tuned)
-    assert left == [0, 0]
-    assert [row.checkpoint for row in result.rows] == ["early", "late"]
-    with pytest.raises(UserError, match="the comparisons were not kept"):
-        result.comparison("early")
 
 
 @pytest.mark.parametrize(

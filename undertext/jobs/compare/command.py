@@ -28,12 +28,12 @@ class CompareCommand(CompareConfig):
     """
 
     base: str | None = None
-    """The base checkpoint: a Hugging Face folder or hub id (owner/name, owner/name@revision), or zoo:NAME for a
-    shipped organism."""
+    """The base checkpoint: a Hugging Face folder or hub id (owner/name or owner/name@revision), or zoo:NAME
+    for a shipped organism."""
     tuned: Annotated[tuple[str, ...] | None, BeforeValidator(_listed)] = None
-    """The tuned checkpoint: a folder, a hub id, zoo:NAME, or the folder of a PEFT adapter. Several are compared
-    one after another; a pattern takes all folders (run/checkpoint-*) or revisions (owner/name@step*) that
-    match."""
+    """The tuned checkpoint: a folder, a hub id, zoo:NAME, or the folder of a PEFT adapter. Several are
+    compared one after another. A pattern stands for all folders (run/checkpoint-*) or revisions
+    (owner/name@step*) that match."""
     task: str | None = None
     """The task's folder, or zoo:chain for the built-in task."""
     out: Path | None = None

@@ -40,7 +40,7 @@ _WIDE = 50
 class Moment(NamedTuple):
     """A checkpoint on a split."""
 
-    at: float
+    at: int
     """Training step, or place in the order given."""
     verdict: Verdict
     base: Estimate
@@ -85,7 +85,7 @@ def _accuracy(panel: Axes, moments: Sequence[Moment]) -> None:
             values = [moment.tuned.value for moment in own]
             marks = {"color": look.color, "marker": look.marker, "linestyle": "", "markersize": 8}
             panel.plot([moment.at for moment in own], values, label=f"tuned: {verdict}", **marks)
-    panel.set_ylim(-0.03, 1.03)
+    panel.set_ylim(-0.05, 1.07)
     panel.set_ylabel("accuracy")
 
 
@@ -102,11 +102,13 @@ def _shares(panel: Axes, moments: Sequence[Moment], lines: Sequence[LineName]) -
     panel.set_ylabel("share")
 
 
-def _along(panel: Axes, places: Sequence[float], names: Sequence[str] | None) -> None:
+def _along(panel: Axes, places: Sequence[int], names: Sequence[str] | None) -> None:
+    room = max(places[-1] - places[0], 1) / 20
+    panel.set_xlim(places[0] - room, places[-1] + room)
     if names is not None:
         panel.set_xticks(range(len(names)), [literal(name, 18) for name in names], rotation=30, ha="right")
         return
     above = [at for at in places if at > 0]
     if above and above[-1] >= _WIDE * above[0]:
         panel.set_xscale("symlog", linthresh=above[0])
-        panel.set_xlim(min(0, places[0]), above[-1] * 1.2)
+        panel.set_xlim(places[0] - above[0] / 5, places[-1] * 1.3)

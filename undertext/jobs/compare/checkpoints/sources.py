@@ -18,8 +18,9 @@ _STEP = re.compile(
 _TAKEN = {FOLDER, PAGE, *LAST, *OURS}
 
 
-def by_name(tuned: Sequence[str | Path] | Mapping[str, Any]) -> dict[str, Any]:
-    """Each source by a name: as given; of a list by the end of its path or id, long enough to differ.
+def by_name(tuned: Any) -> dict[str, Any]:
+    """Each source by a name: those of a mapping by its keys; those of a list by the end of the path or id,
+    long enough to differ.
 
     Patterns in a list are expanded (`activations.paths.expanded`). Sources whose names all tell their
     training steps come in the order of these. UserError for no source, one that is given twice, a name that
