@@ -1,51 +1,83 @@
-"""The check of annotated signatures that tests run under, and how it is switched off.
+"""The check of annotated signatures that tests run under: types by beartype, shapes by jaxtyping.
 
-jaxtyping's import hook puts `jaxtyping.jaxtyped` on every function of the packages. Its own form binds the
-arguments anew and checks them twice at every call, which took half of all time in tests. This one checks the
-same with one wrapper: beartype's, in a context of shapes of its own.
+jaxtyping has an import hook of its own. With that one, arguments are bound anew and checked twice at each
+call, and what the packages import of others is compiled from source: together a third of all time in tests.
 """
 
+import ast
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from types import CodeType
 from typing import Any
 
 import jaxtyping
 from beartype import BeartypeConf, beartype
 
-_jaxtyped = jaxtyping.jaxtyped
-_beartype = beartype(conf=BeartypeConf(violation_type=jaxtyping.TypeCheckError))
-_context = _jaxtyped("context")  # holds nothing: one serves all
+_by_type = beartype(conf=BeartypeConf(violation_type=jaxtyping.TypeCheckError))
+_shapes = jaxtyping.jaxtyped("context")  # it holds nothing: one serves all
 
 
-def checked(function: Any = None, *, typechecker: Any) -> Any:
-    """A function whose arguments and result are checked, equal letters of their shapes included.
+def checked(decorated: Any) -> Any:
+    """The function, with its arguments and result checked: equal letters of shapes are equal within a call.
 
-    Classes and generators are left to jaxtyping: what a generator yields comes after the context has ended.
+    Left to jaxtyping are classes, generators (what they yield comes after the context has ended) and
+    annotations written as strings, which it does not check where they name what is not there.
     """
-    if function is None:
-        return lambda function: checked(function, typechecker=typechecker)
-    if not inspect.isfunction(function) or inspect.isgeneratorfunction(function):
-        return _jaxtyped(function, typechecker=typechecker)
-    check: Callable[..., Any] = _beartype(function)
-    if check is function:  # nothing is annotated
-        return function
+    plain = inspect.isfunction(decorated) and not inspect.isgeneratorfunction(decorated)
+    if not plain or any(isinstance(hint, str) for hint in decorated.__annotations__.values()):
+        return jaxtyping.jaxtyped(decorated, typechecker=beartype)
+    check: Callable[..., Any] = _by_type(decorated)
+    if check is decorated:  # nothing is annotated
+        return decorated
 
-    @wraps(function)
+    @wraps(decorated)
     def call(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
         if jaxtyping.config.jaxtyping_disable:
-            return function(*args, **kwargs)
-        with _context:
+            return decorated(*args, **kwargs)
+        with _shapes:
             return check(*args, **kwargs)
 
     return call
 
 
+class _Loader(SourceFileLoader):
+    """Compiles a module with `checked` innermost on each function and outermost on each class."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        tree = ast.parse(self.get_data(self.path), self.path)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                where = len(node.decorator_list) if isinstance(node, ast.FunctionDef) else 0
+                name = ast.copy_location(ast.Name("__checked__", ast.Load()), node)
+                node.decorator_list.insert(where, name)
+        code: CodeType = compile(tree, self.path, "exec", dont_inherit=True)
+        return code
+
+    def exec_module(self, module: Any) -> None:
+        vars(module)["__checked__"] = checked
+        super().exec_module(module)
+
+
+class _Finder(MetaPathFinder):
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        if fullname.partition(".")[0] != "undertext":
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = _Loader(spec.loader.name, spec.loader.path)
+        return spec
+
+
 def install() -> None:
-    """Have jaxtyping's hook use `checked`; before the first import of a package that it checks."""
-    vars(jaxtyping)["jaxtyped"] = checked
+    """Have all modules of the packages checked; call it before the first is imported."""
+    assert "undertext" not in sys.modules
+    sys.meta_path.insert(0, _Finder())
 
 
 @contextmanager

@@ -9,12 +9,12 @@ from tests.checker import checked, signatures_unchecked
 from undertext.probes import procrustes
 
 
-@checked(typechecker=None)
+@checked
 def product(left: Float[Tensor, "a b"], right: Float[Tensor, "b c"]) -> Float[Tensor, "a c"]:
     return left @ right if left.shape[0] > 1 else torch.zeros(9, 9)
 
 
-@checked(typechecker=None)
+@checked
 def of_both(pair: list[Float[Tensor, "a b"]]) -> Float[Tensor, "b b"]:
     """Its letters are not those of the function that it calls."""
     return product(pair[0].T, pair[1]).T
