@@ -1,7 +1,7 @@
 """The check of annotated signatures that tests run under: types by beartype, shapes by jaxtyping.
 
-jaxtyping has an import hook of its own. With that one, arguments are bound anew and checked twice at each
-call, and what the packages import of others is compiled from source: together a third of all time in tests.
+jaxtyping has an import hook of its own. It binds arguments anew and checks them twice at every call, and has
+what the packages import of others compiled from source: together a third of all time in tests.
 """
 
 import ast
