@@ -4,7 +4,6 @@ from pathlib import Path
 
 from undertext.core.command import job_command
 from undertext.jobs.compare.config import CompareConfig
-from undertext.jobs.compare.job import compare
 
 
 class CompareCommand(CompareConfig):
@@ -24,5 +23,9 @@ class CompareCommand(CompareConfig):
 
 
 run = job_command(
-    CompareCommand, "compare", compare, needs=("base", "tuned", "task", "out"), example="compare_chain.yaml"
+    CompareCommand,
+    "compare",
+    "undertext.jobs.compare.job.compare",
+    needs=("base", "tuned", "task", "out"),
+    example="compare_chain.yaml",
 )
