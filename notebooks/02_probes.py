@@ -24,7 +24,7 @@ from undertext import ProbeConfig, new_chain, probe
 
 task = new_chain(seed=0, train=200, dev=60, test=150, ood=0)
 config = ProbeConfig(
-    positions=("prompt_end", -1, 0), controls=("control", "surface"), layers=(0, 2, 3), draws=2, threads=1
+    positions=("prompt_end", -1, 0), controls=("control", "surface"), layers=(0, 2, 3), draws=1, threads=1
 )
 result = probe({"base": "zoo:base", "novice": "zoo:novice"}, {"chain": task}, config=config)
 result.heatmap(value="value")
