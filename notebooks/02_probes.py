@@ -16,8 +16,8 @@
 # %% [markdown]
 # # Which values are read where, and since when
 #
-# Two checkpoints that come with the package, one task, three layers of four. Three lines read the task's values
-# off both, with controls, and draw them:
+# Two checkpoints that come with the package, one task, three of four layers. One call reads the task's values
+# off both, with controls; another draws them:
 
 # %%
 from undertext import ProbeConfig, new_chain, probe
