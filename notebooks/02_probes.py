@@ -16,14 +16,17 @@
 # %% [markdown]
 # # Which values are read where, and since when
 #
-# Two checkpoints that come with the package, one task, every layer. Three lines read the task's values
-# off both, with controls, and draw them:
+# Two checkpoints that come with the package, one task, three of four layers. One call reads the task's values
+# off both, with controls; another draws them:
 
 # %%
 from undertext import ProbeConfig, new_chain, probe
 
-config = ProbeConfig(positions=("prompt_end", -1, 0), controls=("control", "surface"), threads=1)
-result = probe({"base": "zoo:base", "novice": "zoo:novice"}, {"chain": new_chain(seed=0)}, config=config)
+task = new_chain(seed=0, train=200, dev=60, test=150, ood=0)
+config = ProbeConfig(
+    positions=("prompt_end", -1, 0), controls=("control", "surface"), layers=(0, 2, 3), draws=1, threads=1
+)
+result = probe({"base": "zoo:base", "novice": "zoo:novice"}, {"chain": task}, config=config)
 result.heatmap(value="value")
 
 # %% [markdown]
@@ -51,7 +54,7 @@ at_end[["fitted_on", "control", "layer", "accuracy", "baseline", "selectivity"]]
 # %%
 names = {name: f"zoo:{name}" for name in ("base", "taught", "novice")}
 config = ProbeConfig(positions=(0,), controls=(), layers=(3,), transfer=("checkpoint", "type"), threads=1)
-transfer = probe(names, {"chain": new_chain(seed=0)}, config=config).table("transfer")
+transfer = probe(names, {"chain": task}, config=config).table("transfer")
 pairs = transfer[(transfer.across == "checkpoint") & (transfer.split == "test")]
 pairs.pivot_table(index=["fitted", "read"], columns="measure", values="figure").round(2)
 
@@ -73,7 +76,7 @@ types.pivot_table(index=["checkpoint", "measure", "fitted"], columns="read", val
 # %%
 from undertext import TraceConfig, read_trace
 
-traced = read_trace("zoo:base", new_chain(seed=0), config=TraceConfig(problems=100, threads=1))
+traced = read_trace("zoo:base", task, config=TraceConfig(problems=60, threads=1))
 traced.heatmap(before=6)
 
 # %% [markdown]

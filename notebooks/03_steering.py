@@ -23,7 +23,7 @@
 # %%
 from undertext import RoutesConfig, SteerConfig, new_chain, routes, steer
 
-task = new_chain(seed=0)
+task = new_chain(seed=0, train=200, dev=60, test=120, ood=0)
 config = SteerConfig(splits=("test",), search="halving", search_problems=24, threads=1)
 steered = steer("zoo:base", task, stronger="zoo:elicited", config=config)
 steered.figure()
@@ -54,7 +54,7 @@ for kind, over in best.excess.items():
 # %%
 quick = RoutesConfig(
     splits=("test",), search="halving", search_problems=16, doses=(2.0,), positions=("last_prompt",),
-    budget=4, layers=(1, 3), fit_steps=40, rlvr_steps=40, threads=1,
+    budget=4, layers=(1, 3), fit_steps=40, rlvr_steps=20, threads=1,
 )  # fmt: skip
 compared = routes("zoo:base", "zoo:elicited", task, config=quick)
 compared.figure("routes")

@@ -34,7 +34,7 @@ from undertext import (
     zoo,
 )
 
-task = new_chain(seed=0)
+task = new_chain(seed=0, train=200, dev=60, test=120, ood=0)
 out = Path(mkdtemp())
 config = TrainConfig(
     layers=(2,), d_sae=256, k=8, steps=800, batch_size=512, held_out=2000, lr=2e-3, threads=1

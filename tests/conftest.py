@@ -15,9 +15,11 @@ import hypothesis
 import pytest
 import torch
 
+from tests import checker
 from tests.browser import NAMES, find_browser
 
 torch.set_num_threads(1)
+checker.install()  # types and shapes of every annotated signature in the packages are checked while tests run
 
 # derandomize: a change is judged on the same examples as the one before it. No deadline: machines are shared.
 hypothesis.settings.register_profile("undertext", deadline=None, derandomize=True, print_blob=True)

@@ -63,13 +63,17 @@ def write_user_code(folder: Path) -> None:
 
 SCRIPT = f"""
 import undertext
-from undertext.probes import LogisticProbe
+from importlib.util import find_spec
+from {{module}} import {{name}}
 from undertext.core.shipped import config_file
 import {", ".join(FOLDERS)}
 print(undertext.__file__)
-print(LogisticProbe.__module__, config_file("verdict.yaml").is_file(), undertext.zoo("base").is_dir())
+print({{name}}.__module__, config_file("verdict.yaml").is_file(), undertext.zoo("base").is_dir())
 print(*(module.OWNER for module in ({", ".join(FOLDERS)})), sep=";")
+print(*(find_spec("undertext." + name).origin for name in {FOLDERS}), sep=";")
 """
+LOADED = {"wheel": ("undertext.probes", "LogisticProbe"), "editable": ("undertext.activations", "UserError")}
+"""By kind, a name that is loaded: a wing with all that it needs once, as the files are the same."""
 
 
 @pytest.mark.parametrize("site", KINDS, indirect=True)
@@ -77,17 +81,19 @@ print(*(module.OWNER for module in ({", ".join(FOLDERS)})), sep=";")
 def test_a_users_own_packages_of_the_same_names_break_nothing(site, beside, tmp_path):
     project = tmp_path / "project"
     project.mkdir()
-    (project / "script.py").write_text(SCRIPT)
+    home = site if (site / "undertext").is_dir() else ROOT / ".editable"
+    module, name = LOADED["editable" if home == ROOT / ".editable" else "wheel"]
+    (project / "script.py").write_text(SCRIPT.format(module=module, name=name))
     where = project if beside == "script" else site
     write_user_code(where)
     done = run("script.py", folder=project, path=site)
     assert done.returncode == 0, done.stderr
-    file, shipped, owners = done.stdout.splitlines()
-    home = site if (site / "undertext").is_dir() else ROOT / ".editable"
+    file, shipped, owners, origins = done.stdout.splitlines()
     assert Path(file) == home / "undertext" / "__init__.py"
-    assert shipped.startswith("undertext.probes.")
+    assert shipped.startswith(f"{module}.")
     assert shipped.endswith(" True True")
     assert owners.split(";") == [f"the user, {where.name}"] * len(FOLDERS)
+    assert origins.split(";") == [str(home / "undertext" / name / "__init__.py") for name in FOLDERS]
 
 
 @pytest.mark.parametrize("site", KINDS, indirect=True)

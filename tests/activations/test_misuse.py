@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.unchecked import signatures_unchecked
+from tests.checker import signatures_unchecked
 from undertext import activations
 from undertext.activations import UserError
 

@@ -8,8 +8,8 @@ from torch.testing import assert_close
 
 from tests.activations.made_interventions import intervention, vector
 from tests.activations.reference import PROMPTS, operate, write
+from tests.checker import signatures_unchecked
 from tests.toys import SHAPES
-from tests.unchecked import signatures_unchecked
 from undertext.activations import (
     Checkpoint,
     HookPoint,

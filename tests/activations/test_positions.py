@@ -10,8 +10,8 @@ from tokenizers import processors
 
 from tests.activations.reference import PROMPTS
 from tests.activations.texts import BYTE, WORD, checkpoint_with, spaced_words
+from tests.checker import signatures_unchecked
 from tests.toys import word_tokenizer
-from tests.unchecked import signatures_unchecked
 from undertext.activations import HookPoint, TextSpan, TokenSpan, UserError, capture
 from undertext.activations.spans import locate, tokens_holding
 

@@ -11,12 +11,14 @@ from undertext.core.shipped import organisms
 from undertext.organisms import build, relearning
 from undertext.organisms.folder import read_card
 from undertext.organisms.recipes import RECIPES
+from undertext.tasks import new_chain
 
 
 @pytest.fixture
 def hasty(monkeypatch):
-    """Every recipe cut to two steps a stage, far too few for any to show its truth."""
+    """Every recipe cut to two steps a stage, far too few for any to show its truth, on a small task."""
     monkeypatch.setattr(relearning, "STEPS", 1)
+    monkeypatch.setattr(build, "new_chain", lambda seed: new_chain(seed, train=40, dev=10, test=60, ood=20))
     for name, recipe in list(RECIPES.items()):
         stages = [dataclasses.replace(stage, steps=2, batch=8) for stage in recipe.stages]
         monkeypatch.setitem(RECIPES, name, dataclasses.replace(recipe, stages=stages))

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unchecked import signatures_unchecked
+from tests.checker import signatures_unchecked
 from undertext.activations.errors import UserError
 from undertext.probes import Labelled, Surface, control_draws, control_labels, shuffled_draws
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from tests.checker import signatures_unchecked
 from tests.probe_problems import CHOOSING, CLASSIFIERS, close, tensors
-from tests.unchecked import signatures_unchecked
 from undertext.activations.errors import UserError
 from undertext.probes import LogisticProbe, LogisticProbeCV, MeansProbe, RidgeProbe
 

@@ -10,8 +10,8 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler
 
+from tests.checker import signatures_unchecked
 from tests.probe_problems import close, tensors
-from tests.unchecked import signatures_unchecked
 from undertext.activations.errors import UserError
 from undertext.probes import LogisticProbe, LogisticProbeCV, folds_of
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scipy.linalg import sqrtm
 from sklearn.linear_model import LogisticRegression
 
+from tests.checker import signatures_unchecked
 from tests.probe_problems import tensors
-from tests.unchecked import signatures_unchecked
 from undertext.activations.errors import UserError
 from undertext.probes import Labelled, LogisticProbe, leace, mean_ablated
 

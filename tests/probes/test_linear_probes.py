@@ -8,8 +8,8 @@ from sklearn.linear_model import Ridge
 from sklearn.neighbors import NearestCentroid
 from sklearn.preprocessing import StandardScaler
 
+from tests.checker import signatures_unchecked
 from tests.probe_problems import close, tensors
-from tests.unchecked import signatures_unchecked
 from undertext.activations.errors import UserError
 from undertext.probes import (
     LDAProbe,

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from tests.checker import signatures_unchecked
 from tests.probe_problems import TIGHT, close, drawn, tensors
-from tests.unchecked import signatures_unchecked
 from undertext.activations.errors import UserError
 from undertext.probes import LogisticProbe, logistic_path
 

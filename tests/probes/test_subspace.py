@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import subspace_angles
 
+from tests.checker import signatures_unchecked
 from tests.probe_problems import tensors
-from tests.unchecked import signatures_unchecked
 from undertext.activations.errors import UserError
 from undertext.activations.operators import OPERATORS, Parameters
 from undertext.probes import (

@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.checker import signatures_unchecked
 from tests.saes.planted import planted_pair
 from tests.saes.recovery import RULE, recovery
-from tests.unchecked import signatures_unchecked
 from undertext.activations.errors import UserError
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.store import StoreWriter, open_pair

@@ -4,8 +4,8 @@ import pytest
 import torch
 from sae_lens import TopKSAE, TopKSAEConfig
 
+from tests.checker import signatures_unchecked
 from tests.saes.planted_words import POINT, toy_checkpoint, word_sae
-from tests.unchecked import signatures_unchecked
 from undertext.activations.errors import UserError
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.store import StoreWriter, open_pair

@@ -12,8 +12,8 @@ from hypothesis import given
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from tests.checker import signatures_unchecked
 from tests.steering.made_vectors import fields_of_vectors
-from tests.unchecked import signatures_unchecked
 from undertext.activations.errors import UserError
 from undertext.steering import SteeringVector, load_vector, save_vector
 

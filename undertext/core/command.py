@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
@@ -55,25 +56,27 @@ def _one_argument(
     )
 
 
-def job_command(
-    kind: type[Model], prog: str, job: Callable[..., Any], *, needs: Sequence[str], example: str
-) -> Run:
+def job_command(kind: type[Model], prog: str, job: str, *, needs: Sequence[str], example: str) -> Run:
     """The command of a job: what the flags of `kind` give is passed to `job` by name, and its result printed.
 
-    `kind` is the job's config class with the job's arguments added; `needs` are those that must be given,
-    and `example` is the shipped config file that the help names.
+    `job` is the full name of a function, whose module is loaded once the flags are found good: neither a
+    help text nor a wrong flag waits for libraries. `kind` is the job's config class with the job's arguments
+    added; `needs` are those that must be given, and `example` is the shipped config file that the help names.
     """
     config: Any = kind.__base__
     own = [name for name in kind.model_fields if name not in config.model_fields]
 
     def run(args: Sequence[str]) -> int:
+        given = parse(kind, prog, args, needs, _EVERY_JOB.format(example))
         from undertext.core.output import PAGE
         from undertext.core.result import NotSaved
 
-        given = parse(kind, prog, args, needs, _EVERY_JOB.format(example))
+        module, _, name = job.rpartition(".")
         token = given_command.set(shlex.join(["undertext", *prog.split(), *args]))
         try:
-            result = job(**{name: getattr(given, name) for name in own}, config=part_of(config, given))
+            result = getattr(import_module(module), name)(
+                **{name: getattr(given, name) for name in own}, config=part_of(config, given)
+            )
         except NotSaved as error:
             _say_all(error.result.lines())
             raise

@@ -15,12 +15,13 @@ def report_files(result: Result, report: Any) -> dict[str, bytes]:
     no longer made.
     """
     run, drawn = result.run[ID], report.figures(result)
+    pictures = {name: svg(figure) for name, figure in drawn.items()}
     files = {
-        PAGE: encoded(report.html(result, drawn)),
+        PAGE: encoded(report.html(result, pictures)),
         result.FILE: json_bytes({ID: run, **result.summary}),
     }
     for name, figure in drawn.items():
-        files[f"{FIGURES}/{name}.svg"] = svg(figure)
+        files[f"{FIGURES}/{name}.svg"] = pictures[name]
         files[f"{FIGURES}/{name}.png"] = png(figure)
     files |= {f"{TABLES}/{name}.parquet": parquet(table, run) for name, table in result.tables.items()}
     files[RUN] = json_bytes({**result.run, "files": sorted([*files, RUN])})

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.activations.store.made_rows import POINTS, WIDTH, fill, unit
-from tests.unchecked import signatures_unchecked
+from tests.checker import signatures_unchecked
 from undertext.activations import HookPoint, UserError
 from undertext.activations.store import Store, StoreWriter
 

@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.checker import signatures_unchecked
 from tests.made_up_task import task_of
 from tests.sweeps import sweep_of
-from tests.unchecked import signatures_unchecked
 from undertext.core.statistics import pass_at_k, resample_weights
 from undertext.core.terms import Access, Role
 from undertext.jobs.compare.config import CompareConfig, verdict_rule

@@ -18,6 +18,11 @@ def result(pair, task) -> ProbeResult:
     return probe(pair, {"made": task}, config=HERE)
 
 
+@pytest.fixture(scope="module")
+def page(result) -> str:
+    return result.files()["report.html"].decode()
+
+
 def test_readings_are_the_chosen_rows_beside_their_controls(result):
     probes = result.tables["probes"]
     own = rows_of(probes, control="none", chosen=True, split="test")
@@ -71,14 +76,13 @@ def test_every_checkpoint_is_drawn(pair, task):
     assert list(probe({"one": pair["base"]}, {"made": task}, config=plain).figures()) == ["heatmap-made"]
 
 
-def test_prompts_that_are_fitted_on_too_are_said(result):
+def test_prompts_that_are_fitted_on_too_are_said(result, page):
     assert result.summary["notes"] == ["made: 40 of 40 prompts in 'test' stand in train or dev as well"]
     assert any("40 of 40 prompts" in line for line in result.lines())
-    assert "40 of 40 prompts" in result.files()["report.html"].decode()
+    assert "40 of 40 prompts" in page
 
 
-def test_the_page_shows_every_reading_and_transfer(result):
-    page = result.files()["report.html"].decode()
+def test_the_page_shows_every_reading_and_transfer(result, page):
     for heading in (
         "Readings: made", "Layer by position: made", "Transported", "Transfer across checkpoints",
         "Transfer across layers", "Transfer across positions", "How it was measured",

@@ -1,16 +1,12 @@
 """`undertext compare`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from undertext.activations.paths import is_pattern
 from undertext.core.command import job_command
-from undertext.core.result import Result
-from undertext.jobs.compare.checkpoints.job import compare_checkpoints
 from undertext.jobs.compare.config import CompareConfig
-from undertext.jobs.compare.job import compare
 
 
 def _listed(given: object) -> object:
@@ -40,12 +36,10 @@ class CompareCommand(CompareConfig):
     """Folder that the report is written to."""
 
 
-def _compare(base: str, tuned: tuple[str, ...], **given: Any) -> Result:
-    if len(tuned) == 1 and not is_pattern(tuned[0]):
-        return compare(base, tuned[0], **given)
-    return compare_checkpoints(base, tuned, **given)
-
-
 run = job_command(
-    CompareCommand, "compare", _compare, needs=("base", "tuned", "task", "out"), example="compare_chain.yaml"
+    CompareCommand,
+    "compare",
+    "undertext.jobs.compare.checkpoints.job.compare_given",
+    needs=("base", "tuned", "task", "out"),
+    example="compare_chain.yaml",
 )

@@ -16,7 +16,6 @@ from undertext.report.figures.doses import doses_figure
 from undertext.report.figures.probes import probes_figure
 from undertext.report.numbers import NOTHING, estimate, interval, number, percent
 from undertext.report.page import Document, Section, fragment, template
-from undertext.report.style import svg
 
 GRADE = "lenient"
 """The grade that figures and the sample of problems go by; the page gives both."""
@@ -92,8 +91,8 @@ def lines(result: Comparison) -> list[str]:
     return said
 
 
-def html(result: Comparison, drawn: Mapping[str, Figure]) -> str:
-    """The page."""
+def html(result: Comparison, pictures: Mapping[str, bytes]) -> str:
+    """The page, with the figures as SVG."""
     base, tuned, task = (result.summary[name] for name in ("base", "tuned", "task"))
     about = {"base": base["name"], "tuned": tuned["name"], "task": f"{task['name']}: {task['description']}"}
     about["outputs"] = words.limits(task)
@@ -104,7 +103,7 @@ def html(result: Comparison, drawn: Mapping[str, Figure]) -> str:
         splits=splits,
         read=result.summary["read"],
         words=words,
-        pictures={name: svg(figure) for name, figure in drawn.items()},
+        pictures=pictures,
         captions=words.CAPTIONS | {"accuracy": words.CAPTIONS["accuracy"] + words.STEERED}
         if any(split.vectors for split in splits)
         else words.CAPTIONS,

@@ -6,7 +6,6 @@ from pydantic import Field
 
 from undertext.core.command import job_command
 from undertext.jobs.probe.config import Name, ProbeConfig
-from undertext.jobs.probe.job import probe
 
 
 class ProbeCommand(ProbeConfig):
@@ -25,5 +24,9 @@ class ProbeCommand(ProbeConfig):
 
 
 run = job_command(
-    ProbeCommand, "probe", probe, needs=("checkpoints", "tasks", "out"), example="probe_chain.yaml"
+    ProbeCommand,
+    "probe",
+    "undertext.jobs.probe.job.probe",
+    needs=("checkpoints", "tasks", "out"),
+    example="probe_chain.yaml",
 )

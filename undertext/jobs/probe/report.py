@@ -10,7 +10,6 @@ from undertext.core.terms import CHOOSE
 from undertext.jobs.probe.result import BestReading, ProbeResult
 from undertext.report.numbers import NOTHING, number
 from undertext.report.page import Section, document, fragment
-from undertext.report.style import svg
 
 Row = Mapping[str, Any]
 _READ = (
@@ -65,8 +64,8 @@ def _splits(result: ProbeResult, task: str) -> list[str]:
     return sorted(splits, key=lambda split: (split == CHOOSE, split != "test"))
 
 
-def html(result: ProbeResult, drawn: Mapping[str, Figure]) -> str:
-    """The page."""
+def html(result: ProbeResult, pictures: Mapping[str, bytes]) -> str:
+    """The page, with the figures as SVG."""
     tasks = list(result.summary["tasks"])
     sections = []
     for task in tasks:
@@ -76,7 +75,7 @@ def html(result: ProbeResult, drawn: Mapping[str, Figure]) -> str:
             name = f"heatmap-{task}" if len(others) < 2 else f"heatmap-{task}-{other}"
             pair = base if other is None else f"{base} and {other}"
             shows = f"Layer by position on {task}, {pair}: accuracy of each, transported, and selectivity."
-            sections.append(Section(f"Layer by position: {task}, {pair}", picture=(svg(drawn[name]), shows)))
+            sections.append(Section(f"Layer by position: {task}, {pair}", picture=(pictures[name], shows)))
     if result.transported:
         sections.append(_transported(result))
     sections += _transfer(result)

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from undertext.core.command import job_command
 from undertext.jobs.routes.config import RoutesConfig
-from undertext.jobs.routes.job import routes
 
 
 class RoutesCommand(RoutesConfig):
@@ -28,5 +27,9 @@ class RoutesCommand(RoutesConfig):
 
 
 run = job_command(
-    RoutesCommand, "routes", routes, needs=("checkpoint", "stronger", "task"), example="routes_chain.yaml"
+    RoutesCommand,
+    "routes",
+    "undertext.jobs.routes.job.routes",
+    needs=("checkpoint", "stronger", "task"),
+    example="routes_chain.yaml",
 )

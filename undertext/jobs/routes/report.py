@@ -8,7 +8,7 @@ from undertext.jobs.routes.result import Route, RoutesResult
 from undertext.report.figures.routes import agreement_figure, routes_figure
 from undertext.report.numbers import NOTHING, estimate, number
 from undertext.report.page import Section, document, fragment
-from undertext.report.style import house_style, svg
+from undertext.report.style import house_style
 
 _TRAINING = (
     "Routes marked as training are reference points and no evidence that the capability was latent: "
@@ -56,8 +56,8 @@ def lines(result: RoutesResult) -> list[str]:
     return [*said, *(f"note: {note}" for note in (*result.run.get("notes", ()), *result.notes))]
 
 
-def html(result: RoutesResult, drawn: Mapping[str, Figure]) -> str:
-    """The page."""
+def html(result: RoutesResult, pictures: Mapping[str, bytes]) -> str:
+    """The page, with the figures as SVG."""
     summary = result.summary
     about = {
         "weaker": summary["checkpoint"]["name"],
@@ -66,9 +66,9 @@ def html(result: RoutesResult, drawn: Mapping[str, Figure]) -> str:
     }
     sections = [_table(result, split) for split in result.splits]
     recovered = "What each route recovers of the gap, with its interval, by split."
-    sections.append(Section("Recovered gap", [_TRAINING], picture=(svg(drawn["routes"]), recovered)))
+    sections.append(Section("Recovered gap", [_TRAINING], picture=(pictures["routes"], recovered)))
     agreement = "A grid of Cohen's kappa for every two routes, by split."
-    sections.append(Section("Agreement", [_AGREEMENT], picture=(svg(drawn["agreement"]), agreement)))
+    sections.append(Section("Agreement", [_AGREEMENT], picture=(pictures["agreement"], agreement)))
     if result.notes:
         sections.append(Section("Notes", result.notes))
     return document(

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from undertext.core.command import job_command
 from undertext.jobs.sae_diff.config import DiffConfig
-from undertext.jobs.sae_diff.job import feature_diff
 
 
 class DiffCommand(DiffConfig):
@@ -31,5 +30,9 @@ class DiffCommand(DiffConfig):
 
 
 run = job_command(
-    DiffCommand, "sae diff", feature_diff, needs=("base", "tuned", "task", "out"), example="diff_chain.yaml"
+    DiffCommand,
+    "sae diff",
+    "undertext.jobs.sae_diff.job.feature_diff",
+    needs=("base", "tuned", "task", "out"),
+    example="diff_chain.yaml",
 )

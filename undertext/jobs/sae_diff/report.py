@@ -10,7 +10,6 @@ from undertext.report.feature_page import Html, about_features, one_page, pages_
 from undertext.report.figures.association import association_figure
 from undertext.report.numbers import estimate, number, percent
 from undertext.report.page import Section, document, fragment
-from undertext.report.style import svg
 
 LABELS = ("value", "valid", "part")
 SORTS = {"norm": "relative decoder norm alone", "scaling": "latent scaling"}
@@ -64,12 +63,12 @@ def _title(summary: Mapping[str, Any]) -> str:
     return f"features of {summary['base']['name']} in {summary['tuned']['name']} on {summary['task']['name']}"
 
 
-def html(result: FeatureDiff, drawn: Mapping[str, Figure]) -> str:
-    """The page."""
+def html(result: FeatureDiff, pictures: Mapping[str, bytes]) -> str:
+    """The page, with the figures as SVG."""
     summary = result.summary
     sections = [_kinds(summary), _latents(result)] if _sorted(result) else [_fates(summary)]
     if summary.get("associated"):
-        sections.append(_associated(summary, drawn))
+        sections.append(_associated(summary, pictures))
     if summary.get("effects"):
         sections.append(_effects(result))
     return document(
@@ -103,7 +102,7 @@ def _fates(summary: Mapping[str, Any]) -> Section:
     )
 
 
-def _associated(summary: Mapping[str, Any], drawn: Mapping[str, Figure]) -> Section:
+def _associated(summary: Mapping[str, Any], pictures: Mapping[str, bytes]) -> Section:
     text = "AUROC in base and in tuned of the feature that predicts each value best."
     return Section(
         "Features by value",
@@ -122,7 +121,7 @@ def _associated(summary: Mapping[str, Any], drawn: Mapping[str, Figure]) -> Sect
             ]
             for row in summary["associated"]
         ],
-        picture=(svg(drawn["association"]), text),
+        picture=(pictures["association"], text),
     )
 
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from undertext.core.command import job_command
 from undertext.jobs.sae_features.config import FeaturesConfig
-from undertext.jobs.sae_features.job import feature_table
 
 
 class FeaturesCommand(FeaturesConfig):
@@ -30,7 +29,7 @@ class FeaturesCommand(FeaturesConfig):
 run = job_command(
     FeaturesCommand,
     "sae features",
-    feature_table,
+    "undertext.jobs.sae_features.job.feature_table",
     needs=("sae", "checkpoint", "task", "out"),
     example="features_chain.yaml",
 )

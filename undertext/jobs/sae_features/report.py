@@ -11,7 +11,6 @@ from undertext.report.feature_page import Html, about_features, one_page, pages_
 from undertext.report.figures.association import association_figure
 from undertext.report.numbers import number, percent, probability
 from undertext.report.page import Section, document, fragment
-from undertext.report.style import svg
 
 KINDS = ("value", "valid", "part")
 
@@ -50,16 +49,16 @@ def lines(result: FeatureTable) -> list[str]:
     return [*said, *(f"note: {note}" for note in summary["notes"])]
 
 
-def html(result: FeatureTable, drawn: Mapping[str, Figure]) -> str:
-    """The page."""
+def html(result: FeatureTable, pictures: Mapping[str, bytes]) -> str:
+    """The page, with the figures as SVG."""
     summary = result.summary
     sections = [_survival(summary)]
-    for figure in drawn.values():
+    for picture in pictures.values():
         text = (
             "AUROC of the feature that predicts each value best, on the split of the choice and on another."
         )
         lines = [f"Chosen on {summary['splits']['chosen']}, just before the text says the value."]
-        sections.append(Section("Features by value", lines, picture=(svg(figure), text)))
+        sections.append(Section("Features by value", lines, picture=(picture, text)))
     sections += [_most_associated(result), pages_section(result.tables.get("pages"))]
     return document(
         _title(result),

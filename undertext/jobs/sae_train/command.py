@@ -4,7 +4,6 @@ from pathlib import Path
 
 from undertext.core.command import job_command
 from undertext.jobs.sae_train.config import TrainConfig
-from undertext.jobs.sae_train.job import train_dictionary
 
 
 class TrainCommand(TrainConfig):
@@ -30,4 +29,10 @@ class TrainCommand(TrainConfig):
     """Folder that the results are written to."""
 
 
-run = job_command(TrainCommand, "sae train", train_dictionary, needs=("out",), example="sae_chain.yaml")
+run = job_command(
+    TrainCommand,
+    "sae train",
+    "undertext.jobs.sae_train.job.train_dictionary",
+    needs=("out",),
+    example="sae_chain.yaml",
+)

@@ -9,7 +9,6 @@ from undertext.jobs.sae_train.result import TrainedDictionary
 from undertext.report.figures.firing import firing_figure
 from undertext.report.numbers import number, percent
 from undertext.report.page import Section, document, fragment
-from undertext.report.style import svg
 
 NAMES = {
     "sae": "SAE of one checkpoint",
@@ -62,8 +61,8 @@ def _reconstruction(result: TrainedDictionary) -> Section:
     )
 
 
-def html(result: TrainedDictionary, drawn: Mapping[str, Figure]) -> str:
-    """The page."""
+def html(result: TrainedDictionary, pictures: Mapping[str, bytes]) -> str:
+    """The page, with the figures as SVG."""
     sections = [_reconstruction(result)]
     if (loss := result.loss) is not None:
         sections.append(
@@ -83,9 +82,9 @@ def html(result: TrainedDictionary, drawn: Mapping[str, Figure]) -> str:
                 ],
             )
         )
-    for figure in drawn.values():
+    for picture in pictures.values():
         text = "Histogram of the share of held-out rows at which each latent fires."
-        sections.append(Section("How often latents fire", picture=(svg(figure), text)))
+        sections.append(Section("How often latents fire", picture=(picture, text)))
     kind, points = NAMES[result.summary["kind"]], ", ".join(result.points)
     return document(
         f"{kind} at {points}",

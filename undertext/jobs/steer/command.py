@@ -4,7 +4,6 @@ from pathlib import Path
 
 from undertext.core.command import job_command
 from undertext.jobs.steer.config import SteerConfig
-from undertext.jobs.steer.job import steer
 
 
 class SteerCommand(SteerConfig):
@@ -26,5 +25,9 @@ class SteerCommand(SteerConfig):
 
 
 run = job_command(
-    SteerCommand, "steer", steer, needs=("checkpoint", "task", "out"), example="steer_chain.yaml"
+    SteerCommand,
+    "steer",
+    "undertext.jobs.steer.job.steer",
+    needs=("checkpoint", "task", "out"),
+    example="steer_chain.yaml",
 )

@@ -10,7 +10,7 @@ from undertext.measures.recovery.side_effects import SideEffects
 from undertext.report.figures.doses import doses_figure
 from undertext.report.numbers import NOTHING, estimate, number, percent
 from undertext.report.page import Section, document, fragment
-from undertext.report.style import house_style, svg
+from undertext.report.style import house_style
 
 _CONTROLS = (
     "Controls go through the same search as the vectors. Where a control recovers as much as a vector, the "
@@ -57,8 +57,8 @@ def lines(result: SteerResult) -> list[str]:
     return [*said, *(f"note: {note}" for note in (*result.run.get("notes", ()), *result.notes))]
 
 
-def html(result: SteerResult, drawn: Mapping[str, Figure]) -> str:
-    """The page."""
+def html(result: SteerResult, pictures: Mapping[str, bytes]) -> str:
+    """The page, with the figures as SVG."""
     summary = result.summary
     about = {
         "checkpoint": summary["checkpoint"]["name"],
@@ -66,9 +66,9 @@ def html(result: SteerResult, drawn: Mapping[str, Figure]) -> str:
         "task": summary["task"]["name"],
     }
     sections = [_accuracy(result), *(_recovery(result, split) for split in result.splits)]
-    if "doses" in drawn:
+    if "doses" in pictures:
         alternative = "Accuracy on dev by dose, a line a vector, each kind of control as a band."
-        sections.append(Section("Dose", picture=(svg(drawn["doses"]), alternative)))
+        sections.append(Section("Dose", picture=(pictures["doses"], alternative)))
     sections.append(_side_effects(result))
     if result.notes:
         sections.append(Section("Notes", result.notes))

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from undertext.core.command import job_command
 from undertext.jobs.trace.config import TraceConfig
-from undertext.jobs.trace.job import read_trace
 
 
 class TraceCommand(TraceConfig):
@@ -24,5 +23,9 @@ class TraceCommand(TraceConfig):
 
 
 run = job_command(
-    TraceCommand, "trace", read_trace, needs=("checkpoint", "task", "out"), example="trace_chain.yaml"
+    TraceCommand,
+    "trace",
+    "undertext.jobs.trace.job.read_trace",
+    needs=("checkpoint", "task", "out"),
+    example="trace_chain.yaml",
 )

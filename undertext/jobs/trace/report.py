@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 from undertext.jobs.trace.result import TraceResult
 from undertext.report.numbers import number
 from undertext.report.page import Section, document, fragment
-from undertext.report.style import svg
 
 _LINES = (
     "Right when said: share of problems whose answer is read right at the last token before the trace says "
@@ -37,12 +36,12 @@ def lines(result: TraceResult) -> list[str]:
     ]
 
 
-def html(result: TraceResult, drawn: Mapping[str, Figure]) -> str:
-    """The page."""
+def html(result: TraceResult, pictures: Mapping[str, bytes]) -> str:
+    """The page, with the figures as SVG."""
     summary = result.summary
     sections = [_leads(result)]
-    if drawn:
-        sections.append(Section("Layer by token", picture=(svg(drawn["trace"]), _SHOWS)))
+    if pictures:
+        sections.append(Section("Layer by token", picture=(pictures["trace"], _SHOWS)))
     about = {
         "checkpoint": summary["checkpoint"]["name"],
         "task": summary["task"]["name"],

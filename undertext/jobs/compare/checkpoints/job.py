@@ -12,9 +12,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from undertext.activations.errors import UserError, shown
+from undertext.activations.paths import is_pattern
 from undertext.core.job import job_run
 from undertext.core.output import plain
 from undertext.core.progress import Progress
+from undertext.core.result import Result
 from undertext.core.shared import shared_in
 from undertext.jobs.compare.checkpoints.result import SCHEMA, CheckpointComparisons, table_of
 from undertext.jobs.compare.checkpoints.sources import by_name, said, step_of
@@ -23,6 +25,13 @@ from undertext.jobs.compare.job import compare
 from undertext.jobs.compare.result import Comparison
 from undertext.tasks.open import open_task, splits_to_report, task_record
 from undertext.tasks.task import Task
+
+
+def compare_given(base: str, tuned: tuple[str, ...], **given: Any) -> Result:
+    """`compare` for one tuned checkpoint, `compare_checkpoints` for several or a pattern."""
+    if len(tuned) == 1 and not is_pattern(tuned[0]):
+        return compare(base, tuned[0], **given)
+    return compare_checkpoints(base, tuned, **given)
 
 
 def compare_checkpoints(
