@@ -9,8 +9,9 @@ from tests.toys import tiny_model, word_tokenizer
 from undertext.activations import Checkpoint
 from undertext.measures.answers import greedy
 from undertext.tasks import Contrast, Grader, Problem, Step, Task, limits, load_task, write_task
-from undertext.tasks.limits import LEAST, UNSHOWN, next_problem
+from undertext.tasks.limits import LEAST, THINKING, UNSHOWN, next_problem
 from undertext.tasks.open import task_record
+from undertext.tasks.prompt_form import Reasoning
 
 
 def task_of(prompts: list[str], traces: list[str | None] | None = None, **settings: Any) -> Task:
@@ -111,3 +112,9 @@ def test_a_base_that_rambles_on_is_graded_as_with_a_stop_text():
     assert plain.lenient.mean() <= 0.2, "it does not ramble, and the test tests nothing"
     assert ended.lenient.tolist() == wanted.lenient.tolist()
     assert not ended.unfinished.any()
+
+
+def test_checkpoints_that_think_are_given_room():
+    task = task_of(ASK, reasoning=Reasoning())
+    assert limited(task, [words(n_ctx=4096)]).max_new_tokens == THINKING
+    assert limited(task, [words(n_ctx=100)]).max_new_tokens < 100

@@ -13,9 +13,10 @@ from undertext.activations.checkpoint import Checkpoint
 from undertext.tasks.task import Task, continuations
 from undertext.tasks.value_positions import reading_text
 
-LEAST, UNSHOWN, MOST = 64, 512, 4096
-"""Tokens of an output: at least; where no solution is shown; at most. A checkpoint that reasons at much more
-length than the task's solutions has outputs cut, which are counted as unfinished."""
+LEAST, UNSHOWN, THINKING, MOST = 64, 512, 2048, 4096
+"""Tokens of an output: at least; where no solution is shown; at least where the task names the marks of its
+reasoning, since checkpoints that think write far more than a solution; at most. A checkpoint that writes more
+has outputs cut, which are counted as unfinished."""
 COMMON = 0.1
 """Share of the prompts from which a label that begins them is one of the task's."""
 _LABEL = re.compile(r"\s*(#{1,6} ?\w[\w ]{0,30}:?|<[|/]?\w+[|]?>|\[/?\w+\]|[^\W\d_][\w ]{0,30}:)")
@@ -77,4 +78,6 @@ def _longest_output(task: Task, checkpoint: Checkpoint) -> int:
         )
     if texts:
         wanted = min(MOST, max(LEAST, 2 * max(map(len, checkpoint.encode(texts)))))
+    if task.reasoning is not None:
+        wanted = max(wanted, THINKING)
     return max(1, min(wanted, room))
