@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -83,7 +83,12 @@ def _accuracy(panel: Axes, moments: Sequence[Moment]) -> None:
             panel.plot([moment.at] * 2, bounds, color=look.color, linewidth=1.6)
         if own:
             values = [moment.tuned.value for moment in own]
-            marks = {"color": look.color, "marker": look.marker, "linestyle": "", "markersize": 8}
+            marks: dict[str, Any] = {
+                "color": look.color,
+                "marker": look.marker,
+                "linestyle": "",
+                "markersize": 8,
+            }
             panel.plot([moment.at for moment in own], values, label=f"tuned: {verdict}", **marks)
     panel.set_ylim(-0.05, 1.07)
     panel.set_ylabel("accuracy")
