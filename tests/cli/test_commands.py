@@ -130,7 +130,7 @@ def test_shipped_configs_are_found_by_name(cli, tmp_path, monkeypatch):
     assert code == 0
     assert (Path(stdout.strip()) / "compare_chain.yaml").is_file()
     given = parse(CompareCommand, "compare", ["--config", "compare_chain.yaml", "--seed", "4"])
-    assert (given.base, given.tuned, given.seed) == ("zoo:base", "zoo:elicited", 4)
+    assert (given.base, given.tuned, given.seed) == ("zoo:base", ("zoo:elicited",), 4)
     (tmp_path / "compare_chain.yaml").write_text("base: mine\n")
     assert parse(CompareCommand, "compare", ["--config=compare_chain.yaml"]).base == "mine"
 

@@ -3,6 +3,7 @@
 import os
 import weakref
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,11 +14,14 @@ from tests.killing import Step, killed_when
 from tests.sums import blank, learnt, plain_problems, tokenizer_for, write_by_hand
 from tests.toys import save_folder
 from undertext import UserError, compare, compare_checkpoints
+from undertext.activations.generation import generate
+from undertext.core.setup import open_pair
 from undertext.jobs.compare import job as compare_job
 from undertext.jobs.compare.checkpoints.result import CheckpointComparisons
 from undertext.jobs.compare.checkpoints.sources import by_name, step_of
 from undertext.jobs.compare.config import CompareConfig
 from undertext.jobs.compare.result import Comparison
+from undertext.measures.answers import greedy
 from undertext.steering import sweep_runner
 
 QUICK = CompareConfig(
@@ -64,7 +68,6 @@ class Seen(NamedTuple):
 def seen() -> Iterator[Seen]:
     found = Seen([], [], [])
     models: list[weakref.ref[Any]] = []
-    greedy, opened, generate = compare_job.greedy, compare_job.open_pair, sweep_runner.generate
 
     def ask(checkpoint: Any, *rest: Any, **options: Any) -> Any:
         found.asked.append(Path(checkpoint.name).name)
@@ -76,7 +79,7 @@ def seen() -> Iterator[Seen]:
 
     def open_both(*given: Any) -> Any:
         found.alive.append(sum(model() is not None for model in models))
-        pair = opened(*given)
+        pair = open_pair(*given)
         models.extend(weakref.ref(each.model) for each in pair)
         return pair
 
@@ -97,7 +100,7 @@ def done_by(seen: Seen, work: Callable[[], Any]) -> tuple[Any, Seen]:
     """What `work` gives, and what was done for it."""
     for each in seen:
         each.clear()
-    return work(), Seen(*map(list, seen))
+    return work(), Seen(list(seen.asked), list(seen.rows), list(seen.alive))
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +117,8 @@ def alone(trained: Path, seen: Seen, tmp_path_factory: pytest.TempPathFactory) -
     for step in STEPS[1:]:
         out, ends = tmp_path_factory.mktemp("alone") / "out", (trained / "base", trained / "run")
         given = (str(ends[0]), str(ends[1] / f"checkpoint-{step}"), trained / "task")
-        result, was = done_by(seen, lambda g=given, o=out: compare(*g, config=QUICK, out=o, progress=False))
+        job = partial(compare, *given, config=QUICK, out=out, progress=False)
+        result, was = done_by(seen, job)
         made[step] = Done(result, out, was)
     return made
 
@@ -223,7 +227,7 @@ def test_what_is_finished_is_not_made_again(trained, tmp_path, seen, alone):
         assert (out / name).read_bytes() == (alone[step].out / "verdict.json").read_bytes()
     again, was = done_by(seen, lambda: run(trained, out, tuned))
     assert str(again.rows) == str(result.rows)
-    assert was.rows == was.asked == []  # nor when it is given once more
+    assert (was.rows, was.asked) == ([], [])  # nor when it is given once more
     with pytest.raises(UserError, match=r"holds a report of other settings: config\.samples was 2, is 3"):
         run(trained, out, tuned, samples=3)
 
