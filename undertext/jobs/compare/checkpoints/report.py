@@ -9,7 +9,6 @@ from undertext.jobs.compare.checkpoints.result import CheckpointComparisons, Che
 from undertext.report.figures.training import Moment, training_figure
 from undertext.report.numbers import NOTHING, estimate, number, percent
 from undertext.report.page import Section, document, fragment
-from undertext.report.style import svg
 
 _SHARES = (
     "Share: of what the stronger checkpoint shows over a line's null, the part that the weaker one shows. "
@@ -60,10 +59,10 @@ def lines(result: CheckpointComparisons) -> list[str]:
     return said + [f"{name}: not compared: {error}" for name, error in result.failed.items()]
 
 
-def html(result: CheckpointComparisons, drawn: Mapping[str, Figure]) -> str:
+def html(result: CheckpointComparisons, pictures: Mapping[str, bytes]) -> str:
     """The page."""
     base, task = result.summary["base"]["name"], result.summary["task"]
-    sections = [Section("Over training", picture=(svg(drawn["training"]), _CAPTION))]
+    sections = [Section("Over training", picture=(pictures["training"], _CAPTION))]
     for split in dict.fromkeys(row.split for row in result.rows):
         sections.append(_table(split, [row for row in result.rows if row.split == split]))
     if result.failed:
