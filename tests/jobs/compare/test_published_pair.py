@@ -59,6 +59,9 @@ def trained(model: Any, tokenizer: Any, pairs: list[tuple[str, str]], steps: int
     model.eval()
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Folders of the task, of the base and of four checkpoints of the tune."""
@@ -93,13 +96,32 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     ]
     worked = [f"it is {p.answer}\n</think>\n{p.answer}<|im_end|>" for p in problems]
     for step in (1, 2, 3, 4):
-        trained(adapted, chat, list(zip(asked, worked, strict=True)), 60, 4e-3)
+        trained(adapted, chat, list(zip(asked, worked, strict=True)), 120, 6e-3)
         adapted.save_pretrained(str(folder / f"adapter-{step}"))
         whole = AutoModelForCausalLM.from_pretrained(paths["base"])
         whole.resize_token_embeddings(len(chat), mean_resizing=False)
         merged = PeftModel.from_pretrained(whole, folder / f"adapter-{step}").merge_and_unload()
         save_folder(folder / "run" / f"checkpoint-{step}", merged.to(torch.bfloat16), chat)
     return {**paths, "run": folder / "run"}
+
+
+def by_transformers(published: dict[str, Path]) -> float:
+    """Accuracy of the last checkpoint by `generate`, one problem at a time."""
+    folder = published["run"] / "checkpoint-4"
+    model: Any = AutoModelForCausalLM.from_pretrained(folder)
+    chat: Any = AutoTokenizer.from_pretrained(folder)
+    problems, right = load_task(published["task"]).split("test"), 0
+    for problem in problems:
+        ids: Any = chat.apply_chat_template(
+            [{"role": "user", "content": problem.prompt}], add_generation_prompt=True, return_tensors="pt"
+        )
+        written = model.generate(**ids, max_new_tokens=24, do_sample=False)
+        text = str(chat.decode(written[0, ids["input_ids"].shape[1] :]))
+        right += text.partition("</think>")[2].removesuffix("<eos>").strip() in (
+            problem.answer,
+            f"{problem.answer}<|im_end|>",
+        )
+    return right / len(problems)
 
 
 def test_one_command_gives_a_verdict(published, tmp_path, capsys):
@@ -110,7 +132,9 @@ def test_one_command_gives_a_verdict(published, tmp_path, capsys):
     verdict = json.loads((tmp_path / "out" / "verdict.json").read_text())
     test = verdict["splits"]["test"]
     assert (verdict["base"]["dtype"], verdict["tuned"]["dtype"]) == ("float32", "bfloat16")
-    assert test["accuracy"]["tuned"]["value"] > 0.8
+    alone = by_transformers(published)
+    assert alone > 0.5
+    assert test["accuracy"]["tuned"]["value"] == pytest.approx(alone, abs=0.05)  # bfloat16 goes by batches
     assert test["unfinished"]["tuned"] <= 0.05
     flags = " ".join(test["flags"])
     assert "asked differently" in flags
