@@ -13,10 +13,11 @@ from undertext.activations.errors import UserError
 from undertext.activations.operators import OPERATORS
 from undertext.tasks import Task, load_task, value_positions
 from undertext.tasks.fields import Part
+from undertext.tasks.prompt_form import PromptForm, Reasoning
 from undertext.tasks.task import Contrast, Problem, Settings, Step
 
 GROUND, TASKS = ((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("ground", "tasks"))
-SETTINGS, PROBLEMS, COUNTERFACTUAL, BAD_LINES, ERROR = re.findall(
+SETTINGS, PROBLEMS, ASKED, COUNTERFACTUAL, BAD_LINES, ERROR = re.findall(
     r"```(?:yaml|json|text)\n(.*?)```", TASKS, flags=re.DOTALL
 )
 
@@ -31,10 +32,10 @@ def test_families_that_are_tested_are_named():
     assert [family for family in FAMILIES if family not in re.sub("[ -]", "", listed)] == []
 
 
-def load(tmp_path: Path, problems: str) -> Task:
+def load(tmp_path: Path, problems: str, settings: str = SETTINGS) -> Task:
     folder = tmp_path / "sums"
     folder.mkdir()
-    (folder / "task.yaml").write_text(SETTINGS, encoding="utf-8")
+    (folder / "task.yaml").write_text(settings, encoding="utf-8")
     (folder / "problems.jsonl").write_text(problems, encoding="utf-8")
     return load_task(folder)
 
@@ -43,6 +44,18 @@ def test_the_example_is_a_task(tmp_path: Path) -> None:
     task = load(tmp_path, PROBLEMS)
     assert task.splits == ["train", "dev", "test", "ood"]
     assert [position.name for position in value_positions(task.problems[-1])] == ["first", "sum"]
+
+
+def test_the_lines_on_prompts_are_settings(tmp_path: Path) -> None:
+    task = load(tmp_path, PROBLEMS, SETTINGS + ASKED)
+    assert task.prompt is not None
+    assert task.tuned_prompt is not None
+    assert (task.prompt.kind, task.prompt.examples) == ("template", 3)
+    assert task.prompt.template == "Question: {prompt}\nAnswer:"
+    assert task.tuned_prompt.system == r"Put the answer in \boxed{}."
+    assert task.tuned_prompt.switches == {"enable_thinking": True}
+    assert task.reasoning is not None
+    assert (task.reasoning.open, task.reasoning.close) == ("<think>", "</think>")
 
 
 def test_the_counterfactual_line_is_a_problem(tmp_path: Path) -> None:
@@ -57,7 +70,7 @@ def test_the_error_is_what_the_bad_lines_give(tmp_path: Path) -> None:
     assert str(caught.value).replace(str(tmp_path / "sums"), "sums") == ERROR.rstrip("\n")
 
 
-@pytest.mark.parametrize("part", [Settings, Contrast, Problem, Step])
+@pytest.mark.parametrize("part", [Settings, Contrast, Problem, Step, PromptForm, Reasoning])
 def test_every_field_is_documented(part: type[Part]) -> None:
     for field in part.model_fields:
         assert f"`{field}`" in TASKS
