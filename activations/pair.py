@@ -116,7 +116,9 @@ def check_outlines(
         for words, field in sizes.items()
         if getattr(base, field) != getattr(tuned, field)
     ]
-    difference = None if own_tokens else tokenizer_difference(base.tokenizer, tuned.tokenizer, texts)
+    difference = None
+    if differences or not own_tokens:
+        difference = tokenizer_difference(base.tokenizer, tuned.tokenizer, texts)
     if difference:
         differences.append(f"tokenizer ({difference})")
     if differences:

@@ -116,6 +116,12 @@ def check_saes(names: Names) -> None:
     assert names["page"].contexts
 
 
+def check_tasks(names: Names) -> None:
+    task = names["imported"].task
+    assert len(task.problems) == 10
+    assert task.problems[0].steps[1].values.keys() == {"step2"}
+
+
 SETUPS = {
     "README.md": Setup(
         readme,
@@ -137,6 +143,7 @@ SETUPS = {
         },
         slow=True,
     ),
+    "docs/tasks.md": Setup(lambda folder, patch: None, check_tasks),
     "docs/saes.md": Setup(
         saes,
         check_saes,

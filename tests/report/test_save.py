@@ -26,7 +26,7 @@ def test_verdict_has_the_keys_of_its_schema_and_no_others(rendered):
         }  # fmt: skip
         assert set(split["accuracy"]) == {"base", "tuned", "difference"}
         for line in split["evidence"]:
-            assert set(line) == {"name", "says", "estimate", "null", "p", "access", "note"}
+            assert set(line) == {"name", "says", "estimate", "null", "p", "access", "note", "share"}
         estimates = [*split["accuracy"].values()]
         estimates += [line[which] for line in split["evidence"] for which in ("estimate", "null")]
         assert all(set(estimate) == ESTIMATE for estimate in estimates)

@@ -77,9 +77,9 @@ def seen() -> Iterator[Seen]:
         found.rows.append(len(prompts))
         return generate(checkpoint, prompts, **options)
 
-    def open_both(*given: Any) -> Any:
+    def open_both(*given: Any, **options: Any) -> Any:
         found.alive.append(sum(model() is not None for model in models))
-        pair = open_pair(*given)
+        pair = open_pair(*given, **options)
         models.extend(weakref.ref(each.model) for each in pair)
         return pair
 

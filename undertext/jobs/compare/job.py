@@ -95,7 +95,7 @@ def compare(
         }
         run.begin(
             **{name: record["fingerprint"] for name, record in described.items()},
-            read=[task_record(own)["fingerprint"] for own in asked.tasks],
+            task_read=[task_record(own)["fingerprint"] for own in asked.tasks],
             rule=rule.model_dump(mode="json"),
             room=_room(task, splits, config),
             **steering("base").inputs,
