@@ -70,10 +70,17 @@ def run_trace(out: Path | None) -> Result:
 def run_compare(out: Path | None, task: Task | None = None, **changes: Any) -> Result:
     """Of a task whose answers are what one of the two writes, so that there is a gap to be measured."""
     asked = task or two_splits()
-    said = greedy(STRONGER, asked, asked.problems).texts
+    said, others = (greedy(each, asked, asked.problems).texts for each in (STRONGER, WEAKER))
     problems = [
         each.model_copy(update={"answer": text.strip() or "nothing"})
         for each, text in zip(asked.problems, said, strict=True)
+    ]
+    # What the weaker one writes is some problem's answer as well: an output that is none would be unfinished.
+    first = asked.split("train")[0]
+    problems += [
+        first.model_copy(update={"id": f"other {i}", "answer": text.strip()})
+        for i, text in enumerate(sorted({*others} - {*said}))
+        if text.strip()
     ]
     exact = asked.model_copy(update={"problems": problems, "grader": Grader(kind="exact")})
     config = CompareConfig(**{**QUICK, "samples": 2, **changes})
