@@ -47,8 +47,7 @@ def score_choices(
 
     Raises:
         UserError: for a prompt without choices, a choice without tokens of its own, a text that does not fit
-        the
-            context, and NaN in what was scored.
+            the context, and NaN in what was scored.
     """
 
     @cache  # a sweep asks for the same ones under every setting

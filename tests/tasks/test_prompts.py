@@ -127,6 +127,9 @@ def test_each_of_two_is_asked_in_its_own_form_and_it_is_said():
     assert [each.special_tokens for each in asked.checkpoints] == [True, False]
     (note,) = asked.notes
     assert "asked differently: the base by a template, the tuned by the chat template" in note
+    two = {name: PromptForm(kind="template", template=f"{name}: {{prompt}}") for name in ("P", "R")}
+    apart = task.model_copy(update={"prompt": two["P"], "tuned_prompt": two["R"]})
+    assert "asked differently" in ask(apart, pair, ("base", "tuned"), 0).notes[0]
     same = ask(task, pair, ("base", "base"), 0)
     assert same.notes == []
     assert {own.problems[0].prompt for own in same.tasks} == {plain}

@@ -52,12 +52,9 @@ def ask(task: Task, checkpoints: Sequence[Checkpoint], roles: Sequence[Role], se
     asked = [ask_by(task, *each, seed) for each in zip(checkpoints, forms, strict=True)]
     tasks = limited([own for _, own in asked], [opened for opened, _ in asked])
     notes = []
-    if len({str(form) for form in forms}) > 1:
+    if any(form != forms[0] for form in forms):
         said = ", ".join(f"the {role} by {form}" for role, form in zip(roles, forms, strict=True))
-        notes.append(
-            f"checkpoints were asked differently: {said}; part of a difference may be the prompt's "
-            "(`prompts: same` asks both as the base)"
-        )
+        notes.append(f"checkpoints were asked differently: {said}; part of a difference may be the prompt's")
     elif any(own.problems[0].prompt != tasks[0].problems[0].prompt for own in tasks):
         notes.append("the chat templates differ: the checkpoints read different texts of one problem")
     return Asked([opened for opened, _ in asked], tasks, notes)

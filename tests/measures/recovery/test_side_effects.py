@@ -1,5 +1,7 @@
 """Side effects of a setting: on what text they are read, and what comes out."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -58,3 +60,12 @@ def test_a_position_that_half_a_text_does_not_have_leaves_it_out():
     assert found is not None
     assert (found.touched, found.tokens) == (1, lengths[0] - lengths[0] // 2)
     assert side_effects(WEAKER, TEXT, Setting("meant", (1,), 4.0, Gate((-30,))), [VECTOR]) is None
+
+
+def test_text_that_is_no_prompt_is_read_as_ever_by_a_checkpoint_that_is_asked_by_chat():
+    """Rendered prompts hold their special tokens; plain text has none, and is read after <bos>."""
+    setting, chat = Setting("meant", (1,), 4.0, Gate("all")), replace(WEAKER, special_tokens=False)
+    assert chat.encode(TEXT.texts) != WEAKER.encode(TEXT.texts)
+    assert side_effects(chat, TEXT, setting, [VECTOR]) == side_effects(WEAKER, TEXT, setting, [VECTOR])
+    asked = replace(TEXT, prompts=True)
+    assert side_effects(chat, asked, setting, [VECTOR]) != side_effects(WEAKER, asked, setting, [VECTOR])

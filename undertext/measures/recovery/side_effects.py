@@ -1,7 +1,7 @@
 """What a vector does to text that has nothing to do with the problems it is to help with."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp
 
 from undertext.activations.checkpoint import Checkpoint
@@ -32,6 +32,13 @@ class SideText:
 
     source: str
     texts: tuple[str, ...]
+    prompts: bool = False
+    """Whether they are the task's prompts, as the checkpoint is asked. Other texts want the special tokens
+    that the tokenizer puts around a text, whatever form the prompts have."""
+
+    def read_by(self, checkpoint: Checkpoint) -> Checkpoint:
+        """The checkpoint as it is to read these texts."""
+        return checkpoint if self.prompts else replace(checkpoint, special_tokens=True)
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ def side_text(checkpoint: Checkpoint, task: Task, config: SearchConfig) -> SideT
         return SideText("plain sentences", known)
     prompts = [problem.prompt for problem in drawn(task.split(FIT), config.seed, PROMPTS)]
     long = tuple(text for text in prompts if len(checkpoint.encode([text])[0]) > 1)
-    return SideText(f"prompts of {FIT}", long)
+    return SideText(f"prompts of {FIT}", long, prompts=True)
 
 
 def side_effects(
@@ -90,7 +97,7 @@ def side_effects(
     """
     at = setting.gate.at
     room = max((abs(index) for index in at), default=0) if isinstance(at, tuple) else 1
-    encoded = [ids for ids in checkpoint.encode(text.texts) if len(ids) // 2 >= max(room, 1)]
+    encoded = [ids for ids in text.read_by(checkpoint).encode(text.texts) if len(ids) // 2 >= max(room, 1)]
     if not encoded:
         return None
     read = on_text(checkpoint, encoded, setting, vectors, thresholds=thresholds)
