@@ -1,6 +1,6 @@
 """Keeping activations while text is generated."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
@@ -47,10 +47,15 @@ class Recorded:
     places: list[tuple[int, int]] = field(default_factory=list)
     parts: list[list[Float[Tensor, "n width"]]] = field(default_factory=list)
 
-    def add(self, other: "Recorded", rows: Sequence[int]) -> None:
-        """Take over what was kept of a batch whose rows were these."""
-        self.places += [(rows[row], position) for row, position in other.places]
-        self.parts += other.parts
+    def add(self, other: "Recorded", rows: Mapping[int, int]) -> None:
+        """Take over what was kept of these rows of a batch, under these numbers."""
+        n = 0
+        for part in other.parts:
+            places = other.places[n : n + len(part[0])]
+            n += len(places)
+            wanted = [i for i, (row, _) in enumerate(places) if row in rows]
+            self.places += [(rows[places[i][0]], places[i][1]) for i in wanted]
+            self.parts.append(part if len(wanted) == len(places) else [each[wanted] for each in part])
 
     def captured(self, checkpoint: Checkpoint, record: RecordSpec) -> Captured:
         """All of it in order of rows and positions. UserError for NaN or infinity."""
@@ -81,7 +86,9 @@ class Recorder:
         def keeper(point: HookPoint) -> HookFunction:
             def keep(activation: Tensor) -> None:
                 if self._places:
-                    self._seen[point] = activation[self._index].to(self._record.dtype)
+                    # The layers of one model may be on several devices.
+                    index = tuple(each.to(activation.device) for each in self._index)
+                    self._seen[point] = activation[index].to(self._record.dtype)
 
             return keep
 

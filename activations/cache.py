@@ -1,4 +1,6 @@
-"""A key-value cache that is allocated once, for batches whose rows leave, or multiply where they part."""
+"""A key-value cache in one buffer, for batches whose rows leave, multiply, or make way for others."""
+
+from collections.abc import Sequence
 
 from torch import Tensor
 from transformers import PreTrainedConfig
@@ -6,19 +8,22 @@ from transformers.cache_utils import Cache, DynamicLayer, get_layer_types_and_kw
 
 from undertext.activations.errors import UserError
 
+_MORE = 64
+"""Room for so many positions at least where a buffer grows: its copy is paid once for as many passes."""
+
 
 class _BufferedLayer(DynamicLayer):
     """One layer's keys and values [row, head, position, d_head], written in place into a buffer.
 
     transformers' own DynamicLayer copies the whole past at every step. Here `keys` and `values`
-    are views of the filled part of a buffer. A layer with a sliding window keeps the whole past as
-    well: its window is in the attention mask, which transformers builds for the full length.
+    are views of a buffer: of its positions from `start` up to `length`. A layer with a sliding window keeps
+    the whole past as well: its window is in the attention mask, which transformers builds for all of it.
     """
 
     def __init__(self, capacity: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # transformers leaves it unannotated
         self.capacity = capacity
-        self.length = 0
+        self.start = self.length = 0
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         self.dtype, self.device = key_states.dtype, key_states.device
@@ -31,34 +36,93 @@ class _BufferedLayer(DynamicLayer):
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
     ) -> tuple[Tensor, Tensor]:
+        new = key_states.shape[-2]
+        if self.is_initialized and self.length + new > self.capacity:
+            self._renew(None, max(new, _MORE, self.get_seq_length() // 2))
         if not self.is_initialized:
+            self.capacity = max(self.capacity, new)
             self.lazy_initialization(key_states, value_states)
-        start, self.length = self.length, self.length + key_states.shape[-2]
+        first, self.length = self.length, self.length + new
         for buffer, states in zip(self._buffers, (key_states, value_states), strict=True):
-            buffer[:, :, start : self.length] = states
+            buffer[:, :, first : self.length] = states
         return self._show()
 
-    def take_rows(self, rows: Tensor, capacity: int) -> None:
-        """Have `rows` of the present rows, each as often as it is named, with room for `capacity`."""
-        self.capacity = capacity
+    def take_rows(self, rows: Tensor, room: int) -> None:
+        """Have `rows` of the present rows, each as often as it is named; room for `room` more positions."""
         if self.is_initialized:
-            for index, buffer in enumerate(self._buffers):
-                taken = buffer.new_empty(len(rows), buffer.shape[1], capacity, buffer.shape[3])
-                taken[:, :, : self.length] = buffer[rows, :, : self.length]
-                self._buffers[index] = taken
+            self._renew(rows, room)
+
+    def put_rows(self, rows: Sequence[int], other: "_BufferedLayer", taken: Tensor) -> None:
+        """Have the rows `taken` of `other`, which holds no more positions, in place of `rows`.
+
+        Their last positions stand at the last ones here, as prompts that are padded on the left do.
+        """
+        if self.is_initialized:
+            first = self.length - other.get_seq_length()
+            if first < self.start:
+                raise ValueError(f"{other.get_seq_length()} positions do not go into {self.get_seq_length()}")
+            for buffer, theirs in zip(self._buffers, other._buffers, strict=True):
+                buffer[rows, :, first : self.length] = theirs[taken, :, other.start : other.length]
+
+    def keep_last(self, positions: int) -> None:
+        """Forget all but the last so many positions. Nothing is copied."""
+        self.start = max(self.start, self.length - positions)
+        if self.is_initialized:
             self._show()
 
+    def last(self, rows: Tensor | None, positions: int) -> tuple[Tensor, Tensor]:
+        """Keys and values of all or these rows at the last so many positions."""
+        first = self.length - positions
+        keys, values = (
+            (each if rows is None else each[rows.to(each.device)])[:, :, first : self.length]
+            for each in self._buffers
+        )
+        return keys, values
+
+    def hold(self, parts: Sequence[tuple[Tensor, Tensor]], room: int) -> None:
+        """Have the rows of all parts, each keys and values; they end alike, and zeros stand before them."""
+        if not parts:
+            return
+        kept = max(keys.shape[2] for keys, _ in parts)
+        self.capacity, self.start, self.length = kept + room, 0, kept
+        self.dtype, self.device, self.is_initialized = parts[0][0].dtype, parts[0][0].device, True
+        self._buffers = []
+        for kind in (0, 1):
+            states = [part[kind] for part in parts]
+            shape = (sum(map(len, states)), states[0].shape[1], self.capacity, states[0].shape[3])
+            buffer = states[0].new_empty(shape)
+            begun = 0
+            for each in states:
+                slots = buffer[begun : begun + len(each)]
+                slots[:, :, : kept - each.shape[2]] = 0
+                slots[:, :, kept - each.shape[2] : kept] = each
+                begun += len(each)
+            self._buffers.append(buffer)
+        self._show()
+
     def get_seq_length(self) -> int:
-        return self.length
+        return self.length - self.start
+
+    def _renew(self, rows: Tensor | None, room: int) -> None:
+        kept = self.get_seq_length()
+        self.capacity = kept + room
+        for index, buffer in enumerate(self._buffers):
+            past = buffer[:, :, self.start : self.length]
+            count = buffer.shape[0] if rows is None else len(rows)
+            renewed = buffer.new_empty(count, buffer.shape[1], self.capacity, buffer.shape[3])
+            renewed[:, :, :kept] = past if rows is None else past[rows.to(buffer.device)]
+            self._buffers[index] = renewed
+        self.start, self.length = 0, kept
+        self._show()
 
     def _show(self) -> tuple[Tensor, Tensor]:
-        keys, values = (buffer[:, :, : self.length] for buffer in self._buffers)
+        keys, values = (buffer[:, :, self.start : self.length] for buffer in self._buffers)
         self.keys, self.values = keys, values
         return keys, values
 
 
 class BufferedCache(Cache):
-    """One buffered layer per block, with room for `capacity` positions."""
+    """One buffered layer per block, with room for `capacity` positions at first; it grows as it must."""
 
     def __init__(self, config: PreTrainedConfig, capacity: int) -> None:
         """UserError when a block keeps anything but keys and values (linear attention, state spaces)."""
@@ -66,10 +130,38 @@ class BufferedCache(Cache):
         other = sorted(set(kinds) - {"full_attention", "sliding_attention"})
         if other:
             raise UserError(f"generation handles attention layers only, this model has {', '.join(other)}")
+        self._config = config
         self._buffered = [_BufferedLayer(capacity) for _ in kinds]
         super().__init__(layers=list(self._buffered))
 
-    def take_rows(self, rows: Tensor, capacity: int) -> None:
-        """Have `rows` of the present rows, each as often as it is named; room for `capacity` positions."""
+    def take_rows(self, rows: Tensor, room: int) -> None:
+        """Have `rows` of the present rows, each as often as it is named; room for `room` more positions."""
         for layer in self._buffered:
-            layer.take_rows(rows, capacity)
+            layer.take_rows(rows, room)
+
+    def put_rows(self, rows: Sequence[int], other: "BufferedCache", taken: Tensor) -> None:
+        """Have the rows `taken` of another, of no more positions, in place of `rows`; all end alike."""
+        for layer, theirs in zip(self._buffered, other._buffered, strict=True):
+            layer.put_rows(rows, theirs, taken.to(theirs.device) if theirs.is_initialized else taken)
+
+    def keep_last(self, positions: int) -> None:
+        """Forget all but the last so many positions. Nothing is copied."""
+        for layer in self._buffered:
+            layer.keep_last(positions)
+
+    def copied(self, rows: Tensor, positions: int) -> "BufferedCache":
+        """The last `positions` of these rows, in a cache of their own without room for more."""
+        copy = BufferedCache(self._config, 0)
+        for mine, theirs in zip(copy._buffered, self._buffered, strict=True):
+            mine.hold([theirs.last(rows, positions)] if theirs.is_initialized else [], 0)
+        return copy
+
+    @staticmethod
+    def joined(caches: Sequence["BufferedCache"], room: int) -> "BufferedCache":
+        """The rows of all these caches, which end alike, with room for `room` more positions."""
+        whole = BufferedCache(caches[0]._config, 0)
+        for layer, *parts in zip(whole._buffered, *(cache._buffered for cache in caches), strict=True):
+            layer.hold(
+                [part.last(None, part.get_seq_length()) for part in parts if part.is_initialized], room
+            )
+        return whole

@@ -14,9 +14,9 @@ from undertext.activations.checks import check_dtype
 from undertext.activations.errors import UserError
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.hooks import ForwardStopped, HookFunction, check_points, hooked
+from undertext.activations.placement import parse_device
 from undertext.activations.positions import Positions, resolve
 from undertext.activations.rope import sides
-from undertext.activations.sources import parse_device
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +181,8 @@ def _keepers(
 
     def keeper(point: HookPoint) -> HookFunction:
         def keep(activation: Tensor) -> None:
-            seen[point] = activation[at].to(dtype)
+            # The layers of one model may be on several devices.
+            seen[point] = activation[tuple(each.to(activation.device) for each in at)].to(dtype)
             if len(seen) == len(points):
                 raise ForwardStopped
 

@@ -21,15 +21,9 @@ from undertext.activations.files import one_line
 from undertext.activations.fingerprint import fingerprint
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.layout import Layout, build_layout, select_adapter
+from undertext.activations.placement import Device, check_placed, parse_placement
 from undertext.activations.quiet import quiet
-from undertext.activations.sources import (
-    Options,
-    chain,
-    load_model,
-    parse_device,
-    tokenizer_for,
-    tokenizer_of,
-)
+from undertext.activations.sources import Options, chain, load_model, quantised, tokenizer_for, tokenizer_of
 from undertext.activations.vocabulary import Added, check_tokenizer
 
 Model = PreTrainedModel | PeftModel | TransformerBridge
@@ -65,7 +59,7 @@ class Checkpoint:
         source: CheckpointSource,
         *,
         tokenizer: PreTrainedTokenizerBase | None = None,
-        device: str | torch.device = "cpu",
+        device: Device = "cpu",
         dtype: torch.dtype | Literal["auto"] = torch.float32,
         trust_remote_code: bool = False,
         revision: str | None = None,
@@ -81,6 +75,13 @@ class Checkpoint:
         used as it is, where it is, at its own precision: `device`, `dtype`, `trust_remote_code` and
         `revision` are for sources that are read. A live model given alone has the tokenizer of the folder
         it was loaded from, or of the hub's cache.
+
+        `device` is one device, or a way of accelerate's to spread a model over all devices that there are
+        (auto, balanced, balanced_low_0, sequential), or a map from the names of modules to devices. Every
+        weight must find a place on a device: none is fetched from disk or main memory in each pass.
+
+        A checkpoint that is stored quantised is read as it is, by transformers and the package that its
+        format needs (bitsandbytes, GPTQ, ..); `notes` say so.
 
         `dtype` "auto" reads weights at the precision that the checkpoint says (config.json, or else its first
         tensor).
@@ -111,7 +112,7 @@ class Checkpoint:
             name = str(source)
             if dtype != "auto":
                 check_dtype("dtype", dtype)
-            options = Options(parse_device(device), dtype, trust_remote_code, revision)
+            options = Options(parse_placement(device), dtype, trust_remote_code, revision)
             links = chain(source, options, base)
             notes += links.notes
             model = load_model(links)
@@ -122,6 +123,8 @@ class Checkpoint:
                 f"a TransformerBridge, alone or as (model, tokenizer), not from a {type(source).__name__}"
             )
         adapter = select_adapter(model, name) if bridge is None else bridge.adapter
+        check_placed(model, name)
+        notes += quantised(model, name)
         layout = build_layout(model, adapter, name)
         check_tokenizer(words, layout.d_vocab, name)
         return cls(model.eval(), words, name, layout, bridge, notes=tuple(notes))
@@ -165,7 +168,7 @@ class Checkpoint:
 
     @property
     def device(self) -> torch.device:
-        """Where the model's weights are."""
+        """Where the model's weights are. Of one on several devices: where its embedding is, and tokens go."""
         return self.model.device
 
     @property

@@ -95,5 +95,5 @@ def _read(
         steered.begin(Part(ids, tuple(rows), first, torch.tensor(lengths)))
         logits = checkpoint.model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits
         steered.end(rows, rows)
-    touched = steered.audit([length - start for length, start in zip(lengths, starts, strict=True)])
-    return ForwardTexts(logits, touched)
+    touched = steered.audit({row: lengths[row] - starts[row] for row in rows})
+    return ForwardTexts(logits, list(touched.values()))

@@ -1,6 +1,6 @@
 """Writing on from prompts in batches, each row with its own interventions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -8,17 +8,21 @@ from typing import Any
 import torch
 
 from undertext.activations.activation_recording import Recorded, Recorder, RecordSpec
-from undertext.activations.batching import run_batches
+from undertext.activations.batching import fits
 from undertext.activations.capture import Captured
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.checks import check_list, check_whole, is_whole
 from undertext.activations.errors import UserError, shown
 from undertext.activations.hooks import check_points, hooked
 from undertext.activations.interventions import Intervention
+from undertext.activations.passes import Passes
 from undertext.activations.rope import writing_kinds
 from undertext.activations.sampling import Sampler, Stopping
 from undertext.activations.steered_rows import Touched, check_interventions
-from undertext.activations.writing import Batch, NotANumber
+from undertext.activations.writing import NotANumber, Writing
+
+_TOGETHER = 2048
+"""Most rows whose interventions are held at once: those that are written, and those that wait for a place."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,11 @@ def generate(
 ) -> Generations:
     """Write up to `max_new_tokens` after each prompt.
 
-    Rows that begin alike share what they read of their prompt. A batch that does not fit in memory is
-    split.
+    Rows that begin alike share what they read of their prompt. Where rows have ended, others take their
+    places in the batch: the cost is that of the tokens written, not of the longest row. In float32 a row is
+    what it would be alone, whatever stands beside it. In a shorter format the last bits of its logits hang
+    on the batch's shape, and where two tokens are about as likely, so may the choice between them. Where
+    memory does not do, fewer rows are written at a time.
 
     Args:
         checkpoint: what writes.
@@ -110,41 +117,59 @@ def generate(
     texts, count, kept = [""] * len(owner), [0] * len(owner), Recorded()
     touched = [Touched(0, 0, 0)] * len(owner)
     wide: list[list[float]] = [[] for _ in owner]
-    reported = _Reported(progress)
     # Rows of one prompt next to each other, so that they meet in a batch and share it.
     first: dict[tuple[int, ...], int] = {}
     order = sorted(
         range(len(owner)), key=lambda row: first.setdefault(tuple(encoded[owner[row]]), len(first))
     )
 
-    def run(indices: list[int]) -> None:
-        rows = [order[index] for index in indices]
+    def run(rows: list[int], width: int) -> Writing:
         those = [encoded[owner[row]] for row in rows]
         recorder = Recorder(record, [len(ids) for ids in those]) if record else None
         sampler = Sampler(temperature, top_p, [streams[row] for row in rows], max_new_tokens)
         begun = None if openings is None else [openings[owner[row]] for row in rows]
-        batch = Batch(checkpoint, those, [acting[owner[row]] for row in rows], recorder, begun, margins)
-        try:
-            with reported.attempt(), torch.inference_mode(), ExitStack() as stack:
-                for hooks in batch.hooks:
+        each = [acting[owner[row]] for row in rows]
+        passes = Passes(checkpoint, those, each, recorder)
+        writing = Writing(passes, begun, margins, width=width)
+
+        def write(writing: Writing) -> None:
+            with torch.inference_mode(), ExitStack() as stack:
+                for hooks in passes.hooks:
                     stack.enter_context(hooked(checkpoint, hooks))
-                batch.run(max_new_tokens, sampler, stopping, reported.finished)
+                writing.run(max_new_tokens, sampler, stopping, progress or (lambda finished: None))
+
+        try:
+            fits(write, writing)
         except NotANumber as error:
             row = owner[rows[error.args[0]]]
             doses = ", ".join(f"{each.operator} {each.dose} at {each.point}" for each in acting[row])
             with_doses = f" with {doses}" if doses else ""
             raise UserError(f"{checkpoint.name}: NaN in the logits of prompt {row}{with_doses}") from None
-        for row, produced, where in zip(rows, batch.produced, batch.audit(), strict=True):
+        ended = [at for at, finished in enumerate(writing.finished) if finished]
+        read_back = {at: len(writing.produced[at]) - 1 for at in ended}
+        for at, where in passes.steered.audit(read_back).items():
+            row, produced = rows[at], writing.produced[at]
             tokens[row], texts[row] = stopping.cut(produced)
             touched[row], count[row] = where, len(produced)
-        for row, widths in zip(rows, batch.margins or [], strict=False):
-            wide[row] = widths[: len(tokens[row])]
+            if writing.margins is not None:
+                wide[row] = writing.margins[at][: len(tokens[row])]
         if recorder is not None:
-            kept.add(recorder.kept, rows)
+            kept.add(recorder.kept, {at: rows[at] for at in ended})
+        return writing
 
-    lengths = [len(encoded[owner[row]]) for row in order]
-    kinds = writing_kinds(checkpoint, lengths, max_new_tokens)
-    run_batches(lengths, None, run, rows=batch_size, kinds=kinds)
+    width, lengths = batch_size, [len(encoded[owner[row]]) for row in order]
+    for waiting in _together(checkpoint, order, lengths, max_new_tokens, width):
+        while waiting:
+            writing = run(waiting, width)
+            waiting = [row for row, ended in zip(waiting, writing.finished, strict=True) if not ended]
+            # Only where memory ran out has a row not ended: those go on with fewer at a time.
+            if waiting and writing.most == 1:
+                prompt = owner[waiting[0]]
+                raise UserError(
+                    f"prompt {prompt} alone, of {len(encoded[prompt])} tokens, does not fit in memory: "
+                    "shorten it, write fewer tokens, or use a device with more memory"
+                )
+            width = max(1, writing.most // 2) if waiting else width
     return Generations(
         texts,
         tokens,
@@ -181,28 +206,18 @@ def _streams(seed: int | Sequence[int], prompts: int, samples: int) -> list[tupl
     return [(int(own), sample) for own in seed for sample in range(samples)]
 
 
-class _Reported:
-    """Progress in which a batch that is run again, in parts, counts once."""
-
-    def __init__(self, progress: Callable[[int], None] | None) -> None:
-        self._progress = progress or (lambda finished: None)
-        self._owed = self._now = 0
-
-    def attempt(self) -> "_Reported":
-        """Around one run of a batch."""
-        return self
-
-    def __enter__(self) -> None:
-        self._now = 0
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            self._owed += self._now
-
-    def finished(self, rows: int) -> None:
-        """So many rows of the batch have finished."""
-        self._now += rows
-        told = min(rows, self._owed)
-        self._owed -= told
-        if rows > told:
-            self._progress(rows - told)
+def _together(
+    checkpoint: Checkpoint, rows: Sequence[int], lengths: Sequence[int], steps: int, width: int
+) -> Iterator[list[int]]:
+    """Rows that can take each other's places, the longest first."""
+    kinds = dict(zip(rows, writing_kinds(checkpoint, lengths, steps), strict=True))
+    length = dict(zip(rows, lengths, strict=True))
+    ordered = sorted(rows, key=lambda row: -length[row])
+    while ordered:
+        kind = kinds[ordered[0]]
+        # Rows that cross a switch of the rope do so together: none comes in later.
+        most = width if len(kind) > 1 else max(width, _TOGETHER)
+        some = [row for row in ordered[:most] if kinds[row] == kind]
+        some = some[: next((i for i, row in enumerate(some) if row != ordered[i]), len(some))]
+        del ordered[: len(some)]
+        yield some

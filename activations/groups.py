@@ -68,7 +68,8 @@ class InterventionGroup:
         self._first = torch.tensor(
             [(2**40 if each.first is None else each.first) * each.on_generated for _, each in members]
         )
-        self._last = int((self._lengths + self._first).max())
+        self._until = self._lengths + self._first
+        self._last = int(self._until.max())
         device = checkpoint.device
         self._dose = torch.tensor([each.dose for _, each in members], dtype=torch.float32, device=device)
         decay = [each.decay for _, each in members]
@@ -83,6 +84,8 @@ class InterventionGroup:
             return None
         if part.rows != self._standing:
             self._stand(part.rows)
+        if bool((part.starts[self._slots] >= self._until[self._here]).all()):
+            return None
         places = part.places[self._slots]
         written = places - self._lengths[self._here][:, None]
         gate = self._gate(places, written) & (places < part.ends[self._slots][:, None])
@@ -105,14 +108,15 @@ class InterventionGroup:
     ) -> tuple[Float[Tensor, "member position d"], Bool[Tensor, "member position"]]:
         """The members' activations with their changes, and where those are."""
         assert self.acting is not None
-        acting = self.acting
-        with_, thresholds = self._taken, self._taken_thresholds
+        # The layers of one model may be on several devices; a group acts in one of them.
+        acting, doses = self.acting.to(h.device), self._now.to(h.device)
+        thresholds = self._taken_thresholds
         if thresholds is not None:
-            direction, bias = thresholds
+            direction, bias = (each.to(h.device) for each in thresholds)
             acting = acting & ((h.float() @ direction[..., None])[..., 0] + bias[:, None] > 0)
         exact = h.float() if self._precise else h
-        parameters = Parameters(*(each.to(exact.dtype) for each in with_))
-        changed = self._operate(exact, self._now[..., None].to(exact.dtype), parameters).to(h.dtype)
+        parameters = Parameters(*(each.to(h.device, exact.dtype) for each in self._taken))
+        changed = self._operate(exact, doses[..., None].to(exact.dtype), parameters).to(h.dtype)
         return torch.where(acting[..., None], changed, h), acting
 
     def _stand(self, rows: tuple[int, ...]) -> None:

@@ -65,7 +65,8 @@ def logits_only_at(
         raise UserError(f"{checkpoint.name} has no output embedding: a causal language model was expected")
 
     def choose(module: Any, args: Any) -> Any:
-        return (args[0][rows, positions][None], *args[1:])
+        chosen = args[0][rows.to(args[0].device), positions.to(args[0].device)]
+        return (chosen[None], *args[1:])
 
     with ExitStack() as stack:
         stack.callback(head.register_forward_pre_hook(choose).remove)

@@ -10,10 +10,16 @@ from undertext.activations.checkpoint import Checkpoint
 
 
 def random_init(checkpoint: Checkpoint, *, seed: int) -> Checkpoint:
-    """A checkpoint of the same configuration, tokenizer, device and dtype with freshly drawn weights."""
+    """A checkpoint of the same configuration, tokenizer, device and dtype with freshly drawn weights.
+
+    They are not quantised where the checkpoint's are.
+    """
+    config = copy.deepcopy(checkpoint.model.config)
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: Any = type(checkpoint.model)(copy.deepcopy(checkpoint.model.config))
+        model: Any = type(checkpoint.model)(config)
     model = model.to(device=checkpoint.device, dtype=checkpoint.dtype)
     made = Checkpoint.load(model, tokenizer=checkpoint.tokenizer)
     return replace(made, special_tokens=checkpoint.special_tokens)

@@ -36,16 +36,19 @@ class Sampler:
         self._uniform = torch.from_numpy(np.array(drawn).reshape(len(drawn), steps))
 
     def choose(
-        self, logits: Float[Tensor, "row d_vocab"], step: int, numbers: Int[Tensor, " row"]
+        self, logits: Float[Tensor, "row d_vocab"], steps: Int[Tensor, " row"], numbers: Int[Tensor, " row"]
     ) -> Int[Tensor, " row"]:
-        """The next token of each row; `numbers` are the rows' places among those given at the start."""
+        """The next token of each row, after `steps` others; `numbers` are its place among those at the start.
+
+        Both are on the CPU.
+        """
         if not self._temperature:
             return logits.argmax(dim=-1)
         probabilities = torch.softmax(logits.double() / self._temperature, dim=-1)
         if self._top_p < 1:
             probabilities = _nucleus(probabilities, self._top_p)
         cumulative = probabilities.cumsum(dim=-1)
-        uniform = self._uniform[numbers.to(self._uniform.device), step, None].to(logits.device)
+        uniform = self._uniform[numbers, steps, None].to(logits.device)
         drawn = uniform * cumulative[:, -1:]
         # The first token whose cumulative probability exceeds the draw: never one of probability 0.
         return torch.searchsorted(cumulative, drawn, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)

@@ -37,7 +37,8 @@ _GIVE = "write its base there, or load it by Checkpoint.load(adapter, base=...)"
 class Options:
     """How weights are read: on which device, at which precision, and what the hub may serve."""
 
-    device: torch.device
+    device: str | dict[str, torch.device]
+    """accelerate's `device_map`."""
     dtype: torch.dtype | Literal["auto"]
     """`auto`: as the checkpoint says."""
     trust_remote_code: bool
@@ -49,14 +50,16 @@ class Options:
         return {"trust_remote_code": self.trust_remote_code, "revision": self.revision}
 
 
-def parse_device(device: str | torch.device) -> torch.device:
-    """The device meant; UserError when there is no such device on this machine."""
-    try:
-        parsed = torch.device(device)
-        torch.empty(0, device=parsed)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f"device {device!r} cannot be used here: {one_line(error)}") from error
-    return parsed
+def quantised(model: PreTrainedModel, name: str) -> list[str]:
+    """What a reader must know of a model whose weights are quantised; nothing of any other."""
+    how = getattr(model.config, "quantization_config", None)
+    if how is None:
+        return []
+    content = how if isinstance(how, dict) else how.to_dict()
+    method = getattr(content.get("quant_method"), "value", content.get("quant_method"))
+    return [
+        f"{shown(name)} is quantised ({shown(str(method))}): all figures are those of the quantised weights"
+    ]
 
 
 class Chain(NamedTuple):
@@ -181,7 +184,7 @@ def _load_whole(source: str | Path, options: Options) -> PreTrainedModel:
                 source,
                 use_safetensors=True,
                 dtype=options.dtype,
-                device_map={"": options.device},
+                device_map=options.device,
                 output_loading_info=True,
                 **options.hub,
             )

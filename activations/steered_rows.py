@@ -1,6 +1,6 @@
 """Applying to each row of a batch its own interventions, and counting what was touched."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -166,20 +166,21 @@ class SteeredRows:
         )
         self._touched[index] += counted[at]
 
-    def audit(self, generated: Sequence[int]) -> list[Touched]:
-        """Where each row was changed, given how many tokens after its prompt have been read.
+    def audit(self, generated: Mapping[int, int]) -> dict[int, Touched]:
+        """Where each row was changed, given for each row how many tokens after its prompt have been read.
 
         RuntimeError where interventions were not asked at exactly the tokens that they were to be.
         """
-        for row, (those, length, read) in enumerate(
-            zip(self._rows, self._lengths.tolist(), self.read.tolist(), strict=True)
-        ):
-            expected = sum(each.expected(length, generated[row]) for each in those)
+        found: dict[int, Touched] = {}
+        for row, count in generated.items():
+            those, read = self._rows[row], int(self.read[row])
+            expected = sum(each.expected(int(self._lengths[row]), count) for each in those)
             if read != expected:
                 raise RuntimeError(
                     f"row {row} of a batch: expected to act at {expected} tokens, acted at {read}: {those}"
                 )
-        return [Touched(*row) for row in self._touched.tolist()]
+            found[row] = Touched(*self._touched[row].tolist())
+        return found
 
     def _hook(self, groups: list[InterventionGroup]) -> HookFunction:
         def change(activation: Tensor) -> Tensor | None:
@@ -188,9 +189,9 @@ class SteeredRows:
                 if group.acting is None:
                     continue
                 changed = activation.clone() if changed is None else changed
-                h = changed[:, group.start :]
-                h[group.slots], where = group.change(h[group.slots])
-                self._changed[:, group.start :][group.slots] |= where
+                h, slots = changed[:, group.start :], group.slots.to(changed.device)
+                h[slots], where = group.change(h[slots])
+                self._changed[:, group.start :][group.slots] |= where.to(self._changed.device)
                 self._read += self._counts[id(group)]
             return changed
 

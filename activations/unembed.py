@@ -34,7 +34,7 @@ def unembed(checkpoint: Checkpoint, h: Float[Tensor, "*row d_model"]) -> Float[T
     with ExitStack() as stack:
         if not h.requires_grad:
             stack.enter_context(torch.no_grad())
-        stack.enter_context(hooked(checkpoint, {last: lambda activation: rows}))
+        stack.enter_context(hooked(checkpoint, {last: lambda activation: rows.to(activation.device)}))
         out = checkpoint.model(input_ids=one, attention_mask=torch.ones_like(one), use_cache=False)
     logits: Tensor = out.logits
-    return logits.float().reshape((*h.shape[:-1], logits.shape[-1]))
+    return logits.float().reshape((*h.shape[:-1], logits.shape[-1])).to(checkpoint.device)

@@ -1,233 +1,219 @@
-"""One batch of rows that are generated together."""
+"""Rows that are written together, so many at once, others taking the places of those that have ended."""
 
-import inspect
-from collections.abc import Callable, Hashable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from undertext.activations.activation_recording import Recorder
-from undertext.activations.batching import pad_left
 from undertext.activations.cache import BufferedCache
-from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
-from undertext.activations.groups import Part
-from undertext.activations.hookpoint import HookPoint
-from undertext.activations.hooks import HookFunction
-from undertext.activations.rope import rope_switches
+from undertext.activations.passes import Passes, Pool
 from undertext.activations.sampling import Sampler, Stopping
-from undertext.activations.steered_rows import Row, SteeredRows, Touched
+
+_ROOM = 64
+"""Room in the cache for so many new tokens; where rows write more of them, it grows."""
+
+_FEW, _MANY = 1 / 16, 1 / 4
+"""Others are read in once this share of the places is free: the greater one where the smaller has no room for
+all rows of a prompt. Each reading costs a pass of its own."""
+
+_SHRINK = 8
+"""Once no others wait, a pool gives up its free places as soon as they are one in so many."""
 
 
-class _Shared(NamedTuple):
-    """Rows that read the same, under the same interventions, and so are read once."""
+class Writing:
+    """Rows of a text each, at most `width` of them written at once.
 
-    firsts: list[int]
-    """A row of each kind."""
-    slots: list[int]
-    """For each row, its kind."""
-
-    @classmethod
-    def by(cls, keys: Sequence[Hashable]) -> "_Shared":
-        firsts: dict[Hashable, int] = {}
-        for row, key in enumerate(keys):
-            firsts.setdefault(key, row)
-        kinds = {key: kind for kind, key in enumerate(firsts)}
-        return cls(list(firsts.values()), [kinds[key] for key in keys])
-
-
-class Batch:
-    """Rows that are generated together; those that have finished leave once they are half of it.
-
-    What rows read alike is read once: a prompt up to its last token by all rows whose interventions do
-    not act there, and the last token by all in which the same interventions act.
+    Where rows have ended, the next ones take their places, so that what is paid for is the tokens that are
+    written and not the longest row (continuous batching: Yu et al., Orca, OSDI 2022). Attention is paid for
+    by the longest text of a pass: a row that has become twice as long as those that came with it is set
+    aside, and goes on with others that have, as soon as there are `width` of them or no shorter ones left.
     """
 
     def __init__(
         self,
-        checkpoint: Checkpoint,
-        prompts: Sequence[Sequence[int]],
-        interventions: Sequence[Row],
-        recorder: Recorder | None,
+        passes: Passes,
         openings: Sequence[int] | None = None,
         margins: bool = False,
+        *,
+        width: int,
     ) -> None:
-        """Rows by their prompts' token ids, what acts in them, and their first token where it is set."""
-        self.checkpoint, self.prompts, self.interventions = checkpoint, prompts, interventions
-        self.produced: list[list[int]] = [[] for _ in prompts]
+        """What reads the rows, and the first token of each where it is set."""
+        self._passes, self._openings, self._width = passes, openings, width
+        self.produced = passes.produced
         """All tokens of each row, end token and stop string included."""
-        self.margins: list[list[float]] | None = [[] for _ in prompts] if margins else None
+        self.finished = [False] * len(passes.prompts)
+        """Which rows have ended."""
+        self.margins: list[list[float]] | None = [[] for _ in self.finished] if margins else None
         """For each token of each row, p(likeliest) - p(second likeliest) where it was chosen."""
-        self._openings = openings
-        self._switches = rope_switches(checkpoint)
-        self._lengths = torch.tensor([len(ids) for ids in prompts])
-        self.steered = SteeredRows(checkpoint, interventions, prompts, self.produced.__getitem__)
-        self.recorder = recorder
-        accepted = inspect.signature(checkpoint.model.forward).parameters
-        # Architectures without one of these work positions out from the mask, or give all logits.
-        self._accepts = {name for name in ("position_ids", "logits_to_keep") if name in accepted}
-
-    @property
-    def hooks(self) -> list[dict[HookPoint, HookFunction]]:
-        """What to put on the model while this batch runs, in this order."""
-        return [self.steered.hooks, *([] if self.recorder is None else [self.recorder.hooks])]
+        lengths = [len(ids) for ids in passes.prompts]
+        # The longest first, so that no prompt is longer than what the cache holds when its turn comes.
+        self._waiting = sorted(range(len(lengths)), key=lambda row: -lengths[row])
+        self._longest = max(lengths, default=0)
+        self.most = 1
+        """Most rows that have stood together."""
 
     def run(
         self, max_new_tokens: int, sampler: Sampler, stopping: Stopping, progress: Callable[[int], None]
     ) -> None:
         """Generate until every row has ended."""
-        logits, mask, positions, cache = self._read_prompts(max_new_tokens)
-        device = logits.device
-        numbers = torch.arange(len(self.prompts), device=device)
-        standing, alive = list(range(len(self.prompts))), [True] * len(self.prompts)
-        # Rows that cross a switch are all equally long (`writing_kinds`), so no padding stands before them.
-        crossing = bool((self._lengths == self._lengths[0]).all())
-        for step in range(max_new_tokens):
-            self._check(logits, standing, alive)
-            chosen = sampler.choose(logits, step, numbers)
-            if step == 0 and self._openings is not None:
-                chosen = torch.tensor(self._openings, device=device)
-            if self.margins is not None:
-                top = logits.softmax(dim=-1).topk(2).values
-                for slot, margin in enumerate((top[:, 0] - top[:, 1]).tolist()):
-                    if alive[slot]:
-                        self.margins[standing[slot]].append(margin)
-            finished = 0
-            for slot, token in enumerate(chosen.tolist()):
-                if alive[slot]:
-                    produced = self.produced[standing[slot]]
-                    produced.append(token)
-                    if stopping.ended(produced) or len(produced) == max_new_tokens:
-                        alive[slot] = False
-                        finished += 1
-            if finished:
-                progress(finished)
-            if not any(alive):
+        self._steps, self._sampler, self._stopping, self._progress = (
+            max_new_tokens,
+            sampler,
+            stopping,
+            progress,
+        )
+        self._room = min(max_new_tokens - 1, _ROOM)
+        self._pools = {0: Pool([], [], BufferedCache(self._passes.checkpoint.model.config, 0))}
+        # Rows that were set aside, by how often, and what the model has kept of them.
+        self._aside: dict[int, list[tuple[list[int], BufferedCache]]] = {}
+        while self._waiting or any(self._count(times) for times in (*self._pools, *self._aside)):
+            self._write(self._turn())
+
+    def _count(self, times: int) -> int:
+        """How many rows that were set aside so many times go on."""
+        here = len(self._pools[times].taken) if times in self._pools else 0
+        return here + sum(len(rows) for rows, _ in self._aside.get(times, []))
+
+    def _turn(self) -> int:
+        """Which pool goes on: the longest texts of which there are enough, or else the shortest there are."""
+        there = sorted({*self._pools, *self._aside})
+        full = [times for times in there if times and self._count(times) >= self._width]
+        if full:
+            return full[-1]
+        return 0 if self._waiting else next(times for times in there if self._count(times))
+
+    def _write(self, times: int) -> None:
+        """Write on with the rows that were set aside so many times, until others have their turn."""
+        if times in self._aside:
+            self._take_back(times)
+        pool = self._pools[times]
+        # Twice the length that the longest had when it came in, or set aside.
+        limit = ((self._longest + max(_ROOM, self._longest)) << times) - self._longest
+        while True:
+            while times == 0 and self._due(pool):
+                self._read_in(pool)
+            if not self._passes.crossing:
+                self._set_aside(pool, times + 1, limit)
+            here = len(pool.taken)
+            if not here or self._count(times + 1) >= self._width:
                 return
-            ids, positions = chosen[:, None], positions + 1
-            if 2 * sum(alive) <= len(alive):
-                kept = torch.tensor([slot for slot, lives in enumerate(alive) if lives], device=device)
-                ids, mask, positions, numbers = ids[kept], mask[kept], positions[kept], numbers[kept]
-                cache.take_rows(kept, mask.shape[1])
-                standing, alive = numbers.tolist(), [True] * len(kept)
-            starts = self._lengths[standing] + step
-            part = Part(ids, tuple(standing), starts, starts + torch.tensor(alive).long())
-            end = mask.shape[1] - max_new_tokens + 2 + step
-            if end - 1 in self._switches and crossing:
-                part, positions, cache = self._from_the_start(part, standing, alive, mask.shape[1])
-            logits = self._pass(part, mask[:, :end], positions, cache, standing, list(range(len(standing))))
-            positions = positions[:, -1:]
+            # Few rows cost nearly as much as many: where shorter ones are left, they wait for company.
+            shorter = bool(times and self._waiting) or any(self._count(less) for less in range(times))
+            if shorter and 2 * here < self._width:
+                return
+            others = times == 0 and bool(self._waiting)
+            if not others and _SHRINK * len(pool.free) >= len(pool.rows):
+                pool.shrink(self._room)
+            self._choose(pool, range(len(pool.rows)), self._passes.on(pool))
 
-    def _read_prompts(
-        self, max_new_tokens: int
-    ) -> tuple[Float[Tensor, "row d_vocab"], Tensor, Tensor, BufferedCache]:
-        """Logits after each prompt; masks [row, capacity] and last positions [row, 1]; the filled cache."""
-        ids, real = pad_left(self.prompts, self.checkpoint.device)
-        width = ids.shape[1]
-        capacity = width + max_new_tokens - 1  # the last token is never read
-        positions = (real.long().cumsum(dim=1) - 1).clamp(min=0)
-        every = _Shared.by([self._key(row, 0) for row in range(len(self.prompts))])
-        before = _Shared.by([self._key(row, 1) for row in range(len(self.prompts))])
-        cache = BufferedCache(self.checkpoint.model.config, width)
+    def _set_aside(self, pool: Pool, times: int, limit: int) -> None:
+        """Take out of the pool the rows that have written `limit` tokens."""
+        slots = [slot for slot in pool.taken if len(self.produced[pool.rows[slot]]) >= limit]
+        if not slots:
+            return
+        rows = [pool.rows[slot] for slot in slots]
+        held = max(len(self._passes.prompts[row]) + len(self.produced[row]) - 1 for row in rows)
+        self._aside.setdefault(times, []).append((rows, pool.cache.copied(torch.tensor(slots), held)))
+        for slot in slots:
+            pool.here[slot] = False
 
-        def read(shared: _Shared, start: int, end: int) -> Tensor:
-            firsts = torch.tensor(shared.firsts, device=ids.device)
-            lengths = self._lengths[shared.firsts]
-            part = Part(ids[firsts, start:end], tuple(shared.firsts), lengths - width + start, lengths)
-            return self._pass(
-                part,
-                real[firsts, :end].long(),
-                positions[firsts, start:end],
-                cache,
-                list(range(len(self.prompts))),
-                shared.slots,
-            )
+    def _take_back(self, times: int) -> None:
+        """Fill a pool up with rows that were set aside so many times."""
+        pool = self._pools.get(times)
+        rows: list[int] = []
+        caches: list[BufferedCache] = []
+        if pool is not None and pool.taken:
+            pool.shrink(0)
+            rows, caches = pool.rows, [pool.cache]
+        waiting = self._aside.pop(times)
+        while waiting and len(rows) < self._width:
+            those, cache = waiting.pop(0)
+            room = self._width - len(rows)
+            if len(those) > room:
+                left = torch.arange(room, len(those))
+                waiting.insert(0, (those[room:], cache.copied(left, cache.get_seq_length())))
+                those, cache = those[:room], cache.copied(torch.arange(room), cache.get_seq_length())
+            rows, caches = [*rows, *those], [*caches, cache]
+        if waiting:
+            self._aside[times] = waiting
+        self.most = max(self.most, len(rows))
+        self._pools[times] = Pool(rows, [True] * len(rows), BufferedCache.joined(caches, self._room))
 
-        start = 0
-        # Up to its last token a prompt may be on the other side of a switch of the rope.
-        apart = width > 1 and width - 1 not in self._switches
-        if apart and len(before.firsts) < len(every.firsts):
-            start = width - 1
-            read(before, 0, start)
-            cache.take_rows(
-                torch.tensor([before.slots[row] for row in every.firsts], device=ids.device), width
-            )
-        logits = read(every, start, width)
-        slots = torch.tensor(every.slots, device=ids.device)
-        cache.take_rows(slots, capacity)
-        mask = torch.cat([real, real.new_ones(len(ids), max_new_tokens - 1)], dim=1).long()
-        return logits[slots], mask, positions[:, -1:], cache
+    def _choose(self, pool: Pool, slots: Sequence[int], logits: Float[Tensor, "slot d_vocab"]) -> None:
+        """The next token of the rows in these places; those that end with it leave, and are told of."""
+        rows = [pool.rows[slot] for slot in slots]
+        self._check(pool, slots, logits)
+        # One that has left may have no step left to draw at; what is drawn for it is not looked at.
+        steps = torch.tensor([min(len(self.produced[row]), self._steps - 1) for row in rows])
+        chosen = self._sampler.choose(logits, steps, torch.tensor(rows)).tolist()
+        widths: list[float] = []
+        if self.margins is not None:
+            top = logits.softmax(dim=-1).topk(2).values
+            widths = (top[:, 0] - top[:, 1]).tolist()
+        ended = 0
+        for at, (slot, row) in enumerate(zip(slots, rows, strict=True)):
+            if not pool.here[slot]:
+                continue
+            produced = self.produced[row]
+            opened = self._openings is not None and not produced
+            produced.append(self._openings[row] if self._openings and opened else chosen[at])
+            if self.margins is not None:
+                self.margins[row].append(widths[at])
+            if self._stopping.ended(produced) or len(produced) == self._steps:
+                self.finished[row], pool.here[slot] = True, False
+                ended += 1
+        if ended:
+            self._progress(ended)
 
-    def _from_the_start(
-        self, part: Part, standing: Sequence[int], alive: Sequence[bool], capacity: int
-    ) -> tuple[Part, Tensor, BufferedCache]:
-        """The next pass reading the whole texts anew: past a switch of the rope all keys are others."""
-        device = part.ids.device
-        width = int(part.starts[0]) + 1
-        # A finished row is filled up with its first token; nothing acts there and nobody reads it.
-        ids = torch.tensor(
-            [
-                ([*self.prompts[row], *self.produced[row]] + [self.prompts[row][0]] * width)[:width]
-                for row in standing
-            ],
-            device=device,
-        )
-        starts = torch.zeros(len(standing), dtype=torch.long)
-        ends = torch.tensor([width if lives else 0 for lives in alive])
-        positions = torch.arange(width, device=device)[None].expand(len(standing), -1)
-        cache = BufferedCache(self.checkpoint.model.config, capacity)
-        return Part(ids, tuple(standing), starts, ends, again=width - 1), positions, cache
+    def _due(self, pool: Pool) -> bool:
+        """Whether prompts are to be read in: few at a time cost much, places that stay free cost more."""
+        free = len(pool.free)
+        if not self._waiting or free < _FEW * len(pool.rows):
+            return False
+        if free >= _MANY * len(pool.rows):
+            return True
+        # All rows of the next prompt come in together, so that it is read once.
+        after = self._waiting[free : free + 1]
+        return not after or self._passes.prompts[after[0]] != self._passes.prompts[self._waiting[0]]
 
-    def _key(self, row: int, short: int) -> Hashable:
-        """What a row reads of its prompt but for the last `short` tokens, and what acts there."""
-        ids = self.prompts[row]
-        acting = [
-            id(each)
-            for each in self.interventions[row]
-            if any(index < len(ids) - short for index in each.prompt_indices(len(ids)))
-        ]
-        return tuple(ids), tuple(acting)
+    def _read_in(self, pool: Pool) -> None:
+        """Read the next prompts, and choose the first token of each of their rows."""
+        free = pool.free
+        nobody = len(free) == len(pool.rows)
+        rows = self._next(self._width if nobody else len(free))
+        self.most = max(self.most, len(rows))
+        read, slots, logits = self._passes.of_prompts(rows)
+        taken = torch.tensor(slots)
+        if nobody:
+            read.take_rows(taken, self._room)
+            pool.rows, pool.here, pool.cache = rows, [True] * len(rows), read
+            places = list(range(len(rows)))
+        else:
+            places = free[: len(rows)]
+            pool.cache.put_rows(places, read, taken)
+            for place, row in zip(places, rows, strict=True):
+                pool.rows[place], pool.here[place] = row, True
+        self._choose(pool, places, logits)
 
-    def _pass(
-        self,
-        part: Part,
-        mask: Tensor,
-        positions: Tensor,
-        cache: BufferedCache,
-        rows: Sequence[int],
-        slots: Sequence[int],
-    ) -> Float[Tensor, "slot d_vocab"]:
-        """One forward pass, counted for `rows`, each with the slot it is read in."""
-        self.steered.begin(part)
-        if self.recorder is not None:
-            self.recorder.begin(part, rows, slots)
-        offered = {"position_ids": positions, "logits_to_keep": 1}
-        output = self.checkpoint.model(
-            input_ids=part.ids,
-            attention_mask=mask,
-            past_key_values=cache,
-            use_cache=True,
-            **{name: value for name, value in offered.items() if name in self._accepts},
-        )
-        self.steered.end(rows, slots)
-        if self.recorder is not None:
-            self.recorder.end()
-        return output.logits[:, -1].float()
+    def _next(self, most: int) -> list[int]:
+        """The rows whose turn it is: where that can be, all of a prompt's together."""
+        rows = self._waiting[:most]
+        for count in range(len(rows), (len(rows) - 1) // 2, -1):
+            after = self._waiting[count : count + 1]
+            if not after or self._passes.prompts[after[0]] != self._passes.prompts[rows[count - 1]]:
+                rows = rows[:count]
+                break
+        del self._waiting[: len(rows)]
+        return rows
 
-    def audit(self) -> list[Touched]:
-        """Where each row was changed; RuntimeError as `SteeredRows.audit`."""
-        return self.steered.audit([len(produced) - 1 for produced in self.produced])
-
-    def _check(
-        self, logits: Float[Tensor, "row d_vocab"], standing: Sequence[int], alive: Sequence[bool]
-    ) -> None:
+    def _check(self, pool: Pool, slots: Sequence[int], logits: Float[Tensor, "slot d_vocab"]) -> None:
         wrong = logits.isnan().any(dim=-1)
         if wrong.any():
-            for slot in wrong.nonzero()[:, 0].tolist():
-                if alive[slot]:
-                    raise NotANumber(standing[slot])
+            for at in wrong.nonzero()[:, 0].tolist():
+                if pool.here[slots[at]]:
+                    raise NotANumber(pool.rows[slots[at]])
 
 
 class NotANumber(UserError):

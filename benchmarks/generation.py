@@ -3,11 +3,17 @@
 A random Llama of width 256 with 6 layers, float32, one thread; peer and ours alternate in one process.
 11 doses of one vector at 4 layers, added at the prompt's last token, greedy. Floor: the matrix products alone
 of the passes ours makes: linear layers, attention, logits of the last tokens.
+
+generation.long: 512 outputs of lognormal length (median 48, at most 512 tokens), 64 at a time, unsteered, by
+token written, over 64 outputs that are all of the mean length.
 """
 
 import json
+import math
+import random
 from collections.abc import Callable
 from functools import partial
+from unittest.mock import patch
 
 import torch
 from _common import HEAD, ids, llama, ratio
@@ -17,6 +23,7 @@ from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.generation import generate
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.interventions import Intervention
+from undertext.activations.sampling import Stopping
 
 LAYERS, DOSES = (1, 2, 3, 4), tuple(0.5 * step for step in range(-5, 6))
 
@@ -99,6 +106,34 @@ def floor(checkpoint: Checkpoint, prompts: int, length: int, steps: int) -> Call
     return products
 
 
+def long_outputs(checkpoint: Checkpoint) -> float:
+    """Time per token written of outputs of mixed length, over that of a batch whose rows all end together."""
+    checkpoint.model.generation_config.eos_token_id = None
+    drawn = random.Random(0)
+    lengths = [max(1, min(512, round(48 * math.exp(drawn.gauss(0, 1))))) for _ in range(512)]
+    mean = round(sum(lengths) / len(lengths))
+
+    def written(lengths: list[int]) -> None:
+        # Each row's first token is set, and says when it ends.
+        options = {"openings": lengths, "max_new_tokens": max(lengths), "batch_size": 64}
+        found = generate(checkpoint, ids(len(lengths), 16), **options)
+        assert found.produced == lengths
+
+    with patch.object(Stopping, "ended", lambda _, produced: len(produced) == produced[0]):
+        per_token = (
+            ratio(
+                f"512 outputs of {min(lengths)} to {max(lengths)} tokens, mean {mean}; 64 of {mean}",
+                partial(written, lengths),
+                partial(written, [mean] * 64),
+                rounds=3,
+            )
+            * (64 * mean)
+            / sum(lengths)
+        )
+    print(f"| generation.long | {per_token:.2f} | | the same by tokens written |")
+    return per_token
+
+
 @torch.inference_mode()
 def main() -> None:
     torch.set_num_threads(1)
@@ -127,6 +162,7 @@ def main() -> None:
     )
     found["steer.tokens"] = same / total
     print(f"| steer.tokens | {same / total:.3f} | | {same} of {total} rows |")
+    found["generation.long"] = long_outputs(llama(width=256, layers=6, context=1024))
     print(json.dumps(found))
 
 

@@ -75,7 +75,8 @@ def loss_recovered(
 
     def watch(activation: Tensor) -> None:
         nonlocal rows
-        real = torch.arange(activation.shape[1], device=activation.device) < lengths[:, None]
+        places = torch.arange(activation.shape[1], device=activation.device)
+        real = places < lengths[:, None].to(activation.device)
         total.add_(activation[real].double().sum(dim=0).cpu())
         rows += int(real.sum())
 

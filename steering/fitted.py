@@ -154,7 +154,7 @@ def log_probabilities(
     """
 
     def adder(vector: Tensor) -> HookFunction:
-        return lambda activation: activation + batch.acting * vector.to(activation.dtype)
+        return lambda activation: activation + batch.acting.to(activation.device) * vector.to(activation)
 
     added = () if vectors is None else vectors
     hooks = {point: adder(vector) for point, vector in zip(points, added, strict=True)}

@@ -128,7 +128,7 @@ def test_draws_follow_the_softmax():
     logits = torch.tensor([0.0, 1.0, -1.0, float("-inf"), 2.0])
     rows, temperature = 20_000, 0.7
     sampler = Sampler(temperature, 1.0, [(0, row) for row in range(rows)], 1)
-    drawn = sampler.choose(logits.expand(rows, -1), 0, torch.arange(rows))
+    drawn = sampler.choose(logits.expand(rows, -1), torch.zeros(rows).long(), torch.arange(rows))
     share = drawn.bincount(minlength=5) / rows
     expected = torch.softmax(logits / temperature, dim=0)
     assert (share - expected).abs().max() < 0.01

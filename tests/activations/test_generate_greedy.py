@@ -70,19 +70,18 @@ def with_many_ends(checkpoint):
     return Checkpoint.load(model, tokenizer=checkpoint.tokenizer)
 
 
-@pytest.mark.parametrize("batch_size", [2, 7])
-def test_rows_that_finish_leave_and_the_others_go_on(with_many_ends, batch_size, monkeypatch):
+def test_rows_that_finish_leave_and_the_others_go_on(with_many_ends, monkeypatch):
     kept = []
     take_rows = BufferedCache.take_rows
 
-    def spy(cache: BufferedCache, rows: torch.Tensor, capacity: int) -> None:
+    def spy(cache: BufferedCache, rows: torch.Tensor, room: int) -> None:
         present: Any = cache.layers[0]
         if len(rows) < len(present.keys):
             kept.append(rows)
-        take_rows(cache, rows, capacity)
+        take_rows(cache, rows, room)
 
     monkeypatch.setattr(BufferedCache, "take_rows", spy)
-    found = generate(with_many_ends, PROMPTS, max_new_tokens=20, batch_size=batch_size)
+    found = generate(with_many_ends, PROMPTS, max_new_tokens=20)
     expected = [hugging_face(with_many_ends, ids, 20) for ids in with_many_ends.encode(PROMPTS)]
     assert found.tokens == expected
     assert len({len(row) for row in expected}) > 1

@@ -104,7 +104,7 @@ def test_top_p_draws_what_transformers_leaves(logits, top_p, temperature):
     left = torch.softmax(warped, dim=-1)[0]
     rows = 400
     sampler = Sampler(temperature, top_p, [(1, row) for row in range(rows)], 1)
-    drawn = sampler.choose(scores.expand(rows, -1), 0, torch.arange(rows)).tolist()
+    drawn = sampler.choose(scores.expand(rows, -1), torch.zeros(rows).long(), torch.arange(rows)).tolist()
     # A token on the very edge of the nucleus may fall on either side of a rounding.
     gone = {i for i, share in enumerate(left.tolist()) if share == 0}
     ordered, order = torch.softmax(scores.double() / temperature, dim=-1)[0].sort(

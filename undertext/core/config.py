@@ -45,7 +45,7 @@ class RunConfig(Config):
     seed: Seed = 0
     """Random seed."""
     device: str = "cpu"
-    """Device that checkpoints are loaded on: cpu, cuda, cuda:1 or mps."""
+    """Device that checkpoints are loaded on: cpu, cuda, cuda:1 or mps; auto spreads each over all GPUs."""
     dtype: Dtype = "float32"
     """Precision that checkpoints are loaded in: float32, bfloat16, float16, or auto for what each checkpoint
     says of itself."""

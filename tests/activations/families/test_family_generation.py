@@ -1,5 +1,6 @@
 """Greedy generation of each family against Hugging Face's `generate`, alone and padded."""
 
+import copy
 from functools import cache
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from tests.activations.families.by_hand import TEXTS, WINDOWS, bare
+from tests.activations.reference import telling_token
 from tests.toys import FAMILIES
 from undertext.activations import Checkpoint, generate
 from undertext.activations.quiet import quiet
@@ -74,3 +76,16 @@ def test_in_bfloat16_any_batch_parts_from_it_only_at_near_ties(zoo, family, wide
         gap = abs(true[[*ours, 2][parting]] - true[[*theirs, 2][parting]])
         assert gap <= 2 * (true - seen).abs().max()
     assert same > len(TEXTS) / 2
+
+
+def test_rows_that_take_the_places_of_others_write_what_they_write_alone(exact):
+    """Each family counts positions and hides padding in its own way."""
+    options: Any = {"max_new_tokens": STEPS, "samples": 3, "temperature": 1.5, "seed": 5}
+    model = copy.deepcopy(exact.model)
+    drawn = generate(exact, TEXTS, **options).tokens
+    model.generation_config.eos_token_id = [2, telling_token(drawn)]
+    ending = Checkpoint.load(model, tokenizer=exact.tokenizer)
+    single = generate(ending, TEXTS, batch_size=1, **options)
+    assert len(set(single.produced)) > 2
+    for batch_size in (2, 5):
+        assert generate(ending, TEXTS, batch_size=batch_size, **options) == single
