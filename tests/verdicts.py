@@ -1,6 +1,6 @@
 """What the rule from evidence to verdict is given, made up."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,11 @@ def solving(count: int, base: float = 0.5, tuned: float = 0.5) -> dict[Role, Int
         "base": intervals(*[(base - 0.1, base, base + 0.1)] * count),
         "tuned": intervals(*[(tuned - 0.1, tuned, tuned + 0.1)] * count),
     }
+
+
+def below(over: Mapping[Role, Intervals]) -> dict[Role, np.ndarray]:
+    """Which resamples of each checkpoint are below chance, by the same intervals."""
+    return {role: each.high < 0 for role, each in over.items()}
 
 
 DIFFERENCES = intervals((0.3, 0.4, 0.5), (-0.5, -0.4, -0.3), (-0.05, 0.0, 0.05))

@@ -56,6 +56,19 @@ class Samples:
     unfinished: Bool[ndarray, "problem sample"]
     """As of `Answers`."""
 
+    def of(self, problems: Sequence[int]) -> "Samples":
+        """Those of some of the problems."""
+        rows = list(problems)
+        texts = [self.texts[i] for i in rows]
+        return Samples(texts, self.right[rows], self.tokens[rows], self.unfinished[rows])
+
+    @staticmethod
+    def together(parts: Sequence["Samples"]) -> "Samples":
+        """Those of several lots of problems, one after another."""
+        arrays = [(part.right, part.tokens, part.unfinished) for part in parts]
+        right, tokens, unfinished = (np.concatenate(each) for each in zip(*arrays, strict=True))
+        return Samples([texts for part in parts for texts in part.texts], right, tokens, unfinished)
+
 
 @dataclass(frozen=True, eq=False)
 class CotDecoded:

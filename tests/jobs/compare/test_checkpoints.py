@@ -1,5 +1,6 @@
 """One base and the checkpoints of a training run: each as `compare` alone has it, the base's work once."""
 
+import copy
 import os
 import weakref
 from collections.abc import Callable, Iterator
@@ -17,11 +18,13 @@ from undertext import UserError, compare, compare_checkpoints
 from undertext.activations.generation import generate
 from undertext.core.setup import open_pair
 from undertext.jobs.compare import job as compare_job
+from undertext.jobs.compare import measured as compare_measured
 from undertext.jobs.compare.checkpoints.result import CheckpointComparisons
 from undertext.jobs.compare.checkpoints.sources import by_name, step_of
 from undertext.jobs.compare.config import CompareConfig
 from undertext.jobs.compare.result import Comparison
-from undertext.measures.answers import greedy
+from undertext.measures.answers import greedy, sampled
+from undertext.measures.decoding.readings import measure_own
 from undertext.steering import sweep_runner
 
 QUICK = CompareConfig(
@@ -62,11 +65,15 @@ class Seen(NamedTuple):
     """How many steered rows were generated, call by call."""
     alive: list[int]
     """How many of the models opened before were still there, each time that a pair was opened."""
+    read: list[str]
+    """Name of the checkpoint, for each time that its own probes were fitted."""
+    drawn: list[str]
+    """Ids of the problems that the weaker checkpoint was sampled on, one by one."""
 
 
 @pytest.fixture(scope="module")
 def seen() -> Iterator[Seen]:
-    found = Seen([], [], [])
+    found = Seen([], [], [], [], [])
     models: list[weakref.ref[Any]] = []
 
     def ask(checkpoint: Any, *rest: Any, **options: Any) -> Any:
@@ -77,6 +84,14 @@ def seen() -> Iterator[Seen]:
         found.rows.append(len(prompts))
         return generate(checkpoint, prompts, **options)
 
+    def read(checkpoint: Any, *rest: Any, **options: Any) -> Any:
+        found.read.append(Path(checkpoint.name).name)
+        return measure_own(checkpoint, *rest, **options)
+
+    def draw(checkpoint: Any, task: Any, problems: Any, **options: Any) -> Any:
+        found.drawn.extend(problem.id for problem in problems)
+        return sampled(checkpoint, task, problems, **options)
+
     def open_both(*given: Any, **options: Any) -> Any:
         found.alive.append(sum(model() is not None for model in models))
         pair = open_pair(*given, **options)
@@ -86,6 +101,8 @@ def seen() -> Iterator[Seen]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compare_job, "greedy", ask)
         patch.setattr(compare_job, "open_pair", open_both)
+        patch.setattr(compare_measured, "measure_own", read)
+        patch.setattr(compare_measured, "sampled", draw)
         patch.setattr(sweep_runner, "generate", steer)
         yield found
 
@@ -100,7 +117,7 @@ def done_by(seen: Seen, work: Callable[[], Any]) -> tuple[Any, Seen]:
     """What `work` gives, and what was done for it."""
     for each in seen:
         each.clear()
-    return work(), Seen(list(seen.asked), list(seen.rows), list(seen.alive))
+    return work(), copy.deepcopy(seen)
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +157,10 @@ def test_what_depends_on_the_base_alone_is_made_once(done, alone):
     assert done.seen.asked.count("base") == splits
     for step in STEPS[1:]:
         assert done.seen.asked.count(f"checkpoint-{step}") == splits
+    # The base's own probes, and samples of a problem that several have in their gap.
+    assert done.seen.read.count("base") == 1 == alone[60].seen.read.count("base")
+    assert set(done.seen.drawn) >= {*alone[30].seen.drawn, *alone[60].seen.drawn}
+    assert len(set(done.seen.drawn)) == len(done.seen.drawn) > 0
     # Rows steered by random directions are the same in all three; of a comparison by itself all are run.
     by_itself = sum(alone[30].seen.rows)
     assert sum(alone[60].seen.rows) == by_itself

@@ -211,7 +211,7 @@ def test_killed_after_the_search_it_goes_on_from_there(made, gained, tmp_path, m
     def never(*args: object, **more: object) -> None:
         raise AssertionError("what was finished is done again")
 
-    for name in ("job.greedy", "measured.measure_readings", "measured.sampled"):
+    for name in ("job.greedy", "measured.measure_own", "measured.measure_other", "measured.sampled"):
         monkeypatch.setattr(f"undertext.jobs.compare.{name}", never)
     monkeypatch.setattr("undertext.measures.recovery.parts.search", never)
     again = compare(made.unable, made.able, made.task, config=QUICK, out=out)

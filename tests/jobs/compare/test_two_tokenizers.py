@@ -10,7 +10,7 @@ from tests.toys import byte_tokenizer, tiny_model
 from undertext import compare
 from undertext.activations import Checkpoint, HookPoint, UserError, load_pair
 from undertext.jobs.compare.config import CompareConfig
-from undertext.measures.decoding.readings import measure_readings, stacks_of
+from undertext.measures.decoding.readings import measure_readings, stack_of
 from undertext.tasks import Grader, Problem, Task
 from undertext.tasks.value_tokens import locate_values
 
@@ -46,14 +46,14 @@ def test_rows_are_the_same_values_before_they_are_said_in_either_s_tokens():
     theirs = {"test": locate_values(stronger, problems)}
     assert sites["test"].label == theirs["test"].label
     assert sites["test"].tokens != theirs["test"].tokens
-    stacks = stacks_of(weaker, stronger, sites, points, 0, theirs)
+    stack = stack_of(stronger, theirs, points)
     for row in (0, 1, 7):
         problem = problems[int(theirs["test"].problem[row])]
         step = next(step for step in problem.steps if theirs["test"].name[row] in step.values)
         before = f"{problem.prompt} {problem.trace}".split(step.text)[0] + step.text.split("=")[0] + "= "
         ids = torch.tensor([fine(before)["input_ids"]])
         hidden = stronger.model(ids, output_hidden_states=True).hidden_states[2][0, -1]
-        torch.testing.assert_close(stacks["stronger"]["test"][1, row], hidden, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(stack["test"][1, row], hidden, rtol=1e-4, atol=1e-4)
 
 
 @pytest.fixture(scope="module")

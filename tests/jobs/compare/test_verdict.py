@@ -18,6 +18,7 @@ from tests.verdicts import (
     RULE,
     N,
     answers,
+    below,
     estimates,
     intervals,
     judged,
@@ -146,7 +147,9 @@ def test_p_values_are_corrected_for_the_lines_there_are_in_each_resample():
     p = np.array([[0.02, 0.001], [0.03, 0.9]])
     share = intervals((0.8, 0.9, 1.0), (0.8, 0.9, 1.0))
     lines = {name: estimates(share, p[i]) for i, name in enumerate(BOTH)}
-    found = judge(intervals((0.3, 0.4, 0.5), (0.3, 0.4, 0.5)), solving(2), lines, "base", RULE)
+    found = judge(
+        intervals((0.3, 0.4, 0.5), (0.3, 0.4, 0.5)), solving(2), below(solving(2)), lines, "base", RULE
+    )
     assert np.stack(list(found.p.values())).T.tolist() == holm(p.T).tolist()
     assert found.says["behaviour"].tolist() == ["latent", "latent"]
     assert found.says["recovered"].tolist() == ["latent", "unclear"]
@@ -160,7 +163,7 @@ def test_lines_speak_of_the_checkpoint_that_they_were_measured_on(weaker):
     difference = intervals((0.2, 0.3, 0.4), (-0.4, -0.3, -0.2), (-0.05, 0.0, 0.05), (-0.2, 0.0, 0.2))
     better = "elicited" if weaker == "base" else "undetermined"
     worse = "suppressed" if weaker == "tuned" else "undetermined"
-    assert judge(difference, solving(4), lines, weaker, RULE).verdict.tolist() == [
+    assert judge(difference, solving(4), below(solving(4)), lines, weaker, RULE).verdict.tolist() == [
         better, worse, "preserved", "undetermined",
     ]  # fmt: skip
 

@@ -29,6 +29,8 @@ class Rule(Config):
     """Largest mean null of pass@k over the problems in the gap; k is lowered until the null is below."""
     max_alike: Share
     """A checkpoint that gives one answer to so large a share of problems answers every prompt alike."""
+    below_chance: Share
+    """Coverage of the interval by which a checkpoint is told to be below chance."""
     max_unfinished: Share
     """Largest share of a checkpoint's outputs on a split that may be unfinished."""
     min_problems: int = Field(ge=1)

@@ -119,8 +119,9 @@ def compare(
             own = {split: gap.problems for split, gap in gaps.items() if gap.weaker == role}
             told = None if unnamed is None else _weaker_first(unnamed, role)
             measured[role] = measure(
-                run, steering(role), role, own, splits, told, config, shared_tokens=differing is None
-            )
+                run, steering(role), role, own, splits, told, config, shared_tokens=differing is None,
+                of=of_base if role == "base" else None,
+            )  # fmt: skip
 
         results: dict[str, Any] = {}
         tables: dict[str, Rows] = {"problems": []}

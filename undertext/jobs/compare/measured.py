@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from undertext.activations.hookpoint import HookPoint
@@ -11,12 +12,13 @@ from undertext.core.terms import Role
 from undertext.jobs.compare.config import CompareConfig
 from undertext.jobs.compare.self_knowledge import measure_right
 from undertext.measures.answers import Answers, Samples, sampled
-from undertext.measures.decoding.readings import Readings, measure_readings
+from undertext.measures.decoding.readings import Readings, measure_other, measure_own
 from undertext.measures.recovery.estimate import estimate_recovery
 from undertext.measures.recovery.parts import SteeringParts
 from undertext.measures.recovery.rows import recovery_row, sweep_rows
 from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
 from undertext.measures.recovery.side_effects import SideEffects
+from undertext.tasks.task import Problem
 
 Rows = list[dict[str, Any]]
 
@@ -53,21 +55,30 @@ def measure(
     config: CompareConfig,
     *,
     shared_tokens: bool = True,
+    of: Mapping[str, Any] | None = None,
 ) -> Measured:
     """Measure one weaker checkpoint. `gaps` are the problems in the gap on the splits where it is the weaker
     one.
 
     `splits` are all that are judged. `answers`, the weaker's and the stronger's by split (train and dev among
     them), are given where the task names no values: then probes read whether a checkpoint will be right.
+    `of` is what that which is measured on the weaker alone depends on, where other comparisons may share it.
     """
     assert steering.stronger is not None, "a comparison has two checkpoints"
     pair, task = (steering.weaker, steering.stronger), steering.task
     points = [HookPoint(layer, "resid_post") for layer in steering.layers]
 
-    def read(done: Done) -> Readings:
-        return measure_readings(
-            *pair, task, splits, points, max_classes=config.max_classes, seed=config.seed,
-            of_stronger=steering.of_stronger, shared_tokens=shared_tokens, progress=done,
+    def read_own(done: Done) -> Readings:
+        return measure_own(
+            steering.weaker, task, splits, points, max_classes=config.max_classes, seed=config.seed,
+            progress=done,
+        )  # fmt: skip
+
+    def read(own: Readings, done: Done) -> Readings:
+        of_stronger = None if steering.of_stronger is task else steering.of_stronger
+        return measure_other(
+            own, *pair, points, seed=config.seed, of_stronger=of_stronger, shared_tokens=shared_tokens,
+            progress=done,
         )  # fmt: skip
 
     def read_right(done: Done) -> Readings | None:
@@ -85,17 +96,15 @@ def measure(
         problems = [task.split(split)[i] for i in gaps[split]]
 
         def make(done: Done) -> Samples:
-            return sampled(
-                steering.weaker, task, problems, samples=config.samples, temperature=config.temperature,
-                seed=config.seed, batch_size=config.batch_size, progress=done,
-            )  # fmt: skip
+            return _sampled(steering, problems, config, None if of is None else {**of, "split": split}, done)
 
         return Part(f"samples/{split}", make, len(problems) * config.samples, f"sampling on {split}")
 
     own = [Part(f"right/{weaker}", read_right, stage="reading whether it will be right")]
+    (alone,) = run.make([Part(f"readings/{weaker}/own", read_own, stage="probing", of=of)])
     readings, candidates, *rest = run.make(
         [
-            Part(f"readings/{weaker}", read, stage="probing"),
+            Part(f"readings/{weaker}/both", partial(read, alone), stage="probing both"),
             steering.candidates(),
             *map(sampling, gaps),
             *(own if answers is not None else []),
@@ -110,6 +119,35 @@ def measure(
     samples = dict(zip(gaps, rest, strict=True))
     ids = {split: [task.split(split)[i].id for i in gap] for split, gap in gaps.items()}
     return Measured(weaker, points, readings, right, searched, effects, by_split, samples, ids)
+
+
+def _sampled(
+    steering: SteeringParts,
+    problems: Sequence[Problem],
+    config: CompareConfig,
+    of: Mapping[str, Any] | None,
+    done: Done,
+) -> Samples:
+    """Sampled answers to these problems; those that another comparison has of a problem are taken from it."""
+
+    def draw(problems: Sequence[Problem]) -> Samples:
+        return sampled(
+            steering.weaker, steering.task, problems, samples=config.samples, temperature=config.temperature,
+            seed=config.seed, batch_size=config.batch_size, progress=done,
+        )  # fmt: skip
+
+    shared = steering.shared
+    if of is None or shared is None or not problems:
+        return draw(problems)
+    inputs = {problem.id: {**of, "problem": problem.id} for problem in problems}
+    kept = {name: found[0] for name, own in inputs.items() if (found := shared.read("samples", own))}
+    done(len(kept) * config.samples)
+    if new := [problem for problem in problems if problem.id not in kept]:
+        drawn = draw(new)
+        for i, problem in enumerate(new):
+            kept[problem.id] = drawn.of([i])
+            shared.write("samples", inputs[problem.id], kept[problem.id])
+    return Samples.together([kept[problem.id] for problem in problems])
 
 
 def table_rows(

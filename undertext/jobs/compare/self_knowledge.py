@@ -11,9 +11,11 @@ from torch import Tensor
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
+from undertext.activations.random_init import random_init
 from undertext.core.terms import FIT
 from undertext.measures.answers import Answers
-from undertext.measures.decoding.readings import Readings, read_value, stacks_of
+from undertext.measures.decoding.controls import RANDOM_SEED
+from undertext.measures.decoding.readings import Readings, read_other, read_own, stack_of
 from undertext.tasks.task import Task
 from undertext.tasks.value_tokens import ValueTokens
 
@@ -49,9 +51,13 @@ def measure_right(
     if of_stronger is not None and of_stronger is not task:
         theirs = {split: _ends(stronger, of_stronger, split, weak[split]) for split in answers}
     out = Readings(sites, {NAME: ["False", "True"]})
-    read_value(
-        out, NAME, stacks_of(weaker, stronger, sites, points, seed, theirs), weak, strong, seed, shared_tokens
-    )
+    nothing = random_init(weaker, seed=seed + RANDOM_SEED)
+    stacks = {"weaker": stack_of(weaker, sites, points), "random_init": stack_of(nothing, sites, points)}
+    read_own(out, NAME, stacks, weak, seed)
+    both = {"stronger": stack_of(stronger, theirs or sites, points)}
+    if shared_tokens:
+        both["weaker"] = stacks["weaker"]
+    read_other(out, NAME, both, weak, strong, seed)
     return out
 
 

@@ -55,6 +55,7 @@ class Judgement(NamedTuple):
 def judge(
     difference: Intervals,
     over_chance: Mapping[Role, Intervals],
+    below_chance: Mapping[Role, Words],
     lines: Mapping[LineName, LineEstimates],
     weaker: Role | Literal["neither"],
     rule: Rule,
@@ -64,8 +65,8 @@ def judge(
 
     `over_chance` is each checkpoint's accuracy less what its outputs score on other problems. The better
     checkpoint must solve the task, surely and by `min_gap` over chance: without a capability there is no
-    verdict. A weaker one that answers every prompt `alike`, or is surely below chance, shows nothing by what
-    it lacks. A resample in which another checkpoint is the weaker one has no lines, and nothing to decide it.
+    verdict. A weaker one that answers every prompt `alike`, or is `below_chance`, shows nothing by what it
+    lacks. A resample in which another checkpoint is the weaker one has no lines, and nothing to decide it.
     """
     changed = changes(difference, rule)
     base, tuned = (
@@ -80,7 +81,7 @@ def judge(
     measured = changed == {"base": "better", "tuned": "worse", "neither": ""}[weaker]
     found = np.where(measured, capability(says, len(changed)), "unclear")
     if weaker != "neither":
-        broken = (over_chance[weaker].high < 0) | (weaker in alike)
+        broken = below_chance[weaker] | (weaker in alike)
         found = np.where((found == "absent") & broken, "unclear", found)
     return Judgement(np.where(solved, verdicts(changed, found), "undetermined"), says, corrected)
 
@@ -189,11 +190,13 @@ def split_result(
 
     def judged(weights: Float[ndarray, "resample n"]) -> Judgement:
         estimates = {line.name: line.estimates(weights, rule.level) for line in lines}
-        over_chance = {
-            role: mean_intervals(answers[role].lenient - chance[role], weights, rule.level, units)
-            for role in ROLES
+        over = {role: answers[role].lenient - chance[role] for role in ROLES}
+        over_chance = {role: mean_intervals(over[role], weights, rule.level, units) for role in ROLES}
+        below_chance = {
+            role: mean_intervals(over[role], weights, rule.below_chance, units).high < 0 for role in ROLES
         }
-        judgement = judge(_difference(answers, weights, rule), over_chance, estimates, weaker, rule, alike)
+        difference = _difference(answers, weights, rule)
+        judgement = judge(difference, over_chance, below_chance, estimates, weaker, rule, alike)
         cut = np.max([weights @ each.unfinished / weights.sum(-1) for each in answers.values()], axis=0)
         verdict = np.where(cut > rule.max_unfinished, "undetermined", judgement.verdict)
         return judgement._replace(verdict=verdict)
@@ -270,10 +273,13 @@ def _flags(
             f"format: graded strictly the difference is {strict.mean():+.2f}, "
             f"leniently {lenient.mean():+.2f}; {what}"
         )
-    over = {
-        role: paired_difference(chance[role], each.lenient, rule.level, each.clusters)
-        for role, each in answers.items()
-    }
+    over, lowest = (
+        {
+            role: paired_difference(chance[role], each.lenient, level, each.clusters)
+            for role, each in answers.items()
+        }
+        for level in (rule.level, rule.below_chance)
+    )
     if not any(each.low > 0 and each.value >= rule.min_gap for each in over.values()):
         figures = ", ".join(f"{role} {each.value:+.2f}" for role, each in over.items())
         flags.append(
@@ -286,7 +292,7 @@ def _flags(
                 f"{role} answers every prompt alike ({shown(alike[role], 60)}): "
                 "what it fails to show is no evidence"
             )
-        elif over[role].high < 0:
+        elif lowest[role].high < 0:
             flags.append(
                 f"{role} is below chance: accuracy {answers[role].lenient.mean():.2f}, where its outputs "
                 f"score {chance[role].mean():.2f} on other problems; what it fails to show is no evidence"

@@ -3,7 +3,7 @@
 The control arms go through the same search. The probing job and the comparison both read in this way.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -110,6 +110,25 @@ def measure_readings(
     `of_stronger` is the task as the stronger reads it, where that is another: then its rows are the same
     values in its own tokens. Without `shared_tokens` there is no `transported`.
     """
+    own = measure_own(weaker, task, splits, points, max_classes=max_classes, seed=seed)
+    return measure_other(
+        own, weaker, stronger, points, seed=seed, of_stronger=None if of_stronger is task else of_stronger,
+        shared_tokens=shared_tokens, progress=progress,
+    )  # fmt: skip
+
+
+def measure_own(
+    weaker: Checkpoint,
+    task: Task,
+    splits: Sequence[str],
+    points: Sequence[HookPoint],
+    *,
+    max_classes: int,
+    seed: int,
+    progress: Callable[[int], None] | None = None,
+) -> Readings:
+    """Of `measure_readings`, what is of the weaker checkpoint and of its nulls: no stronger one has a part
+    in it."""
     wanted = list(dict.fromkeys([FIT, CHOOSE, *splits]))
     located = {split: locate_values(weaker, task.split(split)) for split in wanted}
     sites, grouped = in_groups(located, max_classes)
@@ -121,77 +140,103 @@ def measure_readings(
     out = Readings(sites, read, unread, grouped)
     if not out.classes:
         return out
-    theirs = None
-    if of_stronger is not None and of_stronger is not task:
-        theirs = {split: locate_values(stronger, of_stronger.split(split)) for split in wanted}
-    stacks = stacks_of(weaker, stronger, sites, points, seed, theirs)
+    stacks = {
+        "weaker": stack_of(weaker, sites, points),
+        "random_init": stack_of(random_init(weaker, seed=seed + RANDOM_SEED), sites, points),
+    }
     for name, classes in out.classes.items():
         y = Value.of(sites, 0, name, classes).y
-        read_value(out, name, stacks, y, y, seed, shared_tokens)
+        read_own(out, name, stacks, y, seed)
         if progress is not None:
             progress(1)
     return out
 
 
-Stacks = Mapping[str, Mapping[str, Tensor]]
-"""Source -> split -> activations [layer, row, d_model]."""
-
-
-def stacks_of(
+def measure_other(
+    own: Readings,
     weaker: Checkpoint,
     stronger: Checkpoint,
-    sites: Mapping[str, ValueTokens],
     points: Sequence[HookPoint],
+    *,
     seed: int,
-    of_stronger: Mapping[str, ValueTokens] | None = None,
-) -> Stacks:
-    """Activations at every row of both checkpoints, and of the weaker's architecture at random init.
-
-    `of_stronger` are the same rows in the stronger's tokens, where they are others.
-    """
-    sources = {
-        "weaker": weaker,
-        "stronger": stronger,
-        "random_init": random_init(weaker, seed=seed + RANDOM_SEED),
-    }
-    read = dict.fromkeys(sources, sites) | {"stronger": of_stronger or sites}
-    return {
-        source: {split: tokens.activations(checkpoint, points) for split, tokens in read[source].items()}
-        for source, checkpoint in sources.items()
-    }
-
-
-def read_value(
-    out: Readings,
-    name: str,
-    stacks: Stacks,
-    y: Mapping[str, Tensor],
-    y_stronger: Mapping[str, Tensor],
-    seed: int,
+    of_stronger: Task | None = None,
     shared_tokens: bool = True,
-) -> None:
-    """Fit, choose and read one value on every source and null, into `out`; and `transported`, with
-    `shared_tokens`.
+    progress: Callable[[int], None] | None = None,
+) -> Readings:
+    """The weaker's own readings (`measure_own`) with those of the stronger checkpoint, and `transported`."""
+    if not own.classes:
+        return own
+    sites = theirs = own.sites
+    if of_stronger is not None:
+        theirs = {split: locate_values(stronger, of_stronger.split(split)) for split in sites}
+    stacks = {"stronger": stack_of(stronger, theirs, points)}
+    if shared_tokens:
+        stacks["weaker"] = stack_of(weaker, sites, points)
+    for name, classes in own.classes.items():
+        y = Value.of(sites, 0, name, classes).y
+        read_other(own, name, stacks, y, y, seed)
+        if progress is not None:
+            progress(1)
+    return own
 
-    `y` are the labels a split; `y_stronger` those that the stronger checkpoint's own probe is fitted to
-    and read against, which differ only where the label is about the checkpoint itself.
+
+Stack = Mapping[str, Tensor]
+"""Split -> activations [layer, row, d_model]."""
+
+
+def stack_of(checkpoint: Checkpoint, sites: Mapping[str, ValueTokens], points: Sequence[HookPoint]) -> Stack:
+    """Activations of one checkpoint at every row."""
+    return {split: tokens.activations(checkpoint, points) for split, tokens in sites.items()}
+
+
+def read_own(
+    out: Readings, name: str, stacks: Mapping[str, Stack], y: Mapping[str, Tensor], seed: int
+) -> None:
+    """Fit, choose and read one value on the weaker checkpoint and on every null, into `out`.
+
+    `stacks` are those of the weaker and of its architecture at random init, `y` the labels a split.
     """
-    config = DecodingConfig(seed=seed)
     value = Value.of(out.sites, 0, name, out.classes[name])._replace(y=dict(y))
-    X = {
-        source: {split: stack[split][:, out.sites[split].rows(name)] for split in y}
-        for source, stack in stacks.items()
-    }
+    X = _rows(out, name, stacks, y)
     arms = {
         "weaker": Arm(X["weaker"], y, y),
-        "stronger": Arm(X["stronger"], y_stronger, y_stronger),
         "random_init": Arm(X["random_init"], y, y),
         "surface": surface_arm(value),
         "control": control_arms(value, X["weaker"], [seed + CONTROL_SEED])[0],
     }
     for source, arm in arms.items():
-        reading = read_arm("logistic", value, arm, config)
+        reading = read_arm("logistic", value, arm, DecodingConfig(seed=seed))
         out.record(name, source, reading.probe, reading.right)
-        if source == "stronger" and shared_tokens:
-            moved = {split: reading.probe.right(X["weaker"][split], y[split]) for split in y}
-            out.record(name, "transported", reading.probe, moved)
+
+
+def read_other(
+    out: Readings,
+    name: str,
+    stacks: Mapping[str, Stack],
+    y: Mapping[str, Tensor],
+    y_stronger: Mapping[str, Tensor],
+    seed: int,
+) -> None:
+    """Fit, choose and read one value on the stronger checkpoint, into `out`; and `transported`, with a stack
+    of the weaker.
+
+    `y_stronger` are the labels that the stronger's own probe is fitted to and read against, which differ from
+    `y` only where the label is about the checkpoint itself.
+    """
+    value = Value.of(out.sites, 0, name, out.classes[name])._replace(y=dict(y))
+    X = _rows(out, name, stacks, y)
+    arm = Arm(X["stronger"], y_stronger, y_stronger)
+    reading = read_arm("logistic", value, arm, DecodingConfig(seed=seed))
+    out.record(name, "stronger", reading.probe, reading.right)
+    if "weaker" in X:
+        moved = {split: reading.probe.right(X["weaker"][split], y[split]) for split in y}
+        out.record(name, "transported", reading.probe, moved)
+
+
+def _rows(
+    out: Readings, name: str, stacks: Mapping[str, Stack], splits: Iterable[str]
+) -> dict[str, dict[str, Tensor]]:
+    return {
+        source: {split: stack[split][:, out.sites[split].rows(name)] for split in splits}
+        for source, stack in stacks.items()
+    }
