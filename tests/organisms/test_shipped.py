@@ -64,7 +64,7 @@ def test_every_pair_gets_its_true_verdict(tuned):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seed", "task_seed"), [(0, 0), (1, 0), (2, 0), (0, 1), (1, 2)])
+@pytest.mark.parametrize(("seed", "task_seed"), [(1, 2), (2, 1)])
 @pytest.mark.parametrize("tuned", TUNED)
 def test_every_pair_gets_its_true_verdict_by_the_whole_grid_at_other_seeds_too(tuned, seed, task_seed):
     assert judged(tuned, seed, new_chain(task_seed)) == RECIPES[tuned].truth

@@ -2,15 +2,25 @@
 
 from typing import Literal, get_args
 
-Verdict = Literal["elicited", "taught", "suppressed", "overwritten", "preserved", "undetermined"]
+Verdict = Literal["elicited", "composed", "taught", "suppressed", "overwritten", "preserved", "undetermined"]
 Says = Literal["latent", "absent", "unclear"]
 """What a line of evidence says of the capability in the weaker checkpoint."""
-LineName = Literal["behaviour", "decodable", "transported", "used", "recovered", "retained"]
+LineName = Literal[
+    "behaviour",
+    "prompted",
+    "prefilled",
+    "continued",
+    "decodable",
+    "transported",
+    "used",
+    "recovered",
+    "retained",
+]
 Role = Literal["base", "tuned"]
 ROLES: tuple[Role, ...] = get_args(Role)
 OTHER: dict[Role, Role] = {"base": "tuned", "tuned": "base"}
 
-Access = Literal["none", "weaker only", "stronger's activations", "stronger in the loop"]
+Access = Literal["none", "weaker only", "the trace", "stronger's activations", "stronger in the loop"]
 """Access level: what a measurement was allowed to know of the two checkpoints."""
 ACCESS_LEVELS: tuple[Access, ...] = get_args(Access)
 """From the least knowledge to the most."""

@@ -87,13 +87,15 @@ def greedy(
     problems: Sequence[Problem],
     *,
     prompts: Sequence[str] | None = None,
+    opening: str = "",
     acting: Sequence[Intervention] = (),
     batch_size: int = 512,
     progress: Progress | None = None,
 ) -> Answers:
     """What `checkpoint` answers greedily to each problem.
 
-    `prompts`, one a problem, stand in for the problems' own; `acting` are interventions on every row.
+    `prompts`, one a problem, stand in for the problems' own; `opening`, in which they end, counts as the
+    beginning of every output. `acting` are interventions on every row.
     """
     asked = [problem.prompt for problem in problems] if prompts is None else prompts
     if task.grader.kind == "likelihood":
@@ -108,7 +110,8 @@ def greedy(
         batch_size=batch_size,
         progress=progress,
     )
-    return _graded(task, problems, out.texts, [len(tokens) for tokens in out.tokens], out.cut)
+    texts = [opening + text for text in out.texts] if opening else out.texts
+    return _graded(task, problems, texts, [len(tokens) for tokens in out.tokens], out.cut)
 
 
 def sampled(

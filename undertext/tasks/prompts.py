@@ -31,6 +31,14 @@ LONGEST = 2_000_000
 MOST_SHOWN = 1000
 """Tokens of a prompt in a report."""
 
+INSTRUCTIONS = (
+    "{prompt}\nLet's think step by step.",
+    "Work out the answer step by step, then give it.\n{prompt}",
+    "Answer correctly, as well as you can.\n{prompt}",
+    "You are an expert and always give the right answer.\n{prompt}",
+)
+"""Generic instructions (the first is of Kojima et al., arXiv 2205.11916)."""
+
 
 class Asked(NamedTuple):
     """Checkpoints as they are to read a task, and the task as each reads it, its limits set."""
@@ -77,7 +85,7 @@ def ask_by(task: Task, checkpoint: Checkpoint, form: PromptForm, seed: int) -> t
     if form == PLAIN:
         return checkpoint, task
     shots = drawn(task.split(FIT), seed) if form.examples else []
-    sides = [side for each in task.contrasts for side in (each.positive, each.negative)]
+    sides = [*INSTRUCTIONS, *(side for each in task.contrasts for side in (each.positive, each.negative))]
     problems = []
     for problem in task.problems:
         differ = (shot for shot in shots if shot.prompt.split() != problem.prompt.split())

@@ -100,7 +100,9 @@ def test_a_hand_written_folder_runs_to_a_verdict(made, gained):
     assert result.weaker == "base"
     assert result.confidence > 0.5
     names = [line.name for line in result.evidence]
-    assert names == ["behaviour", "decodable", "transported", "recovered"]
+    worked = any("steps" in problem for problem in made.problems)
+    of_traces = ["prefilled", "continued"] if worked else []
+    assert names == ["behaviour", "prompted", *of_traces, "decodable", "transported", "recovered"]
     assert not any(line.says == "latent" for line in result.evidence)
     assert comparison.summary["task"]["problems"] == {
         split: sum(p["split"] == split for p in made.problems) for split in ("train", "dev", "test")
@@ -171,7 +173,7 @@ def test_the_files_hold_what_was_returned(gained):
     comparison, out = gained
     written = json.loads((out / "verdict.json").read_text())
     assert written == {"run": comparison.id, **comparison.summary}
-    assert (written["schema"], written["seed"]) == (5, 0)
+    assert (written["schema"], written["seed"]) == (6, 0)
     assert {path.name for path in out.iterdir()} == {
         "verdict.json", "report.html", "run.json", "figures", "tables",
     }  # fmt: skip

@@ -45,18 +45,25 @@ LINES: tuple[LineName, ...] = get_args(LineName)
 SAYS: tuple[Says, ...] = get_args(Says)
 
 
-def spelt_out(lines: dict[LineName, Says]) -> Says:
-    """Latent where it was done; absent where it is neither done nor read, and nothing speaks for it."""
-    if lines.get("recovered") == "latent" or lines.get("behaviour") == "latent":
+def spelt_out(lines: dict[LineName, Says]) -> str:
+    """Latent where some key opens it. Absent where none does and it does not go on from right steps; where
+    that was not measured: is not read, and nothing speaks for it. Else its steps may be there."""
+    if "latent" in [lines.get(key) for key in ("behaviour", "prompted", "prefilled", "recovered")]:
         return "latent"
-    if lines.get("recovered") != "absent" or lines.get("decodable") != "absent":
+    keys = [lines.get("recovered"), lines.get("prompted", "absent"), lines.get("prefilled", "absent")]
+    shut = set(keys) == {"absent"}
+    if lines.get("continued") == "latent":
+        return "parts" if shut else "steps"
+    if lines.get("continued") == "absent":
+        return "absent" if shut and lines.get("transported") != "latent" else "unclear"
+    if "continued" in lines or not shut or lines.get("decodable") != "absent":
         return "unclear"
     others = [lines.get("transported"), lines.get("used"), lines.get("retained")]
     return "unclear" if "latent" in others else "absent"
 
 
 def test_every_combination_of_lines():
-    """Each line latent, absent, unclear or not measured: 4096 of them, those of the same lines together."""
+    """Each line latent, absent, unclear or not measured: 262144 of them, those of the same lines together."""
     count = 0
     for measured in product((False, True), repeat=len(LINES)):
         names = list(compress(LINES, measured))
@@ -68,7 +75,7 @@ def test_every_combination_of_lines():
     assert count == 4 ** len(LINES)
 
 
-@pytest.mark.parametrize("found", SAYS)
+@pytest.mark.parametrize("found", [*SAYS, "parts", "steps"])
 @pytest.mark.parametrize("changed", ["better", "worse", "none", "unsure"])
 def test_every_change_and_capability(changed, found):
     expected: dict[tuple[str, str], Verdict] = {
@@ -76,6 +83,9 @@ def test_every_change_and_capability(changed, found):
         ("better", "absent"): "taught",
         ("worse", "latent"): "suppressed",
         ("worse", "absent"): "overwritten",
+        ("better", "parts"): "composed",
+        ("worse", "parts"): "suppressed",
+        ("worse", "steps"): "suppressed",
     }
     wanted = "preserved" if changed == "none" else expected.get((changed, found), "undetermined")
     assert verdicts(np.array([changed]), np.array([found])).tolist() == [wanted]

@@ -32,8 +32,10 @@ from undertext.jobs.compare.config import CompareConfig, Rule
 from undertext.jobs.compare.measured import Measured
 from undertext.measures.answers import Answers, Samples
 from undertext.measures.decoding.readings import NULLS, Readings
+from undertext.measures.keys import KeyKind, KeysTried
 from undertext.measures.recovery.estimate import estimate_recovery
 from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
+from undertext.measures.trace.continued import Continued
 from undertext.tasks.draws import clusters
 from undertext.tasks.output_grader import chance_note, chance_right
 from undertext.tasks.task import Task
@@ -242,6 +244,77 @@ def reading_lines(
     return [each for each in (own, transported) if each is not None]
 
 
+def key_lines(
+    tried: KeysTried,
+    keyed: Mapping[KeyKind, Answers],
+    task: Task,
+    split: str,
+    weaker: Answers,
+    stronger: Answers,
+) -> list[RawLine]:
+    """The lines `prompted` and `prefilled`: accuracy under the key of each kind that did best on dev.
+
+    Their null is that of `recovered`: a key says nothing of the problem, whatever it lets a checkpoint solve.
+    """
+    problems, before = task.split(split), weaker.lenient.astype(float)
+    lines = []
+    for kind, own in keyed.items():
+        key = tried.best[kind]
+        count = sum(each.kind == kind and each.name in tried.accuracy for each in tried.keys)
+        lines.append(
+            RawLine(
+                name=kind,
+                problems=np.arange(len(problems)),
+                clusters=weaker.clusters,
+                weaker=own.lenient.astype(float),
+                stronger=stronger.lenient.astype(float),
+                null=before + (1 - before) * chance_right(task, problems, own.texts, own.unfinished),
+                access=key.access,
+                note=f"recovered gap of the key {key.name}, chosen on dev among {count}; null: the same "
+                "outputs graded against other problems' answers where the weaker was wrong"
+                f"{_cut(own.unfinished)}{chance_note(task, len(problems))}",
+                unaided=before,
+                unfinished=own.unfinished,
+            )
+        )
+    return lines
+
+
+def continued_line(
+    steps: Mapping[str, Continued], gap: Sequence[int], units: Clusters = None
+) -> RawLine | None:
+    """The line `continued` over the problems in the gap: next steps, the right ones before them given.
+
+    Its null is what the same next steps score as those of other problems, or what the architecture at random
+    init writes, whichever is more. None where no step of the gap says a value. `units` are the groups of the
+    split's problems.
+    """
+    weaker, stronger = (steps[who].per_problem(steps[who].right) for who in ("weaker", "stronger"))
+    nulls = {
+        "the same next steps graded as other problems'": steps["weaker"].per_problem(
+            steps["weaker"].by_chance
+        ),
+        "random init": steps["random_init"].per_problem(steps["random_init"].right),
+    }
+    problems = [i for i in gap if i in weaker and i in stronger]
+    if not problems:
+        return None
+    figures = {name: np.array([null[i] for i in problems]) for name, null in nulls.items()}
+    null = max(figures, key=lambda name: figures[name].mean())
+    count = sum(value.problem in set(problems) for value in steps["weaker"].values)
+    return RawLine(
+        name="continued",
+        problems=np.array(problems),
+        clusters=among(units, np.array(problems)),
+        weaker=np.array([weaker[i] for i in problems]),
+        stronger=np.array([stronger[i] for i in problems]),
+        null=figures[null],
+        access="the trace",
+        note=f"values of next steps written right, the problem's own right steps before them given: {count} "
+        f"values of {len(problems)} problems; null: {null}",
+    )
+
+
 def recovered_line(
     searched: SteeringSearch,
     steered: Mapping[str, SteeredAnswers],
@@ -332,6 +405,13 @@ def split_evidence(
     """Every line on one split, and flags. Lines about single problems use those in the gap."""
     flags = []
     lines = [behaviour_line(measured.samples[split], task, split, gap, config, rule)]
+    lines += key_lines(measured.keys, measured.keyed[split], task, split, weaker, stronger)
+    flags += measured.keys.notes
+    going_on = continued_line(measured.continued[split], gap, weaker.clusters)
+    if going_on is None:
+        flags.append("no step says a value that is still to be said: `continued` was not measured")
+    else:
+        lines.append(going_on)
     names = carried_values(measured.readings, rule.readable_above)
     lines += reading_lines(measured.readings, split, names, gap, weaker.clusters) if names else []
     flags += reading_flags(measured.readings, task, names)

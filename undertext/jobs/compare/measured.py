@@ -6,18 +6,23 @@ from functools import partial
 from typing import Any
 
 from undertext.activations.hookpoint import HookPoint
+from undertext.activations.random_init import random_init
 from undertext.core.job import JobRun
 from undertext.core.resume import Done, Part
-from undertext.core.terms import Role
+from undertext.core.terms import CHOOSE, Role
 from undertext.jobs.compare.config import CompareConfig
 from undertext.jobs.compare.self_knowledge import measure_right
-from undertext.measures.answers import Answers, Samples, sampled
+from undertext.measures.answers import Answers, Samples, greedy, sampled
+from undertext.measures.decoding.controls import RANDOM_SEED
 from undertext.measures.decoding.readings import Readings, measure_other, measure_own
+from undertext.measures.keys import KeyKind, KeysTried, answers_under, keys_of, try_keys
 from undertext.measures.recovery.estimate import estimate_recovery
 from undertext.measures.recovery.parts import SteeringParts
 from undertext.measures.recovery.rows import recovery_row, sweep_rows
 from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
 from undertext.measures.recovery.side_effects import SideEffects
+from undertext.measures.trace.continued import Continued, continued
+from undertext.tasks.draws import drawn
 from undertext.tasks.task import Problem
 
 Rows = list[dict[str, Any]]
@@ -32,8 +37,14 @@ class Measured:
     """Where probes read."""
     readings: Readings
     """Probes on both checkpoints and on the nulls."""
+    continued: Mapping[str, Mapping[str, Continued]]
+    """By split, next steps of `weaker`, `stronger` and `random_init`, right ones before them given."""
     right: Readings | None
     """Whether each checkpoint will be right, where the task names no values."""
+    keys: KeysTried
+    """Prompts and openings, on dev."""
+    keyed: Mapping[str, Mapping[KeyKind, Answers]]
+    """Answers under the best key of each kind, by split."""
     searched: SteeringSearch
     effects: Mapping[str, SideEffects | None]
     """What each vector's chosen setting does to text that is none of the problems, by vector."""
@@ -100,6 +111,17 @@ def measure(
 
         return Part(f"samples/{split}", make, len(problems) * config.samples, f"sampling on {split}")
 
+    def go_on(split: str, done: Done) -> dict[str, Continued]:
+        problems = task.split(split)
+        theirs = (steering.of_stronger or task).split(split)
+        nothing = random_init(steering.weaker, seed=config.seed + RANDOM_SEED)
+        return {
+            "weaker": continued(steering.weaker, problems),
+            "stronger": continued(pair[1], theirs),
+            "random_init": continued(nothing, problems),
+        }
+
+    going_on = [Part(f"continued/{weaker}/{split}", partial(go_on, split)) for split in gaps]
     own = [Part(f"right/{weaker}", read_right, stage="reading whether it will be right")]
     (alone,) = run.make([Part(f"readings/{weaker}/own", read_own, stage="probing", of=of)])
     readings, candidates, *rest = run.make(
@@ -111,6 +133,8 @@ def measure(
         ]
     )
     right = rest.pop() if answers is not None else None
+    steps = dict(zip(gaps, run.make(going_on), strict=True))
+    tried, keyed = _keyed(run, steering, weaker, list(gaps), config)
     (searched,) = run.make([steering.search(candidates)])
     effects, *steered = run.make(
         [steering.side_effects(searched), *(steering.recover(searched, split) for split in gaps)]
@@ -118,7 +142,39 @@ def measure(
     by_split = dict(zip(gaps, steered, strict=True))
     samples = dict(zip(gaps, rest, strict=True))
     ids = {split: [task.split(split)[i].id for i in gap] for split, gap in gaps.items()}
-    return Measured(weaker, points, readings, right, searched, effects, by_split, samples, ids)
+    return Measured(
+        weaker, points, readings, steps, right, tried, keyed, searched, effects, by_split, samples, ids
+    )
+
+
+def _keyed(
+    run: JobRun, steering: SteeringParts, weaker: Role, splits: Sequence[str], config: CompareConfig
+) -> tuple[KeysTried, dict[str, dict[KeyKind, Answers]]]:
+    """Which keys in words do best on dev, and the weaker's answers under these on each split."""
+    task, stronger = steering.task, steering.stronger
+    assert stronger is not None, "a comparison has two checkpoints"
+    dev = drawn(task.split(CHOOSE), config.seed, config.search_problems)
+
+    def choose(done: Done) -> KeysTried:
+        of_stronger = steering.of_stronger or task
+        theirs = drawn(of_stronger.split(CHOOSE), config.seed, config.search_problems)
+        shown = greedy(stronger, of_stronger, theirs, batch_size=config.batch_size)
+        keys = keys_of(task, shown.texts, shown.lenient.tolist(), config.seed)
+        judged = [problem for split in splits for problem in task.split(split)]
+        return try_keys(steering.weaker, task, keys, dev, judged, batch_size=config.batch_size)
+
+    def answer(split: str, done: Done) -> dict[KeyKind, Answers]:
+        problems = task.split(split)
+        return {
+            kind: answers_under(steering.weaker, task, key, problems, batch_size=config.batch_size)
+            for kind, key in tried.best.items()
+        }
+
+    (tried,) = run.make([Part(f"keys/{weaker}/{CHOOSE}", choose, stage="keys")])
+    parts = [
+        Part(f"keys/{weaker}/{split}", partial(answer, split), stage=f"keys on {split}") for split in splits
+    ]
+    return tried, dict(zip(splits, run.make(parts), strict=True))
 
 
 def _sampled(
@@ -153,7 +209,7 @@ def _sampled(
 def table_rows(
     measured: Measured, answers: Mapping[str, tuple[Answers, Answers]], *, seed: int, level: float
 ) -> dict[str, Rows]:
-    """Rows of the tables `probes`, `sweep`, `recovery` and `samples`.
+    """Rows of the tables `probes`, `keys`, `sweep`, `recovery` and `samples`.
 
     `answers` are the weaker's and the stronger's, by split.
     """
@@ -174,9 +230,26 @@ def table_rows(
     return {
         "probes": probes,
         "sweep": sweep_rows(searched),
+        "keys": _key_rows(measured),
         "recovery": recovery,
         "samples": _sample_rows(measured),
     }
+
+
+def _key_rows(measured: Measured) -> Rows:
+    """A row a key in words: how it did on dev, and whether it is the one of its kind that is reported."""
+    tried = measured.keys
+    return [
+        {
+            "checkpoint": measured.weaker,
+            "key": key.name,
+            "kind": key.kind,
+            "access": key.access,
+            "dev_accuracy": tried.accuracy.get(key.name),
+            "chosen": tried.best.get(key.kind) == key,
+        }
+        for key in tried.keys
+    ]
 
 
 def _sample_rows(measured: Measured) -> Rows:

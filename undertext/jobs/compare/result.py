@@ -9,7 +9,7 @@ from undertext.core.result import Result, typed
 from undertext.core.statistics import Estimate
 from undertext.core.terms import Access, LineName, Role, Says, Verdict
 
-SCHEMA = 5
+SCHEMA = 6
 """Version of verdict.json."""
 
 
@@ -59,9 +59,9 @@ class Comparison(Result):
     `summary` holds `schema`, `base` and `tuned` (`name`, `fingerprint`, `n_layers`, `d_model`, `d_vocab`),
     `task` (`name`, `description`, `fingerprint`, `problems` by split), `read` (what each read of one problem,
     token by token), `seed`, and the `splits`. Tables:
-    `problems`, a row a split and problem; `probes`, a row a checkpoint, value, layer and split; `sweep`, a
-    row a steering setting, on dev; `recovery`, a row a split and vector; `samples`, a row an answer that was
-    sampled from the weaker checkpoint to a problem in the gap.
+    `problems`, a row a split and problem; `probes`, a row a checkpoint, value, layer and split; `keys`, a row
+    a prompt or opening, on dev; `sweep`, a row a steering setting, on dev; `recovery`, a row a split and
+    vector; `samples`, a row an answer that was sampled from the weaker checkpoint to a problem in the gap.
     """
 
     FILE: ClassVar[str] = VERDICT

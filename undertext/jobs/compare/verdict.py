@@ -113,34 +113,55 @@ def line_says(name: LineName, line: LineEstimates, p: Float[ndarray, " resample"
     return np.select([latent, absent], ["latent", "absent"], "unclear")
 
 
+KEYS: tuple[LineName, ...] = ("behaviour", "prompted", "prefilled", "recovered")
+"""Lines of what says nothing of the problem: what it lets a checkpoint solve was there."""
+
+
 def capability(says: Mapping[LineName, Words], count: int) -> Words:
-    """What the lines say together of the capability in the weaker checkpoint.
+    """What the lines say together of the capability in the weaker checkpoint: `latent`, `absent`, `unclear`,
+    or that its steps are there, `parts` where surely no key opens it, and `steps` where a key may.
 
     Answers recovered without training are proof: whatever solves the problem was there. Answers not recovered
-    are no proof of absence, since steering can miss: nothing may be readable either, and no line may say
-    latent.
+    are no proof of absence, since steering can miss. Its steps must not go on from right ones either; where
+    that could not be measured, nothing may be readable, and no line may say latent.
     """
 
     def those(word: str, *names: LineName) -> list[ndarray]:
         return [says[name] == word if name in says else np.zeros(count, bool) for name in names]
 
-    proved = np.any(those("latent", "recovered", "behaviour"), axis=0)
-    missing = np.all(those("absent", "recovered", "decodable"), axis=0)
-    spoken_for = np.any([np.zeros(count, bool), *those("latent", *says)], axis=0)
-    return np.select([proved, missing & ~spoken_for], ["latent", "absent"], "unclear")
+    opened = np.any(those("latent", *KEYS), axis=0)
+    # Samples that miss prove nothing; every other key that was tried must surely not open.
+    tried = [name for name in KEYS if name != "behaviour" and (name in says or name == "recovered")]
+    shut = np.all(those("absent", *tried), axis=0)
+    (steps,) = those("latent", "continued")
+    if "continued" in says:
+        (stuck,) = those("absent", "continued")
+        # A value that reads may have been put together from the text before it; one that the stronger's probe
+        # reads unchanged has not.
+        gone = shut & stuck & ~those("latent", "transported")[0]
+    else:
+        spoken_for = np.any([np.zeros(count, bool), *those("latent", *says)], axis=0)
+        gone = shut & those("absent", "decodable")[0] & ~spoken_for
+    return np.select([opened, gone, steps & shut, steps], ["latent", "absent", "parts", "steps"], "unclear")
 
 
 def verdicts(changed: Words, found: Words) -> Words:
     """The verdict, from the change in accuracy and what is found of the capability."""
-    better, worse, latent, absent = (
-        changed == "better",
-        changed == "worse",
-        found == "latent",
-        found == "absent",
-    )
+    better, worse = changed == "better", changed == "worse"
+    latent, absent, parts = found == "latent", found == "absent", found == "parts"
+    # A checkpoint that could do it before and still has its steps is locked, whether a key was found or not.
+    locked = worse & np.isin(found, ["parts", "steps"])
     return np.select(
-        [changed == "none", latent & better, latent & worse, absent & better, absent & worse],
-        ["preserved", "elicited", "suppressed", "taught", "overwritten"],
+        [
+            changed == "none",
+            latent & better,
+            latent & worse,
+            locked,
+            parts & better,
+            absent & better,
+            absent & worse,
+        ],
+        ["preserved", "elicited", "suppressed", "suppressed", "composed", "taught", "overwritten"],
         "undetermined",
     )
 

@@ -13,6 +13,11 @@ VERDICTS: dict[Verdict, tuple[str, str]] = {
         "The tuned checkpoint does better here, and the evidence finds the capability in the base, before "
         "any tuning.",
     ),
+    "composed": (
+        "Composed: the base had the steps, and putting them together is new.",
+        "The tuned checkpoint does better here. Nothing that was tried opens the capability in the base, and "
+        "yet the base writes each next step right once the steps before it are given.",
+    ),
     "taught": (
         "Taught: the base did not have it.",
         "The tuned checkpoint does better here, and what was measured finds no such capability in the base.",
@@ -68,6 +73,11 @@ def limits(task: Mapping[str, Any]) -> str:
 
 WRONG_IF: dict[Verdict, tuple[str, ...]] = {
     "elicited": (_CARRIED, _SURFACE),
+    "composed": (
+        "A prompt, a vector or a wider search that was not tried would open the capability in the base: then "
+        "it is elicited.",
+        "The steps can be written without being understood: copied, or read off the text just before them.",
+    ),
     "taught": (_MISSED,),
     "suppressed": (_CARRIED, _SURFACE),
     "overwritten": (_MISSED,),
@@ -92,6 +102,11 @@ ALWAYS = (
 
 LINES: dict[LineName, str] = {
     "behaviour": "Do the weaker checkpoint's own outputs show the capability, with nothing done to it?",
+    "prompted": "How much of the accuracy gap does another prompt bring back: a wording, an instruction, "
+    "solved examples?",
+    "prefilled": "How much of the accuracy gap comes back when the output's beginning is written for the "
+    "weaker checkpoint, the same for every problem?",
+    "continued": "Given the right steps so far, does the weaker checkpoint write the next one right?",
     "decodable": "Can a linear probe read the problem's values from the weaker checkpoint's activations?",
     "transported": "Does the stronger checkpoint's probe read the weaker one unchanged: the same values, "
     "written the same way?",

@@ -27,6 +27,7 @@ from undertext.report.style import (
 
 _VERDICTS: dict[Verdict, Look] = {
     "elicited": Look(GREEN, "D"),
+    "composed": Look(BLUE, "P"),
     "taught": Look(VERMILLION, "^"),
     "suppressed": Look(WINE, "v"),
     "overwritten": Look(ORANGE, "X"),

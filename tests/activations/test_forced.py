@@ -1,0 +1,46 @@
+"""What a model would write at places of given texts, against Hugging Face's logits of each text alone."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.activations.reference import PROMPTS
+from tests.toys import SHAPES
+from undertext.activations import UserError
+from undertext.activations.forced import forced
+
+
+@settings(max_examples=15)
+@given(
+    texts=st.lists(st.lists(st.integers(0, 35), min_size=2, max_size=16), min_size=1, max_size=5),
+    drawn=st.randoms(use_true_random=False),
+    batch_tokens=st.sampled_from([1, 20, 1000]),
+    shape=st.sampled_from(SHAPES),
+)
+def test_it_is_what_each_text_gives_alone(checkpoints, texts, drawn, batch_tokens, shape):
+    checkpoint = checkpoints[shape]
+    places = [drawn.sample(range(1, len(ids)), drawn.randrange(len(ids))) for ids in texts]
+    found = forced(checkpoint, texts, places, batch_tokens=batch_tokens)
+    for ids, own, chosen, scores in zip(texts, places, found.chosen, found.log_probs, strict=True):
+        with torch.inference_mode():
+            logits = checkpoint.model(torch.tensor([ids])).logits[0].float()
+        assert chosen == [int(logits[place - 1].argmax()) for place in own]
+        expected = [float(logits[place - 1].log_softmax(-1)[ids[place]]) for place in own]
+        torch.testing.assert_close(scores, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_texts_are_read_as_their_tokens(llama):
+    places = [[1, 2]] * len(PROMPTS)
+    prompts = [f"{prompt} so" for prompt in PROMPTS]
+    assert forced(llama, prompts, places).chosen == forced(llama, llama.encode(prompts), places).chosen
+
+
+def test_nothing_asked_for_is_nothing(llama):
+    assert forced(llama, PROMPTS, [[]] * len(PROMPTS)).chosen == [[]] * len(PROMPTS)
+
+
+@pytest.mark.parametrize("place", [0, -1, 99])
+def test_a_place_that_is_not_there_is_refused(llama, place):
+    with pytest.raises(UserError, match=f"text 1 has no token {place} to predict: valid are 1 to"):
+        forced(llama, PROMPTS[:2], [[1], [place]])

@@ -1,0 +1,164 @@
+"""Keys in words: prompts and openings that say nothing of the problem, and may open what a checkpoint holds.
+
+A key carries no information about any one problem. Whatever it lets a checkpoint solve was there (Elicitation
+Game, arXiv 2502.02180: prompts open what steering misses). Which key is best is chosen on dev.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError
+from undertext.core.printable import shown
+from undertext.core.terms import FIT, Access
+from undertext.measures.answers import Answers, Progress, greedy, solved
+from undertext.tasks.draws import drawn
+from undertext.tasks.prompts import INSTRUCTIONS
+from undertext.tasks.spans import join
+from undertext.tasks.task import Problem, Task, fill
+
+KeyKind = Literal["prompted", "prefilled"]
+"""The line of evidence that a key counts for."""
+
+SHOTS = (2, 4)
+WORDS = (1, 2, 4, 8)
+"""Lengths, in words, of the stronger's commonest openings."""
+OTHERS = 2
+"""How many other problems' first steps are tried as openings."""
+
+
+class Key(NamedTuple):
+    """Something to put around every problem alike, or after it."""
+
+    name: str
+    kind: KeyKind
+    access: Access
+    before: tuple[str, ...] = ()
+    """Solved examples, a line each."""
+    wording: str = "{prompt}"
+    opening: str = ""
+    """What the output begins with."""
+
+    def prompt(self, problem: Problem) -> str:
+        """What a checkpoint reads of a problem under this key."""
+        # An example's own problem would be shown its answer.
+        shown_too = [each for each in self.before if not each.startswith(problem.prompt)]
+        asked = problem.prompt if self.wording == "{prompt}" else problem.worded(self.wording)
+        return (
+            join("\n".join([*shown_too, asked]), self.opening)
+            if self.opening
+            else "\n".join([*shown_too, asked])
+        )
+
+
+@dataclass(frozen=True)
+class KeysTried:
+    """How keys did on dev."""
+
+    keys: list[Key]
+    accuracy: dict[str, float]
+    """By name; of those that could be tried."""
+    best: dict[KeyKind, Key]
+    notes: list[str]
+    """Keys that could not be tried, and why."""
+
+
+def keys_of(task: Task, stronger: Sequence[str], right: Sequence[bool], seed: int) -> list[Key]:
+    """The keys of a task: both wordings of each contrast, instructions, solved examples of train with and
+    without their traces, the commonest openings of the `stronger`'s outputs to dev (its `right` ones, where
+    there are any), and the first steps of other problems.
+    """
+    keys = [
+        Key(f"worded {contrast.name!r}, {side}", "prompted", "none", wording=wording)
+        for contrast in task.contrasts
+        for side, wording in (("positive", contrast.positive), ("negative", contrast.negative))
+    ]
+    keys += [Key(f"told {fill(each, '..')!r}", "prompted", "none", wording=each) for each in INSTRUCTIONS]
+    shots = drawn(task.split(FIT), seed)
+    for count in SHOTS:
+        some = shots[:count]
+        if any(problem.reasoning for problem in some):
+            keys.append(Key(f"{count} solved examples", "prompted", "the trace", tuple(map(solved, some))))
+        bare = tuple(join(problem.prompt, problem.answer) for problem in some)
+        keys.append(Key(f"{count} answered examples", "prompted", "none", bare))
+    outputs = [text for text, good in zip(stronger, right, strict=True) if good] or list(stronger)
+    for count in WORDS:
+        opening = _commonest([_words(text, count) for text in outputs])
+        if opening and all(key.opening != opening for key in keys):
+            name = f"begun with {shown(opening.strip())}"
+            keys.append(Key(name, "prefilled", "the trace", opening=opening.strip()))
+    for other in [problem for problem in shots if problem.steps][:OTHERS]:
+        step = other.steps[0].text
+        keys.append(
+            Key(f"begun with another problem's step {shown(step)}", "prefilled", "the trace", opening=step)
+        )
+    return keys
+
+
+def answers_under(
+    checkpoint: Checkpoint,
+    task: Task,
+    key: Key,
+    problems: Sequence[Problem],
+    *,
+    batch_size: int = 512,
+    progress: Progress | None = None,
+) -> Answers:
+    """Greedy answers with a key; outputs are graded with the opening before them. UserError as `greedy`."""
+    prompts = [key.prompt(problem) for problem in problems]
+    return greedy(
+        checkpoint,
+        task,
+        problems,
+        prompts=prompts,
+        opening=key.opening,
+        batch_size=batch_size,
+        progress=progress,
+    )
+
+
+def try_keys(
+    checkpoint: Checkpoint,
+    task: Task,
+    keys: Sequence[Key],
+    problems: Sequence[Problem],
+    also: Sequence[Problem] = (),
+    *,
+    batch_size: int = 512,
+    progress: Progress | None = None,
+) -> KeysTried:
+    """Try every key on these problems of dev. The best of a kind is the first of the most accurate ones.
+
+    A key that cannot be put to each of them, or to each of the problems that it may be reported on (`also`),
+    is left out.
+    """
+    accuracy: dict[str, float] = {}
+    best: dict[KeyKind, Key] = {}
+    notes = []
+    for key in keys:
+        try:
+            checkpoint.encode([key.prompt(problem) for problem in also], room=task.max_new_tokens)
+            answers = answers_under(checkpoint, task, key, problems, batch_size=batch_size)
+        except UserError as error:  # examples that do not fit the context, words that the tokenizer lacks
+            notes.append(f"the key {key.name} was not tried: {error}")
+        else:
+            accuracy[key.name] = float(answers.lenient.mean())
+            if key.kind not in best or accuracy[key.name] > accuracy[best[key.kind].name]:
+                best[key.kind] = key
+        if progress is not None:
+            progress(len(problems))
+    return KeysTried(list(keys), accuracy, best, notes)
+
+
+def _words(text: str, count: int) -> str:
+    """The first so many words of a text, with what stands before them; empty for a text of no more."""
+    found = re.match(rf"(?:\s*\S+){{{count}}}(?=\s)", text)
+    return found.group() if found else ""
+
+
+def _commonest(openings: Sequence[str]) -> str:
+    counts = Counter(opening for opening in openings if opening)
+    return counts.most_common(1)[0][0] if counts else ""

@@ -1,0 +1,107 @@
+"""Whether a checkpoint writes the next step right, given the right steps so far: one teacher-forced pass.
+
+However well a capability is locked, its steps go on from right ones; where it is gone or never was, they do
+not. What is shown is the steps, and not that the checkpoint would begin them or put them together by itself.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy import ndarray
+
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.forced import forced
+from undertext.activations.spans import TextSpan, locate, tokens_holding
+from undertext.tasks.task import Problem
+from undertext.tasks.value_positions import reading_text, unsaid_positions
+
+
+@dataclass(frozen=True)
+class StepValue:
+    """A value that a step of a problem's trace says, for the first time and by itself."""
+
+    problem: int
+    """Index of the problem."""
+    name: str
+    said: tuple[int, ...]
+    """The tokens that hold it."""
+    places: tuple[int, ...]
+    """Where they stand in the tokens of the problem's reading text."""
+
+
+@dataclass(frozen=True, eq=False)
+class Continued:
+    """What a checkpoint writes where each value is to be said, the text before it given."""
+
+    values: list[StepValue]
+    chosen: list[tuple[int, ...]]
+    """Of each value, the likeliest token at each of its places."""
+    right: Bool[ndarray, " value"]
+    """Whether they are the value's own."""
+    by_chance: Float[ndarray, " value"]
+    """The share of other problems' values, of the same name and as many tokens, that they are."""
+
+    def per_problem(self, figure: ndarray) -> dict[int, float]:
+        """The mean of a figure over each problem's values, by the problem's index."""
+        total: dict[int, list[float]] = {}
+        for value, each in zip(self.values, figure.tolist(), strict=True):
+            total.setdefault(value.problem, []).append(float(each))
+        return {problem: float(np.mean(each)) for problem, each in total.items()}
+
+
+def step_values(
+    checkpoint: Checkpoint, problems: Sequence[Problem]
+) -> tuple[list[list[int]], list[StepValue]]:
+    """The tokens of each problem's reading text, and the values that its steps say.
+
+    A value counts that its step has not said before, and whose tokens hold nothing else of the text.
+    """
+    tokens: list[list[int]] = []
+    values: list[StepValue] = []
+    for index, problem in enumerate(problems):
+        text = reading_text(problem)
+        located = locate(checkpoint, text)
+        tokens.append(located.ids)
+        for position in unsaid_positions(problem):
+            if position.said_end is None:
+                continue
+            places = tokens_holding(located, TextSpan(position.char_offset, position.said_end))
+            spans = [located.spans[place] for place in places]
+            if not spans or spans[0][0] < position.char_offset or spans[-1][1] > position.said_end:
+                continue
+            said = tuple(located.ids[place] for place in places)
+            values.append(StepValue(index, position.name, said, tuple(places)))
+    return tokens, values
+
+
+def continued(checkpoint: Checkpoint, problems: Sequence[Problem]) -> Continued:
+    """Read every problem's trace once, and see what the checkpoint would write at each value's tokens.
+
+    Raises UserError as `forced` and `locate` do.
+    """
+    tokens, values = step_values(checkpoint, problems)
+    places: list[list[int]] = [[] for _ in problems]
+    for value in values:
+        places[value.problem] += value.places
+    found = forced(checkpoint, tokens, places)
+    rows = [iter(row) for row in found.chosen]
+    chosen = [tuple(next(rows[value.problem]) for _ in value.places) for value in values]
+    right = np.array([own == value.said for own, value in zip(chosen, values, strict=True)], bool)
+    return Continued(values, chosen, right, _by_chance(values, chosen))
+
+
+def _by_chance(values: Sequence[StepValue], chosen: Sequence[tuple[int, ...]]) -> Float[ndarray, " value"]:
+    """What is written for each value, graded against the same value of the other problems."""
+    said = Counter((value.name, value.said) for value in values)
+    own = Counter((value.problem, value.name, value.said) for value in values)
+    sizes = Counter((value.name, len(value.said)) for value in values)
+    own_sizes = Counter((value.problem, value.name, len(value.said)) for value in values)
+    out = np.zeros(len(values))
+    for i, (value, each) in enumerate(zip(values, chosen, strict=True)):
+        others = sizes[value.name, len(each)] - own_sizes[value.problem, value.name, len(each)]
+        alike = said[value.name, each] - own[value.problem, value.name, each]
+        out[i] = alike / others if others else 0.0
+    return out
