@@ -29,7 +29,10 @@ def test_figures_are_those_of_each_problem_in_the_gap():
     assert line.null.tolist() == pytest.approx([0.2, 0.2, 0.2])
     assert line.clusters is not None
     assert line.clusters.tolist() == [0, 1, 1]
-    assert "6 values of 3 problems; null: the same next steps graded as other problems'" in line.note
+    assert (
+        "before them given: 6 values of 3 problems; null: the same next steps graded as other problems'"
+        in line.note
+    )
 
 
 def test_a_model_that_was_never_trained_may_be_the_harder_null():

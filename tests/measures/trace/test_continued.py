@@ -6,7 +6,14 @@ import torch
 
 from tests.sums import blank, learnt, tokenizer_for, worked_problems
 from undertext.activations import Checkpoint
-from undertext.measures.trace.continued import Continued, continued, step_values
+from undertext.measures.trace.continued import (
+    NUMBER,
+    Continued,
+    continued,
+    of_outputs,
+    say_values,
+    step_values,
+)
 from undertext.tasks import Problem
 from undertext.tasks.value_positions import reading_text
 
@@ -86,3 +93,36 @@ def test_a_problem_without_steps_has_no_values(untrained, problems):
     bare = [problem.model_copy(update={"steps": []}) for problem in problems[:3]]
     nothing = continued(untrained, bare)
     assert (nothing.values, nothing.chosen, nothing.per_problem(nothing.right)) == ([], [], {})
+
+
+def test_an_output_s_new_numbers_are_its_steps(problems):
+    asked = problems[0].model_copy(update={"prompt": "Q: 14 + 15 = ?"})
+    outputs = {
+        "4 + 5 = 9; 1 + 1 = 2; A: 29": ["4", "5", "9", "1", "2"],  # the last number is the answer
+        "4 + 5 = 9; 1 + 1 = 2; 9 + 20 = 29, A: 29": ["4", "5", "9", "1", "2", "20", "29"],
+        "29": [],
+        "14 + 15 = 29": [],
+        "no idea": [],
+        "": [],
+    }
+    made = of_outputs([asked] * len(outputs), list(outputs))
+    for problem, (output, numbers) in zip(made, outputs.items(), strict=True):
+        assert problem.trace == output
+        assert [step.values[NUMBER] for step in problem.steps] == numbers
+        at = 0
+        for step in problem.steps:
+            at = output.index(step.text, at) + len(step.text)
+            assert step.text.endswith(str(step.values[NUMBER]))
+
+
+def test_steps_of_outputs_go_on_as_the_task_s_own_do(able, untrained, problems):
+    """On a task that names nothing, with the outputs of one that can do it."""
+    bare = [problem.model_copy(update={"steps": [], "trace": None}) for problem in problems]
+    assert say_values(problems)
+    assert not say_values(bare)
+    traced = of_outputs(bare, [problem.reasoning for problem in problems])
+    assert say_values(traced)
+    can, cannot = (continued(each, traced) for each in (able, untrained))
+    assert can.right.mean() > 0.9
+    assert cannot.right.mean() < 0.2
+    assert cannot.by_chance.mean() < 0.3

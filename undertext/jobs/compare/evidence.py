@@ -281,13 +281,13 @@ def key_lines(
 
 
 def continued_line(
-    steps: Mapping[str, Continued], gap: Sequence[int], units: Clusters = None
+    steps: Mapping[str, Continued], gap: Sequence[int], units: Clusters = None, own_steps: bool = True
 ) -> RawLine | None:
     """The line `continued` over the problems in the gap: next steps, the right ones before them given.
 
     Its null is what the same next steps score as those of other problems, or what the architecture at random
     init writes, whichever is more. None where no step of the gap says a value. `units` are the groups of the
-    split's problems.
+    split's problems; without `own_steps` the steps are those of the stronger's outputs.
     """
     weaker, stronger = (steps[who].per_problem(steps[who].right) for who in ("weaker", "stronger"))
     nulls = {
@@ -302,6 +302,7 @@ def continued_line(
     figures = {name: np.array([null[i] for i in problems]) for name, null in nulls.items()}
     null = max(figures, key=lambda name: figures[name].mean())
     count = sum(value.problem in set(problems) for value in steps["weaker"].values)
+    what, whose = ("values", "the problem's") if own_steps else ("new numbers", "the stronger's")
     return RawLine(
         name="continued",
         problems=np.array(problems),
@@ -310,8 +311,8 @@ def continued_line(
         stronger=np.array([stronger[i] for i in problems]),
         null=figures[null],
         access="the trace",
-        note=f"values of next steps written right, the problem's own right steps before them given: {count} "
-        f"values of {len(problems)} problems; null: {null}",
+        note=f"{what} of next steps written right, {whose} own right steps before them given: {count} {what} of "
+        f"{len(problems)} problems; null: {null}",
     )
 
 
@@ -407,9 +408,12 @@ def split_evidence(
     lines = [behaviour_line(measured.samples[split], task, split, gap, config, rule)]
     lines += key_lines(measured.keys, measured.keyed[split], task, split, weaker, stronger)
     flags += measured.keys.notes
-    going_on = continued_line(measured.continued[split], gap, weaker.clusters)
+    going_on = continued_line(measured.continued[split], gap, weaker.clusters, measured.own_steps[split])
     if going_on is None:
-        flags.append("no step says a value that is still to be said: `continued` was not measured")
+        flags.append(
+            "no step, and no output of the stronger, says a value that is still to be said: `continued` was "
+            "not measured"
+        )
     else:
         lines.append(going_on)
     names = carried_values(measured.readings, rule.readable_above)

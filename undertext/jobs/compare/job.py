@@ -120,6 +120,7 @@ def compare(
             told = None if unnamed is None else _weaker_first(unnamed, role)
             measured[role] = measure(
                 run, steering(role), role, own, splits, told, config, shared_tokens=differing is None,
+                outputs={split: answered[split][OTHER[role]].texts for split in splits},
                 of=of_base if role == "base" else None,
             )  # fmt: skip
 

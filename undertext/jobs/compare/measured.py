@@ -21,7 +21,7 @@ from undertext.measures.recovery.parts import SteeringParts
 from undertext.measures.recovery.rows import recovery_row, sweep_rows
 from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
 from undertext.measures.recovery.side_effects import SideEffects
-from undertext.measures.trace.continued import Continued, continued
+from undertext.measures.trace.continued import Continued, continued, of_outputs, say_values
 from undertext.tasks.draws import drawn
 from undertext.tasks.task import Problem
 
@@ -39,6 +39,8 @@ class Measured:
     """Probes on both checkpoints and on the nulls."""
     continued: Mapping[str, Mapping[str, Continued]]
     """By split, next steps of `weaker`, `stronger` and `random_init`, right ones before them given."""
+    own_steps: Mapping[str, bool]
+    """By split, whether these are the task's own steps, or else those of the stronger's outputs."""
     right: Readings | None
     """Whether each checkpoint will be right, where the task names no values."""
     keys: KeysTried
@@ -65,6 +67,7 @@ def measure(
     answers: Mapping[str, tuple[Answers, Answers]] | None,
     config: CompareConfig,
     *,
+    outputs: Mapping[str, Sequence[str]],
     shared_tokens: bool = True,
     of: Mapping[str, Any] | None = None,
 ) -> Measured:
@@ -73,7 +76,8 @@ def measure(
 
     `splits` are all that are judged. `answers`, the weaker's and the stronger's by split (train and dev among
     them), are given where the task names no values: then probes read whether a checkpoint will be right.
-    `of` is what that which is measured on the weaker alone depends on, where other comparisons may share it.
+    `outputs` are the stronger's, by split: their steps are gone on from where the task has none. `of` is what
+    that which is measured on the weaker alone depends on, where other comparisons may share it.
     """
     assert steering.stronger is not None, "a comparison has two checkpoints"
     pair, task = (steering.weaker, steering.stronger), steering.task
@@ -111,9 +115,13 @@ def measure(
 
         return Part(f"samples/{split}", make, len(problems) * config.samples, f"sampling on {split}")
 
+    own_steps = {split: say_values(task.split(split)) for split in gaps}
+
     def go_on(split: str, done: Done) -> dict[str, Continued]:
         problems = task.split(split)
         theirs = (steering.of_stronger or task).split(split)
+        if not own_steps[split]:
+            problems, theirs = (of_outputs(each, outputs[split]) for each in (problems, theirs))
         nothing = random_init(steering.weaker, seed=config.seed + RANDOM_SEED)
         return {
             "weaker": continued(steering.weaker, problems),
@@ -143,7 +151,19 @@ def measure(
     samples = dict(zip(gaps, rest, strict=True))
     ids = {split: [task.split(split)[i].id for i in gap] for split, gap in gaps.items()}
     return Measured(
-        weaker, points, readings, steps, right, tried, keyed, searched, effects, by_split, samples, ids
+        weaker,
+        points,
+        readings,
+        steps,
+        own_steps,
+        right,
+        tried,
+        keyed,
+        searched,
+        effects,
+        by_split,
+        samples,
+        ids,
     )
 
 

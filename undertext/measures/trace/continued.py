@@ -15,8 +15,12 @@ from numpy import ndarray
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.forced import forced
 from undertext.activations.spans import TextSpan, locate, tokens_holding
-from undertext.tasks.task import Problem
+from undertext.tasks.numbers import numbers_in
+from undertext.tasks.task import Problem, Step
 from undertext.tasks.value_positions import reading_text, unsaid_positions
+
+NUMBER = "number"
+"""Name of the values of `of_outputs`."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,38 @@ def step_values(
             said = tuple(located.ids[place] for place in places)
             values.append(StepValue(index, position.name, said, tuple(places)))
     return tokens, values
+
+
+def say_values(problems: Sequence[Problem]) -> bool:
+    """Whether a step of these problems says a value that is still to be said."""
+    return any(position.said_end is not None for each in problems for position in unsaid_positions(each))
+
+
+def of_outputs(problems: Sequence[Problem], outputs: Sequence[str]) -> list[Problem]:
+    """These problems with an output each for their trace, and a step for every number that is new in it.
+
+    A number is new that neither the problem nor the output has said before: it had to be worked out. One that
+    ends the output is its answer: where it is new there, it was given at once, and is no step.
+    """
+    made = []
+    for problem, output in zip(problems, outputs, strict=True):
+        text = output.strip()
+        known = {number.value for number in numbers_in(problem.question)}
+        found = [number for number in numbers_in(text) if number.value is not None]
+        new = []
+        for number in found:
+            if number.value not in known:
+                known.add(number.value)
+                new.append(number)
+        if new and new[-1] is found[-1]:
+            new.pop()
+        steps, start = [], 0
+        for number in new:
+            said = text[number.start : number.end]
+            steps.append(Step(text=text[start : number.end].strip(), values={NUMBER: said}))
+            start = number.end
+        made.append(problem.model_copy(update={"trace": text, "steps": steps, "values": {}}))
+    return made
 
 
 def continued(checkpoint: Checkpoint, problems: Sequence[Problem]) -> Continued:
