@@ -311,8 +311,8 @@ def continued_line(
         stronger=np.array([stronger[i] for i in problems]),
         null=figures[null],
         access="the trace",
-        note=f"{what} of next steps written right, {whose} own right steps before them given: {count} {what} of "
-        f"{len(problems)} problems; null: {null}",
+        note=f"{what} of next steps written right, {whose} own right steps before them given: {count} {what} "
+        f"of {len(problems)} problems; null: {null}",
     )
 
 
@@ -388,8 +388,8 @@ def not_specific(
     if not equal:
         return []
     return [
-        f"the best vector recovers no more than {' and '.join(equal)} do under the same search: the "
-        "capability is easy to elicit, and no direction or position is specific to it"
+        f"the best vector recovers no more than {' and '.join(equal)} do under the same search: no direction "
+        "or position is specific to the capability, easy to elicit where the line says latent"
     ]
 
 
