@@ -8,7 +8,7 @@ import numpy as np
 from undertext.core.statistics import Intervals
 from undertext.core.terms import LineName, Role
 from undertext.jobs.compare.config import verdict_rule
-from undertext.jobs.compare.evidence import LineEstimates, RawLine
+from undertext.jobs.compare.raw_line import LineEstimates, RawLine
 from undertext.jobs.compare.result import SplitResult
 from undertext.jobs.compare.verdict import (
     split_result,

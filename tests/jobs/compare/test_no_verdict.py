@@ -18,7 +18,7 @@ from tests.verdicts import (
     solving,
 )
 from undertext.core.terms import LineName, Role
-from undertext.jobs.compare.evidence import LineEstimates, RawLine
+from undertext.jobs.compare.raw_line import LineEstimates, RawLine
 from undertext.jobs.compare.verdict import (
     gap_between,
     judge,

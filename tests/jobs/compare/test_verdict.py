@@ -27,7 +27,7 @@ from tests.verdicts import (
 )
 from undertext.core.statistics import holm, paired_difference, positive_p, resample_weights
 from undertext.core.terms import LineName, Role, Says, Verdict
-from undertext.jobs.compare.evidence import LineEstimates
+from undertext.jobs.compare.raw_line import LineEstimates
 from undertext.jobs.compare.result import SplitResult
 from undertext.jobs.compare.verdict import (
     RESAMPLES,

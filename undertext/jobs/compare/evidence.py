@@ -4,32 +4,21 @@ Each line is figures of problems, made of what was measured. What a line says is
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import log2
-from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from undertext.core.printable import shown
 from undertext.core.statistics import (
     Clusters,
-    Estimate,
-    Intervals,
     among,
-    bootstrap,
-    only,
     pass_at_k,
-    positive_p,
-    proportion,
-    ratio_intervals,
-    share,
-    units_in,
 )
 from undertext.core.terms import CHOOSE, CONTROL_KINDS, Access, LineName
 from undertext.jobs.compare.config import CompareConfig, Rule
 from undertext.jobs.compare.measured import Measured
+from undertext.jobs.compare.raw_line import RawLine
 from undertext.measures.answers import Answers, Samples
 from undertext.measures.decoding.readings import NULLS, Readings
 from undertext.measures.keys import KeyKind, KeysTried
@@ -40,85 +29,6 @@ from undertext.tasks.draws import clusters
 from undertext.tasks.output_grader import chance_note, chance_right
 from undertext.tasks.task import Task
 from undertext.tasks.value_positions import values_not_said, values_said_twice
-
-
-class LineEstimates(NamedTuple):
-    """What a line of evidence comes to in each resample of a split's problems."""
-
-    share: Intervals
-    p: Float[ndarray, " resample"]
-    """One-sided p of the weaker's figure over the null, not corrected."""
-    n: Float[ndarray, " resample"]
-    """Number of problems that the line rests on, or of groups of them."""
-    above: Float[ndarray, " resample"]
-    """The stronger's figure less the null: what the share is a share of."""
-    highest: Float[ndarray, " resample"]
-    """Upper end of the share's interval where every unfinished output of the weaker counts as right."""
-
-
-@dataclass(frozen=True, eq=False)
-class RawLine:
-    """One figure a problem for the weaker checkpoint, for the stronger, and for the line's null.
-
-    The line's share is `(mean(weaker) - mean(null)) / (mean(stronger) - mean(null))`.
-    """
-
-    name: LineName
-    problems: Int[ndarray, " n"]
-    """Indices of the problems of the split that the figures are of."""
-    weaker: Float[ndarray, " n"]
-    stronger: Float[ndarray, " n"]
-    null: Float[ndarray, " n"]
-    access: Access
-    note: str
-    unaided: Float[ndarray, " n"] | None = None
-    """The weaker checkpoint's accuracy without intervention. Where given, the line shows the recovered gap,
-    which counts from here, and otherwise the figures themselves."""
-    unfinished: Bool[ndarray, " n"] | None = None
-    """Whether the output behind a figure of `weaker` is unfinished, and counts as wrong; None: none is."""
-    clusters: Clusters = None
-    """The groups of these problems."""
-
-    def __post_init__(self) -> None:
-        columns = (self.weaker, self.stronger, self.null)
-        if not len(self.problems) or any(len(column) != len(self.problems) for column in columns):
-            raise ValueError(
-                f"line {self.name}: expected figures for {len(self.problems)} problems, one or more"
-            )
-
-    def estimates(self, weights: Float[ndarray, "resample problem"], level: float) -> LineEstimates:
-        """The line in each resample; `weights` says how often each problem of the split is in it."""
-        own = weights[:, self.problems]
-        over, above = self.weaker - self.null, self.stronger - self.null
-        n = own.sum(-1)
-        with np.errstate(invalid="ignore"):
-            ceiling = own @ above / n
-        ratio = ratio_intervals(over, above, own, level, self.clusters)
-        p = positive_p(over, own, self.clusters)
-        highest = ratio.high
-        if self.unfinished is not None and self.unfinished.any():
-            most = np.where(self.unfinished, 1.0, self.weaker) - self.null
-            highest = ratio_intervals(most, above, own, level, self.clusters).high
-        return LineEstimates(ratio, p, units_in(own, self.clusters), ceiling, highest)
-
-    def share(self, level: float) -> Estimate:
-        """The line's share of the problems themselves.
-
-        NaN, and anything from -inf to inf, where the stronger checkpoint is not surely over the null: a share
-        of what may be nothing is refused.
-        """
-        n = len(self.problems)
-        over, above = self.weaker - self.null, self.stronger - self.null
-        return ratio_intervals(over, above, np.ones((1, n)), level, self.clusters).estimate(n, level)
-
-    def shown(self, figure: Float[ndarray, " n"], *, seed: int, level: float) -> Estimate:
-        """A figure of the line, the weaker's or the null's, as the line shows it."""
-        if self.unaided is not None:
-            columns = np.stack([figure, self.stronger, self.unaided], -1)
-            return bootstrap(share, columns, seed=seed, level=level, clusters=self.clusters)
-        if set(np.unique(figure)) <= {0.0, 1.0}:
-            return proportion(figure, level, self.clusters)
-        return bootstrap(only, figure[:, None], seed=seed, level=level, clusters=self.clusters)
 
 
 def behaviour_line(

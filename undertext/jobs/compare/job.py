@@ -16,9 +16,10 @@ from undertext.core.resume import Done, Part
 from undertext.core.setup import checkpoint_record, layers_of, noted, open_pair
 from undertext.core.terms import CHOOSE, FIT, OTHER, ROLES, Role
 from undertext.jobs.compare.config import CompareConfig, verdict_rule
-from undertext.jobs.compare.evidence import RawLine, split_evidence
+from undertext.jobs.compare.evidence import split_evidence
 from undertext.jobs.compare.measured import Rows, measure, table_rows
 from undertext.jobs.compare.outputs import output_flags
+from undertext.jobs.compare.raw_line import RawLine
 from undertext.jobs.compare.result import SCHEMA, Comparison
 from undertext.jobs.compare.verdict import gap_between, split_result
 from undertext.measures.answers import Answers, greedy, same_answer

@@ -29,7 +29,7 @@ from undertext.core.statistics import (
 )
 from undertext.core.terms import ROLES, LineName, Role
 from undertext.jobs.compare.config import Rule
-from undertext.jobs.compare.evidence import LineEstimates, RawLine
+from undertext.jobs.compare.raw_line import LineEstimates, RawLine
 from undertext.jobs.compare.result import EvidenceLine, SplitResult
 from undertext.measures.answers import Answers
 from undertext.tasks.grade import Grader
