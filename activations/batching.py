@@ -24,28 +24,23 @@ def batch_tokens_on(device: torch.device) -> int:
 
 def run_batches(
     lengths: Sequence[int],
-    tokens: int | None,
+    tokens: int,
     run: Callable[[list[int]], None],
     *,
-    rows: int | None = None,
     kinds: Sequence[Hashable] | None = None,
 ) -> None:
     """Call `run` with the indices of one batch after another, until all have been run.
 
-    Neighbours in length share a batch, so little is padded; the longest come first. A batch holds at
-    most `tokens` tokens with its padding, and `rows` rows (None for any number); a prompt longer than
-    that is a batch of its own. With `kinds`, one for each prompt, a batch holds prompts of one kind alone
-    (those of a kind are neighbours in length). A batch that runs out of memory is run again as two halves,
-    and those after it are no larger.
+    Neighbours in length share a batch, so little is padded; the longest come first. A batch holds at most
+    `tokens` tokens with its padding; a prompt longer than that is a batch of its own. With `kinds`, one for
+    each prompt, a batch holds prompts of one kind alone (those of a kind are neighbours in length). A batch
+    that runs out of memory is run again as two halves, and those after it are no larger.
 
     Raises:
-        UserError: when `tokens` or `rows` is not positive, and when a single prompt does not fit in memory.
+        UserError: when `tokens` is not positive, and when a single prompt does not fit in memory.
     """
-    for name, value in (("batch_tokens", tokens), ("batch_size", rows)):
-        if value is not None:
-            check_whole(name, value, 1)
-    most = len(lengths) if rows is None else rows
-    tokens = max(1, len(lengths) * max(lengths, default=0)) if tokens is None else tokens
+    check_whole("batch_tokens", tokens, 1)
+    most = len(lengths)
     waiting = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     while waiting:
         size = max(1, min(most, tokens // max(lengths[waiting[0]], 1)))

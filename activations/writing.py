@@ -58,18 +58,17 @@ class Writing:
         self, max_new_tokens: int, sampler: Sampler, stopping: Stopping, progress: Callable[[int], None]
     ) -> None:
         """Generate until every row has ended."""
-        self._steps, self._sampler, self._stopping, self._progress = (
-            max_new_tokens,
-            sampler,
-            stopping,
-            progress,
-        )
+        self._steps, self._sampler = max_new_tokens, sampler
+        self._stopping, self._progress = stopping, progress
         self._room = min(max_new_tokens - 1, _ROOM)
-        self._pools = {0: Pool([], [], BufferedCache(self._passes.checkpoint.model.config, 0))}
+        self._pools = {0: self._empty()}
         # Rows that were set aside, by how often, and what the model has kept of them.
         self._aside: dict[int, list[tuple[list[int], BufferedCache]]] = {}
         while self._waiting or any(self._count(times) for times in (*self._pools, *self._aside)):
             self._write(self._turn())
+
+    def _empty(self) -> Pool:
+        return Pool([], [], BufferedCache(self._passes.checkpoint.model.config, 0))
 
     def _count(self, times: int) -> int:
         """How many rows that were set aside so many times go on."""
@@ -97,6 +96,8 @@ class Writing:
             if not self._passes.crossing:
                 self._set_aside(pool, times + 1, limit)
             here = len(pool.taken)
+            if not here:  # what it keeps of rows that have left is given up
+                self._pools[times] = self._empty()
             if not here or self._count(times + 1) >= self._width:
                 return
             # Few rows cost nearly as much as many: where shorter ones are left, they wait for company.

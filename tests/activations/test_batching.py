@@ -16,24 +16,19 @@ from undertext.activations import Branch, HookPoint, UserError, capture, generat
 from undertext.activations.batching import out_of_memory, run_batches
 
 
-@given(
-    st.lists(st.integers(1, 40), max_size=30),
-    st.integers(1, 120),
-    st.none() | st.integers(1, 9),
-)
-def test_every_prompt_is_in_one_batch_and_batches_keep_to_their_budget(lengths, tokens, rows):
+@given(st.lists(st.integers(1, 40), max_size=30), st.integers(1, 120))
+def test_every_prompt_is_in_one_batch_and_batches_keep_to_their_budget(lengths, tokens):
     batches: list[list[int]] = []
-    run_batches(lengths, tokens, batches.append, rows=rows)
+    run_batches(lengths, tokens, batches.append)
     assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
     for batch in batches:
         longest = max(lengths[index] for index in batch)
         assert len(batch) == 1 or len(batch) * longest <= tokens
-        assert rows is None or len(batch) <= rows
     in_order = [lengths[index] for batch in batches for index in batch]
     assert in_order == sorted(lengths, reverse=True)
     for batch, after in pairwise(batches):  # none is smaller than it has to be
         longest = max(lengths[index] for index in batch)
-        assert (len(batch) + 1) * longest > tokens or len(batch) == rows, after
+        assert (len(batch) + 1) * longest > tokens, after
 
 
 @settings(max_examples=20)  # each batch that does not fit has memory collected, which takes long

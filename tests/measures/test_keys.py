@@ -48,6 +48,14 @@ def test_the_keys_of_a_task(task):
     assert set(openings[4:]) <= first_steps
 
 
+def test_an_opening_is_whole_words_however_long_they_are(task):
+    # Splitting a word to fill the count would take for ever, and be no opening.
+    outputs = ["x" * 5000, "answer 5", "answer 5"]
+    keys = keys_of(task, outputs, [True] * 3, seed=0)
+    first_steps = {problem.steps[0].text for problem in task.split("train")}
+    assert [key.opening for key in keys if key.opening and key.opening not in first_steps] == ["answer"]
+
+
 def test_openings_are_those_of_right_outputs(task):
     outputs = ["no idea at all"] * 3 + ["so it is 38"]
     keys = keys_of(task, outputs, [False, False, False, True], seed=0)

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal, NamedTuple
 
 from undertext.activations.checkpoint import Checkpoint
@@ -45,13 +46,10 @@ class Key(NamedTuple):
     def prompt(self, problem: Problem) -> str:
         """What a checkpoint reads of a problem under this key."""
         # An example's own problem would be shown its answer.
-        shown_too = [each for each in self.before if not each.startswith(problem.prompt)]
+        others = [each for each in self.before if not each.startswith(problem.prompt)]
         asked = problem.prompt if self.wording == "{prompt}" else problem.worded(self.wording)
-        return (
-            join("\n".join([*shown_too, asked]), self.opening)
-            if self.opening
-            else "\n".join([*shown_too, asked])
-        )
+        text = "\n".join([*others, asked])
+        return join(text, self.opening) if self.opening else text
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,8 @@ def try_keys(
     notes = []
     for key in keys:
         try:
-            checkpoint.encode([key.prompt(problem) for problem in also], room=task.max_new_tokens)
+            room = 0 if task.grader.kind == "likelihood" else task.max_new_tokens
+            checkpoint.encode([key.prompt(problem) for problem in also], room=room)
             answers = answers_under(checkpoint, task, key, problems, batch_size=batch_size)
         except UserError as error:  # examples that do not fit the context, words that the tokenizer lacks
             notes.append(f"the key {key.name} was not tried: {error}")
@@ -154,9 +153,9 @@ def try_keys(
 
 
 def _words(text: str, count: int) -> str:
-    """The first so many words of a text, with what stands before them; empty for a text of no more."""
-    found = re.match(rf"(?:\s*\S+){{{count}}}(?=\s)", text)
-    return found.group() if found else ""
+    """The first so many words of a text, with what stands before them; empty where no other follows."""
+    ends = [word.end() for word in islice(re.finditer(r"\S+", text), count + 1)]
+    return text[: ends[count - 1]] if len(ends) > count else ""
 
 
 def _commonest(openings: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from tests.toys import byte_tokenizer, tiny_model
 from undertext import compare
 from undertext.activations import Checkpoint, HookPoint, UserError, load_pair
 from undertext.jobs.compare.config import CompareConfig
-from undertext.measures.decoding.readings import measure_readings, stack_of
+from undertext.measures.decoding.readings import measure_other, measure_own, stack_of
 from undertext.tasks import Grader, Problem, Task
 from undertext.tasks.value_tokens import locate_values
 
@@ -34,10 +34,10 @@ def test_rows_are_the_same_values_before_they_are_said_in_either_s_tokens():
         for seed, tokenizer in enumerate((coarse, fine))
     )
     points = [HookPoint(layer, "resid_post") for layer in range(3)]
-    found = measure_readings(
-        weaker, stronger, task, ["test"], points, max_classes=50, seed=0,
-        of_stronger=task.model_copy(), shared_tokens=False,
-    )  # fmt: skip
+    own = measure_own(weaker, task, ["test"], points, max_classes=50, seed=0)
+    found = measure_other(
+        own, weaker, stronger, points, seed=0, of_stronger=task.model_copy(), shared_tokens=False
+    )
     assert {source for _, source in found.chosen} == {
         "weaker", "stronger", "random_init", "surface", "control"
     }  # fmt: skip

@@ -10,7 +10,7 @@ from tests.sums import blank, tokenizer_for, worked_problems
 from tests.toys import tiny_model, word_tokenizer
 from undertext.activations import Checkpoint, HookPoint
 from undertext.activations.random_init import random_init
-from undertext.measures.decoding.readings import Readings, measure_readings
+from undertext.measures.decoding.readings import Readings, measure_other, measure_own
 from undertext.probes import fit_select
 from undertext.tasks import Grader, Problem, Task
 from undertext.tasks.value_positions import reading_text
@@ -22,6 +22,11 @@ POINTS = [HookPoint(layer, "resid_post") for layer in range(3)]
 def task_of(problems: list[dict[str, Any]]) -> Task:
     made = [Problem(**{"id": str(k), "answer": "0", **each}) for k, each in enumerate(problems)]
     return Task(name="made up", description="For a test.", grader=Grader(kind="number"), problems=made)
+
+
+def read(weaker: Checkpoint, stronger: Checkpoint, task: Task, splits: list[str]) -> Readings:
+    own = measure_own(weaker, task, splits, POINTS, max_classes=20, seed=0)
+    return measure_other(own, weaker, stronger, POINTS, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +101,7 @@ def measured(words: Checkpoint) -> tuple[Task, Readings, Checkpoint]:
     stronger = Checkpoint.load(tiny_model("llama", len(tokenizer), seed=5), tokenizer=tokenizer)
     return (
         task,
-        measure_readings(words, stronger, task, ["test", "ood"], POINTS, max_classes=20, seed=0),
+        read(words, stronger, task, ["test", "ood"]),
         stronger,
     )
 
@@ -151,7 +156,7 @@ def test_an_ending_that_all_prompts_share_does_not_make_the_control_perfect(word
         for split, n in (("train", 120), ("dev", 60), ("test", 60))
         for each in copied(n, split, rng, ending)
     ]
-    readings = measure_readings(words, words, task_of(problems), ["test"], POINTS, max_classes=20, seed=0)
+    readings = read(words, words, task_of(problems), ["test"])
     assert readings.accuracy("v", "dev", "control") < 0.9
 
 
@@ -163,7 +168,7 @@ def test_values_that_a_split_does_not_name_are_left_out(words):
             each["values"] = {**each["values"], "elsewhere": each["values"]["v"]}
     for each in problems[120:]:
         each["values"] = {"elsewhere": 0, "other": 1}
-    readings = measure_readings(words, words, task_of(problems), ["test"], POINTS, max_classes=20, seed=0)
+    readings = read(words, words, task_of(problems), ["test"])
     assert list(readings.classes) == ["v"]
     assert {split: len(right["weaker"][0]) for (_, split), right in readings.right.items()} == {
         "train": 60, "dev": 60, "test": 0,

@@ -89,6 +89,15 @@ def test_what_was_learnt_goes_on_and_what_was_not_does_not(able, found, problems
     assert found.right.mean() < 0.2
 
 
+def test_what_is_longer_than_the_context_is_read_as_far_as_it_goes(untrained, problems):
+    text = problems[0].reasoning
+    long = problems[0].model_copy(update={"steps": [], "trace": f"{text} {'so 1 ' * 200}and 71 then 72 no"})
+    (traced,) = of_outputs([long], [long.reasoning])
+    found = continued(untrained, [traced, problems[1]])
+    assert {value.problem for value in found.values} == {0, 1}
+    assert all(value.places[-1] < untrained.n_ctx for value in found.values)
+
+
 def test_a_problem_without_steps_has_no_values(untrained, problems):
     bare = [problem.model_copy(update={"steps": []}) for problem in problems[:3]]
     nothing = continued(untrained, bare)

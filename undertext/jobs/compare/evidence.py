@@ -154,6 +154,37 @@ def reading_lines(
     return [each for each in (own, transported) if each is not None]
 
 
+def _regained(
+    name: LineName,
+    own: Answers | SteeredAnswers,
+    task: Task,
+    split: str,
+    weaker: Answers,
+    stronger: Answers,
+    access: Access,
+    what: str,
+) -> RawLine:
+    """A line of accuracy under a key, over what outputs without information reach.
+
+    Its null keeps every problem the weaker checkpoint had right and credits the others with the chance that
+    the output is right for some other problem: all that outputs without information about theirs can do.
+    """
+    problems, before = task.split(split), weaker.lenient.astype(float)
+    return RawLine(
+        name=name,
+        problems=np.arange(len(problems)),
+        clusters=weaker.clusters,
+        weaker=own.lenient.astype(float),
+        stronger=stronger.lenient.astype(float),
+        null=before + (1 - before) * chance_right(task, problems, own.texts, own.unfinished),
+        access=access,
+        note=f"recovered gap of {what}; null: the same outputs graded against other problems' answers where "
+        f"the weaker was wrong{_cut(own.unfinished)}{chance_note(task, len(problems))}",
+        unaided=before,
+        unfinished=own.unfinished,
+    )
+
+
 def key_lines(
     tried: KeysTried,
     keyed: Mapping[KeyKind, Answers],
@@ -162,31 +193,13 @@ def key_lines(
     weaker: Answers,
     stronger: Answers,
 ) -> list[RawLine]:
-    """The lines `prompted` and `prefilled`: accuracy under the key of each kind that did best on dev.
-
-    Their null is that of `recovered`: a key says nothing of the problem, whatever it lets a checkpoint solve.
-    """
-    problems, before = task.split(split), weaker.lenient.astype(float)
+    """The lines `prompted` and `prefilled`: accuracy under the key of each kind that did best on dev."""
     lines = []
     for kind, own in keyed.items():
         key = tried.best[kind]
         count = sum(each.kind == kind and each.name in tried.accuracy for each in tried.keys)
-        lines.append(
-            RawLine(
-                name=kind,
-                problems=np.arange(len(problems)),
-                clusters=weaker.clusters,
-                weaker=own.lenient.astype(float),
-                stronger=stronger.lenient.astype(float),
-                null=before + (1 - before) * chance_right(task, problems, own.texts, own.unfinished),
-                access=key.access,
-                note=f"recovered gap of the key {key.name}, chosen on dev among {count}; null: the same "
-                "outputs graded against other problems' answers where the weaker was wrong"
-                f"{_cut(own.unfinished)}{chance_note(task, len(problems))}",
-                unaided=before,
-                unfinished=own.unfinished,
-            )
-        )
+        what = f"the key {key.name}, chosen on dev among {count}"
+        lines.append(_regained(kind, own, task, split, weaker, stronger, key.access, what))
     return lines
 
 
@@ -234,37 +247,22 @@ def recovered_line(
     weaker: Answers,
     stronger: Answers,
 ) -> RawLine:
-    """The line `recovered`: accuracy of what did best on dev, over what outputs without information reach.
-
-    Its null keeps every problem the weaker checkpoint had right and credits the others with the
-    chance that the steered output is right for some other problem: all that outputs without
-    information about their problem can do.
-    """
-    name, problems = searched.strongest, task.split(split)
+    """The line `recovered`: accuracy of what steering did best with on dev."""
+    name = searched.strongest
     setting, own = searched.best[name], steered[name]
-    before = weaker.lenient.astype(float)
     over = [
         f"{own.lenient.mean() - steered[control].lenient.mean():+.2f} over {kind}"
         for kind in CONTROL_KINDS
         if (control := searched.best_control(kind)) is not None and control != name
     ]
     tried = len(searched.on_dev.settings)
-    return RawLine(
-        name="recovered",
-        problems=np.arange(len(problems)),
-        clusters=weaker.clusters,
-        weaker=own.lenient.astype(float),
-        stronger=stronger.lenient.astype(float),
-        null=before + (1 - before) * chance_right(task, problems, own.texts, own.unfinished),
-        access=searched.candidates.access[name],
-        note=f"recovered gap of {name!r} added at {searched.hook(setting)}, "
-        f"{setting.gate!s}, dose {setting.dose:g}, chosen on dev among {tried} settings "
-        f"({log2(tried):.1f} bits); accuracy {', '.join(over) or 'beside no control'} under the same search; "
-        "null: the same outputs graded against other problems' answers where the weaker was "
-        f"wrong{_cut(own.unfinished)}{chance_note(task, len(problems))}",
-        unaided=before,
-        unfinished=own.unfinished,
+    what = (
+        f"{name!r} added at {searched.hook(setting)}, {setting.gate!s}, dose {setting.dose:g}, chosen on dev "
+        f"among {tried} settings ({log2(tried):.1f} bits); accuracy {', '.join(over) or 'beside no control'} "
+        "under the same search"
     )
+    access = searched.candidates.access[name]
+    return _regained("recovered", own, task, split, weaker, stronger, access, what)
 
 
 def not_specific(

@@ -151,20 +151,10 @@ def measure(
     samples = dict(zip(gaps, rest, strict=True))
     ids = {split: [task.split(split)[i].id for i in gap] for split, gap in gaps.items()}
     return Measured(
-        weaker,
-        points,
-        readings,
-        steps,
-        own_steps,
-        right,
-        tried,
-        keyed,
-        searched,
-        effects,
-        by_split,
-        samples,
-        ids,
-    )
+        weaker=weaker, points=points, readings=readings, continued=steps, own_steps=own_steps, right=right,
+        keys=tried, keyed=keyed, searched=searched, effects=effects, steered=by_split, samples=samples,
+        sampled_ids=ids,
+    )  # fmt: skip
 
 
 def _keyed(

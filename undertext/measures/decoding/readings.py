@@ -92,31 +92,6 @@ class Readings:
             self.right.setdefault((name, split), {})[source] = rows
 
 
-def measure_readings(
-    weaker: Checkpoint,
-    stronger: Checkpoint,
-    task: Task,
-    splits: Sequence[str],
-    points: Sequence[HookPoint],
-    *,
-    max_classes: int,
-    seed: int,
-    of_stronger: Task | None = None,
-    shared_tokens: bool = True,
-    progress: Callable[[int], None] | None = None,
-) -> Readings:
-    """Read every value on both checkpoints and every null, where the value is about to be said.
-
-    `of_stronger` is the task as the stronger reads it, where that is another: then its rows are the same
-    values in its own tokens. Without `shared_tokens` there is no `transported`.
-    """
-    own = measure_own(weaker, task, splits, points, max_classes=max_classes, seed=seed)
-    return measure_other(
-        own, weaker, stronger, points, seed=seed, of_stronger=None if of_stronger is task else of_stronger,
-        shared_tokens=shared_tokens, progress=progress,
-    )  # fmt: skip
-
-
 def measure_own(
     weaker: Checkpoint,
     task: Task,
@@ -127,8 +102,10 @@ def measure_own(
     seed: int,
     progress: Callable[[int], None] | None = None,
 ) -> Readings:
-    """Of `measure_readings`, what is of the weaker checkpoint and of its nulls: no stronger one has a part
-    in it."""
+    """Read every value on the weaker checkpoint and on every null, where the value is about to be said.
+
+    No stronger checkpoint has a part in it (`measure_other` adds one).
+    """
     wanted = list(dict.fromkeys([FIT, CHOOSE, *splits]))
     located = {split: locate_values(weaker, task.split(split)) for split in wanted}
     sites, grouped = in_groups(located, max_classes)
@@ -163,7 +140,11 @@ def measure_other(
     shared_tokens: bool = True,
     progress: Callable[[int], None] | None = None,
 ) -> Readings:
-    """The weaker's own readings (`measure_own`) with those of the stronger checkpoint, and `transported`."""
+    """The weaker's own readings (`measure_own`), with those of the stronger and `transported` added.
+
+    `of_stronger` is the task as the stronger reads it, where that is another: then its rows are the same
+    values in its own tokens. Without `shared_tokens` there is no `transported`.
+    """
     if not own.classes:
         return own
     sites = theirs = own.sites

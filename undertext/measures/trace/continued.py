@@ -61,20 +61,26 @@ def step_values(
 ) -> tuple[list[list[int]], list[StepValue]]:
     """The tokens of each problem's reading text, and the values that its steps say.
 
-    A value counts that its step has not said before, and whose tokens hold nothing else of the text.
+    A value counts that its step has not said before, and whose tokens hold nothing else of the text. Tokens
+    beyond the context are left out: an output of another checkpoint may be longer in this one's tokens.
     """
     tokens: list[list[int]] = []
     values: list[StepValue] = []
     for index, problem in enumerate(problems):
         text = reading_text(problem)
         located = locate(checkpoint, text)
-        tokens.append(located.ids)
+        tokens.append(located.ids[: checkpoint.n_ctx])
         for position in unsaid_positions(problem):
             if position.said_end is None:
                 continue
             places = tokens_holding(located, TextSpan(position.char_offset, position.said_end))
             spans = [located.spans[place] for place in places]
-            if not spans or spans[0][0] < position.char_offset or spans[-1][1] > position.said_end:
+            if (
+                not spans
+                or places[-1] >= checkpoint.n_ctx
+                or spans[0][0] < position.char_offset
+                or spans[-1][1] > position.said_end
+            ):
                 continue
             said = tuple(located.ids[place] for place in places)
             values.append(StepValue(index, position.name, said, tuple(places)))
