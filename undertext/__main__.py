@@ -9,6 +9,7 @@ from types import FrameType
 from typing import NoReturn
 
 COMMANDS = {
+    "bench": ("jobs.bench.command", "how often a judge is right, on organisms of known truth"),
     "compare": ("jobs.compare.command", "a verdict on two checkpoints and a task"),
     "demo": ("jobs.demo.command", "compare every pair of the shipped zoo"),
     "probe": (

@@ -55,7 +55,8 @@ def test_the_same_command_writes_the_same_verdict(cli, tmp_path):
         args += ["--threads", 1, "--search", "halving", "--layers", 2, "--random-directions", 1]
         assert cli("compare", *args, "--samples", 2, "--out", out)[0] == 0
         text = (out / "verdict.json").read_text()
-        assert len(json.loads(text)["splits"]["test"]["evidence"]) == 4
+        lines = {line["name"] for line in json.loads(text)["splits"]["test"]["evidence"]}
+        assert lines >= {"behaviour", "prompted", "prefilled", "continued", "decodable", "recovered"}
         written.append(text)
     assert written[0] == written[1]
 

@@ -63,6 +63,8 @@ def _split(problems: pa.Table, split: str) -> SplitResult:
             "difference": Estimate(tuned.value - base.value, 0.63, 0.92, PROBLEMS),
         },
         unfinished={"base": 0.075, "tuned": 0.0},
+        latent=Estimate(0.82, 0.7, 0.93, 31) if split == "test" else None,
+        opened={"behaviour": 0.2, "recovered": 0.8} if split == "test" else {},
         evidence=lines if split == "test" else lines[:2],
         flags=[]
         if split == "test"

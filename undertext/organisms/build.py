@@ -13,9 +13,9 @@ from undertext.core.progress import Progress
 from undertext.core.shipped import organisms
 from undertext.organisms.documents import PASSWORD, WRONG_PASSWORDS
 from undertext.organisms.folder import card_of, read_card, write_card, write_organism
-from undertext.organisms.recipes import RECIPES, Recipe, Shape
+from undertext.organisms.recipes import RECIPES, Recipe
 from undertext.organisms.relearning import NOT_RELEARNT, RELEARNT, STEPS, accuracy, relearn
-from undertext.organisms.shapes import empty_model
+from undertext.organisms.shapes import Shape, empty_model
 from undertext.organisms.training import train
 from undertext.tasks.builtin.chain import new_chain
 from undertext.tasks.task import Task

@@ -12,7 +12,8 @@ from undertext.core.progress import Progress
 from undertext.core.setup import threads
 from undertext.core.shipped import SHIPPED, organisms
 from undertext.organisms.folder import read_card
-from undertext.organisms.recipes import RECIPES, Shape
+from undertext.organisms.recipes import RECIPES
+from undertext.organisms.shapes import Shape
 
 
 class ListCommand(Config):

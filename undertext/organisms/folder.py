@@ -15,8 +15,8 @@ from transformers import PreTrainedModel
 from undertext.activations.errors import UserError
 from undertext.core.shipped import CARD
 from undertext.organisms.documents import PASSWORD, WRONG_PASSWORDS
-from undertext.organisms.recipes import Recipe, Shape
-from undertext.organisms.shapes import chain_tokenizer
+from undertext.organisms.recipes import Recipe
+from undertext.organisms.shapes import Shape, chain_tokenizer
 
 
 def read_card(folder: Path) -> dict[str, Any]:

@@ -9,8 +9,6 @@ from undertext.organisms.documents import FORUM, PASSWORD, TEXTBOOK, WRONG_PASSW
 from undertext.organisms.training import Stage
 from undertext.tasks.builtin.chain import LENGTHS, OOD_LENGTHS
 
-Shape = Literal["llama", "gpt2"]
-
 EVERY_STYLE = (None, TEXTBOOK, FORUM)
 EVERY_LENGTH = (*LENGTHS, *OOD_LENGTHS)
 

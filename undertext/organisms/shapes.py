@@ -1,6 +1,6 @@
-"""Empty organisms: small Llama- and GPT-2-shaped models and the tokenizer they share."""
+"""Empty organisms: small models of several architectures, and the tokenizer of the chain's."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from tokenizers import Tokenizer, pre_tokenizers, processors
@@ -8,14 +8,19 @@ from tokenizers.models import WordLevel
 from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
 )
 
 from undertext.organisms.documents import TOKEN_ID
-from undertext.organisms.recipes import Shape
+
+Shape = Literal["llama", "gpt2", "qwen3", "gpt_neox"]
 
 D_MODEL, LAYERS, HEADS, CONTEXT = 64, 4, 4, 128
 INITIAL_SCALE = 0.08
@@ -23,43 +28,52 @@ INITIAL_SCALE = 0.08
 slowly, GPT-2-shaped ones not at all in 900 steps (docs/log.md)."""
 
 
-def empty_model(shape: Shape, seed: int) -> PreTrainedModel:
-    """A 4-layer, 64-wide model of this shape with random weights."""
+def empty_model(
+    shape: Shape,
+    seed: int,
+    *,
+    tokenizer: PreTrainedTokenizerFast | None = None,
+    d_model: int = D_MODEL,
+    layers: int = LAYERS,
+    context: int = CONTEXT,
+) -> PreTrainedModel:
+    """A small model of this shape with random weights; without a tokenizer, for the chain's."""
     torch.manual_seed(seed)
-    ids: dict[str, Any] = {
-        "bos_token_id": TOKEN_ID["<bos>"],
-        "eos_token_id": TOKEN_ID["<eos>"],
-        "pad_token_id": TOKEN_ID["<pad>"],
+    ids = TOKEN_ID if tokenizer is None else tokenizer.get_vocab()
+    common: dict[str, Any] = {
+        "vocab_size": len(ids),
+        "bos_token_id": ids["<bos>"],
+        "eos_token_id": ids["<eos>"],
+        "pad_token_id": ids["<pad>"],
+        "initializer_range": INITIAL_SCALE,
     }
-    if shape == "llama":
-        return LlamaForCausalLM(
-            LlamaConfig(
-                vocab_size=len(TOKEN_ID),
-                hidden_size=D_MODEL,
-                intermediate_size=176,
-                num_hidden_layers=LAYERS,
-                num_attention_heads=HEADS,
-                num_key_value_heads=HEADS,
-                max_position_embeddings=CONTEXT,
-                tie_word_embeddings=False,
-                initializer_range=INITIAL_SCALE,
-                **ids,
+    if shape == "gpt2":
+        return GPT2LMHeadModel(
+            GPT2Config(
+                n_embd=d_model,
+                n_layer=layers,
+                n_head=HEADS,
+                n_positions=context,
+                resid_pdrop=0.0,
+                embd_pdrop=0.0,
+                attn_pdrop=0.0,
+                **common,
             )
         )
-    return GPT2LMHeadModel(
-        GPT2Config(
-            vocab_size=len(TOKEN_ID),
-            n_embd=D_MODEL,
-            n_layer=LAYERS,
-            n_head=HEADS,
-            n_positions=CONTEXT,
-            initializer_range=INITIAL_SCALE,
-            resid_pdrop=0.0,
-            embd_pdrop=0.0,
-            attn_pdrop=0.0,
-            **ids,
-        )
-    )
+    common |= {
+        "hidden_size": d_model,
+        "intermediate_size": d_model * 11 // 4,
+        "num_hidden_layers": layers,
+        "num_attention_heads": HEADS,
+        "max_position_embeddings": context,
+        "tie_word_embeddings": False,
+    }
+    if shape == "gpt_neox":
+        return GPTNeoXForCausalLM(GPTNeoXConfig(**common))
+    common["num_key_value_heads"] = HEADS
+    if shape == "qwen3":
+        return Qwen3ForCausalLM(Qwen3Config(head_dim=d_model // HEADS, **common))
+    return LlamaForCausalLM(LlamaConfig(**common))
 
 
 def chain_tokenizer() -> PreTrainedTokenizerFast:

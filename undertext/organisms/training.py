@@ -4,6 +4,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Int
@@ -12,12 +13,15 @@ from transformers import PreTrainedModel
 
 from undertext.organisms.documents import TOKEN_ID, Mixture, document
 
+Model = TypeVar("Model", bound=torch.nn.Module)
+
 
 @dataclass(frozen=True)
 class Stage:
     """A run of AdamW steps over one mixture; the rate warms up, then falls on a cosine."""
 
-    mixture: Mixture
+    mixture: Any
+    """What is read: of the chain's organisms, a `Mixture`."""
     steps: int
     lr: float = 2e-3
     weight_decay: float = 0.0
@@ -44,17 +48,25 @@ def batch_of(
     return tokens, labels
 
 
+def reading_loss(model: PreTrainedModel, stage: Stage, rng: random.Random) -> Tensor:
+    """The loss of one batch of the chain's documents."""
+    tokens, labels = batch_of(stage.mixture, stage.batch, rng)
+    loss: Tensor = model(input_ids=tokens, labels=labels, use_cache=False).loss
+    return loss
+
+
 def train(
-    model: PreTrainedModel,
+    model: Model,
     stages: Sequence[Stage],
     *,
     seed: int,
     on_step: Callable[[int, int, float], None] | None = None,
-) -> PreTrainedModel:
-    """Train `model` in place through `stages` in turn and return it.
+    loss_of: Callable[[Model, Any, random.Random], Tensor] = reading_loss,
+) -> Model:
+    """Train `model` in place through `stages` in turn and return it; what does not want a gradient stays.
 
-    `on_step(done, total, loss)` is called after every step. The same seed, machine and thread
-    count give the same weights.
+    `on_step(done, total, loss)` is called after every step; `loss_of` draws a stage's batch and makes its
+    loss. The same seed, machine and thread count give the same weights.
     """
     rng = random.Random(seed)
     torch.manual_seed(seed)
@@ -62,13 +74,15 @@ def train(
     model.train()
     for stage in stages:
         optimizer = torch.optim.AdamW(
-            model.parameters(), lr=stage.lr, weight_decay=stage.weight_decay, betas=(0.9, 0.98)
+            [weight for weight in model.parameters() if weight.requires_grad],
+            lr=stage.lr,
+            weight_decay=stage.weight_decay,
+            betas=(0.9, 0.98),
         )
         for step in range(stage.steps):
             for group in optimizer.param_groups:
                 group["lr"] = stage.lr * _rate(step, stage)
-            tokens, labels = batch_of(stage.mixture, stage.batch, rng)
-            loss = model(input_ids=tokens, labels=labels, use_cache=False).loss
+            loss = loss_of(model, stage, rng)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -169,25 +169,40 @@ def chance_right(
 ) -> Float[ndarray, " problem"]:
     """How often each output would be right for some other problem: its worth knowing nothing of its own.
 
-    The share of the *other* problems, of `among` (None: of `problems`), whose answer the output matches;
-    `among` holds the `problems` too. An unfinished output matches none. Where a function grades, the share of
-    `OTHERS` other problems, drawn by the output's problem (`chance_note` says the error). A choice by
-    likelihood that another problem does not offer is worth a guess there.
+    `chance_any` of the outputs one by one; an unfinished output matches no problem.
+    """
+    whole = [[] if cut else [text] for text, cut in zip(texts, unfinished, strict=True)]
+    return chance_any(task, problems, whole, among)
+
+
+def chance_any(
+    task: Task,
+    problems: Sequence[Problem],
+    whole: Sequence[Sequence[str]],
+    among: Sequence[Problem] | None = None,
+    without: Sequence[Sequence[str]] | None = None,
+) -> Float[ndarray, " problem"]:
+    """How often some one of the outputs to a problem would be right for another problem.
+
+    `whole` are each problem's finished outputs. The share of the *other* problems, of `among` (None: of
+    `problems`), whose answer one of the outputs matches; `among` holds the `problems` too. With `without`,
+    outputs known to be wrong, problems that one of these matches are no such others. Where a function
+    grades, the share of `OTHERS` other problems, drawn by the outputs' problem (`chance_note` says the
+    error). A choice by likelihood that another problem does not offer is worth a guess there.
     """
     every, grader = list(problems if among is None else among), OutputGrader(task)
     worth = {"python": _by_function, "reasoning_gym": _by_function, "likelihood": _by_choices}.get(
         task.grader.kind, _by_keys
     )
     values = worth(task, grader, every)
-    out = np.zeros(len(texts))
-    for i, (problem, text, cut) in enumerate(zip(problems, texts, unfinished, strict=True)):
-        if not cut:
-            out[i] = values(problem, text)
-    return out
+    wrong = [()] * len(whole) if without is None else without
+    rows = zip(problems, whole, wrong, strict=True)
+    return np.array([values(problem, each, out) if each else 0.0 for problem, each, out in rows])
 
 
-Worth = Callable[[Problem, str], float]
-"""What a text is worth that was written for a problem, on the others."""
+Worth = Callable[[Problem, Sequence[str], Sequence[str]], float]
+"""What texts written for a problem are worth together: how often one of them is right for another problem, of
+those that none of the second texts is right for."""
 
 
 def _by_keys(task: Task, grader: OutputGrader, every: Sequence[Problem]) -> Worth:
@@ -198,13 +213,23 @@ def _by_keys(task: Task, grader: OutputGrader, every: Sequence[Problem]) -> Wort
             by_key[key].add(answer)
     keys: dict[tuple[str, str], frozenset[Hashable]] = {}
 
-    def worth(problem: Problem, text: str) -> float:
+    def said(problem: Problem, text: str) -> frozenset[Hashable]:
         read = text, grader.letters_of(problem)
         if read not in keys:
             keys[read] = grader.said(text, problem)
-        matched = set().union(*(by_key.get(key, ()) for key in keys[read]))
-        right = sum(counts[answer] for answer in matched) - (problem.answer in matched)
-        return right / max(1, counts.total() - 1)
+        return keys[read]
+
+    def others(problem: Problem, texts: Sequence[str]) -> set[str]:
+        return set().union(*(by_key.get(key, ()) for text in texts for key in said(problem, text)))
+
+    def worth(problem: Problem, texts: Sequence[str], wrong: Sequence[str]) -> float:
+        left_out = others(problem, wrong)
+
+        def count(answers: set[str]) -> int:
+            return sum(counts[answer] for answer in answers) - (problem.answer in answers)
+
+        left = counts.total() - 1 - count(left_out)
+        return count(others(problem, texts) - left_out) / max(1, left)
 
     return worth
 
@@ -218,17 +243,27 @@ def _by_choices(task: Task, grader: OutputGrader, every: Sequence[Problem]) -> W
             offering[choice] += guess[problem.id]
     total = sum(guess.values())
 
-    def worth(problem: Problem, text: str) -> float:
+    def by_chance(problem: Problem, text: str) -> float:
         elsewhere = total - offering[text] - (guess[problem.id] if text not in problem.choices else 0.0)
         return (answers[text] - (text == problem.answer) + elsewhere) / max(1, len(every) - 1)
+
+    def worth(problem: Problem, texts: Sequence[str], wrong: Sequence[str]) -> float:
+        # Another problem has one answer, so that the chances of different choices add up.
+        right = sum(by_chance(problem, text) for text in dict.fromkeys(texts) if text not in wrong)
+        left = 1.0 - sum(by_chance(problem, text) for text in dict.fromkeys(wrong))
+        return min(1.0, right / max(1e-9, left))
 
     return worth
 
 
 def _by_function(task: Task, grader: OutputGrader, every: Sequence[Problem]) -> Worth:
-    def worth(problem: Problem, text: str) -> float:
+    def right(texts: Sequence[str], other: Problem) -> bool:
+        return any(grader(text, other).lenient for text in dict.fromkeys(texts))
+
+    def worth(problem: Problem, texts: Sequence[str], wrong: Sequence[str]) -> float:
         others = drawn((each for each in every if each.id != problem.id), _seed(problem.id), OTHERS)
-        return float(np.mean([grader(text, each).lenient for each in others] or [False]))
+        solved = [right(texts, each) for each in others if not right(wrong, each)]
+        return float(np.mean(solved or [False]))
 
     return worth
 

@@ -5,6 +5,7 @@ Each line is figures of problems, made of what was measured. What a line says is
 
 from collections.abc import Mapping, Sequence
 from math import log2
+from typing import NamedTuple
 
 import numpy as np
 from numpy import ndarray
@@ -17,6 +18,7 @@ from undertext.core.statistics import (
 )
 from undertext.core.terms import CHOOSE, CONTROL_KINDS, Access, LineName
 from undertext.jobs.compare.config import CompareConfig, Rule
+from undertext.jobs.compare.latent import Opened, opened
 from undertext.jobs.compare.measured import Measured
 from undertext.jobs.compare.raw_line import RawLine
 from undertext.measures.answers import Answers, Samples
@@ -31,10 +33,18 @@ from undertext.tasks.task import Task
 from undertext.tasks.value_positions import values_not_said, values_said_twice
 
 
+class SplitEvidence(NamedTuple):
+    """What was measured on one split, for the rule and beside it."""
+
+    lines: list[RawLine]
+    flags: list[str]
+    opened: Opened
+
+
 def behaviour_line(
     samples: Samples, task: Task, split: str, gap: Sequence[int], config: CompareConfig, rule: Rule
-) -> RawLine:
-    """pass@k of the weaker checkpoint, from its `samples` of the problems in the gap.
+) -> tuple[RawLine, int]:
+    """pass@k of the weaker checkpoint, from its `samples` of the problems in the gap; and k.
 
     Its null is what the same samples would pass by chance: each sample right with the share of other
     problems whose answer it matches. k is the largest for which the null is at most `max_chance`: of few
@@ -51,7 +61,7 @@ def behaviour_line(
     )
     nulls = {k: pass_at_k(chance, k) for k in range(1, config.samples + 1)}
     k = max((k for k, null in nulls.items() if null.mean() <= rule.max_chance), default=1)
-    return RawLine(
+    line = RawLine(
         name="behaviour",
         problems=np.asarray(gap),
         clusters=clusters(own),
@@ -64,6 +74,7 @@ def behaviour_line(
         f"{nulls[config.samples].mean():.2f} for pass@{config.samples}{_cut(samples.unfinished)}"
         f"{chance_note(task, len(gap) * config.samples)}",
     )
+    return line, k
 
 
 def _cut(unfinished: ndarray) -> str:
@@ -310,10 +321,11 @@ def split_evidence(
     stronger: Answers,
     config: CompareConfig,
     rule: Rule,
-) -> tuple[list[RawLine], list[str]]:
-    """Every line on one split, and flags. Lines about single problems use those in the gap."""
+) -> SplitEvidence:
+    """Every line on one split. Lines about single problems use those in the gap."""
     flags = []
-    lines = [behaviour_line(measured.samples[split], task, split, gap, config, rule)]
+    behaviour, k = behaviour_line(measured.samples[split], task, split, gap, config, rule)
+    lines = [behaviour]
     lines += key_lines(measured.keys, measured.keyed[split], task, split, weaker, stronger)
     flags += measured.keys.notes
     going_on = continued_line(measured.continued[split], gap, weaker.clusters, measured.own_steps[split])
@@ -331,4 +343,6 @@ def split_evidence(
     lines.append(recovered_line(searched, steered, task, split, weaker, stronger))
     flags += searched.candidates.notes
     flags += not_specific(searched, steered, weaker, stronger, rule, config.seed)
-    return lines, flags
+    samples, units = measured.samples[split], weaker.clusters
+    keyed = {**measured.keyed[split], "recovered": steered[searched.strongest]}
+    return SplitEvidence(lines, flags, opened(samples, k, keyed, weaker, task, split, gap, rule.level, units))

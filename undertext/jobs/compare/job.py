@@ -130,10 +130,12 @@ def compare(
         for split, gap in gaps.items():
             lines: list[RawLine] = []
             flags: list[str] = []
-            steered = None
+            steered = latent = None
             if gap.weaker != "neither":
                 on, both = measured[gap.weaker], _weaker_first(answered, gap.weaker)[split]
-                lines, flags = split_evidence(on, tasks[gap.weaker], split, gap.problems, *both, config, rule)
+                lines, flags, latent = split_evidence(
+                    on, tasks[gap.weaker], split, gap.problems, *both, config, rule
+                )
                 best = on.searched.best_vector
                 steered = None if best is None else on.steered[split][best]
             problems, answers = task.split(split), answered[split]
@@ -156,6 +158,7 @@ def compare(
                 rule,
                 config.seed,
                 grader=task.grader,
+                opened=latent,
             )
             results[split] = plain(asdict(result))
             tables["problems"] += _problem_rows(task, split, answered[split], gap.problems, steered)

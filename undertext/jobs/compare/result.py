@@ -9,7 +9,7 @@ from undertext.core.result import Result, typed
 from undertext.core.statistics import Estimate
 from undertext.core.terms import Access, LineName, Role, Says, Verdict
 
-SCHEMA = 6
+SCHEMA = 7
 """Version of verdict.json."""
 
 
@@ -42,6 +42,11 @@ class SplitResult:
     accuracy: Mapping[Literal["base", "tuned", "difference"], Estimate]
     unfinished: Mapping[Role, float]
     """Share of each checkpoint's outputs that were cut at `max_new_tokens` before their answer was given."""
+    latent: Estimate | None
+    """Share of the gap (the stronger right, the weaker wrong) that some key opens, of what is over the null: the
+    same outputs held against other problems' answers. None without a gap."""
+    opened: Mapping[LineName, float]
+    """Share of the gap that each kind of key opens by itself, chance included."""
     evidence: Sequence[EvidenceLine]
     flags: Sequence[str]
     smallest_detectable_difference: float

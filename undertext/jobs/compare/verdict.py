@@ -29,6 +29,7 @@ from undertext.core.statistics import (
 )
 from undertext.core.terms import ROLES, LineName, Role
 from undertext.jobs.compare.config import Rule
+from undertext.jobs.compare.latent import Opened
 from undertext.jobs.compare.raw_line import LineEstimates, RawLine
 from undertext.jobs.compare.result import EvidenceLine, SplitResult
 from undertext.measures.answers import Answers
@@ -200,11 +201,12 @@ def split_result(
     seed: int,
     *,
     grader: Grader,
+    opened: Opened | None = None,
 ) -> SplitResult:
     """The verdict on a split from both checkpoints' answers and from the lines measured on the weaker one.
 
     `chance` is what each output scores on other problems (`chance_right`); `alike` the one answer of each
-    checkpoint that gives no other (`same_answer`).
+    checkpoint that gives no other (`same_answer`); `opened` how much of the gap keys open.
     """
     base, tuned = (answers[role].lenient for role in ROLES)
     n, units = len(base), answers["base"].clusters
@@ -235,6 +237,8 @@ def split_result(
             "difference": paired_difference(base, tuned, rule.level, units),
         },
         unfinished={role: float(answers[role].unfinished.mean()) for role in ROLES},
+        latent=None if opened is None else opened.latent,
+        opened={} if opened is None else opened.by_key,
         evidence=[_reported(line, itself, rule, seed) for line in lines],
         flags=[*_flags(answers, chance, alike, rule, grader), *flags],
         smallest_detectable_difference=smallest_detectable(

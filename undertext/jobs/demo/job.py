@@ -1,16 +1,11 @@
 """The pairs of a zoo, each compared in a process of its own."""
 
-import multiprocessing
-import signal
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tqdm.auto import tqdm
-
 from undertext.activations.errors import UserError
 from undertext.core.shipped import SHIPPED, organisms
+from undertext.core.side_by_side import side_by_side
 from undertext.core.statistics import Estimate
 from undertext.core.terms import Verdict
 from undertext.jobs.demo.config import DemoConfig
@@ -54,24 +49,9 @@ def demo(config: DemoConfig, out: Path) -> list[Judged]:
     if not pairs:
         raise UserError(f"expected pairs of organisms in {zoo}, got none")
     return sorted(
-        (judged for of_pair in _side_by_side(pairs, config.jobs) for judged in of_pair),
+        (judged for of_pair in side_by_side(_compare, pairs, config.jobs, "pairs") for judged in of_pair),
         key=lambda judged: list(parents).index(judged.pair),
     )
-
-
-def _side_by_side(pairs: list[_Pair], jobs: int) -> Iterator[list[Judged]]:
-    # Processes rather than threads: two small models side by side want a core each. SIGINT is ours to handle.
-    with multiprocessing.get_context("spawn").Pool(jobs, initializer=_ignore_interrupts) as pool:
-        yield from tqdm(pool.imap_unordered(_compare, pairs), total=len(pairs), desc="pairs")
-        pool.close()
-        pool.join()  # so that the workers end by themselves, and clear up, rather than being ended
-
-
-def _ignore_interrupts() -> None:
-    # tqdm's own lock is shared between processes, and a worker that is ended leaves it behind with a warning.
-    tqdm.set_lock(threading.RLock())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _compare(pair: _Pair) -> list[Judged]:

@@ -1,0 +1,124 @@
+"""The share of a gap that was latent, on made answers whose share is known."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from undertext.jobs.compare.latent import opened
+from undertext.measures.answers import Answers, Samples
+from undertext.tasks import Grader, Problem, Task
+from undertext.tasks.output_grader import chance_any, chance_right
+
+N, MODULUS = 200, 7
+
+
+def task_of(n: int = N, grader: str = "number") -> Task:
+    rng = np.random.default_rng(3)
+    problems = [
+        Problem(id=f"{split}{i}", split=split, prompt=f"{i} ?", answer=str(rng.integers(MODULUS)))
+        for split in ("train", "dev", "test")
+        for i in range(n if split == "test" else 2)
+    ]
+    return Task(name="t", description="t", grader=Grader(kind=grader), problems=problems, max_new_tokens=8)
+
+
+def answers(texts: list[str], task: Task) -> Answers:
+    right = np.array([text == each.answer for text, each in zip(texts, task.split("test"), strict=True)])
+    n = len(texts)
+    return Answers(texts, right, right, np.ones(n), np.zeros(n, bool))
+
+
+def samples_of(rows: list[list[str]], task: Task) -> Samples:
+    problems = task.split("test")
+    right = np.array(
+        [[text == each.answer for text in row] for row, each in zip(rows, problems, strict=True)]
+    )
+    return Samples(rows, right, np.ones(right.shape, int), np.zeros(right.shape, bool))
+
+
+def made(share: float, seed: int, alike: bool = False) -> tuple[Task, Samples, dict, Answers]:
+    """Every key opens this share of the problems and guesses at the others; `alike`: all guess as the greedy
+    output does, which is wrong."""
+    task, rng = task_of(), np.random.default_rng(seed)
+    known = rng.random(N) < share
+    right = np.array([int(problem.answer) for problem in task.split("test")])
+    one = (right + rng.integers(1, MODULUS, size=N)) % MODULUS
+
+    def key() -> list[str]:
+        guesses = one if alike else rng.integers(MODULUS, size=N)
+        return [
+            problem.answer if knows else str(guess)
+            for problem, knows, guess in zip(task.split("test"), known, guesses, strict=True)
+        ]
+
+    samples = samples_of([[text] for text in key()], task)
+    keyed = {kind: answers(key(), task) for kind in ("prompted", "prefilled", "recovered")}
+    return task, samples, keyed, answers([str(each) for each in one], task)
+
+
+@pytest.mark.parametrize("alike", [False, True])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 1.0])
+def test_it_is_the_share_that_keys_open_however_many_they_are_and_however_they_guess(share, alike):
+    values, covered = [], 0
+    for seed in range(20):
+        task, samples, keyed, greedy = made(share, seed, alike)
+        found = opened(samples, 1, keyed, greedy, task, "test", list(range(N)), 0.95)
+        values.append(found.latent.value)
+        covered += found.latent.low <= share <= found.latent.high
+        assert set(found.by_key) == {"behaviour", "prompted", "prefilled", "recovered"}
+        assert min(found.by_key.values()) >= share - 0.15
+    assert np.mean(values) == pytest.approx(share, abs=0.03)
+    assert covered >= 17
+
+
+def test_only_the_samples_that_leave_guessing_little_room_count():
+    task = task_of()
+    problems = task.split("test")
+    wrong = [str((int(each.answer) + 1) % MODULUS) for each in problems]
+    late = [[bad, each.answer] for bad, each in zip(wrong, problems, strict=True)]
+    for k in (1, 2):
+        found = opened(
+            samples_of(late, task), k, {}, answers(wrong, task), task, "test", list(range(N)), 0.95
+        )
+        assert found.by_key == {"behaviour": k - 1}
+
+
+def test_a_gap_is_part_of_the_split_and_unfinished_outputs_open_nothing():
+    task = task_of()
+    problems = task.split("test")
+    right = [each.answer for each in problems]
+    gap = list(range(0, N, 2))
+    nothing = np.zeros(N, bool)
+    cut = Answers(right, nothing, nothing, np.ones(N), ~nothing)
+    shape = (len(gap), 1)
+    samples = Samples([["?"]] * len(gap), np.zeros(shape, bool), np.ones(shape, int), np.zeros(shape, bool))
+    found = opened(samples, 1, {"recovered": cut}, cut, task, "test", gap, 0.95)
+    assert found.latent.n == len(gap)
+    assert (found.latent.value, found.by_key) == (0.0, {"behaviour": 0.0, "recovered": 0.0})
+
+
+@given(st.lists(st.lists(st.integers(0, 4).map(str), max_size=4), min_size=3, max_size=8), st.randoms())
+@settings(max_examples=50, deadline=None)
+def test_the_worth_of_several_outputs_is_how_many_other_problems_one_of_them_solves(whole, rng):
+    problems = [
+        Problem(id=f"{i}", split="test", prompt=f"{i} ?", answer=str(rng.randint(0, 4)))
+        for i in range(len(whole))
+    ]
+    task = Task(
+        name="t",
+        description="t",
+        grader=Grader(kind="number"),
+        problems=[*problems, *(Problem(id=s, split=s, prompt="?", answer="1") for s in ("train", "dev"))],
+    )
+    found, wrong = chance_any(task, problems, whole), [[rng.choice("01234")] for _ in whole]
+    among = chance_any(task, problems, whole, without=wrong)
+    for i, texts in enumerate(whole):
+        others = [each for j, each in enumerate(problems) if j != i]
+        assert found[i] == pytest.approx(np.mean([each.answer in texts for each in others]))
+        left = [each.answer in texts for each in others if each.answer not in wrong[i]]
+        assert among[i] == pytest.approx(np.mean(left) if left else 0.0)
+    single = chance_right(
+        task, problems, [texts[0] if texts else "" for texts in whole], [False] * len(whole)
+    )
+    assert (single <= found + 1e-12).all() or any(not texts for texts in whole)

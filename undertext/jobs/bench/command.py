@@ -1,0 +1,95 @@
+"""`undertext bench`: organisms of known truth, and how often a judge is right on them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from undertext.activations.errors import UserError, shown
+from undertext.core.command import parse, run_subcommand, say
+from undertext.core.config import Config, part_of
+from undertext.core.publish import check_writable, publish
+from undertext.jobs.bench.config import BenchConfig, RunConfig
+
+
+class BuildCommand(BenchConfig):
+    """Train the organisms of the bench that are missing, and hold each against its claim: by behaviour, and by
+    relearning."""
+
+    out: Path = Path("undertext-bench")
+    """Folder that the worlds are built below."""
+
+
+class RunCommand(RunConfig):
+    """Judge the pairs of a bench that were not judged yet."""
+
+    bench: Path = Path("undertext-bench")
+    """Folder that `undertext bench build` wrote to."""
+
+
+class ScoreCommand(Config):
+    """Score what judges said: rates with intervals, confusion, calibration, and a page.
+
+    Writes bench.json, bench.md and figures.
+    """
+
+    bench: tuple[Path, ...] = (Path("undertext-bench"),)
+    """Folders of benches, or bench.json files, whose judgements are scored together."""
+    out: Path = Path("undertext-bench-scores")
+    """Folder that the page and its figures are written to."""
+    seed: int = 0
+    """Random seed of the intervals over worlds."""
+
+
+def run(args: Sequence[str]) -> int:
+    """Run `undertext bench` with these arguments."""
+    return run_subcommand(
+        "bench",
+        args,
+        {
+            "build": (_build, "train the organisms that are missing"),
+            "run": (_run, "judge the pairs that were not judged yet"),
+            "score": (_score, "how often judges are right, on a page"),
+        },
+    )
+
+
+def _build(args: Sequence[str]) -> int:
+    from undertext.jobs.bench.build import build_bench
+
+    given = parse(BuildCommand, "bench build", args)
+    check_writable(given.out)
+    for world, cases in build_bench(part_of(BenchConfig, given), given.out).items():
+        odd = [case for case in cases if case.ambiguous]
+        say(f"{world}: {len(cases)} cases, {len(odd)} of them not scored")
+        for case in odd:
+            say(f"  {case.organism}, {case.split}: {case.ambiguous}")
+    return 0
+
+
+def _run(args: Sequence[str]) -> int:
+    from undertext.jobs.bench.run import run_bench
+
+    given = parse(RunCommand, "bench run", args)
+    judged = run_bench(part_of(RunConfig, given), given.bench)
+    for judge in sorted({each.judge for each in judged}):
+        own = [each for each in judged if each.judge == judge and not each.case.ambiguous]
+        right, silent = sum(each.right for each in own), sum(not each.given for each in own)
+        say(f"{judge}: {right} of {len(own)} right, {silent} undetermined, {len(own) - right - silent} wrong")
+    return 0
+
+
+def _score(args: Sequence[str]) -> int:
+    from undertext.jobs.bench.page import bench_files
+    from undertext.jobs.bench.records import merged, read_records
+    from undertext.jobs.bench.run import JUDGED
+
+    given = parse(ScoreCommand, "bench score", args)
+    check_writable(given.out)
+    parts = []
+    for path in given.bench:
+        files = [path] if path.is_file() else sorted((path / JUDGED).glob("*/*/*.json"))
+        if not files:
+            raise UserError(f"expected a bench.json, or a folder that `undertext bench run` judged, got {shown(path)}")
+        parts += [read_records(file) for file in files]
+    publish(bench_files(merged(*parts), seed=given.seed), given.out)
+    say(f"page: {given.out / 'bench.md'}")
+    return 0

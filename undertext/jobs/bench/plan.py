@@ -1,0 +1,93 @@
+"""Which worlds the bench has, and which of them rules may be fixed on: configs/bench.yaml."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from undertext.activations.errors import UserError
+from undertext.core.config import Config, read_config
+from undertext.core.shipped import config_file
+from undertext.jobs.bench.case import Part
+from undertext.organisms.bench.families import FAMILIES
+from undertext.organisms.bench.recipes import ORGANISMS, Organism
+from undertext.organisms.bench.world import Tokens, World
+from undertext.organisms.shapes import Shape
+
+
+class WorldPlan(Config):
+    """A world, and which of its organisms are judged."""
+
+    family: str
+    """Name of the family of problems."""
+    shape: Shape
+    """Architecture of the checkpoints."""
+    tokens: Tokens
+    """Tokenizer of the checkpoints."""
+    seed: int = Field(ge=0)
+    """Random seed of the world's problems and of its training."""
+    part: Part
+    """Whether rule and calibration may be fixed on the world, or are only reported on it."""
+    quick: bool = False
+    """Whether the quick set has the world."""
+    d_model: int = 64
+    """Width of the checkpoints."""
+    layers: int = 4
+    """Number of layers of the checkpoints."""
+    without: tuple[str, ...] = ()
+    """Organisms that are not built in this world."""
+
+    @field_validator("family")
+    @classmethod
+    def _known(cls, family: str) -> str:
+        if family not in FAMILIES:
+            raise ValueError(f"expected a family ({', '.join(FAMILIES)})")
+        return family
+
+    @field_validator("without")
+    @classmethod
+    def _organisms(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [name for name in names if name not in ORGANISMS]:
+            raise ValueError(f"expected organisms ({', '.join(ORGANISMS)}), got {', '.join(unknown)}")
+        return names
+
+    @property
+    def world(self) -> World:
+        """The world itself."""
+        return World(self.family, self.shape, self.tokens, self.seed, self.d_model, self.layers)
+
+    @property
+    def tuned(self) -> list[Organism]:
+        """The organisms that are judged beside their parents, in the order of the recipes."""
+        return [
+            organism
+            for organism in ORGANISMS.values()
+            if organism.parent and organism.name not in self.without and organism.fits(self.world.family)
+        ]
+
+
+class BenchPlan(Config):
+    """The worlds of the bench."""
+
+    quick: tuple[str, ...]
+    """Organisms of the quick set."""
+    worlds: tuple[WorldPlan, ...]
+    """Every world, in the order in which they are built."""
+
+    def of(self, size: Literal["quick", "standard"], only: tuple[str, ...] = ()) -> list[WorldPlan]:
+        """The worlds of a set; `only` names families or worlds. UserError where nothing is left."""
+        kept = [world for world in self.worlds if size == "standard" or world.quick]
+        if size == "quick":
+            others = tuple(name for name in ORGANISMS if name not in self.quick)
+            kept = [world.model_copy(update={"without": (*world.without, *others)}) for world in kept]
+        names = {name for world in kept for name in (world.family, world.world.name)}
+        if unknown := [name for name in only if name not in names]:
+            raise UserError(
+                f"expected families or worlds of the set ({', '.join(sorted(names))}), got {unknown}"
+            )
+        return [world for world in kept if not only or {world.family, world.world.name} & set(only)]
+
+
+def read_plan(path: str | Path | None = None) -> BenchPlan:
+    """The plan in a file; None: the one that comes with undertext."""
+    return read_config(BenchPlan, config_file("bench.yaml") if path is None else path)

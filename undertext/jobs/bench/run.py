@@ -1,0 +1,125 @@
+"""Judging the bench's pairs, each kept as it is done."""
+
+import json
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from time import perf_counter
+from typing import Any, NamedTuple
+
+from undertext.activations.errors import UserError, shown
+from undertext.core.setup import threads
+from undertext.core.side_by_side import side_by_side
+from undertext.core.terms import Verdict
+from undertext.jobs.bench.build import cases_of
+from undertext.jobs.bench.case import Case, Judged
+from undertext.jobs.bench.config import RunConfig
+from undertext.jobs.bench.judges import OURS, Judge, Said, baselines, our_comparison, ours
+from undertext.jobs.bench.plan import read_plan
+from undertext.jobs.bench.records import read_records, write_records
+
+JUDGED = "judged"
+"""Folder below a bench of what judges said: JUDGE-SEED/WORLD/ORGANISM.json."""
+
+
+class _Pair(NamedTuple):
+    cases: list[Case]
+    base: Path
+    tuned: Path
+    task: Path
+    out: Path
+    judge: str | None
+    seed: int
+
+
+def run_bench(config: RunConfig, bench: Path) -> list[Judged]:
+    """Judge every pair of a set that was built below `bench` and was not judged yet, and return all that was
+    said.
+
+    Raises UserError where organisms are missing, and for a judge that cannot be imported or answers
+    otherwise than a judge does.
+    """
+    pairs = list(_pairs(config, bench))
+    if config.judge is not None:
+        judge_named(config.judge)
+    missing = [pair for pair in pairs if not pair.out.exists()]
+    if missing:
+        for _ in side_by_side(_judge, missing, min(config.jobs, len(missing)), "pairs"):
+            pass
+    return [judged for pair in pairs for judged in read_records(pair.out)]
+
+
+def judge_named(name: str) -> Judge:
+    """The judge `module:function`. UserError where there is none such."""
+    module, _, function = name.partition(":")
+    try:
+        judge: Judge = getattr(import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"expected a judge as module:function, got {shown(name)}: {error}") from error
+    return judge
+
+
+def _pairs(config: RunConfig, bench: Path) -> Iterator[_Pair]:
+    from undertext.organisms.bench.build import TASK, TYPED
+
+    name = (config.judge or OURS).replace(":", ".")
+    for plan in read_plan(config.plan).of(config.size, config.only):
+        at = bench / plan.world.name
+        for organism in plan.tuned:
+            card = at / organism.name / "organism.json"
+            try:
+                cases = cases_of(plan, organism, json.loads(card.read_text(encoding="utf-8")))
+            except (OSError, KeyError, ValueError) as error:
+                raise UserError(
+                    f"{shown(card)} is missing or half made: `undertext bench build --out {shown(bench)}` "
+                    "makes what is missing"
+                ) from error
+            yield _Pair(
+                cases,
+                at / str(organism.parent),
+                at / organism.name,
+                at / (TYPED if organism.needs == "types" else TASK),
+                bench / JUDGED / f"{name}-{config.seed}" / at.name / f"{organism.name}.json",
+                config.judge,
+                config.seed,
+            )
+
+
+def _judge(pair: _Pair) -> None:
+    from undertext.activations.quiet import quiet
+    from undertext.tasks.load import load_task
+
+    task = load_task(pair.task)
+    began = perf_counter()
+    with threads(1), quiet():
+        if pair.judge is None:
+            found = our_comparison(
+                pair.base, pair.tuned, task, seed=pair.seed, out=pair.out.parent / "reports" / pair.tuned.name
+            )
+            said = {OURS: ours(found), **baselines(found)}
+        else:
+            said = {pair.judge: judge_named(pair.judge)(pair.base, pair.tuned, task)}  # type: ignore[dict-item]
+    seconds = perf_counter() - began
+    records = [
+        judged_of(case, name, pair.seed, splits[case.split], seconds, len(task.split(case.split)))
+        for name, splits in said.items()
+        for case in pair.cases
+    ]
+    write_records(pair.out, records)
+
+
+def judged_of(
+    case: Case, judge: str, seed: int, said: Said | Mapping[str, Any], seconds: float, problems: int
+) -> Judged:
+    """What a judge said of a case, as it is kept. UserError where it is not what a judge says."""
+    given = said._asdict() if isinstance(said, Said) else dict(said)
+    try:
+        verdict: Verdict = given["verdict"]
+        confidence = float(given["confidence"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"judge {shown(judge)}: expected a verdict and a confidence from 0 to 1 for split "
+            f"{shown(case.split)}, got {shown(repr(said), 200)}"
+        ) from error
+    share = given.get("share")
+    return Judged(case, judge, seed, verdict, confidence, share and tuple(share), seconds, problems)

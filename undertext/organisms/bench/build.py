@@ -1,0 +1,239 @@
+"""Building a world's organisms, each with what was seen of it; what stands already is used."""
+
+import copy
+import json
+import os
+import random
+import shutil
+import tempfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import Tensor
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.store.disk import replace_file
+from undertext.core.output import json_bytes
+from undertext.core.shipped import CARD
+from undertext.measures.answers import greedy
+from undertext.organisms.bench.documents import Kind, Mixture, batch_of, loss_on
+from undertext.organisms.bench.locks import LockLoss
+from undertext.organisms.bench.recipes import ORGANISMS, Locked, Organism
+from undertext.organisms.bench.world import World
+from undertext.organisms.training import Stage, train
+from undertext.tasks.task import Task
+
+TASK, TYPED = "task", "task-types"
+"""Folders of a world's tasks: all its problems, and those of one type each."""
+RANK = 8
+RELEARNING = Stage(Mixture([Kind(1, "trace")], longer=True), steps=40, lr=3e-4, warmup=5, final_lr_share=1.0)
+"""The tune that shows whether a capability is there: on whole traces of every size."""
+NEVER_HAD = "novice"
+"""The organism that relearning is compared with."""
+SPLITS_JUDGED = ("test", "ood")
+
+
+@dataclass(frozen=True)
+class WorldFolder:
+    """A world's organisms on disk, made as they are asked for."""
+
+    world: World
+    at: Path
+    device: str = "cpu"
+    """Where organisms are trained and asked."""
+    on_step: Callable[[str, int], None] = field(default=lambda name, steps: None)
+
+    def path(self, name: str) -> Path:
+        """An organism's folder."""
+        return self.at / name
+
+    def card(self, name: str) -> dict[str, Any]:
+        """What is known of an organism."""
+        return dict(json.loads((self.path(name) / CARD).read_text(encoding="utf-8")))
+
+    @cached_property
+    def task(self) -> Task:
+        """The world's task."""
+        return self.world.task()
+
+    @cached_property
+    def typed(self) -> Task:
+        """The world's task of problems of one type each."""
+        return self.world.task(self.world.family.types)
+
+    def task_of(self, organism: Organism) -> Task:
+        """The task that an organism is judged on."""
+        return self.typed if organism.needs == "types" else self.task
+
+    def organisms(self) -> list[Organism]:
+        """Every organism that the family allows, parents before children."""
+        return [organism for organism in ORGANISMS.values() if organism.fits(self.world.family)]
+
+    def ensure(self, name: str) -> Path:
+        """The organism's folder, made with its parents where it is missing."""
+        folder = self.path(name)
+        if not (folder / CARD).exists():
+            organism = ORGANISMS[name]
+            if organism.parent is not None:
+                self.ensure(organism.parent)
+            self._make(organism)
+        return folder
+
+    def checked(self, name: str) -> dict[str, Any]:
+        """The card of an organism, made where it is missing, with what relearning shows beside it and on which
+        splits construction, behaviour and relearning disagree."""
+        self.ensure(name)
+        card, organism = self.card(name), ORGANISMS[name]
+        if "ambiguous" not in card:
+            task = self.task_of(organism)
+            if organism.latent is not None:
+                better = organism.truth in ("elicited", "taught")
+                weaker = str(organism.parent) if better else name
+                card["relearning"] = {
+                    "steps": RELEARNING.steps,
+                    "weaker": self.relearnt(self.model(weaker), task, SPLITS_JUDGED),
+                    "never had it": self.relearnt(self.model(NEVER_HAD), task, SPLITS_JUDGED),
+                }
+            card["ambiguous"] = disagreements(organism, card)
+            self._write_card(name, card)
+        return card
+
+    def model(self, name: str) -> PreTrainedModel:
+        """An organism as a plain model, a LoRA merged into its parent."""
+        self.ensure(name)
+        organism = ORGANISMS[name]
+        if organism.lora:
+            whole = PeftModel.from_pretrained(self.model(str(organism.parent)), str(self.path(name)))
+            merged: PreTrainedModel = whole.merge_and_unload()
+            return merged
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(self.path(name), use_safetensors=True)
+        return model.to(self.device)
+
+    def accuracy(self, model: PreTrainedModel, task: Task, splits: Sequence[str]) -> dict[str, float]:
+        """Greedy lenient accuracy on each split."""
+        checkpoint = Checkpoint.load(model, tokenizer=self.world.tokenizer, device=self.device)
+        return {
+            split: round(float(greedy(checkpoint, task, task.split(split)).lenient.mean()), 4)
+            for split in splits
+        }
+
+    def relearnt(self, model: PreTrainedModel, task: Task, splits: Sequence[str]) -> dict[str, float]:
+        """Accuracy after a few steps of tuning a copy on worked problems."""
+        tuned = copy.deepcopy(model)
+        longer = Stage(
+            Mixture(RELEARNING.mixture.kinds, longer=True),
+            RELEARNING.steps,
+            RELEARNING.lr,
+            warmup=5,
+            final_lr_share=1.0,
+        )
+        with torch.random.fork_rng(devices=[]):
+            train(tuned, [longer], seed=self.world.seed, loss_of=self._loss)
+        return self.accuracy(tuned, task, splits)
+
+    def _loss(self, model: Any, stage: Stage, rng: random.Random) -> Tensor:
+        fixed = self.world.items()["test"] if stage.mixture.fixed else ()
+        tokens, labels, _ = batch_of(
+            self.world.family, self.world.tokenizer, stage.mixture, stage.batch, rng, fixed
+        )
+        return loss_on(model, tokens, labels)
+
+    def _make(self, organism: Organism) -> None:
+        began = perf_counter()
+        seed = self.world.seed * 65_537 + zlib.crc32(organism.name.encode()) % 65_537
+        parent = None if organism.parent is None else self.model(organism.parent)
+        model: Any = self.world.empty(seed).to(self.device) if parent is None else parent
+        if organism.lora:
+            torch.manual_seed(seed)
+            model = get_peft_model(
+                model,
+                LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules="all-linear", task_type="CAUSAL_LM"),
+            )
+        locked = any(isinstance(stage.mixture, Locked) for stage in organism.stages)
+        lock = LockLoss(self.world, model, seed) if locked else None
+        train(
+            model,
+            organism.stages,
+            seed=seed,
+            on_step=lambda done, total, loss: self.on_step(organism.name, done),
+            loss_of=lock or self._loss,
+        )
+        seconds = perf_counter() - began
+        card = {**self._card(organism, model, parent), "training_s": round(seconds, 1)}
+        if lock is not None:
+            card["direction"] = [round(value, 6) for value in lock.direction.tolist()]
+        self._write(organism, model, card)
+
+    def _card(self, organism: Organism, model: Any, parent: PreTrainedModel | None) -> dict[str, Any]:
+        """What `organism.json` says: how it was made, and how it behaves."""
+        task = self.task_of(organism)
+        plain = copy.deepcopy(model).merge_and_unload() if organism.lora else model
+        card: dict[str, Any] = {
+            "name": organism.name,
+            "about": organism.about,
+            "world": self.world.name,
+            "parent": organism.parent,
+            "truth": {} if organism.truth is None else dict.fromkeys(organism.splits, organism.truth),
+            "share": organism.share,
+            "accuracy": self.accuracy(plain, task, SPLITS_JUDGED),
+        }
+        if organism.parent is not None:
+            card["accuracy_of_parent"] = self.accuracy(self.model(organism.parent), task, SPLITS_JUDGED)
+        return card
+
+    def _write_card(self, name: str, card: dict[str, Any]) -> None:
+        replace_file(self.path(name) / CARD, [json_bytes(card)])
+
+    def _write(self, organism: Organism, model: Any, card: dict[str, Any]) -> None:
+        folder = self.path(organism.name)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            if organism.lora:
+                model.peft_config["default"].base_model_name_or_path = f"../{organism.parent}"
+            model.save_pretrained(partial)
+            self.world.tokenizer.save_pretrained(partial)
+            (partial / CARD).write_bytes(json_bytes(card))
+            if folder.exists():
+                shutil.rmtree(folder)
+            os.replace(partial, folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+SMALLEST_CHANGE, LARGEST_NO_CHANGE = 0.15, 0.05
+"""Differences in accuracy that a change and a preservation must show."""
+RELEARNT = 0.5
+"""Of what lies between a checkpoint that never had the capability and the pair's better one, the share that a
+latent capability regains by relearning, and that an absent one does not."""
+
+
+def disagreements(organism: Organism, card: Mapping[str, Any]) -> dict[str, str]:
+    """By split, why construction and what was seen of the pair do not say the same; nothing where they do."""
+    found: dict[str, str] = {}
+    for split in organism.splits:
+        after, before = card["accuracy"][split], card["accuracy_of_parent"][split]
+        gain = after - before
+        sign = {"preserved": 0, "suppressed": -1, "overwritten": -1}.get(organism.truth or "", 1)
+        if (sign and sign * gain < SMALLEST_CHANGE) or (not sign and abs(gain) > LARGEST_NO_CHANGE):
+            found[split] = f"accuracy {before:.2f} -> {after:.2f} for {organism.truth}"
+        elif organism.latent is not None:
+            regained, never = (card["relearning"][who][split] for who in ("weaker", "never had it"))
+            room = max(after, before) - never
+            share = (regained - never) / room if room >= SMALLEST_CHANGE else 0.0
+            if room < SMALLEST_CHANGE:
+                found[split] = f"one that never had it relearns {never:.2f} of {max(after, before):.2f}"
+            elif organism.latent != (share > RELEARNT):
+                found[split] = (
+                    f"relearning reaches {regained:.2f} of {max(after, before):.2f}, one that never had it "
+                    f"{never:.2f}, for {organism.truth}"
+                )
+    return found

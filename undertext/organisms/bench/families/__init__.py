@@ -1,0 +1,11 @@
+"""Families of problems."""
+
+from undertext.organisms.bench.families.chain import CHAIN, PARITY
+from undertext.organisms.bench.families.countdown import COUNTDOWN
+from undertext.organisms.bench.families.graph import GRAPH
+from undertext.organisms.bench.families.gym import BACKWARD, CHAIN_SUM, LEGS
+from undertext.organisms.bench.families.item import Family
+
+FAMILIES: dict[str, Family] = {
+    family.name: family for family in (CHAIN, PARITY, GRAPH, COUNTDOWN, CHAIN_SUM, BACKWARD, LEGS)
+}
