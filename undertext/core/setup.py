@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from undertext import __version__
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.activations.pair import Pair, load_checkpoint, load_pair
@@ -17,7 +18,6 @@ from undertext.core.config import Dtype, RunConfig
 from undertext.core.shipped import ZOO, zoo
 
 PACKAGES = (
-    "undertext",
     "torch",
     "transformers",
     "transformer-lens",
@@ -112,8 +112,8 @@ def checkpoint_record(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the installed packages that results depend on."""
-    installed = {"python": platform.python_version()}
+    """Versions of Python, of this package (which need not be installed) and of those that results depend on."""
+    installed = {"python": platform.python_version(), "undertext": __version__}
     for name in PACKAGES:
         try:
             installed[name] = version(name)
