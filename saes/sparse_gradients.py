@@ -80,5 +80,5 @@ def _csr(
     with warnings.catch_warnings():
         # Each said once in a process, the second by older torch; the products used here are checked against
         # dense ones.
-        warnings.filterwarnings("ignore", message="Sparse (CSR tensor support is in beta|invariant checks are)")
+        warnings.filterwarnings("ignore", message="Sparse (CSR tensor support|invariant checks)")
         return torch.sparse_csr_tensor(starts, columns, values, shape, check_invariants=False)

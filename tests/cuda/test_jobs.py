@@ -115,7 +115,9 @@ def test_steer(sums, sae, tmp_path):
     found, wanted = (
         steer(
             sums["base"], sums["task"], stronger=sums["tuned"], out=tmp_path / device, progress=False,
-            config=SteerConfig(**SMALL, sae=sae, random_features=2, operators=("add", "rotate"), device=device),
+            config=SteerConfig(
+                **SMALL, sae=sae, random_features=2, operators=("add", "rotate"), device=device
+            ),
         )
         for device in (GPU, "cpu")
     )  # fmt: skip
@@ -151,10 +153,9 @@ def tiny(folder: Path) -> dict[str, str]:
 
 
 def test_probe(tmp_path):
-    config = CONFIG.model_copy(update={"measures": ("mdl", "leace")})
     pair, task = tiny(tmp_path), made_task()
     found, wanted = (
-        probe(pair, {"made": task}, config=config.model_copy(update={"device": device}), progress=False)
+        probe(pair, {"made": task}, config=CONFIG.model_copy(update={"device": device}), progress=False)
         for device in (GPU, "cpu")
     )
     one, other = (each.tables["probes"].to_pylist() for each in (found, wanted))

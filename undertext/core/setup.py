@@ -112,7 +112,7 @@ def checkpoint_record(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, of this package (which need not be installed) and of those that results depend on."""
+    """Versions of Python, of this package, installed or not, and of those that results depend on."""
     installed = {"python": platform.python_version(), "undertext": __version__}
     for name in PACKAGES:
         try:
