@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -55,7 +56,7 @@ def test_capture_goes_on_in_smaller_batches(checkpoint, rows):
 
 
 def test_generation_goes_on_with_fewer_rows(checkpoint, rows):
-    options = {"max_new_tokens": 8, "samples": 2, "temperature": 1.0}
+    options: dict[str, Any] = {"max_new_tokens": 8, "samples": 2, "temperature": 1.0}
     whole = generate(checkpoint, PROMPTS, **options)
     counted: list[int] = []
     rows.clear()

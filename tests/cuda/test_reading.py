@@ -101,7 +101,8 @@ def test_choices_with_and_without_interventions(two):
     prompts, choices = list(PROMPTS[:3]), [[" 3", " 4 ; so"], [" b"], [" 5", " c ?"]]
     vector = torch.randn(32, generator=torch.Generator().manual_seed(0))
     acting = [[Intervention(HookPoint(0, "resid_post"), vector, 2.0, at="all")]] * 3
-    for options in ({}, {"interventions": acting}):
+    every: list[dict[str, Any]] = [{}, {"interventions": acting}]
+    for options in every:
         found, wanted = (score_choices(each, prompts, choices, **options) for each in two)
         for one, other in zip(found.log_probs, wanted.log_probs, strict=True):
             near(one, other)
@@ -134,7 +135,7 @@ def test_a_pair_is_captured_one_at_a_time(tmp_path):
     prompts = dict(enumerate(PROMPTS))
     found, wanted = (
         capture_pair_to_store(
-            *folders, prompts, points=POINTS[:2], positions="all", folder=tmp_path / device,
+            folders[0], folders[1], prompts, points=POINTS[:2], positions="all", folder=tmp_path / device,
             load={"device": device},
         )
         for device in (GPU, "cpu")

@@ -70,11 +70,15 @@ def test_interventions(two, operator):
 
 
 def test_readings(two):
-    near(*(next_tokens(each, PROMPTS, 3).log_probs for each in (two.gpu, two.cpu)))
+    found, wanted = (next_tokens(each, PROMPTS, 3).log_probs for each in (two.gpu, two.cpu))
+    near(found, wanted)
     trunks = two.cpu.encode(PROMPTS)
     branches = [[Branch(len(ids), [5, 6])] for ids in trunks]
     for method in ("packed", "cached", "naive"):
-        near(*(score_branches(each, trunks, branches, method=method).tokens for each in (two.gpu, two.cpu)))
+        found, wanted = (
+            score_branches(each, trunks, branches, method=method).tokens for each in (two.gpu, two.cpu)
+        )
+        near(found, wanted)
 
 
 def test_a_fitted_vector(two):

@@ -313,7 +313,7 @@ def test_training_a_crosscoder():
     config = Training(d_sae=24, k=3, steps=40, batch_size=128, lr=2e-3, held_out=300, dead_after=20)
     wanted = train_crosscoder(pair, config, points=(POINTS[0], POINTS[1]), progress=False)
     cuts = ScalingCuts(leaning=0.5, echo=0.5, same=0.9, one_feature=0.1)
-    for source in (pair, tuple(each.to(GPU) for each in pair)):
+    for source in (pair, (pair[0].to(GPU), pair[1].to(GPU))):
         found = train_crosscoder(
             source, config.model_copy(update={"device": GPU}), points=(POINTS[0], POINTS[1]), progress=False
         )
@@ -334,7 +334,7 @@ def test_firings_of_tensors_on_the_gpu(folder):
     sae = load_sae(folder, device=GPU)
     rows = torch.randn(1, 50, 32, generator=torch.Generator().manual_seed(0))
     pair = rows, 2 * rows
-    found, wanted = read_pair(sae, tuple(each.to(GPU) for each in pair)), read_pair(load_sae(folder), pair)
+    found, wanted = read_pair(sae, (pair[0].to(GPU), pair[1].to(GPU))), read_pair(load_sae(folder), pair)
     assert found.scales == pytest.approx(wanted.scales)
     near(found.base.column(3), wanted.base.column(3))
     strengths = encode(sae, rows[0])

@@ -4,13 +4,13 @@ import platform
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from undertext import __version__
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.activations.pair import Pair, load_checkpoint, load_pair
@@ -113,7 +113,10 @@ def checkpoint_record(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Versions of Python, of this package, installed or not, and of those that results depend on."""
-    installed = {"python": platform.python_version(), "undertext": __version__}
+    installed = {
+        "python": platform.python_version(),
+        "undertext": str(import_module("undertext").__version__),
+    }
     for name in PACKAGES:
         try:
             installed[name] = version(name)
