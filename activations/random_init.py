@@ -18,7 +18,7 @@ def random_init(checkpoint: Checkpoint, *, seed: int) -> Checkpoint:
     if hasattr(config, "quantization_config"):
         del config.quantization_config
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would leave every GPU seeded as well
         model: Any = type(checkpoint.model)(config)
     model = model.to(device=checkpoint.device, dtype=checkpoint.dtype)
     made = Checkpoint.load(model, tokenizer=checkpoint.tokenizer)

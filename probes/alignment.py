@@ -63,7 +63,7 @@ def mispaired_rows(problem: Int[Tensor, " n"], generator: torch.Generator) -> In
 
     A random order that gives every row one of another problem, where no problem has over half the rows.
     """
-    _, place, counts = torch.unique(problem, return_inverse=True, return_counts=True)
+    _, place, counts = torch.unique(problem.cpu(), return_inverse=True, return_counts=True)
     rank = torch.randperm(len(counts), generator=generator)
     order = rank[place].argsort(stable=True)
     out = torch.empty_like(order)

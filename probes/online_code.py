@@ -84,7 +84,7 @@ def online_code(
     if not Cs or not shares or shares != sorted(shares) or not 0 < shares[0] <= shares[-1] == 1:
         raise UserError(f"expected Cs and fractions ascending from above 0 to 1, got {Cs} and {fractions}")
     n, device = len(rows), rows.X.device
-    y = rows.y.reshape(n, -1).to(device)
+    y = rows.y.reshape(n, -1).to(device).contiguous()  # or searchsorted says that it copies
     known = torch.unique(y) if classes is None else torch.tensor(sorted(set(classes)), device=device)
     code = torch.searchsorted(known, y).clamp(max=len(known) - 1)
     if not torch.equal(known[code], y):

@@ -88,20 +88,20 @@ class Crosscoder:
 
 def split(sae: SAE, points: tuple[HookPoint, ...], normal: Normalisation) -> Crosscoder:
     """The crosscoder in an SAE (`jumprelu`) trained on `normal.apply(...)`, the normalisation folded in."""
-    models, n_points, d_model = normal.means.shape
-    parts = (models, n_points, d_model)
+    means, scales = normal.means.cpu(), normal.scales.cpu()
+    parts = tuple(means.shape)
     with torch.no_grad():
         W_enc, W_dec = (weight.detach().to("cpu", torch.float32) for weight in (sae.W_enc, sae.W_dec))
         b_enc, b_dec = (bias.detach().to("cpu", torch.float32) for bias in (sae.b_enc, sae.b_dec))
-        scales = normal.scales[..., None]
-        encoders = W_enc.unflatten(0, parts) * scales[..., None]
-        centre = b_dec.unflatten(0, parts) * bool(sae.cfg.apply_b_dec_to_input) / scales + normal.means
+        by_width = scales[..., None]
+        encoders = W_enc.unflatten(0, parts) * by_width[..., None]
+        centre = b_dec.unflatten(0, parts) * bool(sae.cfg.apply_b_dec_to_input) / by_width + means
         return Crosscoder(
             points=points,
             encoders=encoders,
             encoder_bias=b_enc - torch.einsum("mpd,mpds->s", centre, encoders),
             threshold=sae.threshold.detach().to("cpu", torch.float32),
-            decoders=W_dec.unflatten(1, parts).permute(1, 2, 0, 3) / scales[..., None],
-            decoder_bias=b_dec.unflatten(0, parts) / scales + normal.means,
-            scales=normal.scales,
+            decoders=W_dec.unflatten(1, parts).permute(1, 2, 0, 3) / by_width[..., None],
+            decoder_bias=b_dec.unflatten(0, parts) / by_width + means,
+            scales=scales,
         )

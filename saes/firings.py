@@ -85,7 +85,8 @@ class Collector:
                 f"got {float(low):.3g} to {float(high):.3g}"
             )
         rows, features = activations.nonzero().unbind(1)
-        self._found.append((rows + self._n, features, activations[rows, features].float()))
+        found = (rows + self._n, features, activations[rows, features].float())
+        self._found.append((found[0].cpu(), found[1].cpu(), found[2].cpu()))
         self._n, self._d_sae = self._n + len(activations), activations.shape[1]
 
     def firings(self) -> Firings:
@@ -143,7 +144,7 @@ def _mean_norms(rows: PairRows, size: int) -> tuple[float, float]:
     for chosen in torch.arange(rows.count).split(size):
         both = rows.read(chosen)
         _check_one_point(both[0])
-        total += both[:, 0].norm(dim=-1).double().sum(dim=-1)
+        total += both[:, 0].norm(dim=-1).double().sum(dim=-1).cpu()
     for name, norm in zip(("base", "tuned"), total, strict=True):
         if not 0 < norm < torch.inf:
             raise UserError(f"the activations of {name} are all zero, or NaN or infinity is among them")

@@ -108,7 +108,7 @@ def latent_scaling(
     rows = 0
     for base, tuned in pairs:
         latents = crosscoder.encode(base, tuned).double()
-        both = (torch.stack((base, tuned)) - crosscoder.decoder_bias.unsqueeze(2)) * scales
+        both = (torch.stack((base, tuned)).to(scales) - crosscoder.decoder_bias.unsqueeze(2)) * scales
         reconstruction = latents @ decoders
         targets = {
             "error": both.permute(0, 2, 1, 3).flatten(2) - reconstruction,

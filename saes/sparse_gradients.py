@@ -78,6 +78,7 @@ def _csr(
     shape: tuple[int, int],
 ) -> Tensor:
     with warnings.catch_warnings():
-        # Said once in a process; the products used here are checked against dense ones.
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        # Each said once in a process, the second by older torch; the products used here are checked against
+        # dense ones.
+        warnings.filterwarnings("ignore", message="Sparse (CSR tensor support|invariant checks)")
         return torch.sparse_csr_tensor(starts, columns, values, shape, check_invariants=False)

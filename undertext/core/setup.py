@@ -4,6 +4,7 @@ import platform
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
@@ -17,7 +18,6 @@ from undertext.core.config import Dtype, RunConfig
 from undertext.core.shipped import ZOO, zoo
 
 PACKAGES = (
-    "undertext",
     "torch",
     "transformers",
     "transformer-lens",
@@ -112,8 +112,11 @@ def checkpoint_record(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the installed packages that results depend on."""
-    installed = {"python": platform.python_version()}
+    """Versions of Python, of this package, installed or not, and of those that results depend on."""
+    installed = {
+        "python": platform.python_version(),
+        "undertext": str(import_module("undertext").__version__),
+    }
     for name in PACKAGES:
         try:
             installed[name] = version(name)
