@@ -4,7 +4,7 @@ Each line is figures of problems, made of what was measured. What a line says is
 """
 
 from collections.abc import Mapping, Sequence
-from math import log2
+from math import log2, sqrt
 
 import numpy as np
 from numpy import ndarray
@@ -24,9 +24,10 @@ from undertext.measures.decoding.readings import NULLS, Readings
 from undertext.measures.keys import KeyKind, KeysTried
 from undertext.measures.recovery.estimate import estimate_recovery
 from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
-from undertext.measures.trace.continued import Continued
+from undertext.measures.trace.continued import Continued, of_outputs
+from undertext.measures.trace.stated import OTHERS, stated_alike
 from undertext.tasks.draws import clusters
-from undertext.tasks.output_grader import chance_note, chance_right
+from undertext.tasks.output_grader import OutputGrader, chance_note, chance_right
 from undertext.tasks.task import Task
 from undertext.tasks.value_positions import values_not_said, values_said_twice
 
@@ -239,6 +240,51 @@ def continued_line(
     )
 
 
+def stated_line(
+    task: Task, split: str, gap: Sequence[int], weaker: Answers, stronger: Answers, own_steps: bool
+) -> RawLine | str:
+    """The line `stated` over the problems in the gap: values of steps that the weaker's own outputs say.
+
+    Its null is what the same outputs say of other problems' values. Without `own_steps` the values are the
+    new numbers of the stronger's outputs. The text says why there is no line.
+    """
+    grader, problems = OutputGrader(task), task.split(split)
+    if not own_steps:
+        problems = of_outputs(problems, stronger.texts)
+    both = [
+        (
+            each.texts,
+            [grader.find(*output) for output in zip(each.texts, each.unfinished.tolist(), strict=True)],
+        )
+        for each in (weaker, stronger)
+    ]
+    low, high, in_words = stated_alike(problems, *both, gap, own_steps=own_steps)
+    rows = [i for i in gap if i in low.share and i in high.share]
+    silent = sum(i in low.silent for i in rows)
+    if not rows:
+        return "no step says a value that its problem does not state: `stated` was not measured"
+    if silent == len(rows):
+        return (
+            "the weaker checkpoint's outputs give an answer and no steps: `stated` was not measured, and no "
+            "evidence that the steps are gone"
+        )
+    what = "values of the problem's own steps" if own_steps else "new numbers of the stronger's outputs"
+    how = "in order and in the words of their step" if in_words else "in order"
+    count, error = sum(low.counts[i] for i in rows), 0.5 / sqrt(OTHERS * len(rows))
+    return RawLine(
+        name="stated",
+        problems=np.array(rows),
+        clusters=among(weaker.clusters, np.array(rows)),
+        weaker=np.array([low.share[i] for i in rows]),
+        stronger=np.array([high.share[i] for i in rows]),
+        null=np.array([low.by_chance[i] for i in rows]),
+        access="none" if own_steps else "the trace",
+        note=f"{what} that the weaker's own outputs state, {how}: {count} values of {len(rows)} problems, "
+        f"{silent} of whose outputs give an answer alone; null: other problems' values, by {OTHERS} others a "
+        f"problem, drawn with a seed: standard error at most {error:.3f}",
+    )
+
+
 def recovered_line(
     searched: SteeringSearch,
     steered: Mapping[str, SteeredAnswers],
@@ -324,6 +370,11 @@ def split_evidence(
         )
     else:
         lines.append(going_on)
+    said = stated_line(task, split, gap, weaker, stronger, measured.own_steps[split])
+    if isinstance(said, str):
+        flags.append(said)
+    else:
+        lines.append(said)
     names = carried_values(measured.readings, rule.readable_above)
     lines += reading_lines(measured.readings, split, names, gap, weaker.clusters) if names else []
     flags += reading_flags(measured.readings, task, names)

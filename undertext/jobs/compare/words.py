@@ -16,7 +16,7 @@ VERDICTS: dict[Verdict, tuple[str, str]] = {
     "composed": (
         "Composed: the base had the steps, and putting them together is new.",
         "The tuned checkpoint does better here. Nothing that was tried opens the capability in the base, and "
-        "yet the base writes each next step right once the steps before it are given.",
+        "yet the base writes its steps right: each one once those before it are given, or all by itself.",
     ),
     "taught": (
         "Taught: the base did not have it.",
@@ -107,6 +107,8 @@ LINES: dict[LineName, str] = {
     "prefilled": "How much of the accuracy gap comes back when the output's beginning is written for the "
     "weaker checkpoint, the same for every problem?",
     "continued": "Given the right steps so far, does the weaker checkpoint write the next one right?",
+    "stated": "Do the weaker checkpoint's own outputs state the right values of the steps, though their "
+    "answers are wrong?",
     "decodable": "Can a linear probe read the problem's values from the weaker checkpoint's activations?",
     "transported": "Does the stronger checkpoint's probe read the weaker one unchanged: the same values, "
     "written the same way?",
