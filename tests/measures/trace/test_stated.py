@@ -14,6 +14,7 @@ from undertext.measures.trace.stated import Stated, stated, stated_alike, step_v
 from undertext.tasks import Problem
 from undertext.tasks.builtin.chain import MODULUS, new_chain
 from undertext.tasks.output_grader import OutputGrader
+from undertext.tasks.task import Step
 
 TASK = new_chain(0, train=1, dev=1, test=60, ood=60)
 CHAINS = [*TASK.split("test"), *TASK.split("ood")]
@@ -158,7 +159,7 @@ def test_words_count_as_whole_words():
     problems = [
         Problem(
             id=str(k), split="test", prompt=f"Mix {k} with white?", answer="none",
-            steps=[{"text": f"It is {c} now.", "values": {"c": c}} for c in (a, b)],
+            steps=[Step(text=f"It is {c} now.", values={"c": c}) for c in (a, b)],
         )
         for k, (a, b) in enumerate(combinations(colours, 2))
     ]  # fmt: skip
@@ -188,7 +189,7 @@ def test_figures_are_those_of_the_longest_run_and_the_problems_order_is_of_no_ma
     problems = [
         Problem(
             id=f"p{k}", split="test", prompt="Go on.", answer="0",
-            steps=[{"text": f"then {value},", "values": {"v": value}} for value in own],
+            steps=[Step(text=f"then {value},", values={"v": value}) for value in own],
         )
         for k, own in enumerate(values)
     ]  # fmt: skip
@@ -221,7 +222,7 @@ def test_problems_whose_values_are_all_in_their_prompts_have_none_to_state():
     problems = [
         Problem(
             id=str(k), split="test", prompt="Is it 4 or 5?", answer="5",
-            steps=[{"text": f"I say {4 + k % 2}.", "values": {"v": 4 + k % 2}}],
+            steps=[Step(text=f"I say {4 + k % 2}.", values={"v": 4 + k % 2})],
         )
         for k in range(6)
     ]  # fmt: skip

@@ -251,14 +251,12 @@ def stated_line(
     grader, problems = OutputGrader(task), task.split(split)
     if not own_steps:
         problems = of_outputs(problems, stronger.texts)
-    both = [
-        (
-            each.texts,
-            [grader.find(*output) for output in zip(each.texts, each.unfinished.tolist(), strict=True)],
-        )
-        for each in (weaker, stronger)
-    ]
-    low, high, in_words = stated_alike(problems, *both, gap, own_steps=own_steps)
+
+    def written(own: Answers) -> tuple[list[str], list[tuple[int, int] | None]]:
+        cut = own.unfinished.tolist()
+        return own.texts, [grader.find(*each) for each in zip(own.texts, cut, strict=True)]
+
+    low, high, in_words = stated_alike(problems, written(weaker), written(stronger), gap, own_steps=own_steps)
     rows = [i for i in gap if i in low.share and i in high.share]
     silent = sum(i in low.silent for i in rows)
     if not rows:
