@@ -72,13 +72,19 @@ def _cut(unfinished: ndarray) -> str:
     return f"; {unfinished.sum()} of {unfinished.size} outputs unfinished" if unfinished.any() else ""
 
 
+def _best_null(readings: Readings, name: str) -> tuple[float, str]:
+    """The null that reads a value best on dev: its accuracy there, and its name."""
+    accuracy = {null: readings.accuracy(name, CHOOSE, null) for null in NULLS}
+    null = max(accuracy, key=lambda each: accuracy[each])
+    return accuracy[null], null
+
+
 def carried_values(readings: Readings, margin: float) -> list[str]:
     """Values that the stronger checkpoint itself carries on dev, by `margin` over every null."""
     return [
         name
         for name in readings.classes
-        if readings.accuracy(name, CHOOSE, "stronger")
-        >= margin + max(readings.accuracy(name, CHOOSE, null) for null in NULLS)
+        if readings.accuracy(name, CHOOSE, "stronger") >= margin + _best_null(readings, name)[0]
     ]
 
 
@@ -101,10 +107,11 @@ def reading_flags(readings: Readings, task: Task, carried: Sequence[str]) -> lis
     if not carried:
         nothing = "so `decodable` and `transported` were not measured"
         if readings.classes:
+            best = {name: _best_null(readings, name) for name in readings.classes}
             read = [
-                f"{shown(name)} {readings.accuracy(name, CHOOSE, 'stronger'):.2f}, best null "
-                f"{max(readings.accuracy(name, CHOOSE, null) for null in NULLS):.2f}"
-                for name in readings.classes
+                f"{shown(name)} {readings.accuracy(name, CHOOSE, 'stronger'):.2f}, best null {most:.2f}, "
+                f"{null.replace('_', ' ')}"
+                for name, (most, null) in best.items()
             ]
             flags.append(
                 f"not carried: on dev the stronger checkpoint's own probes read no value far enough over the "
@@ -125,7 +132,7 @@ def reading_lines(
 
     `units` are the groups of the split's problems.
     """
-    null_of = {name: max(NULLS, key=lambda null: readings.accuracy(name, CHOOSE, null)) for name in names}
+    null_of = {name: _best_null(readings, name)[1] for name in names}
     null = readings.per_problem(names, split, lambda name: null_of[name])
     stronger = readings.per_problem(names, split, lambda _: "stronger")
     nulls = ", ".join(f"{name}: {null_of[name].replace('_', ' ')}" for name in names)
@@ -146,7 +153,7 @@ def reading_lines(
             null=np.array([null[i] for i in problems]),
             access=access,
             note=f"{what}, read on the weaker where each value is about to be said, on {len(problems)} "
-            f"problems; null: the best of control labels, surface and random init on dev ({nulls})",
+            f"problems; null: the best of control labels, surface, window and random init on dev ({nulls})",
         )
 
     own = line("decodable", "weaker", "none", "probes fitted on the weaker checkpoint")

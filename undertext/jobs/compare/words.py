@@ -50,7 +50,7 @@ _CARRIED = (
 )
 _SURFACE = (
     "The probes read the surface of the problem and not its working: compare their accuracy with the "
-    "accuracy that control labels and the surface alone allow."
+    "accuracy that control labels and the text alone allow."
 )
 _MISSED = (
     "The capability was there and no measurement reached it. Steering and linear probes can both miss a "
@@ -123,8 +123,8 @@ LINES: dict[LineName, str] = {
 CAPTIONS = {
     "accuracy": "Accuracy on each split with its interval.",
     "probes": "How well probes read the problem's values, by layer. Rings mark the layer chosen on dev. "
-    "A line no higher than the grey ones says no more than labels without meaning, the text's surface, or "
-    "a model never trained.",
+    "A line no higher than the grey ones says no more than labels without meaning, the text's surface, what "
+    "can be put together from its last tokens, or a model never trained.",
     "doses": "Accuracy on dev by dose, the best over layers and positions. A vector is special only where it "
     "stands above the controls, which went through the same search; a random direction that lifts "
     "accuracy is itself a sign of a latent capability.",
