@@ -202,10 +202,12 @@ def fit_select(
     fits = logistic_path(X, y, strengths)
     scores = torch.stack([fit.score(X_choose, y_choose) for fit in fits])
     best = scores.argmax(0)
-    layers = torch.arange(len(X))
+    layers = torch.arange(len(X), device=best.device)
     # One fit serves as the frame for each layer's best.
     merged = fits[-1]
     merged.n_iter_ = max(fit.n_iter_ for fit in fits)
     merged.coef_ = torch.stack([fit.coef_ for fit in fits])[best, layers]
     merged.intercept_ = torch.stack([fit.intercept_ for fit in fits])[best, layers]
-    return SelectedProbe(merged, torch.tensor(sorted(strengths))[best], scores[best, layers])
+    return SelectedProbe(
+        merged, torch.tensor(sorted(strengths), device=best.device)[best], scores[best, layers]
+    )

@@ -78,6 +78,7 @@ def probes() -> pa.Table:
                             "accuracy": 0.2 + (top - 0.2) * (layer + 1) / 4 + float(rng.normal(0, 0.02)),
                             "control": 0.17 + float(rng.uniform(0, 0.08)) if own else None,
                             "surface": 0.28 if own else None,
+                            "window": 0.3 if own else None,
                             "random_init": 0.24 if own else None,
                             "chosen": layer == 3,
                         }

@@ -10,6 +10,7 @@ LineName = Literal[
     "prompted",
     "prefilled",
     "continued",
+    "stated",
     "decodable",
     "transported",
     "used",

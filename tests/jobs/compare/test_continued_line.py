@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from undertext.jobs.compare.evidence import continued_line
+from undertext.jobs.compare.step_lines import continued_line
 from undertext.measures.trace.continued import Continued, StepValue
 
 

@@ -33,6 +33,7 @@ SOURCES = {
     "transported": 0.4,
     "control": 0.1,
     "surface": 0.2,
+    "window": 0.15,
     "random_init": 0.3,
 }
 
@@ -42,6 +43,7 @@ def test_only_what_the_stronger_carries_over_every_null_counts():
         {
             "carried": SOURCES,
             "in the surface": {**SOURCES, "surface": 0.8},
+            "in the last tokens": {**SOURCES, "window": 0.8},
             "in any network": {**SOURCES, "random_init": 0.8},
             "in the weaker alone": {**SOURCES, "stronger": 0.3},
             "by heart": {**SOURCES, "control": 0.8},

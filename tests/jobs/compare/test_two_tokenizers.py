@@ -39,7 +39,7 @@ def test_rows_are_the_same_values_before_they_are_said_in_either_s_tokens():
         own, weaker, stronger, points, seed=0, of_stronger=task.model_copy(), shared_tokens=False
     )
     assert {source for _, source in found.chosen} == {
-        "weaker", "stronger", "random_init", "surface", "control"
+        "weaker", "stronger", "random_init", "surface", "window", "control"
     }  # fmt: skip
     problems = task.split("test")
     sites = {"test": locate_values(weaker, problems)}

@@ -46,13 +46,14 @@ SAYS: tuple[Says, ...] = get_args(Says)
 
 
 def spelt_out(lines: dict[LineName, Says]) -> str:
-    """Latent where some key opens it. Absent where none does and it does not go on from right steps; where
-    that was not measured: is not read, and nothing speaks for it. Else its steps may be there."""
+    """Latent where some key opens it. Absent where none does, it does not go on from right steps, and states
+    none; where going on was not measured: is not read, and nothing speaks for it. Else its steps may be
+    there."""
     if "latent" in [lines.get(key) for key in ("behaviour", "prompted", "prefilled", "recovered")]:
         return "latent"
     keys = [lines.get("recovered"), lines.get("prompted", "absent"), lines.get("prefilled", "absent")]
     shut = set(keys) == {"absent"}
-    if lines.get("continued") == "latent":
+    if "latent" in (lines.get("continued"), lines.get("stated")):
         return "parts" if shut else "steps"
     if lines.get("continued") == "absent":
         return "absent" if shut and lines.get("transported") != "latent" else "unclear"
@@ -63,12 +64,13 @@ def spelt_out(lines: dict[LineName, Says]) -> str:
 
 
 def test_every_combination_of_lines():
-    """Each line latent, absent, unclear or not measured: 262144 of them, those of the same lines together."""
+    """Each line latent, absent, unclear or not measured: 1048576 in all, those of the same lines together."""
     count = 0
     for measured in product((False, True), repeat=len(LINES)):
         names = list(compress(LINES, measured))
         rows = list(product(SAYS, repeat=len(names)))
-        says = {name: np.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=False)}
+        drawn = np.array(SAYS)[np.indices([len(SAYS)] * len(names)).reshape(len(names), len(rows))]
+        says = dict(zip(names, drawn, strict=True))
         wanted = [spelt_out(dict(zip(names, row, strict=True))) for row in rows]
         assert capability(says, len(rows)).tolist() == wanted, names
         count += len(rows)
@@ -131,7 +133,7 @@ def test_what_a_line_says(share, p, name, n, above):
         assert p <= RULE.alpha
     if said == "absent":
         assert share[2] < RULE.absent_below
-        assert name != "behaviour"
+        assert name not in ("behaviour", "stated")
     if n < RULE.min_problems or above < RULE.min_over_null:
         assert said == "unclear"
 
@@ -150,7 +152,8 @@ def test_what_a_line_says(share, p, name, n, above):
 )
 def test_a_line_says_what_its_whole_interval_says(share, p, expected):
     assert says("recovered", share, p) == expected
-    assert says("behaviour", share, p) == ("unclear" if expected == "absent" else expected)
+    for name in ("behaviour", "stated"):
+        assert says(name, share, p) == ("unclear" if expected == "absent" else expected)
 
 
 def test_p_values_are_corrected_for_the_lines_there_are_in_each_resample():

@@ -39,16 +39,17 @@ def test_a_row_for_each_of_everything(result):
                 for split in ("dev", "test"):
                     at = {"checkpoint": checkpoint, "position": position, "value": name, "split": split}
                     own = rows_of(table, **at, fitted_on=checkpoint)
-                    found = sorted(
-                        (row["control"], row["layer"]) for row in own if row["control"] != "surface"
-                    )
+                    of_text = [
+                        (r["control"], r["layer"]) for r in own if r["control"] in ("surface", "window")
+                    ]
+                    found = sorted({(r["control"], r["layer"]) for r in own} - set(of_text))
                     controls = ("control", "none", "random_init", "shuffled")
                     assert found == [(control, layer) for control in controls for layer in (0, 2)]
-                    assert [r["layer"] for r in own if r["control"] == "surface"] == [None]
+                    assert of_text == [("surface", None), ("window", None)]
                     other = "tuned" if checkpoint == "base" else "base"
                     moved = rows_of(table, **at, fitted_on=other)
                     assert [(r["control"], r["layer"]) for r in moved] == [("none", 0), ("none", 2)]
-    assert len(table) == 2 * 8 * 2 * (4 * 2 + 1 + 2)
+    assert len(table) == 2 * 8 * 2 * (4 * 2 + 2 + 2)
 
 
 @pytest.mark.parametrize("offset", [-1, 0, 1])
@@ -81,6 +82,8 @@ def test_what_was_just_said_reads_and_controls_are_what_they_say(result, pair, t
     assert all(row["accuracy"] < 0.75 for row in shuffled)
     (surface,) = rows_of(result.tables["probes"], **at, position="1", control="surface")
     assert (surface["accuracy"], surface["hook"], surface["chosen"]) == (1.0, None, True)
+    (window,) = rows_of(result.tables["probes"], **at, position="1", control="window")
+    assert (window["accuracy"], window["hook"], window["chosen"]) == (1.0, None, True)
     for row in rows_of(result.tables["probes"], **at, control="none"):
         (control,) = rows_of(
             result.tables["probes"], **at, position=row["position"], layer=row["layer"], control="control"

@@ -103,7 +103,7 @@ LOW = dict.fromkeys(NULLS, 0.3)
     [
         (
             readings({"stronger": 0.4, **LOW}), task_of({"sum": 3}),
-            ["not carried: .* \\('sum' 0.40, best null 0.30\\), so `decodable`"],
+            ["not carried: .* \\('sum' 0.40, best null 0.30, control\\), so `decodable`"],
         ),
         (
             readings({}, unread={"sum": "it has 99 distinct values, more than max_classes (40)"}),

@@ -1,11 +1,9 @@
 """Building the bench's organisms, and holding each against its claim."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from undertext.activations.errors import UserError
 from undertext.core.setup import threads
 from undertext.core.side_by_side import side_by_side
 from undertext.jobs.bench.case import Case

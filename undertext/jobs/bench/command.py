@@ -11,8 +11,8 @@ from undertext.jobs.bench.config import BenchConfig, RunConfig
 
 
 class BuildCommand(BenchConfig):
-    """Train the organisms of the bench that are missing, and hold each against its claim: by behaviour, and by
-    relearning."""
+    """Train the organisms of the bench that are missing, and hold each against its claim: by behaviour, and
+    by relearning."""
 
     out: Path = Path("undertext-bench")
     """Folder that the worlds are built below."""
@@ -88,7 +88,9 @@ def _score(args: Sequence[str]) -> int:
     for path in given.bench:
         files = [path] if path.is_file() else sorted((path / JUDGED).glob("*/*/*.json"))
         if not files:
-            raise UserError(f"expected a bench.json, or a folder that `undertext bench run` judged, got {shown(path)}")
+            raise UserError(
+                f"expected a bench.json, or a folder that `undertext bench run` judged, got {shown(path)}"
+            )
         parts += [read_records(file) for file in files]
     publish(bench_files(merged(*parts), seed=given.seed), given.out)
     say(f"page: {given.out / 'bench.md'}")

@@ -12,11 +12,11 @@ class BenchConfig(Config):
     """What the bench's commands have in common."""
 
     size: Literal["quick", "standard"] = "standard"
-    """Set of organisms: quick is built and judged in about ten minutes on two cores, standard in under two and
-    a half hours."""
+    """Set of organisms: quick is built and judged in about ten minutes on two cores, standard in under two
+    and a half hours."""
     only: tuple[str, ...] = ()
-    """Families or worlds that are taken, as chain or chain-llama-word-1; without any, all of the set. What was
-    built or judged before stays, so that a bench can be done in several sittings."""
+    """Families or worlds that are taken, as chain or chain-llama-word-1; without any, all of the set. What
+    was built or judged before stays, so that a bench can be done in several sittings."""
     plan: Path | None = None
     """YAML file that says which worlds there are; None takes the one that comes with undertext."""
     jobs: int = Field(default=2, ge=1)
@@ -29,5 +29,5 @@ class RunConfig(BenchConfig):
     seed: Seed = 0
     """Random seed of the judge."""
     judge: str | None = None
-    """Function that judges a pair, as module:function (`undertext.jobs.bench.judges.Judge`); None takes our own
-    verdict, with the baselines beside it."""
+    """Function that judges a pair, as module:function (`undertext.jobs.bench.judges.Judge`); None takes our
+    own verdict, with the baselines beside it."""

@@ -1,4 +1,5 @@
-"""Judges: what says, of a pair and a task, whether a capability was elicited, taught, suppressed or overwritten.
+"""Judges: what says, of a pair and a task, whether a capability was elicited, taught, suppressed or
+overwritten.
 
 Beside our own stand the conclusions that people draw from one figure alone.
 """
@@ -29,8 +30,8 @@ class Said(NamedTuple):
 
 
 Judge = Callable[[Path, Path, Task], Mapping[str, Said | Mapping[str, object]]]
-"""From the folders of a base and of a tuned checkpoint (or of a LoRA adapter) and a task to what is said of each
-split: a `Said`, or a mapping with `verdict`, `confidence` and, where one is given, `share`."""
+"""From the folders of a base and of a tuned checkpoint (or of a LoRA adapter) and a task to what is said of
+each split: a `Said`, or a mapping with `verdict`, `confidence` and, where one is given, `share`."""
 
 ALONE: dict[str, LineName] = {
     "recovered alone": "recovered",

@@ -21,12 +21,12 @@ from undertext.jobs.compare.config import CompareConfig, Rule
 from undertext.jobs.compare.latent import Opened, opened
 from undertext.jobs.compare.measured import Measured
 from undertext.jobs.compare.raw_line import RawLine
+from undertext.jobs.compare.step_lines import continued_line, stated_line
 from undertext.measures.answers import Answers, Samples
 from undertext.measures.decoding.readings import NULLS, Readings
 from undertext.measures.keys import KeyKind, KeysTried
 from undertext.measures.recovery.estimate import estimate_recovery
 from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
-from undertext.measures.trace.continued import Continued
 from undertext.tasks.draws import clusters
 from undertext.tasks.output_grader import chance_note, chance_right
 from undertext.tasks.task import Task
@@ -82,13 +82,19 @@ def _cut(unfinished: ndarray) -> str:
     return f"; {unfinished.sum()} of {unfinished.size} outputs unfinished" if unfinished.any() else ""
 
 
+def _best_null(readings: Readings, name: str) -> tuple[float, str]:
+    """The null that reads a value best on dev: its accuracy there, and its name."""
+    accuracy = {null: readings.accuracy(name, CHOOSE, null) for null in NULLS}
+    null = max(accuracy, key=lambda each: accuracy[each])
+    return accuracy[null], null
+
+
 def carried_values(readings: Readings, margin: float) -> list[str]:
     """Values that the stronger checkpoint itself carries on dev, by `margin` over every null."""
     return [
         name
         for name in readings.classes
-        if readings.accuracy(name, CHOOSE, "stronger")
-        >= margin + max(readings.accuracy(name, CHOOSE, null) for null in NULLS)
+        if readings.accuracy(name, CHOOSE, "stronger") >= margin + _best_null(readings, name)[0]
     ]
 
 
@@ -111,10 +117,11 @@ def reading_flags(readings: Readings, task: Task, carried: Sequence[str]) -> lis
     if not carried:
         nothing = "so `decodable` and `transported` were not measured"
         if readings.classes:
+            best = {name: _best_null(readings, name) for name in readings.classes}
             read = [
-                f"{shown(name)} {readings.accuracy(name, CHOOSE, 'stronger'):.2f}, best null "
-                f"{max(readings.accuracy(name, CHOOSE, null) for null in NULLS):.2f}"
-                for name in readings.classes
+                f"{shown(name)} {readings.accuracy(name, CHOOSE, 'stronger'):.2f}, best null {most:.2f}, "
+                f"{null.replace('_', ' ')}"
+                for name, (most, null) in best.items()
             ]
             flags.append(
                 f"not carried: on dev the stronger checkpoint's own probes read no value far enough over the "
@@ -135,7 +142,7 @@ def reading_lines(
 
     `units` are the groups of the split's problems.
     """
-    null_of = {name: max(NULLS, key=lambda null: readings.accuracy(name, CHOOSE, null)) for name in names}
+    null_of = {name: _best_null(readings, name)[1] for name in names}
     null = readings.per_problem(names, split, lambda name: null_of[name])
     stronger = readings.per_problem(names, split, lambda _: "stronger")
     nulls = ", ".join(f"{name}: {null_of[name].replace('_', ' ')}" for name in names)
@@ -156,7 +163,7 @@ def reading_lines(
             null=np.array([null[i] for i in problems]),
             access=access,
             note=f"{what}, read on the weaker where each value is about to be said, on {len(problems)} "
-            f"problems; null: the best of control labels, surface and random init on dev ({nulls})",
+            f"problems; null: the best of control labels, surface, window and random init on dev ({nulls})",
         )
 
     own = line("decodable", "weaker", "none", "probes fitted on the weaker checkpoint")
@@ -212,42 +219,6 @@ def key_lines(
         what = f"the key {key.name}, chosen on dev among {count}"
         lines.append(_regained(kind, own, task, split, weaker, stronger, key.access, what))
     return lines
-
-
-def continued_line(
-    steps: Mapping[str, Continued], gap: Sequence[int], units: Clusters = None, own_steps: bool = True
-) -> RawLine | None:
-    """The line `continued` over the problems in the gap: next steps, the right ones before them given.
-
-    Its null is what the same next steps score as those of other problems, or what the architecture at random
-    init writes, whichever is more. None where no step of the gap says a value. `units` are the groups of the
-    split's problems; without `own_steps` the steps are those of the stronger's outputs.
-    """
-    weaker, stronger = (steps[who].per_problem(steps[who].right) for who in ("weaker", "stronger"))
-    nulls = {
-        "the same next steps graded as other problems'": steps["weaker"].per_problem(
-            steps["weaker"].by_chance
-        ),
-        "random init": steps["random_init"].per_problem(steps["random_init"].right),
-    }
-    problems = [i for i in gap if i in weaker and i in stronger]
-    if not problems:
-        return None
-    figures = {name: np.array([null[i] for i in problems]) for name, null in nulls.items()}
-    null = max(figures, key=lambda name: figures[name].mean())
-    count = sum(value.problem in set(problems) for value in steps["weaker"].values)
-    what, whose = ("values", "the problem's") if own_steps else ("new numbers", "the stronger's")
-    return RawLine(
-        name="continued",
-        problems=np.array(problems),
-        clusters=among(units, np.array(problems)),
-        weaker=np.array([weaker[i] for i in problems]),
-        stronger=np.array([stronger[i] for i in problems]),
-        null=figures[null],
-        access="the trace",
-        note=f"{what} of next steps written right, {whose} own right steps before them given: {count} {what} "
-        f"of {len(problems)} problems; null: {null}",
-    )
 
 
 def recovered_line(
@@ -336,6 +307,11 @@ def split_evidence(
         )
     else:
         lines.append(going_on)
+    said = stated_line(task, split, gap, weaker, stronger, measured.own_steps[split])
+    if isinstance(said, str):
+        flags.append(said)
+    else:
+        lines.append(said)
     names = carried_values(measured.readings, rule.readable_above)
     lines += reading_lines(measured.readings, split, names, gap, weaker.clusters) if names else []
     flags += reading_flags(measured.readings, task, names)

@@ -35,12 +35,13 @@ def opened(
     level: float,
     units: Clusters = None,
 ) -> Opened:
-    """How much of the gap is opened by k of the `samples` of its problems, and by the answers under each kind of
-    key to the split's problems, together. `greedy` are the weaker's own answers to these, wrong in the gap.
+    """How much of the gap is opened by k of the `samples` of its problems, and by the answers under each
+    kind of key to the split's problems, together. `greedy` are the weaker's own answers to these, wrong in
+    the gap.
 
     Outputs that know nothing of a problem are all wrong with probability 1 - c: c is the share of other
-    problems, of those whose answer the greedy output does not match either, for which one of them is right. So
-    each problem that stays shut stands for 1 / (1 - c) that nothing opens (Horvitz and Thompson 1952), and
+    problems, of those whose answer the greedy output does not match either, for which one of them is right.
+    So each problem that stays shut stands for 1 / (1 - c) that nothing opens (Horvitz and Thompson 1952), and
     neither more keys nor keys that all guess alike raise the share. `units` are the groups of the split's
     problems.
     """

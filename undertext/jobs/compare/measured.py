@@ -306,6 +306,7 @@ def _probe_rows(readings: Readings, measured: Measured) -> Rows:
                         "accuracy": float(right[role][layer].double().mean()),
                         "control": float(right["control"][layer].double().mean()),
                         "surface": float(right["surface"][0].double().mean()),
+                        "window": float(right["window"][0].double().mean()),
                         "random_init": float(right["random_init"][layer].double().mean()),
                         "chosen": layer == readings.chosen[name, role],
                     }

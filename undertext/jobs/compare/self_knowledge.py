@@ -53,7 +53,7 @@ def measure_right(
     out = Readings(sites, {NAME: ["False", "True"]})
     nothing = random_init(weaker, seed=seed + RANDOM_SEED)
     stacks = {"weaker": stack_of(weaker, sites, points), "random_init": stack_of(nothing, sites, points)}
-    read_own(out, NAME, stacks, weak, seed)
+    read_own(out, NAME, weaker, stacks, weak, seed)
     both = {"stronger": stack_of(stronger, theirs or sites, points)}
     if shared_tokens:
         both["weaker"] = stacks["weaker"]

@@ -105,17 +105,22 @@ def changes(difference: Intervals, rule: Rule) -> Words:
 def line_says(name: LineName, line: LineEstimates, p: Float[ndarray, " resample"], rule: Rule) -> Words:
     """What a line says, given its corrected p.
 
-    Samples that miss prove nothing: `behaviour` says no `absent`. Unfinished outputs might have been right: a
-    line says `absent` where it would if all of them were.
+    Samples that miss prove nothing, nor do steps that are not written: `behaviour` and `stated` say no
+    `absent`. Unfinished outputs might have been right: a line says `absent` where it would if all of them
+    were.
     """
     enough = (line.n >= rule.min_problems) & (line.above >= rule.min_over_null)
     latent = enough & (line.share.low > rule.latent_above) & (p <= rule.alpha)
-    absent = enough & (line.highest < rule.absent_below) & (name != "behaviour")
+    absent = enough & (line.highest < rule.absent_below) & (name not in NO_ABSENCE)
     return np.select([latent, absent], ["latent", "absent"], "unclear")
 
 
+NO_ABSENCE: tuple[LineName, ...] = ("behaviour", "stated")
+"""Lines that find a capability and cannot miss one."""
 KEYS: tuple[LineName, ...] = ("behaviour", "prompted", "prefilled", "recovered")
 """Lines of what says nothing of the problem: what it lets a checkpoint solve was there."""
+STEPS: tuple[LineName, ...] = ("continued", "stated")
+"""Lines of the steps: they may be there where no key opens the capability."""
 
 
 def capability(says: Mapping[LineName, Words], count: int) -> Words:
@@ -123,8 +128,8 @@ def capability(says: Mapping[LineName, Words], count: int) -> Words:
     or that its steps are there, `parts` where surely no key opens it, and `steps` where a key may.
 
     Answers recovered without training are proof: whatever solves the problem was there. Answers not recovered
-    are no proof of absence, since steering can miss. Its steps must not go on from right ones either; where
-    that could not be measured, nothing may be readable, and no line may say latent.
+    are no proof of absence, since steering can miss. Its steps must not go on from right ones either, nor be
+    stated; where `continued` could not be measured, nothing may be readable, and no line may say latent.
     """
 
     def those(word: str, *names: LineName) -> list[ndarray]:
@@ -134,12 +139,12 @@ def capability(says: Mapping[LineName, Words], count: int) -> Words:
     # Samples that miss prove nothing; every other key that was tried must surely not open.
     tried = [name for name in KEYS if name != "behaviour" and (name in says or name == "recovered")]
     shut = np.all(those("absent", *tried), axis=0)
-    (steps,) = those("latent", "continued")
+    steps = np.any(those("latent", *STEPS), axis=0)
     if "continued" in says:
         (stuck,) = those("absent", "continued")
         # A value that reads may have been put together from the text before it; one that the stronger's probe
         # reads unchanged has not.
-        gone = shut & stuck & ~those("latent", "transported")[0]
+        gone = shut & stuck & ~np.any(those("latent", "transported", "stated"), axis=0)
     else:
         spoken_for = np.any([np.zeros(count, bool), *those("latent", *says)], axis=0)
         gone = shut & those("absent", "decodable")[0] & ~spoken_for

@@ -16,7 +16,7 @@ VERDICTS: dict[Verdict, tuple[str, str]] = {
     "composed": (
         "Composed: the base had the steps, and putting them together is new.",
         "The tuned checkpoint does better here. Nothing that was tried opens the capability in the base, and "
-        "yet the base writes each next step right once the steps before it are given.",
+        "yet the base writes its steps right: each one once those before it are given, or all by itself.",
     ),
     "taught": (
         "Taught: the base did not have it.",
@@ -50,7 +50,7 @@ _CARRIED = (
 )
 _SURFACE = (
     "The probes read the surface of the problem and not its working: compare their accuracy with the "
-    "accuracy that control labels and the surface alone allow."
+    "accuracy that control labels and the text alone allow."
 )
 _MISSED = (
     "The capability was there and no measurement reached it. Steering and linear probes can both miss a "
@@ -107,6 +107,8 @@ LINES: dict[LineName, str] = {
     "prefilled": "How much of the accuracy gap comes back when the output's beginning is written for the "
     "weaker checkpoint, the same for every problem?",
     "continued": "Given the right steps so far, does the weaker checkpoint write the next one right?",
+    "stated": "Do the weaker checkpoint's own outputs state the right values of the steps, though their "
+    "answers are wrong?",
     "decodable": "Can a linear probe read the problem's values from the weaker checkpoint's activations?",
     "transported": "Does the stronger checkpoint's probe read the weaker one unchanged: the same values, "
     "written the same way?",
@@ -121,8 +123,8 @@ LINES: dict[LineName, str] = {
 CAPTIONS = {
     "accuracy": "Accuracy on each split with its interval.",
     "probes": "How well probes read the problem's values, by layer. Rings mark the layer chosen on dev. "
-    "A line no higher than the grey ones says no more than labels without meaning, the text's surface, or "
-    "a model never trained.",
+    "A line no higher than the grey ones says no more than labels without meaning, the text's surface, what "
+    "can be put together from its last tokens, or a model never trained.",
     "doses": "Accuracy on dev by dose, the best over layers and positions. A vector is special only where it "
     "stands above the controls, which went through the same search; a random direction that lifts "
     "accuracy is itself a sign of a latent capability.",

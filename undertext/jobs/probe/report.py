@@ -155,7 +155,7 @@ def _at_chosen(row: Row, chosen: Mapping[Any, int]) -> bool:
     layer = chosen.get((checkpoint, row["task"], row["value"], position, row["probe"]))
     if across == "layer":
         return bool(row["fitted"] == str(layer))
-    return layer is not None and row["layer"] in (None, layer)  # the surface has no layer
+    return layer is not None and row["layer"] in (None, layer)  # features of the text have no layer
 
 
 def _aligned(rows: Sequence[Row]) -> Section:

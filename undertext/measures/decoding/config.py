@@ -9,7 +9,7 @@ from undertext.core.config import Config
 
 Position = Literal["prompt_end"] | int
 ProbeKind = Literal["logistic", "logistic_cv", "ridge", "ridge_cv", "low_rank", "means", "lda"]
-Control = Literal["control", "shuffled", "random_init", "surface"]
+Control = Literal["control", "shuffled", "random_init", "surface", "window"]
 Across = Literal["checkpoint", "layer", "position", "length", "type"]
 Extra = Literal["mdl", "leace"]
 
@@ -34,9 +34,10 @@ class DecodingConfig(Config):
     cross-validation in train (logistic_cv, ridge_cv)."""
     rank: int = Field(default=2, ge=1)
     """Number of directions that a low_rank probe reads through."""
-    controls: tuple[Control, ...] = ("control", "shuffled", "random_init", "surface")
+    controls: tuple[Control, ...] = ("control", "shuffled", "random_init", "surface", "window")
     """Controls that the same kinds of probe are fitted to: control labels (`control`, from which selectivity
-    is computed), shuffled labels, a random initialisation, and the surface of the text."""
+    is computed), shuffled labels, a random initialisation, the surface of the text, and what can be put
+    together from the last tokens (`window`)."""
     draws: int = Field(default=3, ge=1)
     """Number of draws of control labels and of shuffled labels, whose mean is reported."""
     measures: tuple[Extra, ...] = ()

@@ -6,10 +6,12 @@ from typing import NamedTuple
 from jaxtyping import Int
 from torch import Tensor
 
+from undertext.activations.checkpoint import Checkpoint
 from undertext.core.terms import CHOOSE, FIT
 from undertext.measures.decoding.config import DecodingConfig
 from undertext.measures.decoding.positions import Gathered
 from undertext.measures.decoding.values import Value
+from undertext.measures.decoding.window import Windows, window_features
 from undertext.probes import Surface, control_draws, shuffled_draws
 
 CONTROL_SEED, SHUFFLE_SEED, RANDOM_SEED = 12, 13, 11
@@ -20,11 +22,20 @@ class Arm(NamedTuple):
     """What a probe is fitted to and read against, by split: the value itself, or a draw of a control."""
 
     X: Mapping[str, Tensor]
-    """Features [layer, n, d]; those of the surface have one layer."""
+    """Features [layer, n, d]; those of the text (surface, window) are of no layer."""
     y: Mapping[str, Tensor]
     """Labels that the probe is fitted to (train), and its strength and layer chosen on (dev)."""
     wanted: Mapping[str, Tensor]
     """Labels that the probe's answers are compared with."""
+    alternatives: bool = False
+    """Whether layers are other features of the same rows: the one that reads dev best is the arm's only
+    layer."""
+
+    def only(self, layer: int) -> "Arm":
+        """The arm with one layer alone."""
+        return self._replace(
+            X={split: X[layer : layer + 1] for split, X in self.X.items()}, alternatives=False
+        )
 
 
 def control_arms(value: Value, X: Mapping[str, Tensor], seeds: Sequence[int]) -> list[Arm]:
@@ -49,8 +60,15 @@ def surface_arm(value: Value) -> Arm:
     return Arm(features, value.y, value.y)
 
 
+def window_arm(value: Value, checkpoint: Checkpoint) -> Arm:
+    """The same labels with what can be put together from the last tokens; its lengths are alternatives."""
+    features = window_features(value.windows, value.y[FIT], len(value.classes), checkpoint)
+    return Arm(features, value.y, value.y, alternatives=True)
+
+
 def arms_of(
     value: Value,
+    checkpoint: Checkpoint,
     X: Mapping[str, Tensor],
     untrained: Mapping[str, Gathered] | None,
     config: DecodingConfig,
@@ -67,6 +85,8 @@ def arms_of(
             arms[control] = shuffled_arms(value, X, _seeds(config, SHUFFLE_SEED))
         elif control == "surface":
             arms[control] = [surface_arm(value)]
+        elif control == "window":
+            arms[control] = [window_arm(value, checkpoint)]
         elif untrained is not None:
             blank = {split: each.rows(value.position, value.name) for split, each in untrained.items()}
             arms[control] = [Arm(blank, value.y, value.y)]
@@ -79,8 +99,6 @@ def _seeds(config: DecodingConfig, control: int) -> range:
     return range(start, start + config.draws)
 
 
-Windows = Mapping[str, Sequence[Sequence[int]]]
-"""By split: each row's text up to and with where it is read, as tokens."""
 Key = tuple[int, ...]
 
 SEEN = 0.9

@@ -37,6 +37,11 @@ class Fitted(NamedTuple):
         logits = X @ self.coef.mT + self.intercept[:, None]
         return self.classes[logits.argmax(-1)] == y
 
+    def only(self, layer: int) -> "Fitted":
+        """The probe of one layer alone."""
+        at = slice(layer, layer + 1)
+        return Fitted(self.coef[at], self.intercept[at], self.classes, self.strength[at], 0)
+
     def span(self, most: int) -> Float[Tensor, "layer k d"]:
         """Orthonormal directions that are read: class - 1 of them, `most` or d if those are fewer."""
         return principal_directions(self.coef)[:, :most]

@@ -16,13 +16,20 @@ from undertext.activations.hookpoint import HookPoint
 from undertext.activations.random_init import random_init
 from undertext.core.terms import CHOOSE, FIT
 from undertext.measures.decoding.config import DecodingConfig, ProbeKind
-from undertext.measures.decoding.controls import CONTROL_SEED, RANDOM_SEED, Arm, control_arms, surface_arm
+from undertext.measures.decoding.controls import (
+    CONTROL_SEED,
+    RANDOM_SEED,
+    Arm,
+    control_arms,
+    surface_arm,
+    window_arm,
+)
 from undertext.measures.decoding.kinds import KINDS, Fitted
 from undertext.measures.decoding.values import Value
 from undertext.tasks.task import Task
 from undertext.tasks.value_tokens import ValueTokens, in_groups, locate_values, readable_values, unread_values
 
-NULLS = ("control", "surface", "random_init")
+NULLS = ("control", "surface", "window", "random_init")
 """The controls that a comparison reads beside both checkpoints."""
 
 
@@ -34,14 +41,20 @@ class Reading(NamedTuple):
     """Whether each row of each split is read as is wanted of the arm, at each layer."""
     on_dev: Float[Tensor, " layer"]
     """Share of dev's rows read as the labels say that strength and layer are chosen by."""
+    alternative: int = 0
+    """Which of an arm's alternatives was chosen."""
 
 
 def read_arm(kind: ProbeKind, value: Value, arm: Arm, config: DecodingConfig) -> Reading:
     """Fit a probe to the arm's train, choose its strength and layer on the arm's dev, read every split."""
     rows, choose = (value.labelled(split, arm.X[split], arm.y[split]) for split in (FIT, CHOOSE))
-    probe = KINDS[kind](rows, choose, config)
+    probe, alternative = KINDS[kind](rows, choose, config), 0
+    if arm.alternatives:
+        alternative = probe.layer
+        arm, probe = arm.only(alternative), probe.only(alternative)
     right = {split: probe.right(X, arm.wanted[split]) for split, X in arm.X.items()}
-    return Reading(probe, right, probe.right(choose.X, choose.y).double().mean(1))
+    on_dev = probe.right(arm.X[CHOOSE], choose.y).double().mean(1)
+    return Reading(probe, right, on_dev, alternative)
 
 
 @dataclass
@@ -123,7 +136,7 @@ def measure_own(
     }
     for name, classes in out.classes.items():
         y = Value.of(sites, 0, name, classes).y
-        read_own(out, name, stacks, y, seed)
+        read_own(out, name, weaker, stacks, y, seed)
         if progress is not None:
             progress(1)
     return out
@@ -171,7 +184,12 @@ def stack_of(checkpoint: Checkpoint, sites: Mapping[str, ValueTokens], points: S
 
 
 def read_own(
-    out: Readings, name: str, stacks: Mapping[str, Stack], y: Mapping[str, Tensor], seed: int
+    out: Readings,
+    name: str,
+    weaker: Checkpoint,
+    stacks: Mapping[str, Stack],
+    y: Mapping[str, Tensor],
+    seed: int,
 ) -> None:
     """Fit, choose and read one value on the weaker checkpoint and on every null, into `out`.
 
@@ -183,6 +201,7 @@ def read_own(
         "weaker": Arm(X["weaker"], y, y),
         "random_init": Arm(X["random_init"], y, y),
         "surface": surface_arm(value),
+        "window": window_arm(value, weaker),
         "control": control_arms(value, X["weaker"], [seed + CONTROL_SEED])[0],
     }
     for source, arm in arms.items():

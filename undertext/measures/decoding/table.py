@@ -80,7 +80,7 @@ def read_own(
     for value in values_of(located, config, names[1]):
         table = _Table(names[0], names[0], names[1], config, value, points)
         X = {split: each.rows(value.position, value.name) for split, each in gathered.items()}
-        arms = arms_of(value, X, untrained, config)
+        arms = arms_of(value, checkpoint, X, untrained, config)
         for kind in dict.fromkeys(config.probes):
             readings = {
                 control: [read_arm(kind, value, arm, config) for arm in draws]
@@ -88,7 +88,12 @@ def read_own(
             }
             fitted[value.position, value.name, kind] = readings["none"][0].probe
             figures = {control: _mean(draws) for control, draws in readings.items()}
-            for control, arm in arms.items():
+            for control, draws in arms.items():
+                # Of alternatives, that which was chosen.
+                arm = [
+                    each.only(reading.alternative) if each.alternatives else each
+                    for each, reading in zip(draws, readings[control], strict=True)
+                ]
                 figures[control] = figures[control]._replace(**_extras(kind, control, value, arm, config))
             for split in (s for s in located if s != FIT):
                 for control, each in figures.items():
@@ -194,7 +199,7 @@ class _Table(NamedTuple):
         }
         rows: list[Row] = []
         for i, share in enumerate(figures.accuracy[split].tolist()):
-            point = None if control == "surface" else self.points[i]
+            point = None if control in ("surface", "window") else self.points[i]
             erased = None if figures.erased is None else float(figures.erased[split][i])
             rows.append(
                 shared

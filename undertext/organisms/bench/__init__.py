@@ -1,1 +1,2 @@
-"""The bench's organisms: families of problems, worlds that read them, and pairs whose right answer is known."""
+"""The bench's organisms: families of problems, worlds that read them, and pairs whose right answer is
+known."""

@@ -88,8 +88,8 @@ class WorldFolder:
         return folder
 
     def checked(self, name: str) -> dict[str, Any]:
-        """The card of an organism, made where it is missing, with what relearning shows beside it and on which
-        splits construction, behaviour and relearning disagree."""
+        """The card of an organism, made where it is missing, with what relearning shows beside it and on
+        which splits construction, behaviour and relearning disagree."""
         self.ensure(name)
         card, organism = self.card(name), ORGANISMS[name]
         if "ambiguous" not in card:

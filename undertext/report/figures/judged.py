@@ -1,7 +1,7 @@
 """Figures: how verdicts fell on known truths, and how far a confidence is the share that is right."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -59,7 +59,8 @@ def confusion_figure(counts: Mapping[Verdict, Mapping[Verdict, int]], title: str
 
 
 def reliability_figure(series: Mapping[str, Sequence[Mark]]) -> Figure:
-    """Share of verdicts that is right over their confidence, with intervals; a mark's area counts verdicts."""
+    """Share of verdicts that is right over their confidence, with intervals; a mark's area counts
+    verdicts."""
     most = max(mark.n for marks in series.values() for mark in marks)
     with house_style():
         figure, (axis,) = stacked([3.4], legend=0.3 + 0.2 * (1 + len(series)))

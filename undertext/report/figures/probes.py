@@ -28,7 +28,11 @@ _ROLES = {
     "weaker": ("weaker checkpoint, own probe", Look(BLUE, "o", "--")),
     "transported": ("stronger's probe on the weaker", Look(WINE, "^", ":")),
 }
-_FLOORS = {"surface": ("read from the surface alone", ":"), "random_init": ("untrained model", (0, (5, 2)))}
+_FLOORS = {
+    "surface": ("read from the surface alone", ":"),
+    "window": ("put together from the last tokens", "-."),
+    "random_init": ("untrained model", (0, (5, 2))),
+}
 
 
 def probes_figure(splits: Mapping[str, Sequence[Row]]) -> Figure | None:

@@ -38,10 +38,8 @@ def _draw(rng: random.Random, size: int, type: str | None) -> Item:
                 number = given[len(used) + 1]
                 result = int(change(len(steps), str(_apply(value, sign, number))))
                 signs = (*used, sign)
-                if len(signs) < size - 1:
-                    end = ""
-                else:
-                    end = " yes" if result == target else " no"
+                last = len(signs) == size - 1
+                end = "" if not last else " yes" if result == target else " no"
                 steps.append(Said(f"{value} {sign} {number} = {result}{end} ;", str(result)))
                 if end == " yes":
                     return signs

@@ -11,7 +11,8 @@ COUNTS = ("none", "one", "two", "three", "four", "five")
 
 def _draw(rng: random.Random, size: int, type: str | None) -> Item:
     nodes = rng.sample(NODES, 7)
-    # One round of all nodes: no path of a problem comes by a node twice, so none can be guessed from its start.
+    # One round of all nodes: no path of a problem comes by a node twice, so none can be guessed from its
+    # start.
     leads = {node: nodes[(i + 1) % len(nodes)] for i, node in enumerate(nodes)}
     edges = [f"{node} > {leads[node]} ;" for node in rng.sample(nodes, len(nodes))]
     start = rng.choice(nodes)
