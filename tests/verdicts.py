@@ -28,7 +28,7 @@ def intervals(*rows: tuple[float, float, float]) -> Intervals:
 def estimates(share: Intervals, p: float | np.ndarray, n: float = 100.0, above: float = 0.8) -> LineEstimates:
     count = len(share.value)
     same = np.broadcast_to(p, count)
-    return LineEstimates(share, same, np.full(count, float(n)), np.full(count, above), share.high)
+    return LineEstimates(share, same, np.full(count, float(n)), np.full(count, above), share.high, 0.0)
 
 
 BOTH: tuple[LineName, ...] = ("behaviour", "recovered")

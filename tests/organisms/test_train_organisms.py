@@ -16,9 +16,9 @@ from undertext.activations.quiet import quiet
 from undertext.core.shipped import organisms
 from undertext.organisms.documents import TOKEN_ID, Kind, Mixture
 from undertext.organisms.folder import card_of, read_card, write_organism
-from undertext.organisms.recipes import RECIPES, Shape
+from undertext.organisms.recipes import RECIPES
 from undertext.organisms.relearning import accuracy, relearn
-from undertext.organisms.shapes import CONTEXT, chain_tokenizer, empty_model
+from undertext.organisms.shapes import CONTEXT, Shape, chain_tokenizer, empty_model
 from undertext.organisms.training import Stage, batch_of, train
 from undertext.tasks import Task, new_chain
 

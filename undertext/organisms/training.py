@@ -4,7 +4,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -12,8 +12,6 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from undertext.organisms.documents import TOKEN_ID, Mixture, document
-
-Model = TypeVar("Model", bound=torch.nn.Module)
 
 
 @dataclass(frozen=True)
@@ -56,13 +54,13 @@ def reading_loss(model: PreTrainedModel, stage: Stage, rng: random.Random) -> Te
 
 
 def train(
-    model: Model,
+    model: PreTrainedModel,
     stages: Sequence[Stage],
     *,
     seed: int,
     on_step: Callable[[int, int, float], None] | None = None,
-    loss_of: Callable[[Model, Any, random.Random], Tensor] = reading_loss,
-) -> Model:
+    loss_of: Callable[[PreTrainedModel, Stage, random.Random], Tensor] = reading_loss,
+) -> PreTrainedModel:
     """Train `model` in place through `stages` in turn and return it; what does not want a gradient stays.
 
     `on_step(done, total, loss)` is called after every step; `loss_of` draws a stage's batch and makes its

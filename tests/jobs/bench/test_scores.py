@@ -9,6 +9,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import brier_score_loss, confusion_matrix
 
 from tests.jobs.bench.made_up import case, judged, judgements, many
+from undertext.core.terms import Verdict
 from undertext.jobs.bench.case import ABSENT, LATENT, Judged
 from undertext.jobs.bench.rates import Rate, rate
 from undertext.jobs.bench.records import merged
@@ -109,7 +110,7 @@ def test_the_share_latent_by_hand():
 
 def test_two_seeds_on_one_case_by_hand():
     """Each case counts once, by its smallest seed; what the others say is in contradictions and `seeds`."""
-    said = {
+    said: dict[str, list[Verdict]] = {
         "same": ["taught", "taught", "taught"],
         "unlike": ["taught", "elicited", "taught"],  # of three pairs two differ
         "silent": ["taught", "undetermined"],
@@ -186,7 +187,7 @@ def test_intervals_by_world_cover_where_worlds_share_their_fate():
     for seed in range(200):
         rng = np.random.default_rng(seed)
         right = rng.random((30, 8)) < rng.beta(0.9 * 1.5, 0.1 * 1.5, 30)[:, None]  # mean 0.9, correlation 0.4
-        records = np.where(right, good, wrong).ravel().tolist()
+        records = [(good if right[i, j] else wrong)[i][j] for i in range(30) for j in range(8)]
         found = rate(records, lambda each: each.right)
         by_world.append(found.world_low <= 0.9 <= found.world_high)
         exact.append(found.low <= 0.9 <= found.high)

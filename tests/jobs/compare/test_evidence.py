@@ -298,7 +298,8 @@ def test_k_is_as_large_as_guessing_allows(answers_there_are, k):
     said = rng.integers(0, answers_there_are, (n, 8))
     right = said == np.arange(n)[:, None] % answers_there_are
     samples = Samples(said.astype(str).tolist(), right, np.ones((n, 8), int), np.zeros((n, 8), bool))
-    line = behaviour_line(samples, task, "test", range(n), CompareConfig(), RULE)
+    line, best = behaviour_line(samples, task, "test", range(n), CompareConfig(), RULE)
+    assert best == k
     assert line.note.startswith(f"pass@{k} of 8 samples")
     assert line.null.mean() <= max(RULE.max_chance, 1 / answers_there_are + 0.01)
     assert abs(line.share(RULE.level).value) < 0.2
@@ -317,7 +318,7 @@ def test_pass_at_k_of_the_problems_in_the_gap_and_its_null():
     )
     assert 0 < right.mean() < 1
     samples = Samples(texts, right, np.ones((3, k), int), np.zeros((3, k), bool))
-    line = behaviour_line(samples, TASK, "test", gap, CompareConfig(samples=k), RULE)
+    line, _ = behaviour_line(samples, TASK, "test", gap, CompareConfig(samples=k), RULE)
     np.testing.assert_allclose(line.weaker, pass_at_k(right, k))
     for i, row, null in zip(gap, texts, line.null, strict=True):
         others = [problem for j, problem in enumerate(problems) if j != i]

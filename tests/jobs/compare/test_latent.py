@@ -5,22 +5,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from undertext.core.terms import LineName
 from undertext.jobs.compare.latent import opened
 from undertext.measures.answers import Answers, Samples
+from undertext.measures.recovery.search import SteeredAnswers
 from undertext.tasks import Grader, Problem, Task
 from undertext.tasks.output_grader import chance_any, chance_right
 
 N, MODULUS = 200, 7
 
 
-def task_of(n: int = N, grader: str = "number") -> Task:
+def task_of(n: int = N) -> Task:
     rng = np.random.default_rng(3)
     problems = [
         Problem(id=f"{split}{i}", split=split, prompt=f"{i} ?", answer=str(rng.integers(MODULUS)))
         for split in ("train", "dev", "test")
         for i in range(n if split == "test" else 2)
     ]
-    return Task(name="t", description="t", grader=Grader(kind=grader), problems=problems, max_new_tokens=8)
+    return Task(name="t", description="t", grader=Grader(kind="number"), problems=problems, max_new_tokens=8)
 
 
 def answers(texts: list[str], task: Task) -> Answers:
@@ -37,7 +39,9 @@ def samples_of(rows: list[list[str]], task: Task) -> Samples:
     return Samples(rows, right, np.ones(right.shape, int), np.zeros(right.shape, bool))
 
 
-def made(share: float, seed: int, alike: bool = False) -> tuple[Task, Samples, dict, Answers]:
+def made(
+    share: float, seed: int, alike: bool = False
+) -> tuple[Task, Samples, dict[LineName, Answers | SteeredAnswers], Answers]:
     """Every key opens this share of the problems and guesses at the others; `alike`: all guess as the greedy
     output does, which is wrong."""
     task, rng = task_of(), np.random.default_rng(seed)
@@ -53,7 +57,11 @@ def made(share: float, seed: int, alike: bool = False) -> tuple[Task, Samples, d
         ]
 
     samples = samples_of([[text] for text in key()], task)
-    keyed = {kind: answers(key(), task) for kind in ("prompted", "prefilled", "recovered")}
+    keyed: dict[LineName, Answers | SteeredAnswers] = {
+        "prompted": answers(key(), task),
+        "prefilled": answers(key(), task),
+        "recovered": answers(key(), task),
+    }
     return task, samples, keyed, answers([str(each) for each in one], task)
 
 

@@ -320,5 +320,6 @@ def split_evidence(
     flags += searched.candidates.notes
     flags += not_specific(searched, steered, weaker, stronger, rule, config.seed)
     samples, units = measured.samples[split], weaker.clusters
-    keyed = {**measured.keyed[split], "recovered": steered[searched.strongest]}
+    keyed: dict[LineName, Answers | SteeredAnswers] = {"recovered": steered[searched.strongest]}
+    keyed |= dict(measured.keyed[split].items())
     return SplitEvidence(lines, flags, opened(samples, k, keyed, weaker, task, split, gap, rule.level, units))

@@ -46,7 +46,7 @@ def opened(
     problems.
     """
     problems, rows = task.split(split), np.asarray(gap)
-    right: dict[LineName, Bool[ndarray, " problem"]] = {"behaviour": samples.right[:, :k].any(1)}
+    right: dict[LineName, Bool[ndarray, " problem"]] = {"behaviour": np.any(samples.right[:, :k], axis=1)}
     whole: list[list[str]] = [
         [text for text, cut in zip(texts[:k], cuts, strict=False) if not cut]
         for texts, cuts in zip(samples.texts, samples.unfinished.tolist(), strict=True)

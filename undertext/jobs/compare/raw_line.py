@@ -34,6 +34,8 @@ class LineEstimates(NamedTuple):
     """The stronger's figure less the null: what the share is a share of."""
     highest: Float[ndarray, " resample"]
     """Upper end of the share's interval where every unfinished output of the weaker counts as right."""
+    unfinished: float
+    """Share of the weaker's outputs behind the line that are unfinished, on the problems themselves."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +81,8 @@ class RawLine:
         if self.unfinished is not None and self.unfinished.any():
             most = np.where(self.unfinished, 1.0, self.weaker) - self.null
             highest = ratio_intervals(most, above, own, level, self.clusters).high
-        return LineEstimates(ratio, p, units_in(own, self.clusters), ceiling, highest)
+        cut = 0.0 if self.unfinished is None else float(self.unfinished.mean())
+        return LineEstimates(ratio, p, units_in(own, self.clusters), ceiling, highest, cut)
 
     def share(self, level: float) -> Estimate:
         """The line's share of the problems themselves.

@@ -80,7 +80,8 @@ def judge(
         corrected = {name: p[:, i] for i, name in enumerate(lines)}
     says = {name: line_says(name, line, corrected[name], rule) for name, line in lines.items()}
     measured = changed == {"base": "better", "tuned": "worse", "neither": ""}[weaker]
-    found = np.where(measured, capability(says, len(changed)), "unclear")
+    cut = [name for name in WORDED if name in lines and lines[name].unfinished > rule.max_unfinished]
+    found = np.where(measured, capability(says, len(changed), cut), "unclear")
     if weaker != "neither":
         broken = below_chance[weaker] | (weaker in alike)
         found = np.where((found == "absent") & broken, "unclear", found)
@@ -117,27 +118,30 @@ def line_says(name: LineName, line: LineEstimates, p: Float[ndarray, " resample"
 
 NO_ABSENCE: tuple[LineName, ...] = ("behaviour", "stated")
 """Lines that find a capability and cannot miss one."""
-KEYS: tuple[LineName, ...] = ("behaviour", "prompted", "prefilled", "recovered")
+WORDED: tuple[LineName, ...] = ("prompted", "prefilled")
+KEYS: tuple[LineName, ...] = ("behaviour", *WORDED, "recovered")
 """Lines of what says nothing of the problem: what it lets a checkpoint solve was there."""
 STEPS: tuple[LineName, ...] = ("continued", "stated")
 """Lines of the steps: they may be there where no key opens the capability."""
 
 
-def capability(says: Mapping[LineName, Words], count: int) -> Words:
+def capability(says: Mapping[LineName, Words], count: int, untried: Collection[LineName] = ()) -> Words:
     """What the lines say together of the capability in the weaker checkpoint: `latent`, `absent`, `unclear`,
     or that its steps are there, `parts` where surely no key opens it, and `steps` where a key may.
 
     Answers recovered without training are proof: whatever solves the problem was there. Answers not recovered
     are no proof of absence, since steering can miss. Its steps must not go on from right ones either, nor be
     stated; where `continued` could not be measured, nothing may be readable, and no line may say latent.
+    Of `untried` keys too many outputs are unfinished to say that the key does not open.
     """
 
     def those(word: str, *names: LineName) -> list[ndarray]:
         return [says[name] == word if name in says else np.zeros(count, bool) for name in names]
 
     opened = np.any(those("latent", *KEYS), axis=0)
-    # Samples that miss prove nothing; every other key that was tried must surely not open.
-    tried = [name for name in KEYS if name != "behaviour" and (name in says or name == "recovered")]
+    # Samples that miss prove nothing; every other key that was tried must surely not open, steering at least.
+    worded = [name for name in WORDED if name in says and name not in untried]
+    tried: list[LineName] = [*worded, "recovered"]
     shut = np.all(those("absent", *tried), axis=0)
     steps = np.any(those("latent", *STEPS), axis=0)
     if "continued" in says:

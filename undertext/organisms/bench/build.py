@@ -115,7 +115,7 @@ class WorldFolder:
             merged: PreTrainedModel = whole.merge_and_unload()
             return merged
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(self.path(name), use_safetensors=True)
-        return model.to(self.device)
+        return model.to(torch.device(self.device))  # type: ignore[arg-type]
 
     def accuracy(self, model: PreTrainedModel, task: Task, splits: Sequence[str]) -> dict[str, float]:
         """Greedy lenient accuracy on each split."""
@@ -150,7 +150,7 @@ class WorldFolder:
         began = perf_counter()
         seed = self.world.seed * 65_537 + zlib.crc32(organism.name.encode()) % 65_537
         parent = None if organism.parent is None else self.model(organism.parent)
-        model: Any = self.world.empty(seed).to(self.device) if parent is None else parent
+        model: Any = self.world.empty(seed).to(torch.device(self.device)) if parent is None else parent
         if organism.lora:
             torch.manual_seed(seed)
             model = get_peft_model(

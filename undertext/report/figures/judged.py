@@ -71,7 +71,14 @@ def reliability_figure(series: Mapping[str, Sequence[Mark]]) -> Figure:
                 axis.plot([mark.confidence] * 2, [mark.low, mark.high], color=look.color, linewidth=1.2)
             sizes = [20 + 80 * mark.n / most for mark in marks]
             axis.scatter(
-                at, right, sizes, look.color, look.marker, label=literal(name, 50), alpha=0.85, zorder=3
+                at,
+                right,
+                sizes,
+                look.color,
+                marker=look.marker,
+                label=literal(name, 50),
+                alpha=0.85,
+                zorder=3,
             )
         axis.set_xlim(-0.02, 1.04)
         axis.set_ylim(-0.04, 1.04)

@@ -6,6 +6,8 @@ from undertext.organisms.bench.families.graph import GRAPH
 from undertext.organisms.bench.families.gym import BACKWARD, CHAIN_SUM, LEGS
 from undertext.organisms.bench.families.item import Family
 
+__all__ = ["FAMILIES", "Family"]
+
 FAMILIES: dict[str, Family] = {
     family.name: family for family in (CHAIN, PARITY, GRAPH, COUNTDOWN, CHAIN_SUM, BACKWARD, LEGS)
 }

@@ -97,7 +97,8 @@ def _legs(
     animals = list(metadata["animals"].items())
 
     def work(change: Change) -> Work:
-        total, steps = 0, []
+        total = 0
+        steps: list[Said] = []
         for animal, count in animals:
             legs = change(len(steps), str(count * ANIMALS[animal]))
             steps.append(Said(f"{count} {animal} {legs} ;", legs))
