@@ -14,12 +14,12 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from scipy.stats import beta
 
 from tests.sums import blank, learnt, plain_problems, tokenizer_for, write_by_hand
 from undertext import compare
 from undertext.activations import Checkpoint
 from undertext.core.publish import publish
+from undertext.core.statistics import exact_share
 from undertext.jobs.compare.config import CompareConfig
 
 PAGE = Path(__file__).parent.parent / "docs" / "false_positives.md"
@@ -32,14 +32,6 @@ def dealt_out(seed: int) -> list[dict[str, Any]]:
     answers = [problem["answer"] for problem in problems]
     random.Random(seed).shuffle(answers)
     return [{**problem, "answer": answer} for problem, answer in zip(problems, answers, strict=True)]
-
-
-def clopper_pearson(count: int, of: int, level: float = 0.95) -> tuple[float, float]:
-    """The exact interval of a share (Clopper and Pearson 1934)."""
-    tail = (1 - level) / 2
-    low = 0.0 if count == 0 else float(beta.ppf(tail, count, of - count + 1))
-    high = 1.0 if count == of else float(beta.ppf(1 - tail, count + 1, of - count))
-    return low, high
 
 
 def run(seeds: int, seconds: float) -> dict[str, tuple[int, int]]:
@@ -72,8 +64,10 @@ def page(counts: dict[str, tuple[int, int]]) -> str:
     rows = []
     for name, (count, of) in counts.items():
         if of:
-            low, high = clopper_pearson(count, of)
-            rows.append(f"| {name} | {count} | {of} | {count / of:.3f} | {low:.3f} to {high:.3f} |")
+            found = exact_share(count, of)
+            rows.append(
+                f"| {name} | {count} | {of} | {found.value:.3f} | {found.low:.3f} to {found.high:.3f} |"
+            )
     return "\n".join(
         [
             "# How often what is not there is called latent",

@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from docs.make.markdown import between_markers, table
+from docs.make.markdown import between_markers
 from docs.make.page import Page
 from undertext.core.config import part_of, read_config
 from undertext.core.progress import Progress
@@ -17,6 +17,7 @@ from undertext.jobs.sae_diff.job import feature_diff
 from undertext.jobs.sae_train.command import TrainCommand
 from undertext.jobs.sae_train.config import TrainConfig
 from undertext.jobs.sae_train.job import train_dictionary
+from undertext.report.markdown import table
 from undertext.report.numbers import number, percent
 from undertext.tasks.builtin.chain import new_chain
 from undertext.tasks.task import Task

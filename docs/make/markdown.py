@@ -1,15 +1,8 @@
-"""Markdown: tables, and text between two markers of a page."""
+"""Text between two markers of a page of Markdown."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from undertext.activations.errors import UserError
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table; every row as long as the head."""
-    lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
-    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]])
 
 
 def between_markers(file: Path, begin: str, end: str, text: str) -> str:

@@ -8,7 +8,6 @@ from tempfile import TemporaryDirectory
 from pydantic import Field
 
 from docs.make.findings import beyond_stronger, routes_above_zero
-from docs.make.markdown import table
 from docs.make.own_sae import own_sae
 from docs.make.page import Page
 from undertext.activations.checkpoint import Checkpoint
@@ -17,6 +16,7 @@ from undertext.core.shipped import organisms
 from undertext.jobs.routes.config import RoutesConfig
 from undertext.jobs.routes.job import routes
 from undertext.jobs.routes.result import Route, RoutesResult
+from undertext.report.markdown import table
 from undertext.report.numbers import NOTHING, estimate
 from undertext.report.style import svg
 from undertext.tasks.builtin.chain import MODULUS, new_chain

@@ -6,7 +6,6 @@ from typing import Any
 from pydantic import Field
 
 from docs.make.findings import Transfer, one_code
-from docs.make.markdown import table
 from docs.make.page import Page
 from undertext.activations.checkpoint import Checkpoint
 from undertext.core.progress import Progress
@@ -15,6 +14,7 @@ from undertext.jobs.probe.config import ProbeConfig
 from undertext.jobs.probe.job import probe
 from undertext.jobs.probe.result import ProbeResult
 from undertext.measures.patching.interchange import Interchange, measure_interchange
+from undertext.report.markdown import table
 from undertext.report.style import svg
 from undertext.tasks.builtin.chain import new_chain
 

@@ -9,7 +9,6 @@ from typing import Any
 from pydantic import Field
 
 from docs.make import findings
-from docs.make.markdown import table
 from docs.make.own_sae import LAYER, own_sae
 from docs.make.page import Page
 from docs.make.value_features import FOLLOWED, Followed, follow_values
@@ -21,6 +20,7 @@ from undertext.jobs.steer.config import SteerConfig
 from undertext.jobs.steer.job import steer
 from undertext.jobs.steer.result import SteerResult
 from undertext.measures.recovery.estimate import RecoveryEstimate
+from undertext.report.markdown import table
 from undertext.report.numbers import estimate, number
 from undertext.saes import TrainedSae
 from undertext.tasks.builtin.chain import new_chain

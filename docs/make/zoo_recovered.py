@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from transformers import AutoModelForCausalLM
 
 from docs.make.findings import recovered as recovered_in
-from docs.make.markdown import table
 from docs.make.page import Page
 from undertext.activations.quiet import quiet
 from undertext.core.progress import Progress
@@ -20,6 +19,7 @@ from undertext.measures.recovery.estimate import RecoveryEstimate
 from undertext.organisms.documents import PASSWORD, WRONG_PASSWORDS
 from undertext.organisms.recipes import RECIPES, Recipe
 from undertext.organisms.relearning import accuracy
+from undertext.report.markdown import table
 from undertext.report.numbers import estimate, number
 from undertext.tasks.builtin.chain import new_chain
 from undertext.tasks.task import Contrast

@@ -10,7 +10,8 @@ def tables(page: str) -> list[list[Row]]:
     found = []
     for block in re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE):
         head, _, *rows = [
-            [cell.strip() for cell in line.strip().strip("|").split("|")] for line in block.splitlines()
+            [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
+            for line in block.splitlines()
         ]
         found.append([dict(zip(head, row, strict=True)) for row in rows])
     return found

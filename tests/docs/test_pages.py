@@ -4,9 +4,10 @@ import pytest
 
 from docs.make.__main__ import PAGES, main
 from docs.make.fates import BEGIN, END
-from docs.make.markdown import between_markers, table
+from docs.make.markdown import between_markers
 from undertext.activations import UserError
 from undertext.core.shipped import SHIPPED
+from undertext.report.markdown import table
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -8,6 +8,7 @@ are resampled, variances are of clusters' sums, and t has clusters - 1 degrees o
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import erfc, sqrt
 from statistics import NormalDist
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
+from scipy.special import betaincinv
 from scipy.stats import t as student
 
 RESAMPLES = 2000
@@ -88,6 +90,14 @@ def proportion(right: Sequence[bool] | ndarray, level: float = 0.95, clusters: C
     centre = (p + z * z / (2 * m)) / (1 + z * z / m)
     half = z * sqrt(p * (1 - p) / m + z * z / (4 * m * m)) / (1 + z * z / m)
     return Estimate(p, max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)), n, level)
+
+
+def exact_share(count: int, n: int, level: float = 0.95) -> Estimate:
+    """A share of n independent units, with its exact interval (Clopper and Pearson 1934); NaN of none."""
+    tail = (1 - level) / 2
+    low = float(betaincinv(count, n - count + 1, tail)) if count else 0.0
+    high = float(betaincinv(count + 1, n - count, 1 - tail)) if count < n else 1.0
+    return Estimate(count / n if n else float("nan"), low, high, n, level)
 
 
 def bootstrap(
@@ -299,6 +309,7 @@ def pass_at_k(right: ndarray, k: int) -> Float[ndarray, " problem"]:
     return np.asarray(1 - all_wrong[:, k])
 
 
+@cache
 def _quantile(probability: float, units: int | None = None) -> float:
     """Of the normal distribution; with a number of clusters, of t."""
     if units is not None:

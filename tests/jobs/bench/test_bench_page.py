@@ -1,0 +1,145 @@
+"""docs/bench.md and its figures, from judgements."""
+
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+from tests.docs.markdown import numbers, tables
+from tests.jobs.bench.made_up import case, judged, many
+from undertext.jobs.bench.page import answer, bench_figures, bench_files, bench_page, figure_texts
+from undertext.jobs.bench.scores import TRUTHS, VERDICTS, score_records
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture(scope="module")
+def records():
+    return many(240)
+
+
+@pytest.fixture(scope="module")
+def scores(records):
+    return score_records(records)
+
+
+def table(page, column, **wanted):
+    """The rows of the first table that has this column, and these cells."""
+    return next(
+        rows
+        for rows in tables(page)
+        if column in rows[0] and all(any(row.get(k) == v for row in rows) for k, v in wanted.items())
+    )
+
+
+def test_the_first_sentence_is_the_answer(scores):
+    ours = scores.of("undertext", "held out")
+    first = bench_page(scores).split("\n\n")[1]
+    assert first == answer(scores)
+    given, right = ours.all.right.of, ours.all.right.count
+    wanted = (
+        f"On {ours.all.cases} held-out cases of 8 worlds, `undertext` gave {given} verdicts: {right} right ("
+    )
+    assert first.startswith(f"{wanted}{100 * ours.all.right.value:.0f}% [")
+    assert f" {ours.all.confidently_wrong.count} wrong with a confidence over 0.8; " in first
+    assert first.count(". ") == 0
+    assert answer(score_records([])).startswith("No scored case of the held-out part has been judged")
+    silent = answer(score_records([judged(case("a", "taught"), "undetermined")]))
+    assert silent.startswith(
+        "On 1 held-out case of 1 world, `undertext` gave 0 verdicts; 1 `undetermined` (100% ["
+    )
+
+
+def test_tables_hold_the_scores(scores):
+    page, ours = bench_page(scores), scores.of("undertext", "held out")
+    rows = {row["truth"]: row for row in table(page, "recall")}
+    assert list(rows) == list(TRUTHS)
+    for truth, row in rows.items():
+        assert [int(row[verdict]) for verdict in VERDICTS] == list(ours.confusion[truth].values())
+        recall = ours.groups["truth"][truth].right_of_all
+        count, of, value, low, high = numbers(row["recall"])
+        assert (count, of) == (recall.count, recall.of)
+        assert (value, low, high) == pytest.approx((recall.value, recall.low, recall.high), abs=0.005)
+    beside = {row["judge"]: row for row in table(page, "not judged")}
+    assert list(beside) == ["`undertext`", "`accuracy alone`"]
+    assert int(beside["`undertext`"]["cases"]) == ours.all.cases
+    for by in ("organism", "family", "shape", "tokenizer", "split"):
+        assert [row[by] for row in table(page, by)] == list(ours.groups[by])
+
+
+def test_what_must_hold_is_compared_with_its_bound():
+    good = [judged(case(f"o{i}", truth, i), truth) for i, truth in enumerate(TRUTHS)]
+    held = {row["holds"] for row in table(bench_page(score_records(good)), "holds")}
+    assert held == {"yes"}
+    bad = [judged(case("o", "taught"), "elicited", 0.99), judged(case("p", "taught"), "taught", 0.99)]
+    rows = {
+        row["`undertext`, held out"]: row["holds"] for row in table(bench_page(score_records(bad)), "holds")
+    }
+    assert rows == {
+        "right, of verdicts given": "no, by 47.0 points",
+        "right, of all cases taught": "no, by 40.0 points",
+        "wrong with a confidence over 0.8, of verdicts given": "no, by 49.0 points",
+        "undetermined, of all cases": "yes",
+        "called absent, of cases where it is there": "no case",
+        "called latent, of cases where nothing is": "no, by 50.0 points",
+    }
+
+
+def test_ambiguous_cases_are_listed_with_their_reason_as_text(records, scores):
+    page = bench_page(scores)
+    listed = page.split("## Ambiguous cases")[1].split("\n## ")[0]
+    names = {each.case.name for each in records if each.case.ambiguous}
+    assert names
+    assert all(name in listed for name in names)
+    assert r"relearning says &lt;otherwise&gt; \| behaviour does not" in listed
+
+
+def test_worlds_in_both_parts_are_a_warning():
+    leak = [judged(case("a", "taught", 1, part), "taught") for part in ("tuning",)]
+    page = bench_page(score_records([*leak, judged(case("b", "taught", 1), "taught")]))
+    assert "**Not held out.** `chain-llama-word-1`" in page
+
+
+def test_figures_have_words_and_the_same_bytes(records, scores):
+    files, again = bench_files(records), bench_files(records[::-1])
+    assert files == again
+    assert set(files) == {
+        "bench.md",
+        "bench.json",
+        "figures/bench_confusion.svg",
+        "figures/bench_reliability.svg",
+    }
+    page = files["bench.md"].decode()
+    for name, says in figure_texts(scores).items():
+        picture = ET.fromstring(files[f"figures/bench_{name}.svg"])
+        assert picture.findtext(f"{SVG}title") == says
+        assert f"![{says}](figures/bench_{name}.svg)" in page
+    assert bench_figures(score_records([])) == {}
+    assert max(map(len, page.split("## How to make it again")[1].splitlines())) < 115
+
+
+def test_the_confusion_figure_shows_every_count(scores):
+    axis = bench_figures(scores)["confusion"].axes[0]
+    shown = [int(text.get_text()) for text in axis.texts]
+    ours = scores.of("undertext", "held out").confusion
+    assert shown == [count for row in ours.values() for count in row.values()]
+    assert [label.get_text() for label in axis.get_yticklabels()] == list(ours)
+
+
+def test_the_reliability_figure_shows_every_bin(scores):
+    axis = bench_figures(scores)["reliability"].axes[0]
+    drawn = {each.get_label(): np.asarray(each.get_offsets()).tolist() for each in axis.collections}
+    bounds = [np.asarray(line.get_ydata()).tolist() for line in axis.lines[1:]]
+    wanted: list[list[float]] = []
+    for part in ("held out", "tuning"):
+        bins = scores.of("undertext", part).reliability.bins
+        assert drawn[f"undertext, {part}"] == [[each.confidence, each.right.value] for each in bins]
+        wanted += [[each.right.low, each.right.high] for each in bins]
+    assert bounds == wanted
+
+
+def test_a_page_without_our_judge_shows_the_others():
+    others = [each for each in many(40) if each.judge != "undertext"]
+    page = bench_page(score_records(others))
+    assert "accuracy alone" in page
+    assert "Confusion matrix" not in page

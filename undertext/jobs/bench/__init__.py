@@ -1,0 +1,1 @@
+"""`undertext bench`: organisms of known truth, on which any judge is scored."""
