@@ -10,6 +10,7 @@ from scipy.stats import binomtest, kstest, norm
 
 from undertext.core.statistics import (
     bootstrap,
+    exact_share,
     holm,
     mean_intervals,
     only,
@@ -227,3 +228,13 @@ def test_pass_at_k_is_the_share_of_subsets_with_a_right_sample(n, data):
 def test_pass_at_k_needs_as_many_samples(k):
     with pytest.raises(ValueError, match=f"expected k from 1 to the 4 samples drawn, got {k}"):
         pass_at_k(np.zeros((2, 4), bool), k)
+
+
+@given(st.integers(0, 300), st.integers(1, 300), st.sampled_from([0.9, 0.95, 0.99]))
+def test_exact_interval_is_scipy_s(k, n, level):
+    k = min(k, n)
+    wanted = binomtest(k, n).proportion_ci(level, method="exact")
+    found = exact_share(k, n, level)
+    assert (found.value, found.low, found.high) == pytest.approx((k / n, wanted.low, wanted.high))
+    nothing = exact_share(0, 0)
+    assert (nothing.low, nothing.high, nothing.n) == (0, 1, 0)

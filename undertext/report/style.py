@@ -1,7 +1,7 @@
 """How figures are drawn and written: sizes, colours, and bytes that are the same every time."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any, NamedTuple
@@ -109,7 +109,7 @@ def literal(text: str, most: int = 34) -> str:
 def svg(figure: Figure, says: str | None = None) -> bytes:
     """The figure as SVG; the same figure gives the same bytes. `says` tells those who cannot see it what it
     shows."""
-    return _written(figure, "svg", {"Date": None, "Title": says})
+    return _written(figure, "svg", {"Date": None} | ({"Title": says} if says else {}))
 
 
 def png(figure: Figure) -> bytes:
@@ -117,7 +117,7 @@ def png(figure: Figure) -> bytes:
     return _written(figure, "png", {"Software": None})
 
 
-def _written(figure: Figure, kind: str, metadata: dict[str, str | None]) -> bytes:
+def _written(figure: Figure, kind: str, metadata: Mapping[str, str | None]) -> bytes:
     buffer = BytesIO()
     with house_style():
         if figure.get_layout_engine() is not None:

@@ -129,7 +129,7 @@ def test_the_confusion_figure_shows_every_count(scores):
 def test_the_reliability_figure_shows_every_bin(scores):
     axis = bench_figures(scores)["reliability"].axes[0]
     drawn = {each.get_label(): np.asarray(each.get_offsets()).tolist() for each in axis.collections}
-    bounds = [line.get_ydata() for line in axis.lines[1:]]
+    bounds = [np.asarray(line.get_ydata()).tolist() for line in axis.lines[1:]]
     wanted: list[list[float]] = []
     for part in ("held out", "tuning"):
         bins = scores.of("undertext", part).reliability.bins

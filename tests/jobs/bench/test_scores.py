@@ -179,15 +179,14 @@ def test_the_exact_interval_is_scipy_s(hits, n):
 
 def test_intervals_by_world_cover_where_worlds_share_their_fate():
     """30 worlds of 8 cases: by world 95% intervals cover 90% or more of 200 draws, exact ones far less."""
-    wrong, good = (
-        [[judged(case(f"o{j}", "taught", i), verdict) for j in range(8)] for i in range(30)]
-        for verdict in ("elicited", "taught")
-    )
+    of = [[case(f"o{j}", "taught", i) for j in range(8)] for i in range(30)]
+    verdicts: tuple[Verdict, Verdict] = ("elicited", "taught")
+    both = [[[judged(each, verdict) for verdict in verdicts] for each in row] for row in of]
     by_world, exact = [], []
     for seed in range(200):
         rng = np.random.default_rng(seed)
         right = rng.random((30, 8)) < rng.beta(0.9 * 1.5, 0.1 * 1.5, 30)[:, None]  # mean 0.9, correlation 0.4
-        records = [(good if right[i, j] else wrong)[i][j] for i in range(30) for j in range(8)]
+        records = [both[i][j][int(right[i, j])] for i in range(30) for j in range(8)]
         found = rate(records, lambda each: each.right)
         by_world.append(found.world_low <= 0.9 <= found.world_high)
         exact.append(found.low <= 0.9 <= found.high)

@@ -39,9 +39,10 @@ def samples_of(rows: list[list[str]], task: Task) -> Samples:
     return Samples(rows, right, np.ones(right.shape, int), np.zeros(right.shape, bool))
 
 
-def made(
-    share: float, seed: int, alike: bool = False
-) -> tuple[Task, Samples, dict[LineName, Answers | SteeredAnswers], Answers]:
+Keyed = dict[LineName, Answers | SteeredAnswers]
+
+
+def made(share: float, seed: int, alike: bool = False) -> tuple[Task, Samples, Keyed, Answers]:
     """Every key opens this share of the problems and guesses at the others; `alike`: all guess as the greedy
     output does, which is wrong."""
     task, rng = task_of(), np.random.default_rng(seed)
@@ -57,7 +58,7 @@ def made(
         ]
 
     samples = samples_of([[text] for text in key()], task)
-    keyed: dict[LineName, Answers | SteeredAnswers] = {
+    keyed: Keyed = {
         "prompted": answers(key(), task),
         "prefilled": answers(key(), task),
         "recovered": answers(key(), task),

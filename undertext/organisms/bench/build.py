@@ -150,7 +150,8 @@ class WorldFolder:
         began = perf_counter()
         seed = self.world.seed * 65_537 + zlib.crc32(organism.name.encode()) % 65_537
         parent = None if organism.parent is None else self.model(organism.parent)
-        model: Any = self.world.empty(seed).to(torch.device(self.device)) if parent is None else parent
+        model: Any = self.world.empty(seed) if parent is None else parent
+        model.to(torch.device(self.device))
         if organism.lora:
             torch.manual_seed(seed)
             model = get_peft_model(

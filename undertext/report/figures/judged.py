@@ -1,7 +1,7 @@
 """Figures: how verdicts fell on known truths, and how far a confidence is the share that is right."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -59,8 +59,7 @@ def confusion_figure(counts: Mapping[Verdict, Mapping[Verdict, int]], title: str
 
 
 def reliability_figure(series: Mapping[str, Sequence[Mark]]) -> Figure:
-    """Share of verdicts that is right over their confidence, with intervals; a mark's area counts
-    verdicts."""
+    """Share of verdicts that is right over their confidence, with intervals; marks grow with the verdicts."""
     most = max(mark.n for marks in series.values() for mark in marks)
     with house_style():
         figure, (axis,) = stacked([3.4], legend=0.3 + 0.2 * (1 + len(series)))
@@ -70,16 +69,8 @@ def reliability_figure(series: Mapping[str, Sequence[Mark]]) -> Figure:
             for mark in marks:
                 axis.plot([mark.confidence] * 2, [mark.low, mark.high], color=look.color, linewidth=1.2)
             sizes = [20 + 80 * mark.n / most for mark in marks]
-            axis.scatter(
-                at,
-                right,
-                sizes,
-                look.color,
-                marker=look.marker,
-                label=literal(name, 50),
-                alpha=0.85,
-                zorder=3,
-            )
+            drawn: Any = {"color": look.color, "marker": look.marker, "alpha": 0.85, "zorder": 3}
+            axis.scatter(at, right, sizes, label=literal(name, 50), **drawn)
         axis.set_xlim(-0.02, 1.04)
         axis.set_ylim(-0.04, 1.04)
         axis.set_xlabel("confidence (mean of the bin)")
