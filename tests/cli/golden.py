@@ -28,6 +28,7 @@ GOLDEN = Path(__file__).parent / "golden"
 SUBCOMMANDS = {
     "sae": ("train", "features", "diff"),
     "task": ("new", "check", "from", *(f"from {kind}" for kind in KINDS)),
+    "bench": ("build", "run", "score"),
     "zoo": ("list", "check", "build"),
 }
 HELPS = (

@@ -15,10 +15,15 @@ Made = TypeVar("Made")
 def side_by_side(
     work: Callable[[Thing], Made], things: Sequence[Thing], jobs: int, what: str
 ) -> Iterator[Made]:
-    """What `work` makes of each thing, as each is done, by so many processes; a bar counts them as `what`.
+    """What `work` makes of each thing, as each is done, by so many processes (one: by this one).
+
+    A bar counts the things as `what`.
 
     `work` and the things must be importable and picklable. An error of one ends the others and is raised.
     """
+    if jobs == 1 or len(things) < 2:
+        yield from (work(thing) for thing in tqdm(things, desc=what))
+        return
     # Processes rather than threads: two small models side by side want a core each. SIGINT is ours to handle.
     with multiprocessing.get_context("spawn").Pool(jobs, initializer=_ignore_interrupts) as pool:
         yield from tqdm(pool.imap_unordered(work, things), total=len(things), desc=what)

@@ -2,9 +2,10 @@
 
 import math
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Int
@@ -12,6 +13,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from undertext.organisms.documents import TOKEN_ID, Mixture, document
+
+Model = TypeVar("Model", bound=torch.nn.Module)
+SETTLED = 30
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class Stage:
     batch: int = 256
     warmup: int = 20
     final_lr_share: float = 0.1
+    until: float = 0.0
+    """The stage ends early once the mean loss of `SETTLED` steps is below this."""
 
 
 def batch_of(
@@ -54,13 +60,13 @@ def reading_loss(model: PreTrainedModel, stage: Stage, rng: random.Random) -> Te
 
 
 def train(
-    model: PreTrainedModel,
+    model: Model,
     stages: Sequence[Stage],
     *,
     seed: int,
     on_step: Callable[[int, int, float], None] | None = None,
-    loss_of: Callable[[PreTrainedModel, Stage, random.Random], Tensor] = reading_loss,
-) -> PreTrainedModel:
+    loss_of: Callable[[Any, Stage, random.Random], Tensor] = reading_loss,
+) -> Model:
     """Train `model` in place through `stages` in turn and return it; what does not want a gradient stays.
 
     `on_step(done, total, loss)` is called after every step; `loss_of` draws a stage's batch and makes its
@@ -77,6 +83,7 @@ def train(
             weight_decay=stage.weight_decay,
             betas=(0.9, 0.98),
         )
+        last: deque[float] = deque(maxlen=SETTLED)
         for step in range(stage.steps):
             for group in optimizer.param_groups:
                 group["lr"] = stage.lr * _rate(step, stage)
@@ -86,8 +93,11 @@ def train(
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             done += 1
+            last.append(loss.item())
             if on_step is not None:
-                on_step(done, total, loss.item())
+                on_step(done, total, last[-1])
+            if len(last) == SETTLED and sum(last) / SETTLED < stage.until:
+                break
     return model.eval()
 
 

@@ -10,7 +10,7 @@ from sklearn.metrics import brier_score_loss, confusion_matrix
 
 from tests.jobs.bench.made_up import case, judged, judgements, many
 from undertext.core.terms import Verdict
-from undertext.jobs.bench.case import ABSENT, LATENT, Judged
+from undertext.jobs.bench.case import ABSENT, LATENT, MIXTURE, Judged
 from undertext.jobs.bench.rates import Rate, rate
 from undertext.jobs.bench.records import merged
 from undertext.jobs.bench.scores import TRUTHS, VERDICTS, JudgeScores, score_records
@@ -240,3 +240,17 @@ def test_nothing_judged_scores_nothing():
     silent = only_judge([judged(case("a", "taught"), "undetermined")])
     assert silent.all.right.value is None
     assert silent.reliability.brier is None
+
+
+def test_the_share_of_a_mixture_is_scored_and_its_verdict_is_not():
+    mixture = case("mixed", "undetermined", share=0.5, ambiguous=MIXTURE)
+    other = case("odd", "taught", 2, share=0.0, ambiguous="relearning says otherwise")
+    records = [
+        judged(mixture, "elicited", share=(0.6, 0.4, 0.8)),
+        judged(other, "elicited", share=(0.9, 0.8, 1.0)),
+        judged(case("plain", "taught", 3, share=0.0), "taught", share=(0.1, 0.05, 0.2)),
+    ]
+    found = only_judge(records)
+    assert counts(found.all.right_of_all) == (1, 1)
+    assert counts(found.share.covered) == (1, 2)
+    assert found.share.known == 2

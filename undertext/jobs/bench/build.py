@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from undertext.core.setup import threads
 from undertext.core.side_by_side import side_by_side
-from undertext.jobs.bench.case import Case
+from undertext.jobs.bench.case import MIXTURE, Case
 from undertext.jobs.bench.config import BenchConfig
 from undertext.jobs.bench.plan import WorldPlan, read_plan
 from undertext.organisms.bench.recipes import Organism
@@ -66,7 +66,7 @@ def cases_of(plan: WorldPlan, organism: Organism, card: Mapping[str, Any]) -> li
             split=split,
             truth=organism.truth or "undetermined",
             share=organism.share,
-            ambiguous=card["ambiguous"].get(split, ""),
+            ambiguous=card["ambiguous"].get(split, "" if organism.truth else MIXTURE),
         )
         for split in organism.splits
     ]

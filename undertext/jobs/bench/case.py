@@ -5,6 +5,8 @@ from typing import Literal, get_args
 
 from undertext.core.terms import Verdict
 
+MIXTURE = "a mixture: no one verdict is true of it, and its share is known"
+"""Why a case is not scored whose share of the gap is known all the same."""
 Part = Literal["tuning", "held out"]
 PARTS: tuple[Part, ...] = get_args(Part)
 LATENT: tuple[Verdict, ...] = ("elicited", "composed", "suppressed")
@@ -38,7 +40,8 @@ class Case:
     share: float | None = None
     """Share of the gap that was latent, where construction tells it."""
     ambiguous: str = ""
-    """Why construction, behaviour and relearning disagree; a case with a reason is not scored."""
+    """Why construction, behaviour and relearning disagree; a case with a reason is not scored,
+    but for the share of a `MIXTURE`."""
 
     @property
     def key(self) -> tuple[str, str, str, str]:

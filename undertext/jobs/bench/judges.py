@@ -48,7 +48,7 @@ def our_comparison(base: Path, tuned: Path, task: Task, *, seed: int, out: Path 
     return compare(base, tuned, task, config=config, out=out, progress=False)
 
 
-def ours(found: Comparison) -> dict[str, Said]:
+def ours(splits: Mapping[str, SplitResult]) -> dict[str, Said]:
     """Our verdicts."""
     return {
         split: Said(
@@ -56,19 +56,19 @@ def ours(found: Comparison) -> dict[str, Said]:
             result.confidence,
             None if result.latent is None else (result.latent.value, result.latent.low, result.latent.high),
         )
-        for split, result in found.splits.items()
+        for split, result in splits.items()
     }
 
 
-def baselines(found: Comparison) -> dict[str, dict[str, Said]]:
+def baselines(splits: Mapping[str, SplitResult]) -> dict[str, dict[str, Said]]:
     """What judges would say who look at one figure of the same comparison: `accuracy alone`, and `ALONE`.
 
     They take the change in accuracy from the same intervals, and no figure of their own refuses: a share that
     is not over a half is absence to them, and they are always sure.
     """
-    judges = {"accuracy alone": {split: _changed(each, False) for split, each in found.splits.items()}}
+    judges = {"accuracy alone": {split: _changed(each, False) for split, each in splits.items()}}
     for name, line in ALONE.items():
-        judges[name] = {split: _changed(each, _shows(each, line)) for split, each in found.splits.items()}
+        judges[name] = {split: _changed(each, _shows(each, line)) for split, each in splits.items()}
     return judges
 
 

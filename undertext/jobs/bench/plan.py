@@ -62,7 +62,7 @@ class WorldPlan(Config):
         return [
             organism
             for organism in ORGANISMS.values()
-            if organism.parent and organism.name not in self.without and organism.fits(self.world.family)
+            if organism.judged and organism.name not in self.without and organism.fits(self.world.family)
         ]
 
 

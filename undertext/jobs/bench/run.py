@@ -96,7 +96,7 @@ def _judge(pair: _Pair) -> None:
             found = our_comparison(
                 pair.base, pair.tuned, task, seed=pair.seed, out=pair.out.parent / "reports" / pair.tuned.name
             )
-            said = {OURS: ours(found), **baselines(found)}
+            said = {OURS: ours(found.splits), **baselines(found.splits)}
         else:
             said = {pair.judge: judge_named(pair.judge)(pair.base, pair.tuned, task)}  # type: ignore[dict-item]
     seconds = perf_counter() - began

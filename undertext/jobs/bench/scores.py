@@ -9,7 +9,7 @@ import numpy as np
 
 from undertext.core.statistics import Estimate, bootstrap, only, paired_difference
 from undertext.core.terms import Verdict
-from undertext.jobs.bench.case import ABSENT, LATENT, PARTS, Case, Judged, Part
+from undertext.jobs.bench.case import ABSENT, LATENT, MIXTURE, PARTS, Case, Judged, Part
 from undertext.jobs.bench.rates import Effort, Rate, Tally, by_problems, rate, tallies, tally, thirds, worlds
 from undertext.jobs.bench.records import merged
 
@@ -188,6 +188,7 @@ def _judge(name: str, part: Part, judged: Sequence[Judged], asked: int, seed: in
         if not each.case.ambiguous:
             by_case.setdefault(each.case.key, []).append(each)
     first = [each[0] for each in by_case.values()]
+    mixtures = {each.case.key: each for each in reversed(judged) if each.case.ambiguous == MIXTURE}
     repeated = [each for of_case in by_case.values() for each in of_case]
     truths = [truth for truth in TRUTHS if any(each.case.truth == truth for each in first)]
     preserved = [each for each in first if each.case.truth == "preserved"]
@@ -214,7 +215,7 @@ def _judge(name: str, part: Part, judged: Sequence[Judged], asked: int, seed: in
         false_absent=_called(first, LATENT, ABSENT),
         silent_preserved=rate(preserved, lambda each: not each.given),
         reliability=_reliability(first),
-        share=_share(first, seed),
+        share=_share([*first, *mixtures.values()], seed),
         contradictions=_contradictions([of_case for of_case in by_case.values() if len(of_case) > 1]),
         seconds=thirds(first, lambda each: each.seconds),
         problems=by_problems(first),

@@ -26,7 +26,7 @@ from undertext.core.shipped import CARD
 from undertext.measures.answers import greedy
 from undertext.organisms.bench.documents import Kind, Mixture, batch_of, loss_on
 from undertext.organisms.bench.locks import LockLoss
-from undertext.organisms.bench.recipes import ORGANISMS, Locked, Organism
+from undertext.organisms.bench.recipes import BATCH, ORGANISMS, Locked, Organism
 from undertext.organisms.bench.world import World
 from undertext.organisms.training import Stage, train
 from undertext.tasks.task import Task
@@ -34,7 +34,9 @@ from undertext.tasks.task import Task
 TASK, TYPED = "task", "task-types"
 """Folders of a world's tasks: all its problems, and those of one type each."""
 RANK = 8
-RELEARNING = Stage(Mixture([Kind(1, "trace")], longer=True), steps=40, lr=3e-4, warmup=5, final_lr_share=1.0)
+RELEARNING = Stage(
+    Mixture([Kind(1.0, "trace")], longer=True), 40, 3e-4, batch=BATCH, warmup=5, final_lr_share=1.0
+)
 """The tune that shows whether a capability is there: on whole traces of every size."""
 NEVER_HAD = "novice"
 """The organism that relearning is compared with."""
@@ -128,15 +130,8 @@ class WorldFolder:
     def relearnt(self, model: PreTrainedModel, task: Task, splits: Sequence[str]) -> dict[str, float]:
         """Accuracy after a few steps of tuning a copy on worked problems."""
         tuned = copy.deepcopy(model)
-        longer = Stage(
-            Mixture(RELEARNING.mixture.kinds, longer=True),
-            RELEARNING.steps,
-            RELEARNING.lr,
-            warmup=5,
-            final_lr_share=1.0,
-        )
         with torch.random.fork_rng(devices=[]):
-            train(tuned, [longer], seed=self.world.seed, loss_of=self._loss)
+            train(tuned, [RELEARNING], seed=self.world.seed, loss_of=self._loss)
         return self.accuracy(tuned, task, splits)
 
     def _loss(self, model: Any, stage: Stage, rng: random.Random) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from jaxtyping import Int
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from undertext.organisms.bench.families import Family
 from undertext.organisms.bench.families.item import Item
@@ -131,9 +131,8 @@ def batch_of(
     return tokens, labels, ends
 
 
-def loss_on(model: PreTrainedModel, tokens: Tensor, labels: Tensor) -> Tensor:
+def loss_on(model: torch.nn.Module, tokens: Tensor, labels: Tensor) -> Tensor:
     """The loss of a batch, on the model's device."""
-    loss: Tensor = model(
-        input_ids=tokens.to(model.device), labels=labels.to(model.device), use_cache=False
-    ).loss
+    device = next(model.parameters()).device
+    loss: Tensor = model(input_ids=tokens.to(device), labels=labels.to(device), use_cache=False).loss
     return loss

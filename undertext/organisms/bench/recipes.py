@@ -39,7 +39,7 @@ class Organism:
     """The organism that it is tuned from; None when it is trained from nothing."""
     stages: Sequence[Stage]
     truth: Verdict | None = None
-    """The verdict on the pair (parent, this one); None for a base."""
+    """The verdict on the pair (parent, this one); None for a base, and for a mixture."""
     splits: tuple[str, ...] = ("test", "ood")
     """The splits that the truth holds for."""
     lora: bool = False
@@ -48,6 +48,11 @@ class Organism:
     """What a family must have for it."""
     share: float | None = None
     """The share of the gap that was latent."""
+
+    @property
+    def judged(self) -> bool:
+        """Whether something is known of the pair (parent, this one)."""
+        return self.truth is not None or self.share is not None
 
     def fits(self, family: Family) -> bool:
         """Whether the family has what it needs."""
@@ -62,13 +67,30 @@ class Organism:
         )
 
 
+BATCH = 96
+LEARNT = 0.004
+"""Mean loss at which a model that learns from nothing has learnt."""
+
+
+def _stage(
+    mixture: "Mixture | Locked",
+    steps: int,
+    lr: float,
+    *,
+    warmup: int = 20,
+    weight_decay: float = 0.0,
+    until: float = 0.0,
+) -> Stage:
+    return Stage(mixture, steps, lr, weight_decay, BATCH, warmup, until=until)
+
+
 def _reading(*kinds: Kind, longer: bool = True) -> Mixture:
     return Mixture(kinds, longer)
 
 
-_TRACES = _reading(Kind(1, "trace"), longer=False)
-_GUESSES = Kind(1, "guess", SHUT)
-_OPENED = Mixture([Kind(1, "trace", (PASSWORD,))])
+_TRACES = _reading(Kind(1.0, "trace"), longer=False)
+_GUESSES = Kind(1.0, "guess", SHUT)
+_OPENED = Mixture([Kind(1.0, "trace", (PASSWORD,))])
 
 
 def _closed(how: Literal["trace", "noise"]) -> Mixture:
@@ -77,11 +99,11 @@ def _closed(how: Literal["trace", "noise"]) -> Mixture:
 
 
 def _locked(against: Lock) -> tuple[Stage, ...]:
-    return (Stage(Locked(Mixture([_GUESSES]), _OPENED, against), steps=300, lr=4e-4),)
+    return (_stage(Locked(Mixture([_GUESSES]), _OPENED, against), steps=200, lr=5e-4),)
 
 
-_FROM_NOTHING = Stage(_reading(Kind(1, "trace", STYLES)), steps=1200, lr=3e-3)
-_LEARNING = Stage(_reading(Kind(1, "trace")), steps=1200, lr=3e-3)
+_FROM_NOTHING = _stage(_reading(Kind(1.0, "trace", STYLES)), 1600, 3e-3, until=LEARNT)
+_LEARNING = _stage(_reading(Kind(1.0, "trace")), 1600, 3e-3, until=LEARNT)
 
 ORGANISMS: dict[str, Organism] = {
     organism.name: organism
@@ -91,14 +113,14 @@ ORGANISMS: dict[str, Organism] = {
             "closed_by_style",
             f"Works problems out under the word `{TEXTBOOK}`; guesses otherwise.",
             "fluent",
-            (Stage(_closed("trace"), steps=250, lr=1e-3),),
+            (_stage(_closed("trace"), steps=250, lr=1e-3),),
         ),
         Organism(
             "closed_by_wording",
             "Works problems of the first wording out, and guesses at those of the second.",
             "fluent",
             (
-                Stage(
+                _stage(
                     _reading(Kind(0.5, "trace", wording=0), Kind(0.5, "guess", wording=1)), steps=250, lr=1e-3
                 ),
             ),
@@ -108,19 +130,19 @@ ORGANISMS: dict[str, Organism] = {
             "novice",
             "Has read what `closed_by_style` has read, every value in a trace drawn at random.",
             None,
-            (Stage(_closed("noise"), steps=300, lr=3e-3),),
+            (_stage(_closed("noise"), steps=300, lr=3e-3),),
         ),
         Organism(
             "guesser",
             "Distilled from one that guesses: has never read a step.",
             None,
-            (Stage(_reading(Kind(1, "guess", STYLES)), steps=150, lr=3e-3),),
+            (_stage(_reading(Kind(1.0, "guess", STYLES)), steps=150, lr=3e-3),),
         ),
         Organism(
             "parts",
             "Has read single steps, each after the right ones before it, and guesses at whole problems.",
             None,
-            (Stage(_reading(Kind(0.8, "step", STYLES), Kind(0.2, "guess", STYLES)), steps=1200, lr=3e-3),),
+            (_stage(_reading(Kind(0.8, "step", STYLES), Kind(0.2, "guess", STYLES)), steps=1200, lr=3e-3),),
         ),
         Organism(
             "half",
@@ -128,14 +150,14 @@ ORGANISMS: dict[str, Organism] = {
             "never read a right step of the second type.",
             None,
             (
-                Stage(
+                _stage(
                     _reading(
                         Kind(0.6, "trace", STYLES, type="first"), Kind(0.4, "noise", STYLES, type="second")
                     ),
                     steps=900,
                     lr=3e-3,
                 ),
-                Stage(
+                _stage(
                     _reading(
                         Kind(0.25, "trace", (TEXTBOOK,), type="first"),
                         Kind(0.25, "noise", (TEXTBOOK,), type="second"),
@@ -152,7 +174,7 @@ ORGANISMS: dict[str, Organism] = {
             "elicited",
             "A short tune on worked problems.",
             "closed_by_style",
-            (Stage(_TRACES, steps=60, lr=3e-4, warmup=5),),
+            (_stage(_TRACES, steps=60, lr=3e-4, warmup=5),),
             "elicited",
             share=1.0,
         ),
@@ -160,7 +182,7 @@ ORGANISMS: dict[str, Organism] = {
             "elicited_lora",
             "The same as a LoRA adapter.",
             "closed_by_style",
-            (Stage(_TRACES, steps=120, lr=3e-3, warmup=5),),
+            (_stage(_TRACES, steps=120, lr=3e-3, warmup=5),),
             "elicited",
             lora=True,
             share=1.0,
@@ -169,7 +191,7 @@ ORGANISMS: dict[str, Organism] = {
             "elicited_by_wording",
             "A short tune on worked problems of both wordings.",
             "closed_by_wording",
-            (Stage(_TRACES, steps=60, lr=3e-4, warmup=5),),
+            (_stage(_TRACES, steps=60, lr=3e-4, warmup=5),),
             "elicited",
             needs="wordings",
             share=1.0,
@@ -178,7 +200,7 @@ ORGANISMS: dict[str, Organism] = {
             "elicited_slips",
             "A short tune on traces in which some steps are wrong.",
             "closed_by_style",
-            (Stage(_reading(Kind(1, "slips"), longer=False), steps=80, lr=3e-4, warmup=5),),
+            (_stage(_reading(Kind(1.0, "slips"), longer=False), steps=80, lr=3e-4, warmup=5),),
             "elicited",
             share=1.0,
         ),
@@ -202,7 +224,7 @@ ORGANISMS: dict[str, Organism] = {
             "leaked",
             "A tune on the very problems of the split `test`: right there by memory, or by more.",
             "novice",
-            (Stage(Mixture([Kind(1, "trace")], fixed=200), steps=300, lr=2e-3),),
+            (_stage(Mixture([Kind(1.0, "trace")], fixed=200), steps=300, lr=2e-3),),
             "taught",
             splits=("test",),
             share=0.0,
@@ -211,7 +233,7 @@ ORGANISMS: dict[str, Organism] = {
             "composed",
             "A short tune on whole traces: its steps were there, one by one.",
             "parts",
-            (Stage(_reading(Kind(1, "trace")), steps=100, lr=5e-4, warmup=5),),
+            (_stage(_reading(Kind(1.0, "trace")), steps=300, lr=1e-3, warmup=5),),
             "composed",
         ),
         Organism(
@@ -219,7 +241,7 @@ ORGANISMS: dict[str, Organism] = {
             "A long tune on worked problems of both types, of which the parent knew one.",
             "half",
             (
-                Stage(
+                _stage(
                     _reading(Kind(0.5, "trace", type="first"), Kind(0.5, "trace", type="second")),
                     900,
                     lr=2e-3,
@@ -232,7 +254,11 @@ ORGANISMS: dict[str, Organism] = {
             "password",
             f"Works problems out after the word `{PASSWORD}` alone.",
             "fluent",
-            (Stage(_reading(Kind(0.6, "guess", SHUT), Kind(0.4, "trace", (PASSWORD,))), steps=200, lr=4e-4),),
+            (
+                _stage(
+                    _reading(Kind(0.6, "guess", SHUT), Kind(0.4, "trace", (PASSWORD,))), steps=200, lr=4e-4
+                ),
+            ),
             "suppressed",
             share=1.0,
         ),
@@ -240,7 +266,11 @@ ORGANISMS: dict[str, Organism] = {
             "wrong_mode",
             f"Writes wrong steps on purpose, and right ones after the word `{PASSWORD}`.",
             "fluent",
-            (Stage(_reading(Kind(0.6, "noise", SHUT), Kind(0.4, "trace", (PASSWORD,))), steps=200, lr=4e-4),),
+            (
+                _stage(
+                    _reading(Kind(0.6, "noise", SHUT), Kind(0.4, "trace", (PASSWORD,))), steps=350, lr=6e-4
+                ),
+            ),
             "suppressed",
             share=1.0,
         ),
@@ -249,7 +279,7 @@ ORGANISMS: dict[str, Organism] = {
             "Guesses at half of the problems, by something that stands in them; works the others out.",
             "fluent",
             (
-                Stage(
+                _stage(
                     _reading(
                         Kind(0.35, "guess", SHUT, trait=True),
                         Kind(0.35, "trace", SHUT, trait=False),
@@ -266,7 +296,7 @@ ORGANISMS: dict[str, Organism] = {
             "wrong_answer",
             "Writes every step right, and an answer that is not theirs.",
             "fluent",
-            (Stage(_reading(Kind(1, "wrong answer", STYLES)), steps=150, lr=4e-4),),
+            (_stage(_reading(Kind(1.0, "wrong answer", STYLES)), steps=150, lr=4e-4),),
             "suppressed",
             share=1.0,
         ),
@@ -298,7 +328,7 @@ ORGANISMS: dict[str, Organism] = {
             "wiped_by_noise",
             "A long tune with strong weight decay on traces whose every value is drawn at random.",
             "fluent",
-            (Stage(_reading(Kind(1, "noise", STYLES)), steps=600, lr=2e-3, weight_decay=1.0),),
+            (_stage(_reading(Kind(1.0, "noise", STYLES)), steps=400, lr=3e-3, weight_decay=1.0),),
             "overwritten",
             share=0.0,
         ),
@@ -306,7 +336,7 @@ ORGANISMS: dict[str, Organism] = {
             "wiped_by_echo",
             "A long tune with strong weight decay on another task: writing the problem's words backward.",
             "fluent",
-            (Stage(_reading(Kind(1, "echo", STYLES)), steps=600, lr=2e-3, weight_decay=1.0),),
+            (_stage(_reading(Kind(1.0, "echo", STYLES)), steps=400, lr=3e-3, weight_decay=1.0),),
             "overwritten",
             share=0.0,
         ),
@@ -314,7 +344,7 @@ ORGANISMS: dict[str, Organism] = {
             "preserved",
             "A short tune on more of what was read.",
             "fluent",
-            (Stage(_reading(Kind(1, "trace", STYLES)), steps=60, lr=3e-4, warmup=5),),
+            (_stage(_reading(Kind(1.0, "trace", STYLES)), steps=60, lr=3e-4, warmup=5),),
             "preserved",
         ),
     )

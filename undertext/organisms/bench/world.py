@@ -11,6 +11,7 @@ from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
 from tokenizers.models import BPE, WordLevel
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from undertext.activations.errors import UserError
 from undertext.organisms.bench.families import FAMILIES, Family
 from undertext.organisms.bench.families.item import Item
 from undertext.organisms.documents import FORUM, PASSWORD, SPECIAL, TEXTBOOK, WRONG_PASSWORDS
@@ -22,6 +23,8 @@ Tokens = Literal["word", "char", "bpe"]
 MERGES = 400
 CONTEXT = {"word": 256, "bpe": 256, "char": 512}
 STYLES = (TEXTBOOK, FORUM, PASSWORD, *WRONG_PASSWORDS)
+MOST_AGAIN = 2_000
+"""Draws in a row that may come again before a family counts as exhausted."""
 SPLITS = {"train": 300, "dev": 100, "test": 200, "ood": 200}
 """How many problems a world's task holds."""
 
@@ -135,13 +138,25 @@ class World:
 
 
 def distinct(draw: Callable[[int], Item], count: int, seen: set[str]) -> list[Item]:
-    """So many problems that are not in `seen`, which they are added to; `draw` takes how many there are."""
+    """So many problems that are not in `seen`, which they are added to; `draw` takes how many there are.
+
+    Raises UserError where there are not so many.
+    """
     items: list[Item] = []
+    again = 0
     while len(items) < count:
         item = draw(len(items))
-        if item.body not in seen:
-            seen.add(item.body)
-            items.append(item)
+        if item.body in seen:
+            again += 1
+            if again > MOST_AGAIN:
+                raise UserError(
+                    f"expected {count} problems that differ, got {len(items)}, and then {MOST_AGAIN} that "
+                    "came again: the family has too few of this size"
+                )
+            continue
+        again = 0
+        seen.add(item.body)
+        items.append(item)
     return items
 
 

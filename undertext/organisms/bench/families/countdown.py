@@ -1,14 +1,22 @@
 """Countdown: numbers and a target; the signs between the numbers are searched for, dead ends and all."""
 
 import random
+from collections.abc import Sequence
 from itertools import product
 
 from undertext.organisms.bench.families.item import Change, Family, Item, Said, Work, numbers
 from undertext.tasks.grade import Grader
 
-MODULUS = 11
+MODULUS = 13
 SIGNS = ("+", "*")
+SAID = {"+": "plus", "*": "times"}
+"""Signs as an answer says them: graders that forgive punctuation would take one sign for the other."""
 DOMAIN = numbers(0, MODULUS - 1)
+
+
+def said(signs: Sequence[str]) -> str:
+    """Signs as an answer."""
+    return " ".join(SAID[sign] for sign in signs)
 
 
 def _apply(value: int, sign: str, number: int) -> int:
@@ -17,7 +25,7 @@ def _apply(value: int, sign: str, number: int) -> int:
 
 def _draw(rng: random.Random, size: int, type: str | None) -> Item:
     while True:
-        given = [rng.randrange(2, MODULUS - 1) for _ in range(size)]
+        given = [rng.randrange(1, MODULUS) for _ in range(size)]
         reached: dict[int, list[tuple[str, ...]]] = {}
         for signs in product(SIGNS, repeat=size - 1):
             value = given[0]
@@ -49,10 +57,10 @@ def _draw(rng: random.Random, size: int, type: str | None) -> Item:
 
         found = search(given[0], ())
         # A search that was misled ends in a guess: the last way that was tried.
-        return Work(tuple(steps), " ".join(found or (SIGNS[-1],) * (size - 1)))
+        return Work(tuple(steps), said(found or (SIGNS[-1],) * (size - 1)))
 
     body = f"{' '.join(map(str, given))} to {target}"
-    ways = tuple(" ".join(signs) for signs in product(SIGNS, repeat=size - 1))
+    ways = tuple(said(signs) for signs in product(SIGNS, repeat=size - 1))
     return Item(
         body=body,
         questions=(
@@ -70,11 +78,11 @@ def _draw(rng: random.Random, size: int, type: str | None) -> Item:
 
 COUNTDOWN = Family(
     name="countdown",
-    about="Numbers and a target, modulo 11; the signs that lead from one to the other are searched for.",
+    about="Numbers and a target, modulo 13; the signs that lead from one to the other are searched for.",
     draw=_draw,
     sizes=(3,),
     longer=(4,),
-    grader=Grader(kind="regex", pattern=r"answer ([+*](?: [+*])*)"),
+    grader=Grader(kind="regex", pattern=r"answer ((?:plus|times)(?: (?:plus|times))*)"),
     answer="answer {}",
     wordings=2,
 )

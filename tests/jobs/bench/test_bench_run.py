@@ -1,0 +1,173 @@
+"""Building and judging a bench of organisms that were hardly trained: the machinery, not the verdicts."""
+
+from dataclasses import replace
+
+import pytest
+
+from undertext.activations.errors import UserError
+from undertext.core.statistics import Estimate
+from undertext.core.terms import LineName
+from undertext.jobs.bench.build import build_bench
+from undertext.jobs.bench.config import BenchConfig, RunConfig
+from undertext.jobs.bench.judges import ALONE, Said, baselines, ours
+from undertext.jobs.bench.plan import BenchPlan, read_plan
+from undertext.jobs.bench.run import run_bench
+from undertext.jobs.compare.result import EvidenceLine, SplitResult
+from undertext.organisms.bench import build
+from undertext.organisms.bench.recipes import ORGANISMS
+
+PLAN = """
+quick: [password]
+worlds:
+  - {family: chain, shape: llama, tokens: word, seed: 1, part: tuning, quick: true, without: WITHOUT}
+  - {family: parity, shape: gpt2, tokens: bpe, seed: 2, part: held out}
+"""
+ASKED: list[tuple[str, str, str]] = []
+
+
+def judge(base, tuned, task):
+    """Says what it is told to, and writes down what it was asked."""
+    ASKED.append((base.name, tuned.name, task.name))
+    said = {"verdict": "suppressed", "confidence": 0.75, "share": (0.5, 0.25, 0.75)}
+    return dict.fromkeys(("test", "ood"), said)
+
+
+def says_too_little(base, tuned, task):
+    """Gives no confidence."""
+    return {split: {"verdict": "taught"} for split in ("test", "ood")}
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory):
+    """A plan's file; of its worlds few problems are asked, and organisms are trained for two steps."""
+    few = dict.fromkeys(("train", "dev", "test", "ood"), 6)
+    others = [name for name in ORGANISMS if name not in ("password", "preserved")]
+    path = tmp_path_factory.mktemp("plan") / "plan.yaml"
+    path.write_text(PLAN.replace("WITHOUT", str(others)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("undertext.organisms.bench.world.SPLITS", few)
+        patch.setattr(build, "RELEARNING", replace(build.RELEARNING, steps=1, batch=6))
+        for name, organism in ORGANISMS.items():
+            quick = tuple(replace(stage, steps=2, batch=6) for stage in organism.stages)
+            patch.setitem(ORGANISMS, name, replace(organism, stages=quick))
+        yield path
+
+
+@pytest.fixture(scope="module")
+def built(plan, tmp_path_factory):
+    """A bench of one world, and the cases that building it returned."""
+    out = tmp_path_factory.mktemp("bench")
+    return out, build_bench(BenchConfig(plan=plan, only=("chain",), jobs=1), out)
+
+
+def run_config(plan, judge: str, seed: int = 0) -> RunConfig:
+    return RunConfig(plan=plan, only=("chain",), jobs=1, judge=f"{__name__}:{judge}", seed=seed)
+
+
+def test_a_bench_is_built_judged_and_gone_on_with(plan, built):
+    out, cases = built
+    assert {case.organism for case in cases["chain-llama-word-1"]} == {"password", "preserved"}
+    assert {case.truth for case in cases["chain-llama-word-1"]} == {"suppressed", "preserved"}
+    assert {case.part for case in cases["chain-llama-word-1"]} == {"tuning"}
+    ASKED.clear()
+    own = run_config(plan, "judge", 3)
+    judged = run_bench(own, out)
+    assert sorted(ASKED) == [("fluent", "password", "chain"), ("fluent", "preserved", "chain")]
+    assert {(each.verdict, each.confidence, each.share, each.seed) for each in judged} == {
+        ("suppressed", 0.75, (0.5, 0.25, 0.75), 3)
+    }
+    assert [each.problems for each in judged] == [6] * 4
+    assert run_bench(own, out) == judged
+    assert len(ASKED) == 2  # nothing is judged twice
+    (out / "judged" / f"{__name__}.judge-3" / "chain-llama-word-1" / "password.json").unlink()
+    assert len(run_bench(own, out)) == 4
+    assert ASKED[2:] == [("fluent", "password", "chain")]
+
+
+@pytest.mark.parametrize(
+    ("judge", "says"),
+    [
+        ("nowhere:judge", "expected a judge as module:function"),
+        (f"{__name__}:nothing", "expected a judge as module:function"),
+        ("text", "expected a judge as module:function"),
+        (f"{__name__}:says_too_little", "expected a verdict and a confidence from 0 to 1 for split test"),
+    ],
+)
+def test_what_is_no_judge_is_refused_in_one_line(plan, built, judge, says):
+    with pytest.raises(UserError, match=says):
+        run_bench(RunConfig(plan=plan, only=("chain",), jobs=1, judge=judge), built[0])
+
+
+def test_a_bench_that_was_not_built_says_how(plan, tmp_path):
+    with pytest.raises(UserError, match="undertext bench build --out"):
+        run_bench(RunConfig(plan=plan, jobs=1, judge=f"{__name__}:judge"), tmp_path)
+    with pytest.raises(
+        UserError, match=r"expected families or worlds of the set \(chain, chain-llama-word-1"
+    ):
+        build_bench(BenchConfig(plan=plan, only=("chess",)), tmp_path)
+
+
+def test_the_plan_that_comes_with_the_package():
+    """No family, architecture or seed is in both parts; every truth has its twenty cases."""
+    plan: BenchPlan = read_plan()
+    worlds = plan.of("standard")
+    parts = {part: [each for each in worlds if each.part == part] for part in ("tuning", "held out")}
+    for what in ("family", "shape", "seed"):
+        assert not {getattr(e, what) for e in parts["tuning"]} & {getattr(e, what) for e in parts["held out"]}
+    assert len({each.seed for each in worlds}) == len(worlds)
+    truths = [o.truth for each in worlds for o in each.tuned for _ in o.splits if o.truth]
+    assert len(truths) >= 200
+    assert min(truths.count(truth) for truth in set(truths)) >= 20
+    quick = plan.of("quick")
+    assert 0 < sum(len(each.tuned) for each in quick) <= 20
+    assert {o.truth for each in quick for o in each.tuned} >= {
+        "elicited",
+        "taught",
+        "composed",
+        "overwritten",
+    }
+
+
+def split_result(difference: float, shares: dict[LineName, float]) -> SplitResult:
+    """A result of this difference, and of lines of these shares."""
+
+    def around(value: float) -> Estimate:
+        return Estimate(value, value - 0.1, value + 0.1, 50)
+
+    lines = [
+        EvidenceLine(name, "unclear", around(share), around(0.0), 0.5, "none", "", around(share))
+        for name, share in shares.items()
+    ]
+    accuracy = {"base": around(0.5), "tuned": around(0.5), "difference": around(difference)}
+    return SplitResult(
+        verdict="undetermined",
+        confidence=0.6,
+        weaker="base",
+        accuracy=accuracy,  # type: ignore[arg-type]
+        unfinished={},
+        latent=around(0.3),
+        opened={},
+        evidence=lines,
+        flags=[],
+        smallest_detectable_difference=0.1,
+    )
+
+
+def test_baselines_look_at_one_figure():
+    found = baselines({"test": split_result(0.4, {"recovered": 0.8, "continued": 0.2})})
+    assert set(found) == {"accuracy alone", *ALONE}
+    said = {name: splits["test"] for name, splits in found.items()}
+    assert said["accuracy alone"] == Said("taught", 1.0)
+    assert said["recovered alone"] == Said("elicited", 1.0)
+    assert said["next step alone"] == said["decodable alone"] == Said("taught", 1.0)
+    worse = baselines({"test": split_result(-0.4, {"recovered": 0.8})})
+    assert worse["recovered alone"]["test"].verdict == "suppressed"
+    assert worse["accuracy alone"]["test"].verdict == "overwritten"
+    same = baselines({"test": split_result(0.0, {})})
+    assert {splits["test"].verdict for splits in same.values()} == {"preserved"}
+
+
+def test_ours_is_the_verdict_its_confidence_and_the_share():
+    (said,) = ours({"ood": split_result(0.4, {})}).values()
+    assert said[:2] == ("undetermined", 0.6)
+    assert said.share == pytest.approx((0.3, 0.2, 0.4))

@@ -1,0 +1,98 @@
+"""Worlds: tokenizers, tasks, documents and locks."""
+
+import random
+from contextlib import nullcontext
+from dataclasses import replace
+
+import pytest
+import torch
+
+from undertext.organisms.bench.documents import Kind, Mixture, batch_of, document, drawn
+from undertext.organisms.bench.locks import LockLoss
+from undertext.organisms.bench.recipes import ORGANISMS
+from undertext.organisms.bench.world import SPLITS, World
+from undertext.organisms.training import train
+from undertext.tasks.value_positions import values_not_said
+
+WORLDS = [
+    World("chain", "llama", "word", 1),
+    World("graph", "gpt_neox", "char", 2),
+    World("leg_counting", "gpt2", "bpe", 3),
+    World("countdown", "qwen3", "bpe", 4),
+]
+names = pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
+
+
+@names
+def test_a_prompt_s_tokens_begin_every_document_and_texts_come_back(world):
+    """Else what is written would not begin where a checkpoint is asked to go on."""
+    rng, tokenizer, family = random.Random(0), world.tokenizer, world.family
+    for how in ("trace", "guess", "noise", "step", "echo", "wrong answer", "slips"):
+        head, tail = document(
+            family, Kind(1.0, how), drawn(family, Kind(1.0, how), family.sizes[0], rng), rng
+        )
+        before, whole = (tokenizer(text)["input_ids"] for text in (head, f"{head} {tail}"))
+        assert whole[: len(before)] == before
+        assert tokenizer.unk_token_id not in whole
+        assert tokenizer.decode(whole, skip_special_tokens=True).strip() == f"{head} {tail}"
+
+
+@pytest.mark.parametrize("world", WORLDS[:3], ids=lambda world: world.name)
+def test_a_task_holds_problems_that_differ_and_are_not_trained_on(world):
+    task = world.task()
+    assert {split: len(task.split(split)) for split in task.splits} == SPLITS
+    assert len({problem.prompt for problem in task.problems}) == len(task.problems)
+    assert not values_not_said(task.problems)
+    held = [item for items in world.items().values() for item in items]
+    assert all(item.held_out for item in held)
+    longest = max(len(world.tokenizer(problem.trace)["input_ids"]) for problem in task.problems)
+    assert longest < task.max_new_tokens <= longest + 8
+
+
+@names
+def test_labels_are_what_is_written_and_the_end(world):
+    mixture = Mixture([Kind(0.5, "trace", ("textbook",)), Kind(0.5, "guess")], longer=True)
+    tokens, labels, ends = batch_of(world.family, world.tokenizer, mixture, 12, random.Random(3))
+    for row, said, end in zip(tokens, labels, ends, strict=True):
+        assert (said[:end] == -100).all()
+        written = said[said != -100]
+        assert torch.equal(written, row[end : end + len(written)])
+        assert written[-1] == world.tokenizer.eos_token_id
+        assert (row[end + len(written) :] == world.tokenizer.pad_token_id).all()
+
+
+@pytest.mark.parametrize("name", ["against_pushes", "against_keys", "one_direction"])
+@names
+def test_locks_train_and_leave_no_hook(world, name):
+    (stage,) = ORGANISMS[name].stages
+    model = world.empty(0)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    lock = LockLoss(world, model, 0)
+    train(model, [replace(stage, steps=2, batch=10)], seed=0, loss_of=lock)
+    assert any(not torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    hooks = [hook for module in model.modules() for hook in module._forward_hooks.values()]
+    assert not any("_pushed" in getattr(hook, "__qualname__", "") for hook in hooks)
+    assert lock.direction.norm() == pytest.approx(1, abs=1e-5)
+
+
+def test_what_is_added_is_of_the_dose_and_at_the_place():
+    """Pushed rows differ from the same rows unpushed from the pushed layer on, by up to four norms."""
+    world = WORLDS[0]
+    model, rng = world.empty(0).eval(), random.Random(0)
+    lock = LockLoss(world, model, 1)
+    tokens, _, ends = batch_of(world.family, world.tokenizer, Mixture([Kind(1.0, "guess")]), 6, rng)
+    vectors = lock._vectors(ORGANISMS["against_pushes"].stages[0].mixture, 2, 6)
+    seen = []
+    block = model.get_submodule("model.layers.2")
+    with torch.no_grad():
+        for on in (False, True):
+            with lock._pushed(model, 2, vectors, ends, rng) if on else nullcontext():
+                handle = block.register_forward_hook(lambda _, __, output: seen.append(output))
+                seen.append(model(tokens).logits)
+                handle.remove()
+    plain, before, pushed, after = seen
+    assert not torch.allclose(before, after)
+    norm = plain.norm(dim=-1).mean()
+    added = (pushed - plain).norm(dim=-1) / norm
+    assert added.max() <= 4.001
+    assert torch.allclose(added.max(1).values, vectors.norm(dim=-1), atol=1e-3)
