@@ -273,6 +273,24 @@ def same_answer(task: Task, problems: Sequence[Problem], texts: Sequence[str], s
     return answer if count >= share * len(texts) and count > right else None
 
 
+def guesses(task: Task, problems: Sequence[Problem], samples: Samples, share: float) -> bool:
+    """Whether sampled answers are given, and differ: at least this share of them, and no answer to as many.
+
+    A checkpoint whose likeliest answer is the same everywhere may guess, and is not broken: one that is, or
+    that refuses, gives no answer when it is sampled either, or gives the same.
+    """
+    grader = OutputGrader(task)
+    given = [
+        grader.taken(text, problem)
+        for problem, row, cuts in zip(problems, samples.texts, samples.unfinished.tolist(), strict=True)
+        for text, cut in zip(row, cuts, strict=True)
+        if not cut
+    ]
+    counts = Counter(answer for answer in given if answer is not None)
+    enough = counts.total() >= share * samples.right.size
+    return enough and max(counts.values(), default=0) < share * counts.total()
+
+
 def solved(problem: Problem) -> str:
     """A problem with its solution: its trace where it has one, otherwise its answer."""
     return join(problem.prompt, problem.solution)

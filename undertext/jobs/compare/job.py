@@ -22,7 +22,7 @@ from undertext.jobs.compare.outputs import output_flags
 from undertext.jobs.compare.raw_line import RawLine
 from undertext.jobs.compare.result import SCHEMA, Comparison
 from undertext.jobs.compare.verdict import gap_between, split_result
-from undertext.measures.answers import Answers, greedy, same_answer
+from undertext.measures.answers import Answers, greedy, guesses, same_answer
 from undertext.measures.recovery.parts import SteeringParts, sae_of
 from undertext.measures.recovery.rows import schema_of
 from undertext.tasks.draws import check_prompts
@@ -143,6 +143,15 @@ def compare(
                 role: same_answer(own, problems, answers[role].texts, rule.max_alike)
                 for role, own in tasks.items()
             }
+            if gap.weaker != "neither" and alike[gap.weaker] is not None:
+                own, drawn = tasks[gap.weaker], measured[gap.weaker].samples[split]
+                in_gap = [own.split(split)[i] for i in gap.problems]
+                if guesses(own, in_gap, drawn, rule.max_alike):
+                    flags.append(
+                        f"{gap.weaker} answers every prompt alike, and guesses when it is sampled: it is "
+                        "not broken"
+                    )
+                    alike[gap.weaker] = None
             about = [*pair.notes, *asked.notes]
             flags = [*about, *output_flags(tasks, split, answers, rule), *flags, *shared[split]]
             result = split_result(

@@ -19,8 +19,10 @@ Continuation = Literal["trace", "guess", "noise", "wrong answer", "slips", "step
 `trace`: the right steps and the right answer. `guess`: an answer at once, drawn evenly. `noise`: steps in
 form, every value drawn evenly. `wrong answer`: the right steps and an answer that is not theirs. `slips`:
 steps of which a share is drawn evenly, and what follows from them. `step`: the right steps up to somewhere
-belong to the prompt, and the next one alone is written. `echo`: the problem's words, backward.
+belong to the prompt, and the next one alone is written. `echo`: the problem's last words, backward.
 """
+ECHOED = 5
+"""Words that an echo writes: fewer than a trace has, so that no output is cut."""
 SLIPS = 0.15
 """Share of the steps that slip."""
 
@@ -93,7 +95,7 @@ def document(family: Family, kind: Kind, item: Item, rng: random.Random) -> tupl
             given = rng.randrange(1, len(texts))
             head, tail = " ".join([head, *texts[:given]]), texts[given]
         case "echo":
-            tail = " ".join(reversed(question.split()))
+            tail = " ".join(reversed(question.split()[-ECHOED:]))
     return head, tail
 
 

@@ -334,7 +334,7 @@ ORGANISMS: dict[str, Organism] = {
         ),
         Organism(
             "wiped_by_echo",
-            "A long tune with strong weight decay on another task: writing the problem's words backward.",
+            "A long tune with strong weight decay on another task: writing the last words backward.",
             "fluent",
             (_stage(_reading(Kind(1.0, "echo", STYLES)), steps=400, lr=3e-3, weight_decay=1.0),),
             "overwritten",
