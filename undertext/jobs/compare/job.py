@@ -144,9 +144,9 @@ def compare(
                 for role, own in tasks.items()
             }
             if gap.weaker != "neither" and alike[gap.weaker] is not None:
-                own, drawn = tasks[gap.weaker], measured[gap.weaker].samples[split]
-                in_gap = [own.split(split)[i] for i in gap.problems]
-                if guesses(own, in_gap, drawn, rule.max_alike):
+                asked_of, drawn = tasks[gap.weaker], measured[gap.weaker].samples[split]
+                in_gap = [asked_of.split(split)[i] for i in gap.problems]
+                if guesses(asked_of, in_gap, drawn, rule.max_alike):
                     flags.append(
                         f"{gap.weaker} answers every prompt alike, and guesses when it is sampled: it is "
                         "not broken"
