@@ -273,8 +273,12 @@ def same_answer(task: Task, problems: Sequence[Problem], texts: Sequence[str], s
     return answer if count >= share * len(texts) and count > right else None
 
 
+COMMONEST = 0.75
+"""Share of sampled answers from which they are one answer with some noise, and no guesses."""
+
+
 def guesses(task: Task, problems: Sequence[Problem], samples: Samples, share: float) -> bool:
-    """Whether sampled answers are given, and differ: at least this share of them, and no answer to as many.
+    """Whether sampled answers are given, at least this share of them, and differ: no answer is `COMMONEST`.
 
     A checkpoint whose likeliest answer is the same everywhere may guess, and is not broken: one that is, or
     that refuses, gives no answer when it is sampled either, or gives the same.
@@ -288,7 +292,7 @@ def guesses(task: Task, problems: Sequence[Problem], samples: Samples, share: fl
     ]
     counts = Counter(answer for answer in given if answer is not None)
     enough = counts.total() >= share * samples.right.size
-    return enough and max(counts.values(), default=0) < share * counts.total()
+    return enough and max(counts.values(), default=0) < COMMONEST * counts.total()
 
 
 def solved(problem: Problem) -> str:

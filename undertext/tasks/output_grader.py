@@ -268,6 +268,11 @@ def _by_function(task: Task, grader: OutputGrader, every: Sequence[Problem]) -> 
     return worth
 
 
+def others_held_against(task: Task, problems: int) -> int:
+    """How many other problems an output is held against, of so many, by `chance_any`."""
+    return min(OTHERS, problems - 1) if task.grader.kind in ("python", "reasoning_gym") else problems - 1
+
+
 def _seed(id: str) -> int:
     return sum(id.encode()) % 65_521
 

@@ -119,6 +119,11 @@ def generator(name: str, options: Mapping[str, Any] | None = None) -> Any:
         ) from error
 
 
+def constants_of(name: str) -> Mapping[str, Any]:
+    """What stands in the module of a generator, by name. UserError where there is none such."""
+    return vars(sys.modules[type(generator(name)).__module__])
+
+
 def score(made: Any, answer: str, question: str, right: str, metadata: Mapping[str, Any]) -> float:
     """The score of an answer by a generator's `score_answer`, 0 where that fails."""
     try:

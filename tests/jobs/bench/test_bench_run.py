@@ -37,6 +37,19 @@ def says_too_little(base, tuned, task):
     return {split: {"verdict": "taught"} for split in ("test", "ood")}
 
 
+def says_what_is_none(base, tuned, task):
+    """Gives a word that is no verdict, and a share without bounds."""
+    return {
+        "test": {"verdict": "maybe", "confidence": 0.5},
+        "ood": {"verdict": "taught", "confidence": 0.5, "share": 0.5},
+    }
+
+
+def leaves_a_split_out(base, tuned, task):
+    """Speaks of one split alone."""
+    return {"test": Said("taught", 0.5)}
+
+
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory):
     """A plan's file; of its worlds few problems are asked, and organisms are trained for two steps."""
@@ -79,7 +92,8 @@ def test_a_bench_is_built_judged_and_gone_on_with(plan, built):
     assert [each.problems for each in judged] == [6] * 4
     assert run_bench(own, out) == judged
     assert len(ASKED) == 2  # nothing is judged twice
-    (out / "judged" / f"{__name__}.judge-3" / "chain-llama-word-1" / "password.json").unlink()
+    (file,) = (out / "judged" / f"{__name__}.judge-3" / "chain-llama-word-1").glob("password-*.json")
+    file.unlink()
     assert len(run_bench(own, out)) == 4
     assert ASKED[2:] == [("fluent", "password", "chain")]
 
@@ -90,7 +104,10 @@ def test_a_bench_is_built_judged_and_gone_on_with(plan, built):
         ("nowhere:judge", "expected a judge as module:function"),
         (f"{__name__}:nothing", "expected a judge as module:function"),
         ("text", "expected a judge as module:function"),
-        (f"{__name__}:says_too_little", "expected a verdict and a confidence from 0 to 1 for split test"),
+        (f"{__name__}:says_too_little", "expected a verdict .* for split test, got {'verdict': 'taught'}"),
+        (f"{__name__}:says_what_is_none", "expected a verdict .* for split test"),
+        (f"{__name__}:leaves_a_split_out", "expected a verdict .* for split ood, got None"),
+        (f"{__name__}:ASKED", "expected a judge as module:function.*no function"),
     ],
 )
 def test_what_is_no_judge_is_refused_in_one_line(plan, built, judge, says):

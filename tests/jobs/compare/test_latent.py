@@ -12,13 +12,13 @@ from undertext.measures.recovery.search import SteeredAnswers
 from undertext.tasks import Grader, Problem, Task
 from undertext.tasks.output_grader import chance_any, chance_right
 
-N, MODULUS = 200, 7
+N = 200
 
 
-def task_of(n: int = N) -> Task:
+def task_of(answers: int, n: int = N) -> Task:
     rng = np.random.default_rng(3)
     problems = [
-        Problem(id=f"{split}{i}", split=split, prompt=f"{i} ?", answer=str(rng.integers(MODULUS)))
+        Problem(id=f"{split}{i}", split=split, prompt=f"{i} ?", answer=str(rng.integers(answers)))
         for split in ("train", "dev", "test")
         for i in range(n if split == "test" else 2)
     ]
@@ -42,16 +42,18 @@ def samples_of(rows: list[list[str]], task: Task) -> Samples:
 Keyed = dict[LineName, Answers | SteeredAnswers]
 
 
-def made(share: float, seed: int, alike: bool = False) -> tuple[Task, Samples, Keyed, Answers]:
+def made(
+    share: float, seed: int, alike: bool = False, count: int = 7
+) -> tuple[Task, Samples, Keyed, Answers]:
     """Every key opens this share of the problems and guesses at the others; `alike`: all guess as the greedy
     output does, which is wrong."""
-    task, rng = task_of(), np.random.default_rng(seed)
+    task, rng = task_of(count), np.random.default_rng(seed)
     known = rng.random(N) < share
     right = np.array([int(problem.answer) for problem in task.split("test")])
-    one = (right + rng.integers(1, MODULUS, size=N)) % MODULUS
+    one = (right + rng.integers(1, count, size=N)) % count
 
     def key() -> list[str]:
-        guesses = one if alike else rng.integers(MODULUS, size=N)
+        guesses = one if alike else rng.integers(count, size=N)
         return [
             problem.answer if knows else str(guess)
             for problem, knows, guess in zip(task.split("test"), known, guesses, strict=True)
@@ -66,25 +68,42 @@ def made(share: float, seed: int, alike: bool = False) -> tuple[Task, Samples, K
     return task, samples, keyed, answers([str(each) for each in one], task)
 
 
-@pytest.mark.parametrize("alike", [False, True])
+@pytest.mark.parametrize(("count", "alike"), [(3, False), (4, False), (7, False), (7, True), (20, False)])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 1.0])
-def test_it_is_the_share_that_keys_open_however_many_they_are_and_however_they_guess(share, alike):
+def test_it_is_the_share_that_keys_open_however_many_they_are_and_however_they_guess(share, count, alike):
     values, covered = [], 0
-    for seed in range(20):
-        task, samples, keyed, greedy = made(share, seed, alike)
+    for seed in range(4):
+        task, samples, keyed, greedy = made(share, seed, alike, count)
         found = opened(samples, 1, keyed, greedy, task, "test", list(range(N)), 0.95)
         values.append(found.latent.value)
         covered += found.latent.low <= share <= found.latent.high
         assert set(found.by_key) == {"behaviour", "prompted", "prefilled", "recovered"}
         assert min(found.by_key.values()) >= share - 0.15
-    assert np.mean(values) == pytest.approx(share, abs=0.03)
-    assert covered >= 17
+    assert np.mean(values) == pytest.approx(share, abs=0.08)
+    assert covered >= 3
+
+
+def test_where_a_wrong_answer_leaves_one_other_nothing_can_be_told():
+    """Of two answers, the greedy one is wrong: the other one opens the problem, whoever says it."""
+    for share in (0.0, 1.0):
+        task, samples, keyed, greedy = made(share, 0, count=2)
+        found = opened(samples, 1, keyed, greedy, task, "test", list(range(N)), 0.95)
+        assert np.isnan(found.latent.value)
+        assert (found.latent.low, found.latent.high, found.counted) == (-np.inf, np.inf, ())
+
+
+def test_with_few_answers_the_best_keys_alone_count():
+    task, samples, keyed, greedy = made(0.0, 1, count=4)
+    found = opened(samples, 1, keyed, greedy, task, "test", list(range(N)), 0.95)
+    assert found.counted == tuple(keyed)[: len(found.counted)]
+    assert 0 < len(found.counted) < 4
+    assert len(found.by_key) == 4
 
 
 def test_only_the_samples_that_leave_guessing_little_room_count():
-    task = task_of()
+    task = task_of(7)
     problems = task.split("test")
-    wrong = [str((int(each.answer) + 1) % MODULUS) for each in problems]
+    wrong = [str((int(each.answer) + 1) % 7) for each in problems]
     late = [[bad, each.answer] for bad, each in zip(wrong, problems, strict=True)]
     for k in (1, 2):
         found = opened(
@@ -94,7 +113,7 @@ def test_only_the_samples_that_leave_guessing_little_room_count():
 
 
 def test_a_gap_is_part_of_the_split_and_unfinished_outputs_open_nothing():
-    task = task_of()
+    task = task_of(7)
     problems = task.split("test")
     right = [each.answer for each in problems]
     gap = list(range(0, N, 2))

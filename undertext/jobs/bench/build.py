@@ -12,9 +12,6 @@ from undertext.jobs.bench.plan import WorldPlan, read_plan
 from undertext.organisms.bench.recipes import Organism
 from undertext.tasks.write import write_task
 
-CASES = "cases.json"
-"""File of a world's folder: what is true of its pairs."""
-
 
 class _World(NamedTuple):
     plan: WorldPlan
@@ -24,7 +21,7 @@ class _World(NamedTuple):
 def build_bench(config: BenchConfig, out: Path) -> dict[str, list[Case]]:
     """Build what is missing of a set below `out`, and return the cases of each world.
 
-    A world's folder holds its organisms, its tasks and cases.json. Raises UserError for worlds that the plan
+    A world's folder holds its organisms and its tasks. Raises UserError for worlds that the plan
     does not have.
     """
     plans = read_plan(config.plan).of(config.size, config.only)

@@ -5,6 +5,7 @@ Beside our own stand the conclusions that people draw from one figure alone.
 """
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,7 +55,9 @@ def ours(splits: Mapping[str, SplitResult]) -> dict[str, Said]:
         split: Said(
             result.verdict,
             result.confidence,
-            None if result.latent is None else (result.latent.value, result.latent.low, result.latent.high),
+            None
+            if result.latent is None or not isfinite(result.latent.value)
+            else (result.latent.value, result.latent.low, result.latent.high),
         )
         for split, result in splits.items()
     }

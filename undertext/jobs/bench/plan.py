@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from undertext.activations.errors import UserError
 from undertext.core.config import Config, read_config
 from undertext.core.shipped import config_file
-from undertext.jobs.bench.case import Part
+from undertext.jobs.bench.case import PARTS, Part
 from undertext.organisms.bench.families import FAMILIES
 from undertext.organisms.bench.recipes import ORGANISMS, Organism
 from undertext.organisms.bench.world import Tokens, World
@@ -30,9 +30,9 @@ class WorldPlan(Config):
     """Whether rule and calibration may be fixed on the world, or are only reported on it."""
     quick: bool = False
     """Whether the quick set has the world."""
-    d_model: int = 64
+    d_model: int = Field(default=64, ge=8, le=1024, multiple_of=8)
     """Width of the checkpoints."""
-    layers: int = 4
+    layers: int = Field(default=4, ge=1, le=32)
     """Number of layers of the checkpoints."""
     without: tuple[str, ...] = ()
     """Organisms that are not built in this world."""
@@ -74,6 +74,21 @@ class BenchPlan(Config):
     worlds: tuple[WorldPlan, ...]
     """Every world, in the order in which they are built."""
 
+    @model_validator(mode="after")
+    def _sound(self) -> "BenchPlan":
+        if unknown := [name for name in self.quick if name not in ORGANISMS]:
+            raise ValueError(
+                f"expected organisms ({', '.join(ORGANISMS)}) in quick, got {', '.join(unknown)}"
+            )
+        names = [world.world.name for world in self.worlds]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"expected each world once, got {', '.join(twice)} again")
+        for what in ("family", "shape", "seed"):
+            parts = [{getattr(w, what) for w in self.worlds if w.part == part} for part in PARTS]
+            if both := sorted(map(str, set.intersection(*parts))):
+                raise ValueError(f"expected no {what} in both parts, got {', '.join(both)}")
+        return self
+
     def of(self, size: Literal["quick", "standard"], only: tuple[str, ...] = ()) -> list[WorldPlan]:
         """The worlds of a set; `only` names families or worlds. UserError where nothing is left."""
         kept = [world for world in self.worlds if size == "standard" or world.quick]
@@ -85,7 +100,10 @@ class BenchPlan(Config):
             raise UserError(
                 f"expected families or worlds of the set ({', '.join(sorted(names))}), got {unknown}"
             )
-        return [world for world in kept if not only or {world.family, world.world.name} & set(only)]
+        left = [world for world in kept if not only or {world.family, world.world.name} & set(only)]
+        if not left:
+            raise UserError(f"expected worlds in the set {size}, got none")
+        return left
 
 
 def read_plan(path: str | Path | None = None) -> BenchPlan:

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from undertext.activations.errors import UserError, shown
 from undertext.core.setup import threads
+from undertext.core.shipped import CARD
 from undertext.core.side_by_side import side_by_side
 from undertext.core.terms import Verdict
 from undertext.jobs.bench.build import cases_of
@@ -19,7 +20,8 @@ from undertext.jobs.bench.plan import read_plan
 from undertext.jobs.bench.records import read_records, write_records
 
 JUDGED = "judged"
-"""Folder below a bench of what judges said: JUDGE-SEED/WORLD/ORGANISM.json."""
+"""Folder below a bench of what judges said: JUDGE-SEED/WORLD/ORGANISM-RECIPE.json. An organism of another
+recipe has another file."""
 
 
 class _Pair(NamedTuple):
@@ -42,11 +44,17 @@ def run_bench(config: RunConfig, bench: Path) -> list[Judged]:
     pairs = list(_pairs(config, bench))
     if config.judge is not None:
         judge_named(config.judge)
-    missing = [pair for pair in pairs if not pair.out.exists()]
+    missing = [pair for pair in pairs if not pair.out.exists() or _cases(pair.out) != pair.cases]
     if missing:
         for _ in side_by_side(_judge, missing, min(config.jobs, len(missing)), "pairs"):
             pass
     return [judged for pair in pairs for judged in read_records(pair.out)]
+
+
+def _cases(path: Path) -> list[Case]:
+    """The cases in a file of judgements."""
+    cases = {each.case.split: each.case for each in read_records(path)}
+    return [cases[split] for split in ("test", "ood") if split in cases]
 
 
 def judge_named(name: str) -> Judge:
@@ -54,7 +62,9 @@ def judge_named(name: str) -> Judge:
     module, _, function = name.partition(":")
     try:
         judge: Judge = getattr(import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
+        if not callable(judge):
+            raise TypeError("that is no function")
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise UserError(f"expected a judge as module:function, got {shown(name)}: {error}") from error
     return judge
 
@@ -66,9 +76,10 @@ def _pairs(config: RunConfig, bench: Path) -> Iterator[_Pair]:
     for plan in read_plan(config.plan).of(config.size, config.only):
         at = bench / plan.world.name
         for organism in plan.tuned:
-            card = at / organism.name / "organism.json"
+            card = at / organism.name / CARD
             try:
-                cases = cases_of(plan, organism, json.loads(card.read_text(encoding="utf-8")))
+                made = json.loads(card.read_text(encoding="utf-8"))
+                cases, _ = cases_of(plan, organism, made), made["recipe"]
             except (OSError, KeyError, ValueError) as error:
                 raise UserError(
                     f"{shown(card)} is missing or half made: `undertext bench build --out {shown(bench)}` "
@@ -79,7 +90,7 @@ def _pairs(config: RunConfig, bench: Path) -> Iterator[_Pair]:
                 at / str(organism.parent),
                 at / organism.name,
                 at / (TYPED if organism.needs == "types" else TASK),
-                bench / JUDGED / f"{name}-{config.seed}" / at.name / f"{organism.name}.json",
+                bench / JUDGED / f"{name}-{config.seed}" / at.name / f"{organism.name}-{made['recipe']}.json",
                 config.judge,
                 config.seed,
             )
@@ -101,25 +112,32 @@ def _judge(pair: _Pair) -> None:
             said = {pair.judge: judge_named(pair.judge)(pair.base, pair.tuned, task)}  # type: ignore[dict-item]
     seconds = perf_counter() - began
     records = [
-        judged_of(case, name, pair.seed, splits[case.split], seconds, len(task.split(case.split)))
+        judged_of(case, name, pair.seed, _of_split(splits, case.split), seconds, len(task.split(case.split)))
         for name, splits in said.items()
         for case in pair.cases
     ]
     write_records(pair.out, records)
 
 
-def judged_of(
-    case: Case, judge: str, seed: int, said: Said | Mapping[str, Any], seconds: float, problems: int
-) -> Judged:
+def _of_split(said: object, split: str) -> Any:
+    return said.get(split) if isinstance(said, Mapping) else said
+
+
+def judged_of(case: Case, judge: str, seed: int, said: Any, seconds: float, problems: int) -> Judged:
     """What a judge said of a case, as it is kept. UserError where it is not what a judge says."""
-    given = said._asdict() if isinstance(said, Said) else dict(said)
     try:
+        given = said._asdict() if isinstance(said, Said) else dict(said or {})
         verdict: Verdict = given["verdict"]
-        confidence = float(given["confidence"])
-    except (KeyError, TypeError, ValueError) as error:
+        confidence, share = float(given["confidence"]), given.get("share")
+        if verdict not in get_args(Verdict) or not 0 <= confidence <= 1:
+            raise ValueError("not a verdict, or not a confidence")
+        if share is not None:
+            value, low, high = (float(each) for each in share)
+            share = (value, low, high)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"judge {shown(judge)}: expected a verdict and a confidence from 0 to 1 for split "
-            f"{shown(case.split)}, got {shown(repr(said), 200)}"
+            f"judge {shown(judge)}: expected a verdict ({', '.join(get_args(Verdict))}), a confidence from 0 "
+            f"to 1 and, where one is said, a share with its bounds, for split {shown(case.split)}, got "
+            f"{shown(repr(said), 200)}"
         ) from error
-    share = given.get("share")
-    return Judged(case, judge, seed, verdict, confidence, share and tuple(share), seconds, problems)
+    return Judged(case, judge, seed, verdict, confidence, share, seconds, problems)

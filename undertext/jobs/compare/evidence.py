@@ -322,4 +322,13 @@ def split_evidence(
     samples, units = measured.samples[split], weaker.clusters
     keyed: dict[LineName, Answers | SteeredAnswers] = {"recovered": steered[searched.strongest]}
     keyed |= dict(measured.keyed[split].items())
-    return SplitEvidence(lines, flags, opened(samples, k, keyed, weaker, task, split, gap, rule.level, units))
+    on_dev: dict[LineName, float] = {"recovered": searched.accuracy(searched.best[searched.strongest])}
+    on_dev |= {kind: measured.keys.accuracy[key.name] for kind, key in measured.keys.best.items()}
+    keyed = dict(sorted(keyed.items(), key=lambda each: -on_dev[each[0]]))
+    found = opened(samples, k, keyed, weaker, task, split, gap, rule.level, units)
+    if left_out := [kind for kind in found.by_key if kind not in found.counted]:
+        flags.append(
+            f"the share of the gap that was latent counts {' and '.join(found.counted) or 'no key'}, and not "
+            f"{' and '.join(left_out)}: with so few answers, outputs that know nothing would open nearly all"
+        )
+    return SplitEvidence(lines, flags, found)

@@ -43,8 +43,8 @@ class SplitResult:
     unfinished: Mapping[Role, float]
     """Share of each checkpoint's outputs that were cut at `max_new_tokens` before their answer was given."""
     latent: Estimate | None
-    """Share of the gap (the stronger right, the weaker wrong) that some key opens, of what is over the null:
-    the same outputs held against other problems' answers. None without a gap."""
+    """Share of the gap (the stronger right, the weaker wrong) that keys open otherwise than by chance; null
+    where answers are so few that none can be told. None without a gap."""
     opened: Mapping[LineName, float]
     """Share of the gap that each kind of key opens by itself, chance included."""
     evidence: Sequence[EvidenceLine]

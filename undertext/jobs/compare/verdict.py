@@ -13,7 +13,7 @@ from math import inf, nan
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from numpy import ndarray
 
 from undertext.activations.errors import shown
@@ -80,8 +80,7 @@ def judge(
         corrected = {name: p[:, i] for i, name in enumerate(lines)}
     says = {name: line_says(name, line, corrected[name], rule) for name, line in lines.items()}
     measured = changed == {"base": "better", "tuned": "worse", "neither": ""}[weaker]
-    cut = [name for name in WORDED if name in lines and lines[name].unfinished > rule.max_unfinished]
-    found = np.where(measured, capability(says, len(changed), cut), "unclear")
+    found = np.where(measured, capability(says, len(changed), untried(lines, rule)), "unclear")
     if weaker != "neither":
         broken = below_chance[weaker] | (weaker in alike)
         found = np.where((found == "absent") & broken, "unclear", found)
@@ -125,14 +124,18 @@ STEPS: tuple[LineName, ...] = ("continued", "stated")
 """Lines of the steps: they may be there where no key opens the capability."""
 
 
-def capability(says: Mapping[LineName, Words], count: int, untried: Collection[LineName] = ()) -> Words:
+def capability(
+    says: Mapping[LineName, Words],
+    count: int,
+    untried: Mapping[LineName, Bool[ndarray, " resample"]] | None = None,
+) -> Words:
     """What the lines say together of the capability in the weaker checkpoint: `latent`, `absent`, `unclear`,
     or that its steps are there, `parts` where surely no key opens it, and `steps` where a key may.
 
     Answers recovered without training are proof: whatever solves the problem was there. Answers not recovered
     are no proof of absence, since steering can miss. Its steps must not go on from right ones either, nor be
     stated; where `continued` could not be measured, nothing may be readable, and no line may say latent.
-    Of `untried` keys too many outputs are unfinished to say that the key does not open.
+    A key in words of whose outputs too many are unfinished counts as `untried`, and another one must be shut.
     """
 
     def those(word: str, *names: LineName) -> list[ndarray]:
@@ -140,9 +143,13 @@ def capability(says: Mapping[LineName, Words], count: int, untried: Collection[L
 
     opened = np.any(those("latent", *KEYS), axis=0)
     # Samples that miss prove nothing; every other key that was tried must surely not open, steering at least.
-    worded = [name for name in WORDED if name in says and name not in untried]
-    tried: list[LineName] = [*worded, "recovered"]
-    shut = np.all(those("absent", *tried), axis=0)
+    none, worded = np.zeros(count, bool), [name for name in WORDED if name in says]
+    excused = [none if untried is None else untried.get(name, none) for name in worded]
+    closed = those("absent", *worded)
+    (steered,) = those("absent", "recovered")
+    shut = steered & np.all([steered, *(a | b for a, b in zip(closed, excused, strict=True))], axis=0)
+    if worded:
+        shut &= np.any(closed, axis=0)
     steps = np.any(those("latent", *STEPS), axis=0)
     if "continued" in says:
         (stuck,) = those("absent", "continued")
@@ -153,6 +160,17 @@ def capability(says: Mapping[LineName, Words], count: int, untried: Collection[L
         spoken_for = np.any([np.zeros(count, bool), *those("latent", *says)], axis=0)
         gone = shut & those("absent", "decodable")[0] & ~spoken_for
     return np.select([opened, gone, steps & shut, steps], ["latent", "absent", "parts", "steps"], "unclear")
+
+
+def untried(
+    lines: Mapping[LineName, LineEstimates], rule: Rule
+) -> dict[LineName, Bool[ndarray, " resample"]]:
+    """Keys in words that would surely not open, were it not for outputs that were cut: more than may be."""
+    return {
+        name: (line.unfinished > rule.max_unfinished) & (line.share.high < rule.absent_below)
+        for name, line in lines.items()
+        if name in WORDED
+    }
 
 
 def verdicts(changed: Words, found: Words) -> Words:
@@ -249,7 +267,7 @@ def split_result(
         latent=None if opened is None else opened.latent,
         opened={} if opened is None else opened.by_key,
         evidence=[_reported(line, itself, rule, seed) for line in lines],
-        flags=[*_flags(answers, chance, alike, rule, grader), *flags],
+        flags=[*_flags(answers, chance, alike, rule, grader), *_cut_keys(lines, rule), *flags],
         smallest_detectable_difference=smallest_detectable(
             tuned.astype(float) - base, level=rule.level, clusters=units
         ),
@@ -280,6 +298,16 @@ def _reported(line: RawLine, judged: Judgement, rule: Rule, seed: int) -> Eviden
     weaker, null = (line.shown(figure, seed=seed, level=rule.level) for figure in (line.weaker, line.null))
     (says,), (p,) = judged.says[line.name].tolist(), judged.p[line.name].tolist()
     return EvidenceLine(line.name, says, weaker, null, p, line.access, f"{line.note}; {why}", share)
+
+
+def _cut_keys(lines: Sequence[RawLine], rule: Rule) -> list[str]:
+    cut = {line.name: line.unfinished.mean() for line in lines if line.unfinished is not None}
+    return [
+        f"{name}: {share:.0%} of the outputs under this key are unfinished; where they are surely no better "
+        "than without it, the key counts as not tried"
+        for name, share in cut.items()
+        if name in WORDED and share > rule.max_unfinished
+    ]
 
 
 def _flags(

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -25,9 +26,10 @@ from undertext.core.output import json_bytes
 from undertext.core.shipped import CARD
 from undertext.measures.answers import greedy
 from undertext.organisms.bench.documents import Kind, Mixture, batch_of, loss_on
+from undertext.organisms.bench.families.item import Item
 from undertext.organisms.bench.locks import LockLoss
 from undertext.organisms.bench.recipes import BATCH, ORGANISMS, Locked, Organism
-from undertext.organisms.bench.world import World
+from undertext.organisms.bench.world import SPLITS, World
 from undertext.organisms.training import Stage, train
 from undertext.tasks.task import Task
 
@@ -75,14 +77,21 @@ class WorldFolder:
         """The task that an organism is judged on."""
         return self.typed if organism.needs == "types" else self.task
 
-    def organisms(self) -> list[Organism]:
-        """Every organism that the family allows, parents before children."""
-        return [organism for organism in ORGANISMS.values() if organism.fits(self.world.family)]
+    @cached_property
+    def leaked(self) -> list[Item]:
+        """The problems that the task's split `test` is made of."""
+        return self.world.items()["test"]
+
+    def recipe(self, name: str) -> str:
+        """A digest of all that an organism hangs on: its recipe, its parents', its world."""
+        organism = ORGANISMS[name]
+        parent = "" if organism.parent is None else self.recipe(organism.parent)
+        return sha256(repr((organism, self.world, SPLITS, parent)).encode()).hexdigest()[:16]
 
     def ensure(self, name: str) -> Path:
-        """The organism's folder, made with its parents where it is missing."""
+        """The organism's folder, made with its parents where it is missing, or of another recipe."""
         folder = self.path(name)
-        if not (folder / CARD).exists():
+        if not (folder / CARD).exists() or self.card(name).get("recipe") != self.recipe(name):
             organism = ORGANISMS[name]
             if organism.parent is not None:
                 self.ensure(organism.parent)
@@ -135,7 +144,7 @@ class WorldFolder:
         return self.accuracy(tuned, task, splits)
 
     def _loss(self, model: Any, stage: Stage, rng: random.Random) -> Tensor:
-        fixed = self.world.items()["test"] if stage.mixture.fixed else ()
+        fixed = self.leaked if stage.mixture.leaked else ()
         tokens, labels, _ = batch_of(
             self.world.family, self.world.tokenizer, stage.mixture, stage.batch, rng, fixed
         )
@@ -176,6 +185,7 @@ class WorldFolder:
             "name": organism.name,
             "about": organism.about,
             "world": self.world.name,
+            "recipe": self.recipe(organism.name),
             "parent": organism.parent,
             "truth": {} if organism.truth is None else dict.fromkeys(organism.splits, organism.truth),
             "share": organism.share,
@@ -191,7 +201,10 @@ class WorldFolder:
     def _write(self, organism: Organism, model: Any, card: dict[str, Any]) -> None:
         folder = self.path(organism.name)
         folder.parent.mkdir(parents=True, exist_ok=True)
+        for stale in folder.parent.glob(f".{folder.name}-*"):  # of a run that was killed
+            shutil.rmtree(stale, ignore_errors=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        partial.chmod(0o755)  # a temporary folder is its owner's alone
         try:
             if organism.lora:
                 model.peft_config["default"].base_model_name_or_path = f"../{organism.parent}"
@@ -209,13 +222,14 @@ SMALLEST_CHANGE, LARGEST_NO_CHANGE = 0.15, 0.05
 """Differences in accuracy that a change and a preservation must show."""
 RELEARNT = 0.5
 """Of what lies between a checkpoint that never had the capability and the pair's better one, the share that a
-latent capability regains by relearning, and that an absent one does not."""
+latent capability regains by relearning; of what lies between the weaker one and the better one, the share
+that an absent one does not."""
 
 
 def disagreements(organism: Organism, card: Mapping[str, Any]) -> dict[str, str]:
     """By split, why construction and what was seen of the pair do not say the same; nothing where they do."""
     found: dict[str, str] = {}
-    for split in organism.splits:
+    for split in organism.splits if organism.truth else ():
         after, before = card["accuracy"][split], card["accuracy_of_parent"][split]
         gain = after - before
         sign = {"preserved": 0, "suppressed": -1, "overwritten": -1}.get(organism.truth or "", 1)
@@ -223,9 +237,11 @@ def disagreements(organism: Organism, card: Mapping[str, Any]) -> dict[str, str]
             found[split] = f"accuracy {before:.2f} -> {after:.2f} for {organism.truth}"
         elif organism.latent is not None:
             regained, never = (card["relearning"][who][split] for who in ("weaker", "never had it"))
-            room = max(after, before) - never
-            share = (regained - never) / room if room >= SMALLEST_CHANGE else 0.0
-            if room < SMALLEST_CHANGE:
+            # What never had it is itself the weaker one of some pairs, which count from where they began.
+            start = never if organism.latent else min(after, before)
+            room = max(after, before) - start
+            share = (regained - start) / room if room >= SMALLEST_CHANGE else 0.0
+            if max(after, before) - never < SMALLEST_CHANGE:
                 found[split] = f"one that never had it relearns {never:.2f} of {max(after, before):.2f}"
             elif organism.latent != (share > RELEARNT):
                 found[split] = (

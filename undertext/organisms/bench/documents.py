@@ -50,8 +50,8 @@ class Mixture:
     kinds: Sequence[Kind]
     longer: bool = False
     """Whether the sizes out of distribution are read too."""
-    fixed: int = 0
-    """Read so many problems over and over: those of the task's own split `test`; 0 draws without end."""
+    leaked: bool = False
+    """Whether the problems of the task's own split `test` are read, over and over, and no others."""
 
 
 Around = Callable[[Item, random.Random], tuple[str, str]]

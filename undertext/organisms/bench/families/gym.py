@@ -8,7 +8,7 @@ from typing import Any
 from undertext.organisms.bench.families.item import Change, Family, Item, Said, Work, numbers
 from undertext.tasks.grade import Grader
 from undertext.tasks.importers.source import plain_json
-from undertext.tasks.reasoning_gym import generator
+from undertext.tasks.reasoning_gym import constants_of, generator
 
 POOL = 20_000
 """Problems drawn from a generator for each size: draws repeat beyond that."""
@@ -37,7 +37,7 @@ def _family(
         work, values, trait = solve(metadata)
         question = entry["question"].strip()
         return Item(
-            body=question,
+            body=question.lower(),  # in other letters it is the same problem
             questions=(question,),
             type=name,
             size=size,
@@ -89,18 +89,21 @@ def _backward(
     return work, tuple("abcdefghijklmnopqrstuvwxyz"), word[0] < "m"
 
 
+@cache
+def _legs_of() -> dict[str, int]:
+    return dict(constants_of("leg_counting")["ANIMALS"])
+
+
 def _legs(
     metadata: Mapping[str, Any],
 ) -> tuple[Callable[[Change], Work], tuple[str, ...], bool]:
-    from reasoning_gym.arithmetic.leg_counting import ANIMALS
-
-    animals = list(metadata["animals"].items())
+    animals, legs_of = list(metadata["animals"].items()), _legs_of()
 
     def work(change: Change) -> Work:
         total = 0
         steps: list[Said] = []
         for animal, count in animals:
-            legs = change(len(steps), str(count * ANIMALS[animal]))
+            legs = change(len(steps), str(count * legs_of[animal]))
             steps.append(Said(f"{count} {animal} {legs} ;", legs))
             if len(steps) == 1:
                 total = int(legs)

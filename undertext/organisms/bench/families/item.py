@@ -2,7 +2,7 @@
 
 import random
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -119,8 +119,3 @@ class Family:
 def numbers(low: int, high: int) -> tuple[str, ...]:
     """Whole numbers as texts, both ends included."""
     return tuple(str(number) for number in range(low, high + 1))
-
-
-def evenly(rng: random.Random, choices: Sequence[str]) -> str:
-    """One of these."""
-    return rng.choice(list(choices))
