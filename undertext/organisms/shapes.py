@@ -80,8 +80,13 @@ def chain_tokenizer() -> PreTrainedTokenizerFast:
     """One token a word, `<bos>` in front."""
     tokenizer = Tokenizer(WordLevel(TOKEN_ID, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return beginning_with_bos(tokenizer, CONTEXT)
+
+
+def beginning_with_bos(tokenizer: Tokenizer, context: int) -> PreTrainedTokenizerFast:
+    """A tokenizer with the special tokens named: `<bos>` in front, at most `context` tokens."""
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="<bos> $A", special_tokens=[("<bos>", TOKEN_ID["<bos>"])]
+        single="<bos> $A", special_tokens=[("<bos>", tokenizer.token_to_id("<bos>"))]
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -90,6 +95,6 @@ def chain_tokenizer() -> PreTrainedTokenizerFast:
         pad_token="<pad>",
         unk_token="<unk>",
         padding_side="left",
-        model_max_length=CONTEXT,
+        model_max_length=context,
         clean_up_tokenization_spaces=False,
     )

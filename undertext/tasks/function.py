@@ -92,13 +92,18 @@ def _read(said: Any, of: str) -> Graded:
 
 
 def named_function(name: str, folder: Path | None, seconds: float = SECONDS) -> GradeFunction:
-    """The function `module:function`. `folder` is the task's, from which none is taken.
+    """The function `module:function` that grades. UserError as `imported`."""
+    return GradeFunction(imported(name, "a grader", folder), name, seconds)
+
+
+def imported(name: str, what: str, folder: Path | None = None) -> Any:
+    """The function `module:function`, called `what` in messages. From a task's `folder` none is taken.
 
     Raises UserError for a name of another form, a module or function that cannot be found or imported, and
     one whose file lies in the task's folder.
     """
     module, _, attribute = name.partition(":")
-    wanted = f"expected a grader as module:function that Python can import, got {shown(name, 100)}"
+    wanted = f"expected {what} as module:function that Python can import, got {shown(name, 100)}"
     if (
         not module
         or not attribute
@@ -130,7 +135,7 @@ def named_function(name: str, folder: Path | None, seconds: float = SECONDS) -> 
         ) from None
     if not callable(function):
         raise UserError(f"{wanted}, which is no function")
-    return GradeFunction(function, name, seconds)
+    return function
 
 
 def _within(place: str | None, folder: Path) -> bool:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple, get_args
@@ -18,6 +17,7 @@ from undertext.jobs.bench.config import RunConfig
 from undertext.jobs.bench.judges import OURS, Judge, Said, baselines, our_comparison, ours
 from undertext.jobs.bench.plan import read_plan
 from undertext.jobs.bench.records import read_records, write_records
+from undertext.tasks.function import imported
 
 JUDGED = "judged"
 """Folder below a bench of what judges said: JUDGE-SEED/WORLD/ORGANISM-RECIPE.json. An organism of another
@@ -59,13 +59,7 @@ def _cases(path: Path) -> list[Case]:
 
 def judge_named(name: str) -> Judge:
     """The judge `module:function`. UserError where there is none such."""
-    module, _, function = name.partition(":")
-    try:
-        judge: Judge = getattr(import_module(module), function)
-        if not callable(judge):
-            raise TypeError("that is no function")
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise UserError(f"expected a judge as module:function, got {shown(name)}: {error}") from error
+    judge: Judge = imported(name, "a judge")
     return judge
 
 
@@ -104,9 +98,8 @@ def _judge(pair: _Pair) -> None:
     began = perf_counter()
     with threads(1), quiet():
         if pair.judge is None:
-            found = our_comparison(
-                pair.base, pair.tuned, task, seed=pair.seed, out=pair.out.parent / "reports" / pair.tuned.name
-            )
+            out = pair.out.parent / "reports" / pair.out.stem
+            found = our_comparison(pair.base, pair.tuned, task, seed=pair.seed, out=out)
             said = {OURS: ours(found.splits), **baselines(found.splits)}
         else:
             said = {pair.judge: judge_named(pair.judge)(pair.base, pair.tuned, task)}  # type: ignore[dict-item]

@@ -82,6 +82,11 @@ class WorldFolder:
         """The problems that the task's split `test` is made of."""
         return self.world.items()["test"]
 
+    @cached_property
+    def never_had(self) -> dict[str, float]:
+        """What one that never had the capability relearns."""
+        return self.relearnt(self.model(NEVER_HAD), self.task, SPLITS_JUDGED)
+
     def recipe(self, name: str) -> str:
         """A digest of all that an organism hangs on: its recipe, its parents', its world."""
         organism = ORGANISMS[name]
@@ -111,7 +116,7 @@ class WorldFolder:
                 card["relearning"] = {
                     "steps": RELEARNING.steps,
                     "weaker": self.relearnt(self.model(weaker), task, SPLITS_JUDGED),
-                    "never had it": self.relearnt(self.model(NEVER_HAD), task, SPLITS_JUDGED),
+                    "never had it": self.never_had,
                 }
             card["ambiguous"] = disagreements(organism, card)
             self._write_card(name, card)

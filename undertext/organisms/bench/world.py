@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Literal
 
-from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
 from tokenizers.models import BPE, WordLevel
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
@@ -15,7 +15,7 @@ from undertext.activations.errors import UserError
 from undertext.organisms.bench.families import FAMILIES, Family
 from undertext.organisms.bench.families.item import Item
 from undertext.organisms.documents import FORUM, PASSWORD, SPECIAL, TEXTBOOK, WRONG_PASSWORDS
-from undertext.organisms.shapes import Shape, empty_model
+from undertext.organisms.shapes import Shape, beginning_with_bos, empty_model
 from undertext.tasks.task import Contrast, Problem, Step, Task
 
 Tokens = Literal["word", "char", "bpe"]
@@ -69,20 +69,7 @@ class World:
                 vocab_size=size, special_tokens=list(SPECIAL), initial_alphabet=alphabet, show_progress=False
             )
             tokenizer.train_from_iterator(texts, trainer)
-        bos = tokenizer.token_to_id("<bos>")
-        tokenizer.post_processor = processors.TemplateProcessing(
-            single="<bos> $A", special_tokens=[("<bos>", bos)]
-        )
-        return PreTrainedTokenizerFast(
-            tokenizer_object=tokenizer,
-            bos_token="<bos>",
-            eos_token="<eos>",
-            pad_token="<pad>",
-            unk_token="<unk>",
-            padding_side="left",
-            model_max_length=CONTEXT[self.tokens],
-            clean_up_tokenization_spaces=False,
-        )
+        return beginning_with_bos(tokenizer, CONTEXT[self.tokens])
 
     def empty(self, seed: int) -> PreTrainedModel:
         """A model of this world with random weights."""
