@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         tokens_fingerprint,
     )
     from undertext.activations.unembed import unembed
+    from undertext.activations.weights import Room
 
 _HOMES = {
     "Batch": "store",
@@ -58,6 +59,7 @@ _HOMES = {
     "Positions": "positions",
     "ForwardTexts": "forward_texts",
     "RecordSpec": "activation_recording",
+    "Room": "weights",
     "SITES": "hookpoint",
     "Site": "hookpoint",
     "Store": "store",
@@ -102,6 +104,7 @@ __all__ = [
     "PairBatch",
     "Positions",
     "RecordSpec",
+    "Room",
     "Site",
     "Store",
     "StorePair",

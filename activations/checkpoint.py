@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ from undertext.activations.placement import Device, check_placed, parse_placemen
 from undertext.activations.quiet import quiet
 from undertext.activations.sources import Options, chain, load_model, quantised, tokenizer_for, tokenizer_of
 from undertext.activations.vocabulary import Added, check_tokenizer
+from undertext.activations.weights import Room, Weights
 
 Model = PreTrainedModel | PeftModel | TransformerBridge
 CheckpointSource = str | Path | Model | tuple[Model, PreTrainedTokenizerBase]
@@ -40,7 +41,7 @@ class Checkpoint:
     on its submodules through `activations.hooks` and are gone afterwards.
     """
 
-    model: PreTrainedModel = field(repr=False)
+    weights: Weights = field(repr=False)
     tokenizer: PreTrainedTokenizerBase = field(repr=False)
     name: str
     """The source as it was given."""
@@ -64,6 +65,7 @@ class Checkpoint:
         trust_remote_code: bool = False,
         revision: str | None = None,
         base: str | Path | PreTrainedModel | None = None,
+        room: Room | None = None,
     ) -> "Checkpoint":
         """Load a folder, a PEFT adapter's folder, a hub id, a live model, PEFT model or bridge.
 
@@ -90,6 +92,10 @@ class Checkpoint:
         of another machine, say): a folder, a hub id, or a live model, which is copied. It is what the
         adapter is merged into, and `notes` say so.
 
+        Checkpoints that are loaded with one `room` share it: the weights of one are in memory at a time, and
+        are read again when they are used after another's. That is for sources that are read, and not
+        quantised; live models stay.
+
         Raises:
             UserError: in one line, when anything about the source is not as it must be.
         """
@@ -98,6 +104,7 @@ class Checkpoint:
         bridge = source if isinstance(source, TransformerBridge) else None
         words = tokenizer
         notes: list[str] = []
+        again = None
         if isinstance(source, TransformerBridge | PreTrainedModel | PeftModel):
             model: Any = source if bridge is None else bridge.original_model
             name = str(getattr(model.config, "name_or_path", "") or type(model).__name__)
@@ -115,7 +122,11 @@ class Checkpoint:
             options = Options(parse_placement(device), dtype, trust_remote_code, revision)
             links = chain(source, options, base)
             notes += links.notes
+            if room is not None:
+                room.clear()
             model = load_model(links)
+            if room is not None and not isinstance(links.whole, PreTrainedModel):
+                again = partial(load_model, links)
             words = tokenizer_for(links) if words is None else words
         else:
             raise UserError(
@@ -124,10 +135,22 @@ class Checkpoint:
             )
         adapter = select_adapter(model, name) if bridge is None else bridge.adapter
         check_placed(model, name)
-        notes += quantised(model, name)
+        quantisation = quantised(model, name)
+        notes += quantisation
         layout = build_layout(model, adapter, name)
         check_tokenizer(words, layout.d_vocab, name)
-        return cls(model.eval(), words, name, layout, bridge, notes=tuple(notes))
+        if room is None or again is None or quantisation:
+            weights = Weights(model.eval())
+        else:
+            folders = [each for each in (*links.adapters, links.whole) if isinstance(each, Path)]
+            weights = Weights(model.eval(), again, folders)
+            weights.share(room)
+        return cls(weights, words, name, layout, bridge, notes=tuple(notes))
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The model, its weights read again where they had made room for another's (`load`)."""
+        return self.weights.here()
 
     @property
     def n_layers(self) -> int:
@@ -169,12 +192,12 @@ class Checkpoint:
     @property
     def device(self) -> torch.device:
         """Where the model's weights are. Of one on several devices: where its embedding is, and tokens go."""
-        return self.model.device
+        return self.weights.modules.device
 
     @property
     def dtype(self) -> torch.dtype:
         """The precision of the model's weights."""
-        return self.model.dtype
+        return self.weights.modules.dtype
 
     @cached_property
     def fingerprint(self) -> str:

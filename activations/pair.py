@@ -92,7 +92,8 @@ def check_pair(
     Also refused is one model with a live adapter in it, given as both: PEFT puts its adapters into the
     very model it is given, which is then no base any more.
     """
-    if base.model is tuned.model and adapter_settings(base.model):
+    model = base.weights.modules
+    if model is tuned.weights.modules and adapter_settings(model):
         raise UserError(
             f"base {base.name} and tuned {tuned.name} are one model, with the adapter in it: give as base a "
             "copy made before the adapter was added, or the base's folder"

@@ -142,7 +142,19 @@ def test_each_of_two_is_asked_in_its_own_form_and_it_is_said():
     assert "the chat templates differ" in note
 
 
-def test_what_cannot_be_asked_is_refused_in_words():
+def test_a_template_that_writes_the_date_is_told_unless_the_date_is_given():
+    dated = CHATML + "{{ date_string if date_string is defined else strftime_now('%d') }}"
+    checkpoint = chatting(byte_tokenizer())
+    checkpoint.tokenizer.chat_template = dated
+    (note,) = ask(a_task(prompt=CHAT), [checkpoint], ["base"], 0).notes
+    assert "can write the date of the day" in note
+    fixed = PromptForm(kind="chat", switches={"date_string": "26 Jul 2024"})
+    asked = ask(a_task(prompt=fixed), [checkpoint], ["base"], 0)
+    assert asked.notes == []
+    assert all(problem.prompt.endswith("26 Jul 2024") for problem in asked.tasks[0].problems)
+
+
+def test_what_cannot_be_asked_is_refused_in_words(monkeypatch):
     def refused(form: PromptForm, template: str | None) -> str:
         tokenizer = byte_tokenizer()
         tokenizer.chat_template = template
@@ -153,10 +165,16 @@ def test_what_cannot_be_asked_is_refused_in_words():
         return str(caught.value)
 
     assert "has no chat template" in refused(CHAT, None)
-    assert "fails on this task: no system" in refused(CHAT, "{{ raise_exception('no\nsystem') }}")
+    assert "fails on this task: TemplateError: no system" in refused(
+        CHAT, "{{ raise_exception('no\nsystem') }}"
+    )
     assert "fails on this task" in refused(CHAT, "{% if %}")
     many = "{% for i in range(3000) %}{{ 'x' * 1000 }}{% endfor %}"
     assert "expected 1 to 2000000 characters from its chat template, got 3000000" in refused(CHAT, many)
+    monkeypatch.setattr("undertext.tasks.chat.SECONDS", 0.5)
+    loop = "{% for i in range(90000) %}" * 3 + "{% endfor %}" * 3
+    assert "does not end: expected the texts of one problem within 0.5 seconds" in refused(CHAT, loop)
+    assert "MemoryError" in refused(CHAT, "{% set x = 'x' * 4000000000 %}{{ x[:3] }}")
     for switch in ("enable_thinkin", "tokenize", "chat_template"):
         form = PromptForm(kind="chat", switches={switch: False})
         assert f"no switch '{switch}'" in refused(form, CHATML + "{# tokenize chat_template #}")

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undertext.tasks.numbers import last_numbers, numbers_in, parse_number
+from undertext.tasks.last_number import last_numbers
+from undertext.tasks.numbers import numbers_in, parse_number
 
 TEXTS = st.text(st.sampled_from("3450.,-+\u2212\u2013() \n\u00b2\u0663\uff13eEx\u662f"), max_size=12)
 

@@ -18,7 +18,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Dtype = Literal["float32", "bfloat16", "float16", "auto"]
 Model = TypeVar("Model", bound=BaseModel)
 
-WORK_ONLY = frozenset({"device", "threads", "batch_size", "checkpoint_every", "overwrite", "grader_seconds"})
+WORK_ONLY = frozenset(
+    {"device", "threads", "batch_size", "checkpoint_every", "overwrite", "grader_seconds", "one_at_a_time"}
+)
 """Fields that change how the work is done and not what is measured: an interrupted job may go on under other
 values of these."""
 
@@ -57,6 +59,14 @@ class RunConfig(Config):
     overwrite: bool = False
     """Whether a report of other settings, or an unfinished job of other settings, in the output folder may be
     replaced."""
+
+
+class PairConfig(RunConfig):
+    """The settings of every job that reads two checkpoints."""
+
+    one_at_a_time: bool = False
+    """Whether the weights of one checkpoint are held in memory at a time: those of the other are read again
+    when their turn comes. Figures are the same; checkpoints that are live or quantised stay in memory."""
 
 
 class AskedConfig(Config):

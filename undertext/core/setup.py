@@ -14,7 +14,8 @@ import torch
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.activations.pair import Pair, load_checkpoint, load_pair
-from undertext.core.config import Dtype, RunConfig
+from undertext.activations.weights import Room
+from undertext.core.config import Dtype, PairConfig
 from undertext.core.shipped import ZOO, zoo
 
 PACKAGES = (
@@ -52,15 +53,16 @@ def open_checkpoint(
 
 
 def open_pair(
-    base: Any, tuned: Any, config: RunConfig, texts: Iterable[str] = (), *, own_tokens: bool = False
+    base: Any, tuned: Any, config: PairConfig, texts: Iterable[str] = (), *, own_tokens: bool = False
 ) -> Pair:
     """Both checkpoints, opened, and found to be of one model and to read `texts` alike, unless each may read
     them in tokens of its own.
 
-    Each is whatever `open_checkpoint` takes; an adapter's base may be the other of the two. Raises UserError
-    listing every difference.
+    Each is whatever `open_checkpoint` takes; an adapter's base may be the other of the two. With
+    `one_at_a_time` they share one room (`Checkpoint.load`). Raises UserError listing every difference.
     """
-    options = {"device": config.device, "dtype": _torch(config.dtype)}
+    room = Room() if config.one_at_a_time else None
+    options = {"device": config.device, "dtype": _torch(config.dtype), "room": room}
     pair = load_pair(_placed(base), _placed(tuned), texts=texts, own_tokens=own_tokens, **options)
     return Pair(_named(pair.base, base), _named(pair.tuned, tuned))
 

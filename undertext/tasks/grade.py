@@ -14,8 +14,9 @@ from undertext.activations.patterns import Found, find_all, pattern_groups
 from undertext.core.printable import shown
 from undertext.tasks.choice import read_letter, whole_letter
 from undertext.tasks.fields import AnyText, Info, Line, Part, expected
+from undertext.tasks.last_number import given_numbers, last_numbers
 from undertext.tasks.math_answers import bare, boxes, meant_math, pieces, said_in, said_math
-from undertext.tasks.numbers import last_numbers, numbers_in, parse_number
+from undertext.tasks.numbers import numbers_in, parse_number
 
 Kind = Literal["exact", "number", "choice", "regex", "math", "likelihood", "python", "reasoning_gym"]
 NORMALISED = Literal["none", "tokens", "characters"]
@@ -104,6 +105,10 @@ Key = Hashable
 """One reading of an answer: a number, or text without case and punctuation."""
 
 
+_FOR_A_BOX = re.compile(r"\\\\boxed\\?\{\((?:\.|\[\^[\\{}]+\])[*+]\??\)\\?\}")
+"""Patterns that mean what a `\\boxed{}` holds: `\\\\boxed\\{(.*?)\\}`, `\\\\boxed{([^{}]+)}`."""
+
+
 class Grade(NamedTuple):
     """Whether an output is right; `strict` implies `lenient`."""
 
@@ -178,12 +183,14 @@ def meant(grader: Grader, answer: str) -> frozenset[Key]:
 
 
 def matches_in(grader: Grader, output: str) -> list[Found]:
-    """The pattern's matches that hold anything, where group 1 is in the last of them.
+    r"""The pattern's matches that hold anything, where group 1 is in the last of them.
 
-    Without a pattern (kind `math`) the contents of boxes.
+    Without a pattern (kind `math`) the contents of boxes; so with one that is written for a box, such as
+    `\\boxed\{(.*)\}`: no regular expression of Python tells which brace closes which.
     """
-    if grader.kind == "math" and grader.pattern is None:
-        return [Found(p.start, p.end + 1, (p.content,), ((p.start, p.end),)) for p in boxes(output)]
+    if grader.pattern is None or _FOR_A_BOX.fullmatch(grader.pattern):
+        inside = [(piece.start, piece.end) for piece in boxes(output)]
+        return [Found(a, b + 1, (output[a:b],), ((a, b),)) for a, b in inside]
     # Empty matches are passed over: (.*) matches once more at the very end, with nothing in it.
     matches = [match for match in find_all(grader.pattern or "", output) if match.end > match.start]
     # Group 1 may stand in a branch that was not taken.
@@ -200,8 +207,7 @@ def find_answer(grader: Grader, text: str, letters: str = "") -> tuple[int, int]
         case "regex":
             spans = [match.spans[0] for match in matches_in(grader, text)]
         case "number":
-            spans = sorted((n.start, n.end) for n in numbers_in(text) if not n.part)
-            spans.sort(key=lambda span: (span[1], span[0]))
+            spans = [(number.start, number.end) for number in given_numbers(text)]
         case "choice":
             found = read_letter(text, letters) or read_letter(text, letters, lower=True)
             spans = [] if found is None else [(found.start, found.start + 1)]

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from typing import NamedTuple
 
 from undertext.activations.errors import UserError
+from undertext.tasks.last_number import asides_in, within
 from undertext.tasks.math_values import Value, rational, reader
 from undertext.tasks.numbers import Number, numbers_in
 from undertext.tasks.worker import TooLong, Worker
@@ -99,7 +100,9 @@ def pieces(text: str) -> list[Piece]:
         at = start + stated[-1].end()
         line = re.compile(r"[^\n]*").match(text, at)
         return _first_pieces(text, at, line.end() if line else len(text))
-    every = [*_environments(text, start), *_plain(text, start, len(text))]
+    asides = asides_in(text)
+    found = [*_environments(text, start), *_plain(text, start, len(text))]
+    every = [piece for piece in found if not within(asides, piece.start, piece.end)]
     if every:
         return [max(every, key=lambda piece: (piece.end, -piece.start))]
     last = _trimmed(text, tail.rstrip().rfind("\n") + 1 + start, len(text))

@@ -94,13 +94,6 @@ def parse_number(text: str) -> Decimal | None:
     return _decimal(stripped) if _STRICT.fullmatch(stripped) else None
 
 
-def last_numbers(text: str) -> frozenset[Decimal | Fraction]:
-    """What the last number in `text` may be read as: nothing where there is none, or it is a date."""
-    whole = [number for number in numbers_in(text) if not number.part]
-    end = max((number.end for number in whole), default=0)
-    return frozenset(n.value for n in whole if n.end == end and n.value is not None)
-
-
 def numbers_in(text: str) -> list[Number]:
     """Every number in `text`, in order of where each starts."""
     found: list[Number] = []

@@ -6,18 +6,15 @@ The `prompt` of an asked task's problems is the text read, and `Problem.worded` 
 Whatever reads a problem goes by these two.
 """
 
-import inspect
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any, Literal, NamedTuple
 
 from undertext.activations.checkpoint import Checkpoint
-from undertext.activations.errors import UserError
-from undertext.activations.files import one_line
-from undertext.core.printable import printable, shown
+from undertext.core.printable import printable
 from undertext.core.terms import FIT, Role
+from undertext.tasks.chat import ChatTemplate, Turns
 from undertext.tasks.draws import drawn
 from undertext.tasks.limits import limited
 from undertext.tasks.prompt_form import PLAIN, PromptForm
@@ -26,8 +23,8 @@ from undertext.tasks.task import Problem, Task, fill
 
 Prompts = Literal["own", "same"]
 """Each of a pair by the task's form for its role, or both by the base's form."""
-LONGEST = 2_000_000
-"""Characters of a text that a chat template may make of a prompt."""
+DAY = "strftime_now"
+"""How a chat template asks for the date."""
 MOST_SHOWN = 1000
 """Tokens of a prompt in a report."""
 
@@ -53,8 +50,7 @@ class Asked(NamedTuple):
 def ask(task: Task, checkpoints: Sequence[Checkpoint], roles: Sequence[Role], seed: int) -> Asked:
     """The task as each checkpoint reads it in its role.
 
-    Raises UserError where a tokenizer has no chat template, or where the template fails or makes a text of
-    more than `LONGEST` characters.
+    Raises UserError where a tokenizer has no chat template, and where the template fails (`ChatTemplate`).
     """
     forms = [form_of(task, role) for role in roles]
     asked = [ask_by(task, *each, seed) for each in zip(checkpoints, forms, strict=True)]
@@ -65,6 +61,14 @@ def ask(task: Task, checkpoints: Sequence[Checkpoint], roles: Sequence[Role], se
         notes.append(f"checkpoints were asked differently: {said}; part of a difference may be the prompt's")
     elif any(own.problems[0].prompt != tasks[0].problems[0].prompt for own in tasks):
         notes.append("the chat templates differ: the checkpoints read different texts of one problem")
+    for checkpoint, form in zip(checkpoints, forms, strict=True):
+        dated = form.kind == "chat" and DAY in str(checkpoint.tokenizer.chat_template)
+        if dated and not any("date" in switch for switch in form.switches):
+            notes.append(
+                f"{printable(checkpoint.name)}: its chat template can write the date of the day ({DAY}), so "
+                "that another day's figures may differ; the template's own switch, where it has one "
+                "(date_string, say), fixes the date"
+            )
     return Asked([opened for opened, _ in asked], tasks, notes)
 
 
@@ -86,13 +90,19 @@ def ask_by(task: Task, checkpoint: Checkpoint, form: PromptForm, seed: int) -> t
         return checkpoint, task
     shots = drawn(task.split(FIT), seed) if form.examples else []
     sides = [*INSTRUCTIONS, *(side for each in task.contrasts for side in (each.positive, each.negative))]
+    template = ChatTemplate(checkpoint, form.switches) if form.kind == "chat" else None
     problems = []
-    for problem in task.problems:
-        differ = (shot for shot in shots if shot.prompt.split() != problem.prompt.split())
-        others = list(islice(differ, form.examples))
-        texts = {side: _text(form, checkpoint, fill(side, problem.prompt), others) for side in sides}
-        problems.append(problem.asked(_text(form, checkpoint, problem.prompt, others), texts))
-    if form.kind == "chat":
+    try:
+        for problem in task.problems:
+            differ = (shot for shot in shots if shot.prompt.split() != problem.prompt.split())
+            others = list(islice(differ, form.examples))
+            prompts = [problem.prompt, *(fill(side, problem.prompt) for side in sides)]
+            own, *texts = _texts(form, template, prompts, others)
+            problems.append(problem.asked(own, dict(zip(sides, texts, strict=True))))
+    finally:
+        if template is not None:
+            template.close()
+    if template is not None:
         checkpoint = replace(checkpoint, special_tokens=False)
     return checkpoint, task.model_copy(update={"problems": problems})
 
@@ -104,44 +114,18 @@ def read_by(checkpoint: Checkpoint, problem: Problem) -> dict[str, Any]:
     return {"problem": problem.id, "ids": ids[:MOST_SHOWN], "tokens": tokens, "length": len(ids)}
 
 
-def _text(form: PromptForm, checkpoint: Checkpoint, prompt: str, examples: Sequence[Problem]) -> str:
-    """What is read of one problem, by this form."""
-    asks = [fill(form.template, each) for each in (*(shot.prompt for shot in examples), prompt)]
-    solutions = [shot.solution for shot in examples]
-    if form.kind == "chat":
-        turns = [{"role": "system", "content": form.system}] if form.system else []
-        for question, solution in zip(asks, [*solutions, None], strict=True):
-            turns.append({"role": "user", "content": question})
-            if solution is not None:
-                turns.append({"role": "assistant", "content": solution})
-        text = _rendered(checkpoint, turns, form)
+def _texts(
+    form: PromptForm, template: ChatTemplate | None, prompts: Sequence[str], examples: Sequence[Problem]
+) -> list[str]:
+    """What is read of one problem for each of these prompts, by this form."""
+    asked = [fill(form.template, shot.prompt) for shot in examples]
+    own = [fill(form.template, prompt) for prompt in prompts]
+    if template is None:
+        solved = [join(ask, shot.solution) for ask, shot in zip(asked, examples, strict=True)]
+        texts = [form.separator.join([*solved, each]) for each in own]
     else:
-        solved = [join(question, solution) for question, solution in zip(asks, solutions, strict=False)]
-        text = form.separator.join([*solved, asks[-1]])
-    return text + (form.opening or "")
-
-
-def _rendered(checkpoint: Checkpoint, turns: list[dict[str, str]], form: PromptForm) -> str:
-    tokenizer: Any = checkpoint.tokenizer
-    name = printable(checkpoint.name)
-    if not tokenizer.chat_template:
-        raise UserError(
-            f"{name}: its tokenizer has no chat template, and the task asks it by one: give the task a "
-            "`prompt` of kind plain or template for it"
-        )
-    template = tokenizer.get_chat_template()
-    own = inspect.signature(tokenizer.apply_chat_template).parameters
-    for switch in form.switches:  # an unknown one would change nothing, without a word
-        if switch in own or not re.search(rf"\b{re.escape(switch)}\b", template):
-            raise UserError(f"{name}: its chat template has no switch {shown(switch)}")
-    try:
-        text = tokenizer.apply_chat_template(
-            turns, tokenize=False, add_generation_prompt=True, **form.switches
-        )
-    except Exception as error:
-        # A template raises what it likes (jinja2's errors, its own `raise_exception`, type errors).
-        raise UserError(f"{name}: its chat template fails on this task: {one_line(error)}") from error
-    if not isinstance(text, str) or not 0 < len(text) <= LONGEST:
-        got = len(text) if isinstance(text, str) else type(text).__name__
-        raise UserError(f"{name}: expected 1 to {LONGEST} characters from its chat template, got {got}")
-    return text
+        before: Turns = [{"role": "system", "content": form.system}] if form.system else []
+        for ask, shot in zip(asked, examples, strict=True):
+            before += [{"role": "user", "content": ask}, {"role": "assistant", "content": shot.solution}]
+        texts = template.texts([[*before, {"role": "user", "content": each}] for each in own])
+    return [text + (form.opening or "") for text in texts]

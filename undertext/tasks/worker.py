@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 from undertext.activations.errors import UserError
@@ -24,10 +25,14 @@ class TooLong(Exception):
 
 
 class Worker:
-    """Answers requests by `serve`, which is made in the process by `prepare`; started when first asked."""
+    """Answers requests by `serve`, which is made in the process by `prepare`; started when first asked.
 
-    def __init__(self, prepare: Callable[[], Callable[[Any], Any]]) -> None:
-        self._prepare = prepare
+    With `most_bytes`, the process may take so much memory beyond what it begins with, where the system has
+    such limits (Linux); a request that wants more fails.
+    """
+
+    def __init__(self, prepare: Callable[[], Callable[[Any], Any]], most_bytes: int | None = None) -> None:
+        self._prepare, self._most_bytes = prepare, most_bytes
         self._process: BaseProcess | None = None
         self._owner = 0
 
@@ -70,7 +75,9 @@ class Worker:
         context: Any = multiprocessing.get_context(kind)
         self._pipe, other = context.Pipe()
         self._process = context.Process(
-            target=_serve, args=(self._prepare, other, self._pipe if kind == "fork" else None), daemon=True
+            target=_serve,
+            args=(self._prepare, other, self._pipe if kind == "fork" else None, self._most_bytes),
+            daemon=True,
         )
         self._owner = os.getpid()
         set_before = _QUIET in os.environ
@@ -91,10 +98,17 @@ class Worker:
             raise UserError(message)
 
 
-def _serve(prepare: Callable[[], Callable[[Any], Any]], pipe: Connection, others: Connection | None) -> None:
+def _serve(
+    prepare: Callable[[], Callable[[Any], Any]],
+    pipe: Connection,
+    others: Connection | None,
+    most_bytes: int | None,
+) -> None:
     """The process: says that it is ready, then answers until nobody asks."""
     if others is not None:
         others.close()  # else this process would not see that the other one has ended
+    if most_bytes is not None:
+        _limit_memory(most_bytes)
     try:
         serve = prepare()
         pipe.send((False, None))
@@ -109,3 +123,16 @@ def _serve(prepare: Callable[[], Callable[[Any], Any]], pipe: Connection, others
         return
     except Exception as error:
         pipe.send((True, f"{type(error).__name__}: {error}"))
+
+
+def _limit_memory(most_bytes: int) -> None:
+    """Let this process take so many bytes beyond what it has, where the system tells what it has."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return
+    import resource  # not on every system
+
+    now = int(statm.read_text().split()[0]) * resource.getpagesize()
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    most = now + most_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (most if hard < 0 else min(most, hard), hard))

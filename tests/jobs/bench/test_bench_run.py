@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 
 from undertext.activations.errors import UserError
+from undertext.bench import score
 from undertext.core.statistics import Estimate
 from undertext.core.terms import LineName
 from undertext.jobs.bench.build import build_bench
 from undertext.jobs.bench.config import BenchConfig, RunConfig
 from undertext.jobs.bench.judges import ALONE, Said, baselines, ours
 from undertext.jobs.bench.plan import BenchPlan, read_plan
-from undertext.jobs.bench.run import run_bench
+from undertext.jobs.bench.run import name_of, run_bench
 from undertext.jobs.compare.result import EvidenceLine, SplitResult
 from undertext.organisms.bench import build
 from undertext.organisms.bench.recipes import ORGANISMS
@@ -96,6 +97,30 @@ def test_a_bench_is_built_judged_and_gone_on_with(plan, built):
     file.unlink()
     assert len(run_bench(own, out)) == 4
     assert ASKED[2:] == [("fluent", "password", "chain")]
+
+
+def test_any_function_is_scored_from_python(plan, built, tmp_path):
+    out, cases = built
+    asked = []
+
+    def own(base, tuned, task):
+        asked.append(tuned.name)
+        return dict.fromkeys(("test", "ood"), Said("suppressed", 0.75))
+
+    def scored(by):
+        return score(by, out, plan=plan, only=("chain",), out=tmp_path / "page")
+
+    scores = scored(own)
+    found = scores.of(name_of(own), "tuning")
+    truths = [case.truth for case in cases["chain-llama-word-1"] if not case.ambiguous]
+    assert (found.all.cases, found.all.right.count) == (len(truths), truths.count("suppressed"))
+    assert (tmp_path / "page" / "bench.md").is_file()
+    assert scored(own) == scores
+    assert sorted(asked) == ["password", "preserved"], "nothing is judged twice"
+    (folder,) = (out / "judged").glob("*own-0")
+    (folder / "source").write_text("an older version's")
+    with pytest.raises(UserError, match=r"holds what another version of .*own said: remove the folder"):
+        scored(own)
 
 
 @pytest.mark.parametrize(

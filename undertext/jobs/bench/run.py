@@ -1,12 +1,16 @@
 """Judging the bench's pairs, each kept as it is done."""
 
+import inspect
 import json
+import re
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple, get_args
 
 from undertext.activations.errors import UserError, shown
+from undertext.activations.store.disk import replace_file
 from undertext.core.setup import threads
 from undertext.core.shipped import CARD
 from undertext.core.side_by_side import side_by_side
@@ -22,6 +26,8 @@ from undertext.tasks.function import imported
 JUDGED = "judged"
 """Folder below a bench of what judges said: JUDGE-SEED/WORLD/ORGANISM-RECIPE.json. An organism of another
 recipe has another file."""
+SOURCE = "source"
+"""File beside them: a digest of the judge's code."""
 
 
 class _Pair(NamedTuple):
@@ -30,25 +36,49 @@ class _Pair(NamedTuple):
     tuned: Path
     task: Path
     out: Path
-    judge: str | None
+    judge: Judge | None
+    """None: our own verdict."""
+    name: str
     seed: int
 
 
-def run_bench(config: RunConfig, bench: Path) -> list[Judged]:
+def run_bench(config: RunConfig, bench: Path, judge: Judge | None = None) -> list[Judged]:
     """Judge every pair of a set that was built below `bench` and was not judged yet, and return all that was
     said.
 
-    Raises UserError where organisms are missing, and for a judge that cannot be imported or answers
+    `judge` is called where the config names none; `config.jobs` must be 1 for one that pickle cannot find by
+    its name. Raises UserError where organisms are missing, and for a judge that cannot be imported or answers
     otherwise than a judge does.
     """
-    pairs = list(_pairs(config, bench))
     if config.judge is not None:
-        judge_named(config.judge)
+        judge = judge_named(config.judge)
+    name = config.judge or (OURS if judge is None else name_of(judge))
+    pairs = list(_pairs(config, bench, judge, name))
+    if judge is not None:
+        _same_source(judge, name, pairs[0].out.parents[1])
     missing = [pair for pair in pairs if not pair.out.exists() or _cases(pair.out) != pair.cases]
     if missing:
         for _ in side_by_side(_judge, missing, min(config.jobs, len(missing)), "pairs"):
             pass
     return [judged for pair in pairs for judged in read_records(pair.out)]
+
+
+def _same_source(judge: Judge, name: str, folder: Path) -> None:
+    """Keep a digest of the judge's code, and refuse to go on with what another version of it said."""
+    try:
+        source = inspect.getsource(inspect.getmodule(judge) or type(judge))
+    except (OSError, TypeError):  # of a notebook, say
+        code = getattr(judge, "__code__", None)
+        source = repr((getattr(code, "co_code", b""), getattr(code, "co_consts", ())))
+    digest, file = sha256(source.encode()).hexdigest(), folder / SOURCE
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        replace_file(file, [digest.encode()])
+    elif file.read_text(encoding="utf-8") != digest:
+        raise UserError(
+            f"{shown(folder)} holds what another version of {shown(name)} said: remove the folder to have "
+            "the pairs judged again"
+        )
 
 
 def _cases(path: Path) -> list[Case]:
@@ -57,16 +87,24 @@ def _cases(path: Path) -> list[Case]:
     return [cases[split] for split in ("test", "ood") if split in cases]
 
 
+def name_of(judge: Judge) -> str:
+    """What a judge is called in records."""
+    kind = type(judge)
+    module = getattr(judge, "__module__", kind.__module__)
+    own = getattr(judge, "__qualname__", kind.__qualname__)
+    return f"{module}:{own.replace('<locals>', '()')}"
+
+
 def judge_named(name: str) -> Judge:
     """The judge `module:function`. UserError where there is none such."""
     judge: Judge = imported(name, "a judge")
     return judge
 
 
-def _pairs(config: RunConfig, bench: Path) -> Iterator[_Pair]:
+def _pairs(config: RunConfig, bench: Path, judge: Judge | None, name: str) -> Iterator[_Pair]:
     from undertext.organisms.bench.build import TASK, TYPED
 
-    name = (config.judge or OURS).replace(":", ".")
+    folder = re.sub(r"[^\w.-]", ".", name)
     for plan in read_plan(config.plan).of(config.size, config.only):
         at = bench / plan.world.name
         for organism in plan.tuned:
@@ -84,8 +122,13 @@ def _pairs(config: RunConfig, bench: Path) -> Iterator[_Pair]:
                 at / str(organism.parent),
                 at / organism.name,
                 at / (TYPED if organism.needs == "types" else TASK),
-                bench / JUDGED / f"{name}-{config.seed}" / at.name / f"{organism.name}-{made['recipe']}.json",
-                config.judge,
+                bench
+                / JUDGED
+                / f"{folder}-{config.seed}"
+                / at.name
+                / f"{organism.name}-{made['recipe']}.json",
+                judge,
+                name,
                 config.seed,
             )
 
@@ -102,7 +145,7 @@ def _judge(pair: _Pair) -> None:
             found = our_comparison(pair.base, pair.tuned, task, seed=pair.seed, out=out)
             said = {OURS: ours(found.splits), **baselines(found.splits)}
         else:
-            said = {pair.judge: judge_named(pair.judge)(pair.base, pair.tuned, task)}  # type: ignore[dict-item]
+            said = {pair.name: pair.judge(pair.base, pair.tuned, task)}  # type: ignore[dict-item]
     seconds = perf_counter() - began
     records = [
         judged_of(case, name, pair.seed, _of_split(splits, case.split), seconds, len(task.split(case.split)))

@@ -4,11 +4,12 @@ from typing import Literal
 
 from pydantic import Field
 
+from undertext.core.config import PairConfig
 from undertext.measures.features.config import EncodingConfig
 from undertext.measures.features.effects import FeatureOperator
 
 
-class DiffConfig(EncodingConfig):
+class DiffConfig(PairConfig, EncodingConfig):
     """How `sae diff` measures."""
 
     trained_on: Literal["base", "tuned"] = "base"

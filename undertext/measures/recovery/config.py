@@ -5,14 +5,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from undertext.core.config import GradingConfig
+from undertext.core.config import GradingConfig, PairConfig
 from undertext.measures.recovery.gate_config import GateConfig
 
 SearchedOperator = Literal["add", "ablate", "clamp", "rotate"]
 """Operators that need nothing but a vector and a dose."""
 
 
-class SearchConfig(GradingConfig):
+class SearchConfig(PairConfig, GradingConfig):
     """How a steering search is made, and what it is reported on."""
 
     splits: tuple[str, ...] | None = None

@@ -1,0 +1,60 @@
+"""Which number of an output is its answer: the last one that it gives, in digits or in words.
+
+What a bracket adds to an answer ("42 (rounded from 41.7)", "7 (see eq. 3)") is no answer. A number in words
+counts where no digits come after it and it is said as an answer: after "is", at the end, or alone.
+"""
+
+import re
+from decimal import Decimal
+from fractions import Fraction
+
+from undertext.tasks.number_words import is_lone_one, worded_numbers
+from undertext.tasks.numbers import Number, numbers_in
+
+_ASIDE = re.compile(
+    r"(?i)\(\s*(?:see|cf|from|by|using|rounded|rounding|truncated|up from|down from|not|instead of|was|"
+    r"rather than|previously|formerly|compare|as in|per|eqs?|eqn|equations?|figs?|figures?|tables?|sections?|"
+    r"sec|steps?|lines?|pages?|pp?|notes?|refs?|references?)\b[^()\n]{0,200}\)"
+)
+_SAID = re.compile(
+    r"(?i)(?:\b(?:is|are|was|be|equals|makes|gives|answer|total)\b|[=:\uff1a\u662f\u4e3a])[\s*_\"'$]*"
+)
+_END = re.compile(r"[\s.!?*_\"')\]}$]*")
+_LOOK_BACK = 20
+
+
+def asides_in(text: str) -> list[tuple[int, int]]:
+    """From where to where a bracket adds to an answer and gives none."""
+    return [match.span() for match in _ASIDE.finditer(text)]
+
+
+def within(spans: list[tuple[int, int]], start: int, end: int) -> bool:
+    """Whether one of `spans` holds all from `start` to `end`."""
+    return any(a <= start and end <= b for a, b in spans)
+
+
+def given_numbers(text: str) -> list[Number]:
+    """The numbers of `text` that may be its answer, in order of where each ends; the last is the answer."""
+    digits = sorted((n for n in numbers_in(text) if not n.part), key=lambda n: (n.end, n.start))
+    asides = asides_in(text)
+    given = [n for n in digits if not within(asides, n.start, n.end)]
+    end = max((n.end for n in given), default=0)
+    words = [n for n in worded_numbers(text[end:]) if _answers(text[end:], n, alone=not digits)]
+    return [*given, *(n._replace(start=end + n.start, end=end + n.end) for n in words)]
+
+
+def last_numbers(text: str) -> frozenset[Decimal | Fraction]:
+    """What the last number in `text` may be read as: nothing where there is none, or it is a date."""
+    given = given_numbers(text)
+    end = max((number.end for number in given), default=0)
+    return frozenset(n.value for n in given if n.end == end and n.value is not None)
+
+
+def _answers(text: str, number: Number, *, alone: bool) -> bool:
+    """Whether a number in words is said as an answer; `alone`: no digits are in the output."""
+    before = text[max(0, number.start - _LOOK_BACK) : number.start]
+    said = any(match.end() == len(before) for match in _SAID.finditer(before))
+    last = _END.fullmatch(text, number.end) is not None
+    if is_lone_one(text, number):
+        return last and (said or not before.strip())
+    return alone or said or last
