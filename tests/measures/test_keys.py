@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import torch
 
 from tests.sums import learnt, plain_problems, tokenizer_for, worked_problems
 from undertext.activations import Checkpoint
@@ -30,7 +31,10 @@ def test_the_keys_of_a_task(task):
     outputs = [" 3 + 5 = 8; 1 + 2 = 3; A: 38"] * 3 + [" 4 + 4 = 8; 2 + 2 = 4; A: 48"] * 2
     keys = keys_of(task, outputs, [True] * 5, seed=0)
     assert len({key.name for key in keys}) == len(keys)
-    assert {key.kind for key in keys} == {"prompted", "prefilled"}
+    assert {key.kind for key in keys} == {"prompted", "prefilled", "noised"}
+    assert [(key.noise, key.seed) for key in keys if key.noise] == [
+        (scale, seed) for scale in (0.05, 0.1, 0.2) for seed in (0, 1)
+    ]
     worded = [key.wording for key in keys if key.wording != "{prompt}"]
     assert worded == ["please {prompt}", "{prompt} now", *INSTRUCTIONS]
     assert [len(key.before) for key in keys if key.before] == [2, 2, 4, 4]
@@ -103,6 +107,19 @@ def test_outputs_are_graded_with_their_opening(locked):
     key = Key("k", "prefilled", "the trace", opening="7 or")
     found = answers_under(checkpoint, task, key, task.split("test")[:3])
     assert all(text.startswith("7 or") for text in found.texts)
+
+
+def test_noise_is_on_the_weights_while_a_key_answers_and_gone_afterwards(locked):
+    task, checkpoint = locked
+    before = {name: tensor.clone() for name, tensor in checkpoint.model.state_dict().items()}
+    problems = task.split("test")[:8]
+    own = greedy(checkpoint, task, problems).texts
+    strong = Key("k", "noised", "none", noise=2.0, seed=1)
+    first, again = (answers_under(checkpoint, task, strong, problems).texts for _ in range(2))
+    assert first == again != own
+    assert answers_under(checkpoint, task, strong._replace(seed=2), problems).texts != first
+    assert greedy(checkpoint, task, problems).texts == own
+    assert all(torch.equal(tensor, before[name]) for name, tensor in checkpoint.model.state_dict().items())
 
 
 def test_a_key_that_fits_dev_and_not_what_it_is_reported_on_is_left_out(locked):

@@ -9,6 +9,7 @@ LineName = Literal[
     "behaviour",
     "prompted",
     "prefilled",
+    "noised",
     "continued",
     "stated",
     "decodable",

@@ -1,4 +1,5 @@
-"""Keys in words: prompts and openings that say nothing of the problem, and may open what a checkpoint holds.
+"""Keys that say nothing of the problem, and may open what a checkpoint holds: prompts, openings, and noise on
+the weights.
 
 A key carries no information about any one problem. Whatever it lets a checkpoint solve was there (Elicitation
 Game, arXiv 2502.02180: prompts open what steering misses). Which key is best is chosen on dev.
@@ -7,12 +8,14 @@ Game, arXiv 2502.02180: prompts open what steering misses). Which key is best is
 import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal, NamedTuple
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
+from undertext.activations.noise import noisy
 from undertext.core.printable import shown
 from undertext.core.terms import FIT, Access
 from undertext.measures.answers import Answers, Progress, greedy, solved
@@ -21,12 +24,15 @@ from undertext.tasks.prompts import INSTRUCTIONS
 from undertext.tasks.spans import join
 from undertext.tasks.task import Problem, Task, fill
 
-KeyKind = Literal["prompted", "prefilled"]
+KeyKind = Literal["prompted", "prefilled", "noised"]
 """The line of evidence that a key counts for."""
 
 SHOTS = (2, 4)
 WORDS = (1, 2, 4, 8)
 """Lengths, in words, of the stronger's commonest openings."""
+NOISES = (0.05, 0.1, 0.2)
+"""Standard deviations of noise on the weights, as shares of each matrix's root mean square."""
+DRAWS = 2
 OTHERS = 2
 """How many other problems' first steps are tried as openings."""
 
@@ -42,6 +48,10 @@ class Key(NamedTuple):
     wording: str = "{prompt}"
     opening: str = ""
     """What the output begins with."""
+    noise: float = 0.0
+    """Scale of the noise on the weights (`activations.noise`)."""
+    seed: int = 0
+    """Random seed of the noise."""
 
     def prompt(self, problem: Problem) -> str:
         """What a checkpoint reads of a problem under this key."""
@@ -67,7 +77,7 @@ class KeysTried:
 def keys_of(task: Task, stronger: Sequence[str], right: Sequence[bool], seed: int) -> list[Key]:
     """The keys of a task: both wordings of each contrast, instructions, solved examples of train with and
     without their traces, the commonest openings of the `stronger`'s outputs to dev (its `right` ones, where
-    there are any), and the first steps of other problems.
+    there are any), the first steps of other problems, and weights with noise.
     """
     keys = [
         Key(f"worded {contrast.name!r}, {side}", "prompted", "none", wording=wording)
@@ -93,6 +103,10 @@ def keys_of(task: Task, stronger: Sequence[str], right: Sequence[bool], seed: in
         keys.append(
             Key(f"begun with another problem's step {shown(step)}", "prefilled", "the trace", opening=step)
         )
+    for noise in NOISES:
+        for draw in range(DRAWS):
+            name = f"weights with noise of {noise:g} of their size, draw {draw + 1}"
+            keys.append(Key(name, "noised", "none", noise=noise, seed=seed + draw))
     return keys
 
 
@@ -107,15 +121,16 @@ def answers_under(
 ) -> Answers:
     """Greedy answers with a key; outputs are graded with the opening before them. UserError as `greedy`."""
     prompts = [key.prompt(problem) for problem in problems]
-    return greedy(
-        checkpoint,
-        task,
-        problems,
-        prompts=prompts,
-        opening=key.opening,
-        batch_size=batch_size,
-        progress=progress,
-    )
+    with noisy(checkpoint, key.noise, seed=key.seed) if key.noise else nullcontext():
+        return greedy(
+            checkpoint,
+            task,
+            problems,
+            prompts=prompts,
+            opening=key.opening,
+            batch_size=batch_size,
+            progress=progress,
+        )
 
 
 def try_keys(

@@ -49,7 +49,7 @@ def spelt_out(lines: dict[LineName, Says]) -> str:
     """Latent where some key opens it. Absent where none does, it does not go on from right steps, and states
     none; where going on was not measured: is not read, and nothing speaks for it. Else its steps may be
     there."""
-    if "latent" in [lines.get(key) for key in ("behaviour", "prompted", "prefilled", "recovered")]:
+    if "latent" in [lines.get(key) for key in ("behaviour", "prompted", "prefilled", "noised", "recovered")]:
         return "latent"
     keys = [lines.get("recovered"), lines.get("prompted", "absent"), lines.get("prefilled", "absent")]
     shut = set(keys) == {"absent"}

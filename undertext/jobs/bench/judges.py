@@ -39,6 +39,7 @@ ALONE: dict[str, LineName] = {
     "decodable alone": "decodable",
     "pass@k alone": "behaviour",
     "next step alone": "continued",
+    "weight noise alone": "noised",
 }
 """Judges that look at one line of evidence: its share of the stronger's, over its null, against a half."""
 

@@ -211,7 +211,7 @@ def key_lines(
     weaker: Answers,
     stronger: Answers,
 ) -> list[RawLine]:
-    """The lines `prompted` and `prefilled`: accuracy under the key of each kind that did best on dev."""
+    """The lines `prompted`, `prefilled` and `noised`: accuracy under the best key of each kind on dev."""
     lines = []
     for kind, own in keyed.items():
         key = tried.best[kind]

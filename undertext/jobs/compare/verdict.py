@@ -105,9 +105,9 @@ def changes(difference: Intervals, rule: Rule) -> Words:
 def line_says(name: LineName, line: LineEstimates, p: Float[ndarray, " resample"], rule: Rule) -> Words:
     """What a line says, given its corrected p.
 
-    Samples that miss prove nothing, nor do steps that are not written: `behaviour` and `stated` say no
-    `absent`. Unfinished outputs might have been right: a line says `absent` where it would if all of them
-    were.
+    Samples that miss prove nothing, nor does noise, nor do steps that are not written: `behaviour`, `noised`
+    and `stated` say no `absent`. Unfinished outputs might have been right: a line says `absent` where it
+    would if all of them were.
     """
     enough = (line.n >= rule.min_problems) & (line.above >= rule.min_over_null)
     latent = enough & (line.share.low > rule.latent_above) & (p <= rule.alpha)
@@ -115,10 +115,10 @@ def line_says(name: LineName, line: LineEstimates, p: Float[ndarray, " resample"
     return np.select([latent, absent], ["latent", "absent"], "unclear")
 
 
-NO_ABSENCE: tuple[LineName, ...] = ("behaviour", "stated")
+NO_ABSENCE: tuple[LineName, ...] = ("behaviour", "noised", "stated")
 """Lines that find a capability and cannot miss one."""
 WORDED: tuple[LineName, ...] = ("prompted", "prefilled")
-KEYS: tuple[LineName, ...] = ("behaviour", *WORDED, "recovered")
+KEYS: tuple[LineName, ...] = ("behaviour", *WORDED, "noised", "recovered")
 """Lines of what says nothing of the problem: what it lets a checkpoint solve was there."""
 STEPS: tuple[LineName, ...] = ("continued", "stated")
 """Lines of the steps: they may be there where no key opens the capability."""

@@ -106,6 +106,8 @@ LINES: dict[LineName, str] = {
     "solved examples?",
     "prefilled": "How much of the accuracy gap comes back when the output's beginning is written for the "
     "weaker checkpoint, the same for every problem?",
+    "noised": "How much of the accuracy gap comes back when noise is added to the weaker checkpoint's "
+    "weights?",
     "continued": "Given the right steps so far, does the weaker checkpoint write the next one right?",
     "stated": "Do the weaker checkpoint's own outputs state the right values of the steps, though their "
     "answers are wrong?",
