@@ -21,7 +21,7 @@ def test_every_matrix_has_noise_of_its_own_size_and_is_put_back(shape, dtype, tm
     def fails_within() -> None:
         with noisy(checkpoint, 0.5, seed=3):
             for name, tensor in checkpoint.model.named_parameters():
-                added = (tensor - before[name]).float()
+                added = (tensor.detach() - before[name]).float()
                 if tensor.ndim < 2:
                     assert not added.any(), name
                     continue

@@ -9,7 +9,7 @@ from undertext.core.result import Result, typed
 from undertext.core.statistics import Estimate
 from undertext.core.terms import Access, LineName, Role, Says, Verdict
 
-SCHEMA = 7
+SCHEMA = 8
 """Version of verdict.json."""
 
 
