@@ -109,6 +109,23 @@ def test_many_vectors_share_one_line_in_the_legend(comparison):
     assert labels(figure)[0] == "9 other vectors, none better"
 
 
+def test_a_legend_takes_nothing_from_the_panels(comparison, preserved):
+    """One split, and everything that a legend can name."""
+    rows = [row for row in comparison.tables["probes"].to_pylist() if row["split"] == "test"]
+    one = replace(
+        comparison,
+        summary={**comparison.summary, "splits": {"test": comparison.summary["splits"]["test"]}},
+        tables=comparison.tables | {"probes": pa.Table.from_pylist(rows)},
+    )
+    shown = figures(one)
+    assert len(labels(shown["probes"])) == 8
+    for figure in [*shown.values(), *figures(comparison).values(), *figures(preserved).values()]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            svg(figure)
+        assert min(axis.get_window_extent().height for axis in figure.axes) > 0.4 * figure.dpi
+
+
 def test_text_can_be_read_on_a_phone(drawn, preserved):
     for figure in [*drawn.values(), *figures(preserved).values()]:
         figure.draw_without_rendering()

@@ -81,20 +81,21 @@ class ReportFigure(Figure):
         return png(self)
 
 
-def stacked(heights: list[float], *, legend: float) -> tuple[Figure, list[Axes]]:
-    """A figure of panels one above the other, `heights` in inches, with `legend` inches left below."""
-    figure = ReportFigure(figsize=(WIDTH, sum(heights) + legend), layout="constrained")
+def stacked(heights: list[float]) -> tuple[Figure, list[Axes]]:
+    """A figure of panels one above the other, `heights` in inches; `legend_below` makes room for a legend."""
+    figure = ReportFigure(figsize=(WIDTH, sum(heights)), layout="constrained")
     axes = figure.subplots(len(heights), 1, squeeze=False, gridspec_kw={"height_ratios": heights})
     return figure, list(axes[:, 0])
 
 
 def legend_below(figure: Figure, axes: list[Axes]) -> None:
-    """One legend for all panels, each label once, below them."""
+    """One legend for all panels, each label once, below them; the figure grows by its height."""
     named: dict[str, Artist] = {}
     for panel in axes:
         handles, labels = panel.get_legend_handles_labels()
         named |= dict(zip(labels, handles, strict=True))
     if named:
+        figure.set_figheight(figure.get_figheight() + 0.3 + 0.22 * len(named))
         figure.legend(list(named.values()), list(named), loc="outside lower center")
 
 

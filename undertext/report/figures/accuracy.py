@@ -51,7 +51,9 @@ class Panel(NamedTuple):
 def accuracy_figure(panels: Sequence[Panel]) -> Figure:
     """One row a mark, from the top; a panel a split."""
     with house_style():
-        figure, axes = stacked([0.5 + 0.27 * len(each.marks) for each in panels], legend=0.5)
+        heights = [0.5 + 0.27 * len(each.marks) for each in panels]
+        heights[-1] += 0.3  # the axis's label
+        figure, axes = stacked(heights)
         for axis, panel in zip(axes, panels, strict=True):
             _draw(axis, panel.marks)
             axis.set_title(f"{literal(panel.split)} ({panel.problems} problems)")

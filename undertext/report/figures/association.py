@@ -31,7 +31,7 @@ def association_figure(rows: Sequence[Mapping[str, Any]]) -> Figure | None:
     if not rows:
         return None
     with house_style():
-        figure, (panel,) = stacked([0.6 + 0.27 * len(rows)], legend=0.4)
+        figure, (panel,) = stacked([0.6 + 0.27 * len(rows)])
         series = list(rows[0]["auroc"])
         aurocs = [[_number(row["auroc"][name]) for row in rows] for name in series]
         for at, ends in enumerate(zip(*aurocs, strict=True)):

@@ -35,9 +35,8 @@ def doses_figure(sweep: Sequence[Row]) -> Figure | None:
     vectors = _best(row for row in sweep if row["control"] is None)
     ranked = sorted(vectors, key=lambda name: -max(vectors[name].values()))
     bands = {kind: _best(row for row in sweep if row["control"] == kind) for kind in _BANDS}
-    lines = min(len(ranked), len(LOOKS) + 1) + 2 * sum(map(bool, bands.values()))
     with house_style():
-        figure, (panel,) = stacked([2.6], legend=0.35 + 0.2 * lines)
+        figure, (panel,) = stacked([2.6])
         for kind, controls in bands.items():
             _band(panel, kind, controls)
         for name in ranked[len(LOOKS) :]:

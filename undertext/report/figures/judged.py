@@ -62,7 +62,7 @@ def reliability_figure(series: Mapping[str, Sequence[Mark]]) -> Figure:
     """Share of verdicts that is right over their confidence, with intervals; marks grow with the verdicts."""
     most = max(mark.n for marks in series.values() for mark in marks)
     with house_style():
-        figure, (axis,) = stacked([3.4], legend=0.3 + 0.2 * (1 + len(series)))
+        figure, (axis,) = stacked([3.4])
         axis.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="as right as it says")
         for look, (name, marks) in zip(LOOKS, series.items(), strict=False):
             at, right = [mark.confidence for mark in marks], [mark.right for mark in marks]

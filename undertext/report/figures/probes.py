@@ -44,7 +44,7 @@ def probes_figure(splits: Mapping[str, Sequence[Row]]) -> Figure | None:
     if not splits:
         return None
     with house_style():
-        figure, axes = stacked([2.1] * len(splits), legend=1.15)
+        figure, axes = stacked([2.1] * len(splits))
         for panel, (split, probes) in zip(axes, splits.items(), strict=True):
             _draw(panel, probes)
             names = sorted({str(row["name"]) for row in probes})

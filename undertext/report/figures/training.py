@@ -54,11 +54,9 @@ def training_figure(splits: Mapping[str, Sequence[Moment]], names: Sequence[str]
 
     A share's interval is drawn within the axis; a share that is not taken is left out.
     """
-    verdicts = {moment.verdict for moments in splits.values() for moment in moments}
     lines = list(dict.fromkeys(name for moments in splits.values() for m in moments for name in m.shares))
     with house_style():
-        legend = 0.4 + 0.2 * (1 + len(verdicts) + len(lines))
-        figure, axes = stacked([2.2, 1.7] * len(splits), legend=legend)
+        figure, axes = stacked([2.2, 1.7] * len(splits))
         for i, (split, moments) in enumerate(splits.items()):
             ordered = sorted(moments, key=lambda moment: moment.at)
             _accuracy(axes[2 * i], ordered)
