@@ -3,7 +3,10 @@
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
+
+from tqdm import tqdm
 
 Step = Callable[..., None]
 """What `work` calls after each of its steps, with whatever arguments it has."""
@@ -14,6 +17,8 @@ def forked(work: Callable[[], object]) -> int:
     child = os.fork()
     if child == 0:
         status = 1
+        # tqdm's lock is shared with the process that was forked: who is killed with it would leave it locked.
+        tqdm.set_lock(threading.RLock())
         try:
             work()
             status = 0

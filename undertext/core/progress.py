@@ -1,6 +1,7 @@
 """How far a long job is, on stderr: a bar a stage on a terminal, elsewhere a line a minute."""
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
@@ -11,6 +12,17 @@ from undertext.activations.errors import shown
 
 EVERY = 60.0
 """Seconds between two lines where stderr is no terminal (a log of Slurm, a notebook)."""
+
+
+class Bar(tqdm):  # type: ignore[misc, unused-ignore, type-arg]
+    """A bar whose lock is this process's own.
+
+    tqdm's is shared by all processes that were forked of one: where one of a sweep is killed while it draws,
+    every other one would wait for ever at its next bar.
+    """
+
+
+Bar.set_lock(threading.RLock())
 
 
 class Progress:
@@ -35,7 +47,7 @@ class Progress:
         start = said = perf_counter()
         finished = 0
         title = shown(f"{self.prefix}{name}")
-        bar = tqdm(total=total, desc=title, disable=not self.show, leave=False)
+        bar = Bar(total=total, desc=title, disable=not self.show, leave=False)
 
         def done(units: int) -> None:
             nonlocal finished, said

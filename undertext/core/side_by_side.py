@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from tqdm.auto import tqdm
 
+from undertext.core.progress import Bar
+
 Thing = TypeVar("Thing")
 Made = TypeVar("Made")
 
@@ -22,11 +24,11 @@ def side_by_side(
     `work` and the things must be importable and picklable. An error of one ends the others and is raised.
     """
     if jobs == 1 or len(things) < 2:
-        yield from (work(thing) for thing in tqdm(things, desc=what))
+        yield from (work(thing) for thing in Bar(things, desc=what))
         return
     # Processes rather than threads: two small models side by side want a core each. SIGINT is ours to handle.
     with multiprocessing.get_context("spawn").Pool(jobs, initializer=_ignore_interrupts) as pool:
-        yield from tqdm(pool.imap_unordered(work, things), total=len(things), desc=what)
+        yield from Bar(pool.imap_unordered(work, things), total=len(things), desc=what)
         pool.close()
         pool.join()  # so that the workers end by themselves, and clear up, rather than being ended
 
