@@ -8,6 +8,9 @@ import torch
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError, shown
 
+_PART = 1 << 22
+"""Numbers of a matrix that are worked on at a time."""
+
 
 @contextmanager
 def noisy(checkpoint: Checkpoint, scale: float, *, seed: int) -> Iterator[None]:
@@ -15,8 +18,8 @@ def noisy(checkpoint: Checkpoint, scale: float, *, seed: int) -> Iterator[None]:
 
     The noise of a matrix has `scale` times the root mean square of its entries as its standard deviation
     (after Tice et al., arXiv 2412.01784, who add one standard deviation to all). Afterwards the weights are
-    what they were, bit for bit, whatever happens: a copy of them is held meanwhile. The same seed, device and
-    precision give the same noise.
+    what they were, bit for bit, whatever happens: a copy of them is held meanwhile, or, of a checkpoint that
+    shares a room, they are read again. The same seed, device and precision give the same noise.
 
     Raises:
         UserError: for a scale that is not above 0, and where the weights are no floating-point numbers.
@@ -28,19 +31,26 @@ def noisy(checkpoint: Checkpoint, scale: float, *, seed: int) -> Iterator[None]:
         raise UserError(
             f"{shown(checkpoint.name)} has no weight matrix of floating-point numbers to add noise to"
         )
+    room = checkpoint.weights.room
     generators: dict[torch.device, torch.Generator] = {}
     before = []
     try:
         with torch.no_grad():
             for matrix in matrices:
-                before.append(matrix.detach().clone())
+                if room is None:
+                    before.append(matrix.detach().clone())
                 if matrix.device not in generators:
                     generators[matrix.device] = torch.Generator(matrix.device).manual_seed(seed)
-                size = matrix.float().square().mean().sqrt()
-                noise = torch.randn(matrix.shape, generator=generators[matrix.device], device=matrix.device)
-                matrix.add_((scale * size * noise).to(matrix.dtype))
+                # A part at a time: in float32 an embedding of 16 bits would be held three times over.
+                parts = matrix.split(max(1, _PART // matrix[0].numel()))
+                size = (sum(part.float().square().sum() for part in parts) / matrix.numel()).sqrt()
+                for part in parts:
+                    noise = torch.randn(part.shape, generator=generators[part.device], device=part.device)
+                    part.add_((noise * (scale * size)).to(part.dtype))
         yield
     finally:
+        if room is not None:
+            room.clear()
         with torch.no_grad():
             for matrix, own in zip(matrices, before, strict=False):
                 matrix.copy_(own)

@@ -24,9 +24,8 @@ def random_init(checkpoint: Checkpoint, *, seed: int) -> Checkpoint:
 
     def draw() -> PreTrainedModel:
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(
-                seed
-            )  # torch.manual_seed would leave every GPU seeded as well
+            # torch.manual_seed would leave every GPU seeded as well.
+            torch.default_generator.manual_seed(seed)
             model: Any = kind(copy.deepcopy(config))
         drawn: PreTrainedModel = model.to(device=device, dtype=dtype)
         return drawn

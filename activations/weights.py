@@ -84,8 +84,9 @@ class Room:
         """Take in weights that may have left."""
         if self._inside is weights:
             return
-        self.begin(weights)
+        self.clear()
         weights.come()
+        self._inside = weights  # not before: weights that could not be read are not there
         self.turns += 1
 
     def clear(self) -> None:

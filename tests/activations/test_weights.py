@@ -6,6 +6,7 @@ from peft import LoraConfig, get_peft_model
 
 from tests.toys import SHAPES, tiny_folder
 from undertext.activations import Checkpoint, HookPoint, Intervention, UserError, capture, generate, load_pair
+from undertext.activations.noise import noisy
 from undertext.activations.quiet import quiet
 from undertext.activations.random_init import random_init
 from undertext.activations.weights import Room
@@ -79,8 +80,9 @@ def test_who_held_a_tensor_fails_and_gets_no_figure(tmp_path):
 def test_files_that_change_meanwhile_are_refused(tmp_path):
     pair = load_pair(tiny_folder(tmp_path / "a"), tiny_folder(tmp_path / "b", seed=1), room=Room())
     tiny_folder(tmp_path / "a", seed=2)
-    with pytest.raises(UserError, match="a have changed while they were in use: start again"):
-        capture(pair.base, PROMPTS, [POINT])
+    for _ in range(2):  # not there the first time, and not there the second
+        with pytest.raises(UserError, match="a have changed while they were in use: start again"):
+            capture(pair.base, PROMPTS, [POINT])
 
 
 def test_a_random_init_shares_the_room_and_is_drawn_again_alike(tmp_path):
@@ -93,3 +95,18 @@ def test_a_random_init_shares_the_room_and_is_drawn_again_alike(tmp_path):
         assert resident(pair.base) == resident(pair.tuned) == 0
         capture(pair.tuned, PROMPTS, [POINT])
         assert resident(pair.base) == resident(blank) == 0
+
+
+def test_noise_in_a_room_holds_no_copy_and_is_gone_afterwards(tmp_path):
+    pair = load_pair(tiny_folder(tmp_path / "a"), tiny_folder(tmp_path / "b", seed=1), room=Room())
+    alone = Checkpoint.load(tmp_path / "a")
+    found = []
+    for each in (pair.base, alone):
+        with noisy(each, 0.5, seed=3):
+            found.append(capture(each, PROMPTS, [POINT])[POINT])
+    torch.testing.assert_close(*found, rtol=0, atol=0)
+    assert pair.base.weights.room is not None
+    assert resident(pair.base) == 0
+    after = [capture(each, PROMPTS, [POINT])[POINT] for each in (pair.base, alone)]
+    torch.testing.assert_close(*after, rtol=0, atol=0)
+    assert not torch.equal(after[0], found[0])

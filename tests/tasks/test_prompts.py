@@ -171,10 +171,10 @@ def test_what_cannot_be_asked_is_refused_in_words(monkeypatch):
     assert "fails on this task" in refused(CHAT, "{% if %}")
     many = "{% for i in range(3000) %}{{ 'x' * 1000 }}{% endfor %}"
     assert "expected 1 to 2000000 characters from its chat template, got 3000000" in refused(CHAT, many)
+    assert "MemoryError" in refused(CHAT, "{% set x = 'x' * 4000000000 %}{{ x[:3] }}")
     monkeypatch.setattr("undertext.tasks.chat.SECONDS", 0.5)
     loop = "{% for i in range(90000) %}" * 3 + "{% endfor %}" * 3
     assert "does not end: expected the texts of one problem within 0.5 seconds" in refused(CHAT, loop)
-    assert "MemoryError" in refused(CHAT, "{% set x = 'x' * 4000000000 %}{{ x[:3] }}")
     for switch in ("enable_thinkin", "tokenize", "chat_template"):
         form = PromptForm(kind="chat", switches={switch: False})
         assert f"no switch '{switch}'" in refused(form, CHATML + "{# tokenize chat_template #}")

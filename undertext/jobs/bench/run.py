@@ -54,7 +54,7 @@ def run_bench(config: RunConfig, bench: Path, judge: Judge | None = None) -> lis
         judge = judge_named(config.judge)
     name = config.judge or (OURS if judge is None else name_of(judge))
     pairs = list(_pairs(config, bench, judge, name))
-    if judge is not None:
+    if judge is not None and pairs:
         _same_source(judge, name, pairs[0].out.parents[1])
     missing = [pair for pair in pairs if not pair.out.exists() or _cases(pair.out) != pair.cases]
     if missing:
