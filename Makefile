@@ -14,6 +14,9 @@ LOCKED := pyproject.toml constraints.txt
 # of the files in their order, so that what a file sets up is mostly made once.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
+# A test that waits for ever is named and fails; the others go on in a new process. No test is held to a time.
+HUNG := -o faulthandler_exit_on_timeout=true -o faulthandler_timeout
+
 .DEFAULT_GOAL := help
 .PHONY: help env demo test test-all check docs bench figures browser clean
 
@@ -54,10 +57,10 @@ demo: $(MAIN)
 	$(BIN)/undertext demo --out build/demo
 
 test: $(FULL) browser
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal $(HUNG)=1200
 
 test-all: $(FULL) browser
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal -m ""
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal $(HUNG)=5400 -m ""
 
 check: $(FULL)
 	$(BIN)/ruff format --check
