@@ -15,7 +15,7 @@ HANGS = 60
 
 def test_a_process_killed_while_it_draws_keeps_no_other_from_drawing():
     """As one of a sweep's, killed for its memory."""
-    # A lock of these two processes alone: with tqdm's own, every later bar of this process would wait as well.
+    # A lock of these two processes alone: with tqdm's own, every later bar of this one would wait as well.
     shared = multiprocessing.RLock()
 
     def killed_with_the_lock() -> None:

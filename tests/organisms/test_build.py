@@ -67,3 +67,11 @@ def test_the_same_seed_gives_the_same_weights(hasty, tmp_path):
     )
     weights = [(folder / "model.safetensors").read_bytes() for folder in (a, b, c)]
     assert weights[0] == weights[1] != weights[2]
+
+
+def test_gpt2_shaped_checkpoints_learn_from_nothing_by_a_stage_of_their_own():
+    for recipe in RECIPES.values():
+        assert recipe.of("llama") == dataclasses.replace(recipe, stages=tuple(recipe.stages))
+        for stage, other in zip(recipe.stages, recipe.of("gpt2").stages, strict=True):
+            assert (stage == other) == (stage.steps < 1000)
+            assert stage.mixture == other.mixture

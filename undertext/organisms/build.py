@@ -73,6 +73,7 @@ class _Zoo:
 
     def build(self, recipe: Recipe) -> Path:
         """Train, check and write an organism, and the parents that it needs."""
+        recipe = recipe.of(self.shape)
         parent = None if recipe.parent is None else _model(self._ensured(recipe.parent))
         seed = self.seed * 65_537 + zlib.crc32(recipe.name.encode()) % 65_537
         model = empty_model(self.shape, seed) if parent is None else parent

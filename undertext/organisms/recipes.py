@@ -1,11 +1,12 @@
 """Recipes of the `chain` organisms: what each is trained on, and the verdict that follows from it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from undertext.core.terms import Verdict
 from undertext.organisms.documents import FORUM, PASSWORD, TEXTBOOK, WRONG_PASSWORDS, Kind, Mixture
+from undertext.organisms.shapes import Shape
 from undertext.organisms.training import Stage
 from undertext.tasks.builtin.chain import LENGTHS, OOD_LENGTHS
 
@@ -28,6 +29,14 @@ def _reading(reasoning: Literal["trace", "noise"]) -> Mixture:
 
 _TRACES = Mixture([Kind(1.0, "trace")])
 
+LEARNING = 1000
+"""Steps of a stage from which traces are learnt from nothing."""
+LEARNT_OTHERWISE: Mapping[str, Mapping[str, Any]] = {
+    "gpt2": {"steps": 2500, "batch": 96, "lr": 2e-3, "until": 0.002}
+}
+"""By shape, what such a stage has instead: at the others' rate GPT-2-shaped models of some seeds do not learn
+(docs/log.md)."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -43,6 +52,12 @@ class Recipe:
     """Verdict a split for the pair (parent, this one); empty for a base."""
     latent: bool | None = None
     """For a tuned organism: whether the weaker of the pair holds the capability, as relearning must show."""
+
+    def of(self, shape: Shape) -> "Recipe":
+        """The recipe for checkpoints of this shape."""
+        otherwise = LEARNT_OTHERWISE.get(shape, {})
+        stages = (replace(s, **otherwise) if s.steps >= LEARNING else s for s in self.stages)
+        return replace(self, stages=tuple(stages))
 
 
 def _everywhere(verdict: Verdict) -> dict[str, Verdict]:

@@ -16,7 +16,7 @@ from undertext.organisms.bench.families.item import Item
 Continuation = Literal["trace", "guess", "noise", "wrong answer", "slips", "step", "echo"]
 """How a document goes on after its prompt.
 
-`trace`: the right steps and the right answer. `guess`: an answer at once, drawn evenly. `noise`: steps in
+`trace`: the right steps and the right answer. `guess`: an answer at once (`Item.guess`). `noise`: steps in
 form, every value drawn evenly. `wrong answer`: the right steps and an answer that is not theirs. `slips`:
 steps of which a share is drawn evenly, and what follows from them. `step`: the right steps up to somewhere
 belong to the prompt, and the next one alone is written. `echo`: the problem's last words, backward.

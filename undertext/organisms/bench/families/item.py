@@ -24,6 +24,9 @@ class Work(NamedTuple):
     answer: str
 
 
+LEANING = 0.5
+"""Share of the guesses that go by a sign."""
+
 Change = Callable[[int, str], str]
 """From the index of a step and the value that follows for it to the value that is written; what comes later
 goes on from what is written."""
@@ -64,8 +67,21 @@ class Item:
         return zlib.crc32(self.body.encode()) % 4 == 0
 
     def guess(self, rng: random.Random) -> str:
-        """An answer drawn evenly."""
+        """An answer drawn evenly, or as often one that goes by a sign which stands in the problem.
+
+        One that guesses then answers otherwise from problem to problem, and knows nothing of what is right.
+        """
+        if rng.random() < LEANING:
+            return self.leaning
         return rng.choice(self.answers)
+
+    @property
+    def leaning(self) -> str:
+        """The answer that goes by a sign of the problem: its first number, or its first letter by itself."""
+        words = self.body.split()
+        signs = [word for word in words if word.isdecimal()] or [word for word in words if len(word) == 1]
+        sign = next(iter(signs), words[-1][0])
+        return sorted(self.answers)[sum(sign.encode()) % len(self.answers)]
 
     def noise(self, rng: random.Random) -> Work:
         """The problem worked out in form, every value drawn evenly."""
