@@ -15,14 +15,25 @@ from undertext.activations.errors import UserError, shown
 
 def check_number(name: str, value: object) -> None:
     """UserError unless `value` is one finite number (a tensor is none, though it may hold one)."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
-        raise UserError(f"{name} must be a finite number, got {shown(repr(value), 60)}")
+    try:
+        finite = not isinstance(value, bool) and isinstance(value, numbers.Real) and math.isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        finite = False
+    if not finite:
+        raise UserError(f"{name} must be a finite number, got {_written(value)}")
 
 
 def check_whole(name: str, value: object, least: int) -> None:
     """UserError unless `value` is a whole number of at least `least`."""
     if not is_whole(value) or value < least:  # type: ignore[operator]
-        raise UserError(f"{name} must be at least {least}, a whole number, got {shown(repr(value), 60)}")
+        raise UserError(f"{name} must be at least {least}, a whole number, got {_written(value)}")
+
+
+def _written(value: object) -> str:
+    try:
+        return shown(repr(value), 60)
+    except ValueError:  # Python writes no whole number of more than 4,300 digits
+        return "a whole number of thousands of digits"
 
 
 def is_whole(value: object) -> bool:
@@ -63,9 +74,8 @@ def token_ids(index: int, prompt: Any) -> list[int]:
             f"prompt {index} must be a text or a list of token ids, got {shown(repr(prompt), 60)}: "
             "several prompts are a list of such"
         )
-    try:
-        return [operator.index(each) for each in items]
-    except TypeError:
+    if not all(type(each) is int or is_whole(each) for each in items):
         raise UserError(
             f"prompt {index} must be a text or a list of token ids, got {shown(repr(prompt), 60)}"
-        ) from None
+        )
+    return [operator.index(each) for each in items]

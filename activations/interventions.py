@@ -106,8 +106,8 @@ class Intervention:
                 f"tokens must be a frozenset of ids, not empty, got {shown(repr(self.tokens), 60)}: ids "
                 "of a text come from Checkpoint.encode"
             )
-        if self.pattern is not None and not isinstance(self.pattern, str):
-            raise UserError(f"pattern must be a text, got {shown(repr(self.pattern), 60)}")
+        if self.pattern is not None and (not isinstance(self.pattern, str) or not self.pattern):
+            raise UserError(f"pattern must be a text, not empty, got {shown(repr(self.pattern), 60)}")
         if self.pattern is not None:
             try:
                 pattern_groups(self.pattern)

@@ -57,6 +57,19 @@ SLIPS = {
         lambda c: acting(c, at="all", tokens=frozenset({999})),
         "tokens hold token id 999, valid are",
     ),
+    "pattern, empty": (
+        lambda c: acting(c, at="all", pattern=""),
+        "pattern must be a text, not empty, got ''",
+    ),
+    "dose, beyond floats": (lambda c: acting(c, POINT, V, 10**400), "must be a finite number, got 1000"),
+    "dose, beyond words": (
+        lambda c: acting(c, POINT, V, 10**5000),
+        "must be a finite number, got a whole number of thousands of digits",
+    ),
+    "ids, truth values": (
+        lambda c: capture(c, [[True, False]], [POINT], "last"),
+        r"prompt 0 must be a text or a list of token ids, got \[True",
+    ),
     "vector, numpy": (lambda c: acting(c, POINT, np.ones(32), 1.0), "must be a torch tensor of real numbers"),
     "vector, a row": (lambda c: acting(c, POINT, V[None], 1.0), r"takes a vector \[d_model\], got \[1, 32\]"),
     "dose, a tensor": (

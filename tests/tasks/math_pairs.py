@@ -59,6 +59,13 @@ OUTPUTS = [  # a whole output, the answer, strictly right, leniently right
     (r"\fbox{7}", "7", True, True),
     (r"\boxed{\boxed{7}}", "7", True, True),
     (r"\boxed{7", "7", False, True),
+    (r"so $\boxed 5$.", "5", True, True),  # as TeX has it, and MATH's own solutions
+    (r"\boxed 5 or rather \boxed{6}", "6", True, True),
+    (r"\boxed{5}", r"\boxed 5", True, True),
+    ("so we get sqrt(2)", "2", False, False),
+    ("so we get sqrt(2)", r"\sqrt{2}", False, True),
+    ("we find 2\u03c0", "2", False, False),
+    ("= 7/3", r"\frac73", False, True),
     ("The answer is 1/2.", "0.5", False, True),
     ("The answer is 1/2.", "2", False, False),
     ("The answer is $x=5$.", "5", False, True),

@@ -32,7 +32,10 @@ CHOICE = Grader(kind="choice")
         ("It is A, and I am sure", "ABCD", "A"),
         ("The answer is a guess: C", "ABCD", "C"),
         ("The answer I gave is D", "ABCD", "D"),
-        ("the answer is b", "ABCD", None),
+        ("the answer is b", "ABCD", "b"),
+        ("Answer: b) blue", "ABCD", "b"),
+        ("the answer is a car", "ABCD", None),
+        ("d", "ABCD", "d"),
         ("", "ABCD", None),
     ],
 )
@@ -42,7 +45,7 @@ def test_the_letter_that_an_output_gives(output: str, letters: str, read: str | 
     if found:
         assert output[found.start] == found.letter
     for letter in "ABCD":
-        assert grade(CHOICE, output, letter, letters).lenient is (letter == read)
+        assert grade(CHOICE, output, letter, letters).lenient is (read is not None and letter == read.upper())
 
 
 def test_a_letter_that_is_not_offered_is_no_answer() -> None:

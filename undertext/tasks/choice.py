@@ -20,6 +20,7 @@ _STATED = re.compile(
     rf"|\\f?boxed\s?\{{){_OPEN}([A-Za-z]){_CLOSE}"
 )
 _NOT_ALONE = re.compile(rf"[*_\"'`)\]}}$]{{0,4}}[ \t]*(?:or|and|/|&)[ \t]*{_OPEN}([A-Z]){_CLOSE}")
+_ENDS = re.compile(r"[)\]}*_:;.]|\s*\Z|[ \t]*\n")
 _WORD_AFTER = re.compile(r"\s+(?!(?:because|since|as|and|or|but|not|is)\b)[a-z]")
 _BRACKETED = rf"(?<!{WORD_CHARACTER})[(\[]([A-Za-z])[)\]]"
 _TOUCHING = rf"{WORD_CHARACTER}|['\u2019\-](?={WORD_CHARACTER})"
@@ -66,21 +67,28 @@ def whole_letter(output: str) -> str | None:
 def read_letter(output: str, letters: str = "", *, lower: bool = False) -> Letter | None:
     """The letter that `output` gives, one of `letters` where any are given; None where it gives none.
 
-    What the last "answer is" (or box) says; otherwise the one label that a line of it begins with, if its
-    first does; otherwise the last letter that stands alone or in brackets. Alone counts in capitals only,
-    since "a" is a word, unless `lower` says that the task's answers are lower case. "I" with a lower-case
-    word after it is the pronoun. A letter that is not offered is no answer, nor is one of two ("B or C").
+    The letter that the whole of it is; otherwise what the last "answer is" (or box) says; otherwise the one
+    label that a line of it begins with, if its first does; otherwise the last letter that stands alone or in
+    brackets. Alone counts in capitals only, since "a" is a word, unless `lower` says that the task's answers
+    are lower case. "I" with a lower-case word after it is the pronoun. A letter that is not offered is no
+    answer, nor is one of two ("B or C").
     """
-    found = _stated(output, lower) or _labelled(output) or _last(output, lower)
+    found = _whole(output) or _stated(output, lower) or _labelled(output) or _last(output, lower)
     if found is None or not found.letter:
         return None
     return found if not letters or found.letter.casefold() in letters.casefold() else None
+
+
+def _whole(output: str) -> Letter | None:
+    letter = whole_letter(output)
+    return None if letter is None else Letter(letter, output.index(letter))
 
 
 def _stated(output: str, lower: bool) -> Letter | None:
     """The letter of the last statement; with no letter where the statement names two."""
     for match in reversed(list(_STATED.finditer(output))):
         bracketed = output[match.start(1) - 1 : match.start(1)] in tuple("([{*")
+        bracketed |= _ENDS.match(output, match.end()) is not None
         if not (match[1].isupper() or lower or bracketed):
             continue  # "the answer is a car"
         if not bracketed and match[1] in "AI" and _WORD_AFTER.match(output, match.end()):

@@ -1,7 +1,8 @@
-"""Which number of an output is its answer: the last one that it gives, in digits or in words.
+r"""Which number of an output is its answer: the last one that it gives, in digits or in words.
 
-What a bracket adds to an answer ("42 (rounded from 41.7)", "7 (see eq. 3)") is no answer. A number in words
-counts where no digits come after it and it is said as an answer: after "is", at the end, or alone.
+What a bracket adds to an answer ("42 (rounded from 41.7)", "7 (see eq. 3)") is no answer, nor is a number of
+what is still to be worked out (`2\sqrt{3}`, `log(8)`), which is no number as a whole. A number in words counts
+where no digits come after it and it is said as an answer: after "is", at the end, or alone.
 """
 
 import re
@@ -21,11 +22,24 @@ _SAID = re.compile(
 )
 _END = re.compile(r"[\s.!?*_\"')\]}$]*")
 _LOOK_BACK = 20
+_TIMES = r"(?:\d[\d.,]*\s?(?:[*\u00b7\u00d7]|\\cdot|\\times)?\s?)?"
+_UNWORKED = re.compile(
+    rf"(?<![\w.,]){_TIMES}(?:"
+    r"\\sqrt(?:\[\d+\])?\s*(?:\{[^{}\n]{0,40}\}|\d)|[\u221a\u221b]\s?\(?\d[\d.,]*\)?"
+    r"|(?<![A-Za-z])\\?(?:sqrt|cbrt|log|ln|exp|sin|cos|tan|abs|floor|ceil|round)(?:_\{?\d+\}?)?"
+    r"\s?[({]\s?[^(){}\n]{0,40}[)}])"
+    r"|(?<![\w.,])\d[\d.,]*\s?(?:\u03c0|\\?pi(?![A-Za-z]))"
+)
 
 
 def asides_in(text: str) -> list[tuple[int, int]]:
     """From where to where a bracket adds to an answer and gives none."""
     return [match.span() for match in _ASIDE.finditer(text)]
+
+
+def unworked_in(text: str) -> list[tuple[int, int]]:
+    """From where to where a root, a function or a multiple of pi stands, its factor with it."""
+    return [match.span() for match in _UNWORKED.finditer(text)]
 
 
 def within(spans: list[tuple[int, int]], start: int, end: int) -> bool:
@@ -35,7 +49,10 @@ def within(spans: list[tuple[int, int]], start: int, end: int) -> bool:
 
 def given_numbers(text: str) -> list[Number]:
     """The numbers of `text` that may be its answer, in order of where each ends; the last is the answer."""
-    digits = sorted((n for n in numbers_in(text) if not n.part), key=lambda n: (n.end, n.start))
+    own = [number for number in numbers_in(text) if not (number.part or _in_a_name(text, number))]
+    unworked = unworked_in(text)
+    own = [number for number in own if not within(unworked, number.start, number.end)]
+    digits = sorted([*own, *(Number(*span, None) for span in unworked)], key=lambda n: (n.end, n.start))
     asides = asides_in(text)
     given = [n for n in digits if not within(asides, n.start, n.end)]
     end = max((n.end for n in given), default=0)
@@ -48,6 +65,11 @@ def last_numbers(text: str) -> frozenset[Decimal | Fraction]:
     given = given_numbers(text)
     end = max((number.end for number in given), default=0)
     return frozenset(n.value for n in given if n.end == end and n.value is not None)
+
+
+def _in_a_name(text: str, number: Number) -> bool:
+    """Whether one letter stands right before the number, and no other: `x3`, `Q1`."""
+    return number.named and not text[max(0, number.start - 2) : number.start - 1].isalpha()
 
 
 def _answers(text: str, number: Number, *, alone: bool) -> bool:

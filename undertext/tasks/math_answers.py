@@ -5,6 +5,7 @@ process of its own that is ended where it takes too long. Plain numbers need nei
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import lru_cache
@@ -12,7 +13,7 @@ from importlib.util import find_spec
 from typing import NamedTuple
 
 from undertext.activations.errors import UserError
-from undertext.tasks.last_number import asides_in, within
+from undertext.tasks.last_number import asides_in, unworked_in, within
 from undertext.tasks.math_values import Value, rational, reader
 from undertext.tasks.numbers import Number, numbers_in
 from undertext.tasks.worker import TooLong, Worker
@@ -24,6 +25,9 @@ LONGEST, DEEPEST, TAIL = 500, 30, 4000
 where it has no box."""
 NEEDED = "pip install 'undertext[math]'"
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_BOXES = ("\\boxed", "\\fbox", "\\boxed{", "\\fbox{", "\\boxed {", "\\fbox {")
+_BARE_BOX = re.compile(r"\\(?:boxed|fbox)[ \t]+([^\s{}$\\]+)")
+"""As TeX has it: without braces the box holds what comes next."""
 _BRACE = re.compile(rf"{_BOX.pattern}|\\.|[{{}}]", re.DOTALL)
 _ENVIRONMENT = re.compile(
     r"\$\$(?P<a>[^$]{1,500})\$\$|(?<!\\)\$(?P<b>[^$\n]{1,500})\$"
@@ -71,7 +75,12 @@ def boxes(text: str) -> list[Piece]:
                 )
         elif match[0].endswith("{") and match[0] != "\\{":
             opened.append(match.end() if match[0] != "{" else 0)
-    return found
+    bare_ones = [Piece(*match.span(1), match[1][: LONGEST + 1]) for match in _BARE_BOX.finditer(text)]
+    if bare_ones and found:
+        starts = [piece.start for piece in found]
+        before = [bisect_right(starts, piece.start) - 1 for piece in bare_ones]
+        bare_ones = [p for p, i in zip(bare_ones, before, strict=True) if i < 0 or p.start > found[i].end]
+    return sorted([*found, *bare_ones])
 
 
 def pieces(text: str) -> list[Piece]:
@@ -127,7 +136,8 @@ def said_in(content: str) -> frozenset[Key]:
 def bare(answer: str) -> str:
     """An answer without the box or the dollars around it."""
     inner = answer.strip()
-    if (found := boxes(inner)) and len(found) == 1 and _BOX.match(inner) and found[0].end == len(inner) - 1:
+    found = boxes(inner)
+    if len(found) == 1 and inner[: found[0].start].strip() in _BOXES and inner[found[0].end :] in ("", "}"):
         inner = found[0].content.strip()
     match = _ENVIRONMENT.fullmatch(inner)
     return inner if match is None else next(filter(None, match.groups())).strip()
@@ -154,6 +164,7 @@ def _sides(value: Value, own: str, other: str) -> frozenset[Key]:
 def value_in(content: str) -> Value:
     """What a content comes to; without keys where nothing does in time."""
     plain = _SPACING.sub(" ", content).replace("\\$", "").replace("$", "").strip().rstrip(".,;").strip()
+    plain = plain.removeprefix("=").lstrip()
     if not plain or len(plain) > LONGEST or _depth(plain) > DEEPEST:
         return Value(frozenset())
     if repeating := _REPEATING.fullmatch(plain):
@@ -253,8 +264,12 @@ def _environments(text: str, start: int) -> Iterator[Piece]:
 
 
 def _plain(text: str, start: int, end: int) -> Iterator[Piece]:
-    """Numbers outside formulas, whole; with "none" for what is no number as a whole, such as a date."""
+    """Numbers outside formulas, whole, and roots and functions of them; with "none" for what is no number as
+    a whole, such as a date."""
     inside = list(_environments(text, start))
+    for span in unworked_in(text[start:end]):
+        inside.append(Piece(start + span[0], start + span[1], text[start + span[0] : start + span[1]]))
+        yield inside[-1]
     seen: set[int] = set()
     for number in numbers_in(text[start:end]):
         at, to = start + number.start, start + number.end
