@@ -6,6 +6,7 @@ file has keys, lists, texts, numbers, true, false and null, and is read in a tim
 
 import math
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -41,6 +42,8 @@ MOST_NODES = 20_000
 """Most keys and values of a file: PyYAML takes a second for so many."""
 DEEPEST = 20
 LONGEST_NUMBER = 40
+_DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9_]*|[0-9][0-9_]*\.[0-9_]*|\.[0-9_]+)(?:[eE][-+]?[0-9]+)?")
+_NO_NUMBER = re.compile(r"[-+]?\.(?:inf|nan)", re.IGNORECASE)
 
 Place = tuple[Any, ...]
 _TAG = "tag:yaml.org,2002:"
@@ -153,6 +156,9 @@ def _scalar(loader: _Loader, node: yaml.ScalarNode, line: int) -> Any:
         raise YamlError(f"{shown(text)}, which is no {kind}", line)
     if kind in ("int", "float") and len(text) > LONGEST_NUMBER:
         raise YamlError(f"a number of more than {LONGEST_NUMBER} characters", line)
+    if kind in ("int", "float") and not _DECIMAL.fullmatch(text) and not _NO_NUMBER.fullmatch(text):
+        # PyYAML reads 017 as 15 and 1:30:00 as 5400, YAML 1.2 does not; whoever wrote them may mean either.
+        raise YamlError(f"{shown(text)}, which is a number in no decimal form", line)
     try:
         value = loader.construct_object(node)
     except (ValueError, OverflowError):

@@ -1,8 +1,8 @@
 r"""Which number of an output is its answer: the last one that it gives, in digits or in words.
 
-What a bracket adds to an answer ("42 (rounded from 41.7)", "7 (see eq. 3)") is no answer, nor is a number of
-what is still to be worked out (`2\sqrt{3}`, `log(8)`), which is no number as a whole. A number in words counts
-where no digits come after it and it is said as an answer: after "is", at the end, or alone.
+What a bracket adds to an answer ("42 (rounded from 41.7)", "7 (see eq. 3)") is no answer, nor is a number
+of what is still to be worked out (`2\sqrt{3}`, `log(8)`), which is no number as a whole. A number in words
+counts where no digits come after it and it is said as an answer: after "is", at the end, or alone.
 """
 
 import re
