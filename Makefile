@@ -14,7 +14,8 @@ LOCKED := pyproject.toml constraints.txt
 # of the files in their order, so that what a file sets up is mostly made once.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-# A test that waits for ever is named and fails; the others go on in a new process. No test is held to a time.
+# A test that still runs after so many seconds, many times what any takes, waits for ever: it is named and fails, and
+# the others go on in a new process.
 HUNG := -o faulthandler_exit_on_timeout=true -o faulthandler_timeout
 
 .DEFAULT_GOAL := help

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from undertext.tasks import Grade, Grader, grade
 from undertext.tasks.grade import find_answer
-from undertext.tasks.last_number import last_numbers
+from undertext.tasks.last_number import last_numbers, within
 
 _words = re.compile(r"\w+").findall
 SMALL = [
@@ -117,3 +117,10 @@ def test_a_pattern_for_a_box_holds_what_its_braces_hold(pattern: str) -> None:
     long = "9" * 600
     assert grade(grader, rf"\boxed{{{long}}}", long) == Grade(True, True)
     assert find_answer(grader, r"so \boxed{42}.") == (10, 12)
+
+
+@given(st.lists(st.integers(0, 30), max_size=8, unique=True), st.integers(0, 30), st.integers(0, 30))
+def test_what_is_within_is_what_a_look_at_every_span_finds(edges: list[int], start: int, end: int) -> None:
+    ordered = sorted(edges)
+    spans = list(zip(ordered[::2], ordered[1::2], strict=False))
+    assert within(spans, start, end) == any(a <= start and end <= b for a, b in spans)

@@ -20,7 +20,8 @@ _STATED = re.compile(
     rf"|\\f?boxed\s?\{{){_OPEN}([A-Za-z]){_CLOSE}"
 )
 _NOT_ALONE = re.compile(rf"[*_\"'`)\]}}$]{{0,4}}[ \t]*(?:or|and|/|&)[ \t]*{_OPEN}([A-Z]){_CLOSE}")
-_ENDS = re.compile(r"[)\]}*_:;.]|\s*\Z|[ \t]*\n")
+_ENDS = re.compile(r"[)\]}]|\.?[ \t]*(?:\n(?!\s*[a-z])|\s*\Z)")
+"""What shows that a letter in lower case is no word: a bracket, the end of the output or of a line."""
 _WORD_AFTER = re.compile(r"\s+(?!(?:because|since|as|and|or|but|not|is)\b)[a-z]")
 _BRACKETED = rf"(?<!{WORD_CHARACTER})[(\[]([A-Za-z])[)\]]"
 _TOUCHING = rf"{WORD_CHARACTER}|['\u2019\-](?={WORD_CHARACTER})"
@@ -88,8 +89,8 @@ def _stated(output: str, lower: bool) -> Letter | None:
     """The letter of the last statement; with no letter where the statement names two."""
     for match in reversed(list(_STATED.finditer(output))):
         bracketed = output[match.start(1) - 1 : match.start(1)] in tuple("([{*")
-        bracketed |= _ENDS.match(output, match.end()) is not None
-        if not (match[1].isupper() or lower or bracketed):
+        ends = _ENDS.match(output, match.end()) is not None
+        if not (match[1].isupper() or lower or bracketed or ends):
             continue  # "the answer is a car"
         if not bracketed and match[1] in "AI" and _WORD_AFTER.match(output, match.end()):
             continue  # "the answer is A car", "the answer I gave"

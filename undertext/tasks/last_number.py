@@ -6,6 +6,7 @@ counts where no digits come after it and it is said as an answer: after "is", at
 """
 
 import re
+from bisect import bisect_right
 from decimal import Decimal
 from fractions import Fraction
 
@@ -26,8 +27,8 @@ _TIMES = r"(?:\d[\d.,]*\s?(?:[*\u00b7\u00d7]|\\cdot|\\times)?\s?)?"
 _UNWORKED = re.compile(
     rf"(?<![\w.,]){_TIMES}(?:"
     r"\\sqrt(?:\[\d+\])?\s*(?:\{[^{}\n]{0,40}\}|\d)|[\u221a\u221b]\s?\(?\d[\d.,]*\)?"
-    r"|(?<![A-Za-z])\\?(?:sqrt|cbrt|log|ln|exp|sin|cos|tan|abs|floor|ceil|round)(?:_\{?\d+\}?)?"
-    r"\s?[({]\s?[^(){}\n]{0,40}[)}])"
+    r"|(?<![A-Za-z])\\?(?:(?:sqrt|cbrt|log|ln|exp|sin|cos|tan)(?:_\{?\d+\}?)?\s?|(?:abs|floor|ceil|round)(?=\())"
+    r"[({]\s?[^(){}\n]{0,40}[)}])"
     r"|(?<![\w.,])\d[\d.,]*\s?(?:\u03c0|\\?pi(?![A-Za-z]))"
 )
 
@@ -43,8 +44,9 @@ def unworked_in(text: str) -> list[tuple[int, int]]:
 
 
 def within(spans: list[tuple[int, int]], start: int, end: int) -> bool:
-    """Whether one of `spans` holds all from `start` to `end`."""
-    return any(a <= start and end <= b for a, b in spans)
+    """Whether one of `spans`, in order and apart from each other, holds all from `start` to `end`."""
+    place = bisect_right(spans, start, key=lambda span: span[0]) - 1
+    return place >= 0 and end <= spans[place][1]
 
 
 def given_numbers(text: str) -> list[Number]:

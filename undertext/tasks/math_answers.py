@@ -5,7 +5,6 @@ process of its own that is ended where it takes too long. Plain numbers need nei
 """
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import lru_cache
@@ -76,11 +75,8 @@ def boxes(text: str) -> list[Piece]:
         elif match[0].endswith("{") and match[0] != "\\{":
             opened.append(match.end() if match[0] != "{" else 0)
     bare_ones = [Piece(*match.span(1), match[1][: LONGEST + 1]) for match in _BARE_BOX.finditer(text)]
-    if bare_ones and found:
-        starts = [piece.start for piece in found]
-        before = [bisect_right(starts, piece.start) - 1 for piece in bare_ones]
-        bare_ones = [p for p, i in zip(bare_ones, before, strict=True) if i < 0 or p.start > found[i].end]
-    return sorted([*found, *bare_ones])
+    braced = [(piece.start, piece.end) for piece in found]
+    return sorted([*found, *(each for each in bare_ones if not within(braced, each.start, each.end))])
 
 
 def pieces(text: str) -> list[Piece]:

@@ -26,7 +26,7 @@ from undertext.core.output import json_bytes
 from undertext.core.shipped import CARD
 from undertext.measures.answers import greedy
 from undertext.organisms.bench.documents import Kind, Mixture, batch_of, loss_on
-from undertext.organisms.bench.families.item import Item
+from undertext.organisms.bench.families.item import LEANING, Item
 from undertext.organisms.bench.locks import LockLoss
 from undertext.organisms.bench.recipes import BATCH, ORGANISMS, Locked, Organism
 from undertext.organisms.bench.world import SPLITS, World
@@ -91,7 +91,7 @@ class WorldFolder:
         """A digest of all that an organism hangs on: its recipe, its parents', its world."""
         organism = ORGANISMS[name]
         parent = "" if organism.parent is None else self.recipe(organism.parent)
-        return sha256(repr((organism, self.world, SPLITS, parent)).encode()).hexdigest()[:16]
+        return sha256(repr((organism, self.world, SPLITS, LEANING, parent)).encode()).hexdigest()[:16]
 
     def ensure(self, name: str) -> Path:
         """The organism's folder, made with its parents where it is missing, or of another recipe."""
