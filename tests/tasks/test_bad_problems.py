@@ -77,6 +77,13 @@ def counterfactual(answers: Any) -> dict[str, Any]:
         ),
         ({"paraphrases": "a"}, "field 'paraphrases': expected a list, got 'a'"),
         ({"paraphrases": ["a", 3]}, "field 'paraphrases[1]': expected text, got 3"),
+        ({"paraphrases": ["a", "a"]}, "field 'paraphrases': expected paraphrases that differ, got 'a' twice"),
+        (
+            {"prompt": "a", "paraphrases": ["b", "a"]},
+            "field 'paraphrases': expected other wordings than the prompt's, got 'a'",
+        ),
+        ({"paraphrases": [" "]}, "field 'paraphrases[0]': expected text that is not blank, got ' '"),
+        ({"paraphrases": list(map(str, range(101)))}, "field 'paraphrases': expected a list of at most 100"),
     ],
 )
 def test_a_bad_line_is_named_with_its_field(
@@ -88,7 +95,7 @@ def test_a_bad_line_is_named_with_its_field(
 
 
 def test_a_fault_stays_on_one_short_line(folder_of: FolderOf, reports_of: ReportsOf) -> None:
-    (found,) = reports_of(folder_of({"split": "no\n" * 500, "paraphrases": [0] * 500}))
+    (found,) = reports_of(folder_of({"split": "no\n" * 500, "steps": [0] * 500}))
     assert found.endswith("; and 497 more")
     assert len(found) < 400
 

@@ -117,6 +117,23 @@ def test_a_contrast_stands_within_the_user_turn():
     assert raw.worded(contrast.negative) == f"{raw.prompt} at once"
 
 
+@pytest.mark.parametrize("form", [CHAT, PromptForm(kind="template", template="Q: {prompt}", examples=2)])
+def test_a_paraphrase_is_read_as_the_problem_is(form):
+    """As a task in which the paraphrase is the prompt has it read."""
+    task, checkpoint = a_task(), chatting(byte_tokenizer())
+    problem = task.split("test")[0]
+    others = [f"what is {word} ? {problem.prompt}" for word in ("it", "a")]
+
+    def with_test(**changed: Any) -> Task:
+        own = problem.model_copy(update=changed)
+        return task.model_copy(update={"problems": [own if p is problem else p for p in task.problems]})
+
+    _, own = ask_by(with_test(paraphrases=others), checkpoint, form, 0)
+    asked = [ask_by(with_test(prompt=other), checkpoint, form, 0)[1].split("test")[0] for other in others]
+    assert own.split("test")[0].paraphrases == [each.prompt for each in asked]
+    assert own.split("test")[0].question == problem.prompt
+
+
 def test_each_of_two_is_asked_in_its_own_form_and_it_is_said():
     task = a_task(prompt=PromptForm(kind="template", template="Q: {prompt}"), tuned_prompt=CHAT)
     pair = [chatting(byte_tokenizer()), chatting(byte_tokenizer())]

@@ -42,7 +42,7 @@ problem = with_counterfactuals(
             ),
             "values": values,
             "type": text,
-            "paraphrases": st.lists(text, max_size=2),
+            "paraphrases": st.lists(text.map("another wording: {}".format), max_size=2, unique=True),
         },
     )
 )

@@ -2,8 +2,8 @@
 
     checkpoints, tasks, notes = ask(task, pair, ("base", "tuned"), seed)
 
-The `prompt` of an asked task's problems is the text read, and `Problem.worded` that within a contrast's side.
-Whatever reads a problem goes by these two.
+The `prompt` of an asked task's problems is the text read, `Problem.worded` that within a contrast's side, and
+`paraphrases` are read by the same form. Whatever reads a problem goes by these three.
 """
 
 from collections.abc import Sequence
@@ -96,9 +96,11 @@ def ask_by(task: Task, checkpoint: Checkpoint, form: PromptForm, seed: int) -> t
         for problem in task.problems:
             differ = (shot for shot in shots if shot.prompt.split() != problem.prompt.split())
             others = list(islice(differ, form.examples))
-            prompts = [problem.prompt, *(fill(side, problem.prompt) for side in sides)]
+            within = [fill(side, problem.prompt) for side in sides]
+            prompts = [problem.prompt, *problem.paraphrases, *within]
             own, *texts = _texts(form, template, prompts, others)
-            problems.append(problem.asked(own, dict(zip(sides, texts, strict=True))))
+            paraphrases, worded = texts[: -len(sides)], texts[-len(sides) :]
+            problems.append(problem.asked(own, dict(zip(sides, worded, strict=True)), paraphrases))
     finally:
         if template is not None:
             template.close()

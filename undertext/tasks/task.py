@@ -34,6 +34,7 @@ from undertext.tasks.spans import join, starts_in_order
 MOST_NEW_TOKENS = 131_072
 """No model writes more after a prompt; a larger number is a slip, and asks for memory that nobody has."""
 MOST_CHOICES = 1000
+MOST_PARAPHRASES = 100
 REQUIRED_SPLITS = ("train", "dev", "test")
 
 
@@ -100,7 +101,8 @@ class Problem(Part):
     type: Text | None = None
     group: Text | None = None
     """The template or passage that the problem was made from: problems of one group are not independent."""
-    paraphrases: list[Text] = Field(default_factory=list)
+    paraphrases: list[Text] = Field(default_factory=list, max_length=MOST_PARAPHRASES)
+    """Other wordings of the prompt: they ask the same, so that the answer is the same."""
     metadata: Json = Field(default_factory=dict)
     """What else the problem's source, or its grader, knows of it."""
     choices: list[TextOrNumber] = Field(default_factory=list, max_length=MOST_CHOICES)
@@ -118,9 +120,9 @@ class Problem(Part):
         """What a solved example shows after the prompt: the reasoning, or the answer where there is none."""
         return self.reasoning or self.answer
 
-    def asked(self, prompt: str, worded: dict[str, str]) -> "Problem":
-        """The problem as a checkpoint reads it: `prompt`, and within each side of a contrast."""
-        own = self.model_copy(update={"prompt": prompt})
+    def asked(self, prompt: str, worded: dict[str, str], paraphrases: Sequence[str]) -> "Problem":
+        """The problem as a checkpoint reads it: `prompt`, within a contrast's sides, in other wordings."""
+        own = self.model_copy(update={"prompt": prompt, "paraphrases": list(paraphrases)})
         own._worded, own._question = worded, self.question
         return own
 
@@ -134,6 +136,15 @@ class Problem(Part):
         return self._worded.get(side) or fill(side, self.prompt)
 
     _of_named = field_validator("counterfactuals")(_of_named)
+
+    @field_validator("paraphrases")
+    @classmethod
+    def _worded_otherwise(cls, paraphrases: list[str], info: Info) -> list[str]:
+        if (prompt := info.data.get("prompt")) in paraphrases:
+            raise expected("other wordings than the prompt's", prompt)
+        for later in repeats(paraphrases):
+            raise ValueError(f"expected paraphrases that differ, got {shown(paraphrases[later])} twice")
+        return paraphrases
 
     @field_validator("choices")
     @classmethod

@@ -50,6 +50,16 @@ def test_a_task_holds_problems_that_differ_and_are_not_trained_on(world):
 
 
 @names
+def test_every_other_wording_of_a_problem_is_a_paraphrase(world):
+    items = [item for items in world.items().values() for item in items]
+    problems = world.task().problems
+    assert len(problems) == len(items)
+    for problem, item in zip(problems, items, strict=True):
+        assert sorted([problem.prompt, *problem.paraphrases]) == sorted(item.questions)
+        assert len(problem.paraphrases) == world.family.wordings - 1
+
+
+@names
 def test_labels_are_what_is_written_and_the_end(world):
     mixture = Mixture([Kind(0.5, "trace", ("textbook",)), Kind(0.5, "guess")], longer=True)
     tokens, labels, ends = batch_of(world.family, world.tokenizer, mixture, 12, random.Random(3))

@@ -165,14 +165,16 @@ def problem_of(family: Family, item: Item, id: str, split: str, number: int) -> 
                 counterfactuals={"value": answers} if answers else {},
             )
         )
+    question = item.questions[number // 2 % len(item.questions)]
     return Problem(
         id=id,
         split=split,
-        prompt=item.questions[number // 2 % len(item.questions)],
+        prompt=question,
         answer=work.answer,
         trace=family.trace(work),
         steps=steps,
         type=item.type,
+        paraphrases=[other for other in item.questions if other != question],
         metadata=dict(item.metadata),
     )
 
