@@ -11,7 +11,6 @@ from undertext.core.terms import LineName
 from undertext.jobs.bench.build import build_bench
 from undertext.jobs.bench.config import BenchConfig, RunConfig
 from undertext.jobs.bench.judges import ALONE, Said, baselines, ours
-from undertext.jobs.bench.plan import BenchPlan, read_plan
 from undertext.jobs.bench.run import name_of, run_bench
 from undertext.jobs.compare.result import EvidenceLine, SplitResult
 from undertext.organisms.bench import build
@@ -20,8 +19,9 @@ from undertext.organisms.bench.recipes import ORGANISMS
 PLAN = """
 quick: [password]
 worlds:
-  - {family: chain, shape: llama, tokens: word, seed: 1, part: tuning, quick: true, without: WITHOUT}
-  - {family: parity, shape: gpt2, tokens: bpe, seed: 2, part: held out}
+  - {family: chain, shape: llama, tokens: word, seed: 1, part: tuning, quick: true,
+     organisms: [preserved, password]}
+  - {family: parity, shape: gpt2, tokens: bpe, seed: 2, part: held out, organisms: [taught]}
 """
 ASKED: list[tuple[str, str, str]] = []
 
@@ -55,9 +55,8 @@ def leaves_a_split_out(base, tuned, task):
 def plan(tmp_path_factory):
     """A plan's file; of its worlds few problems are asked, and organisms are trained for two steps."""
     few = dict.fromkeys(("train", "dev", "test", "ood"), 6)
-    others = [name for name in ORGANISMS if name not in ("password", "preserved")]
     path = tmp_path_factory.mktemp("plan") / "plan.yaml"
-    path.write_text(PLAN.replace("WITHOUT", str(others)))
+    path.write_text(PLAN)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("undertext.organisms.bench.world.SPLITS", few)
         patch.setattr(build, "RELEARNING", replace(build.RELEARNING, steps=1, batch=6))
@@ -147,27 +146,6 @@ def test_a_bench_that_was_not_built_says_how(plan, tmp_path):
         UserError, match=r"expected families or worlds of the set \(chain, chain-llama-word-1"
     ):
         build_bench(BenchConfig(plan=plan, only=("chess",)), tmp_path)
-
-
-def test_the_plan_that_comes_with_the_package():
-    """No family, architecture or seed is in both parts; every truth has its twenty cases."""
-    plan: BenchPlan = read_plan()
-    worlds = plan.of("standard")
-    parts = {part: [each for each in worlds if each.part == part] for part in ("tuning", "held out")}
-    for what in ("family", "shape", "seed"):
-        assert not {getattr(e, what) for e in parts["tuning"]} & {getattr(e, what) for e in parts["held out"]}
-    assert len({each.seed for each in worlds}) == len(worlds)
-    truths = [o.truth for each in worlds for o in each.tuned for _ in o.splits if o.truth]
-    assert len(truths) >= 200
-    assert min(truths.count(truth) for truth in set(truths)) >= 20
-    quick = plan.of("quick")
-    assert 0 < sum(len(each.tuned) for each in quick) <= 20
-    assert {o.truth for each in quick for o in each.tuned} >= {
-        "elicited",
-        "taught",
-        "composed",
-        "overwritten",
-    }
 
 
 def split_result(difference: float, shares: dict[LineName, float]) -> SplitResult:

@@ -12,7 +12,7 @@ class BenchConfig(Config):
     """What the bench's commands have in common."""
 
     size: Literal["quick", "standard"] = "standard"
-    """Set of organisms: quick has eight of two worlds, standard has all of every world, and takes hours."""
+    """Set of organisms: quick has six of two worlds, standard has all of the plan, and takes hours."""
     only: tuple[str, ...] = ()
     """Families or worlds that are taken, as chain or chain-llama-word-1; without any, all of the set. What
     was built or judged before stays, so that a bench can be done in several sittings."""

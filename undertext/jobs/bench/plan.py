@@ -15,6 +15,16 @@ from undertext.organisms.bench.world import Tokens, World
 from undertext.organisms.shapes import Shape
 
 
+def judged_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names, where each is that of an organism that is judged, and none comes again; else ValueError."""
+    valid = [organism.name for organism in ORGANISMS.values() if organism.judged]
+    if unknown := [name for name in names if name not in valid]:
+        raise ValueError(f"expected organisms ({', '.join(valid)}), got {', '.join(unknown)}")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"expected each organism once, got {', '.join(twice)} again")
+    return names
+
+
 class WorldPlan(Config):
     """A world, and which of its organisms are judged."""
 
@@ -34,8 +44,8 @@ class WorldPlan(Config):
     """Width of the checkpoints."""
     layers: int = Field(default=4, ge=1, le=32)
     """Number of layers of the checkpoints."""
-    without: tuple[str, ...] = ()
-    """Organisms that are not built in this world."""
+    organisms: tuple[str, ...] = Field(min_length=1)
+    """Organisms that are judged beside their parents. Parents are built with them."""
 
     @field_validator("family")
     @classmethod
@@ -44,12 +54,17 @@ class WorldPlan(Config):
             raise ValueError(f"expected a family ({', '.join(FAMILIES)})")
         return family
 
-    @field_validator("without")
+    @field_validator("organisms")
     @classmethod
-    def _organisms(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := [name for name in names if name not in ORGANISMS]:
-            raise ValueError(f"expected organisms ({', '.join(ORGANISMS)}), got {', '.join(unknown)}")
-        return names
+    def _judged(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return judged_once(names)
+
+    @model_validator(mode="after")
+    def _fit(self) -> "WorldPlan":
+        if unfit := [o.name for o in self.tuned if not o.fits(self.world.family)]:
+            wanted = f"organisms for which {self.family} has the wordings or types"
+            raise ValueError(f"expected {wanted}, got {', '.join(unfit)}")
+        return self
 
     @property
     def world(self) -> World:
@@ -59,27 +74,27 @@ class WorldPlan(Config):
     @property
     def tuned(self) -> list[Organism]:
         """The organisms that are judged beside their parents, in the order of the recipes."""
-        return [
-            organism
-            for organism in ORGANISMS.values()
-            if organism.judged and organism.name not in self.without and organism.fits(self.world.family)
-        ]
+        return [organism for organism in ORGANISMS.values() if organism.name in self.organisms]
 
 
 class BenchPlan(Config):
     """The worlds of the bench."""
 
     quick: tuple[str, ...]
-    """Organisms of the quick set."""
+    """Organisms of the quick set, where a world of the quick set has them."""
     worlds: tuple[WorldPlan, ...]
     """Every world, in the order in which they are built."""
 
+    @field_validator("quick")
+    @classmethod
+    def _judged(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return judged_once(names)
+
     @model_validator(mode="after")
     def _sound(self) -> "BenchPlan":
-        if unknown := [name for name in self.quick if name not in ORGANISMS]:
-            raise ValueError(
-                f"expected organisms ({', '.join(ORGANISMS)}) in quick, got {', '.join(unknown)}"
-            )
+        for world in self.worlds:
+            if world.quick and not set(world.organisms) & set(self.quick):
+                raise ValueError(f"expected organisms of the quick set in {world.world.name}, got none")
         names = [world.world.name for world in self.worlds]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"expected each world once, got {', '.join(twice)} again")
@@ -93,8 +108,10 @@ class BenchPlan(Config):
         """The worlds of a set; `only` names families or worlds. UserError where nothing is left."""
         kept = [world for world in self.worlds if size == "standard" or world.quick]
         if size == "quick":
-            others = tuple(name for name in ORGANISMS if name not in self.quick)
-            kept = [world.model_copy(update={"without": (*world.without, *others)}) for world in kept]
+            kept = [
+                world.model_copy(update={"organisms": tuple(o for o in world.organisms if o in self.quick)})
+                for world in kept
+            ]
         names = {name for world in kept for name in (world.family, world.world.name)}
         if unknown := [name for name in only if name not in names]:
             raise UserError(
