@@ -11,10 +11,15 @@ from undertext.activations.errors import UserError
 from undertext.activations.passes import Passes, Pool
 from undertext.activations.sampling import Sampler, Stopping
 
-_ROOM = 64
+_ROOM = 128
 """Room in the cache for so many new tokens; where rows write more of them, it grows."""
 
-_FEW, _MANY = 1 / 16, 1 / 4
+_SHORT, _LONGER = 48, 1.4
+"""Rows are set aside once they are as long again as the longest prompt, or by so many tokens where prompts are
+shorter; and whenever they are so many times longer than that. Chosen by costs of passes, attention and copies
+on outputs of lognormal length."""
+
+_FEW, _MANY = 1 / 8, 1 / 4
 """Others are read in once this share of the places is free: the greater one where the smaller has no room for
 all rows of a prompt. Each reading costs a pass of its own."""
 
@@ -27,8 +32,8 @@ class Writing:
 
     Where rows have ended, the next ones take their places, so that what is paid for is the tokens that are
     written and not the longest row (continuous batching: Yu et al., Orca, OSDI 2022). Attention is paid for
-    by the longest text of a pass: a row that has become twice as long as those that came with it is set
-    aside, and goes on with others that have, as soon as there are `width` of them or no shorter ones left.
+    by the longest text of a pass: a row that has become much longer than those that came in is set aside,
+    and goes on with others that have, as soon as there are `width` of them or no shorter ones left.
     """
 
     def __init__(
@@ -88,8 +93,7 @@ class Writing:
         if times in self._aside:
             self._take_back(times)
         pool = self._pools[times]
-        # Twice the length that the longest had when it came in, or set aside.
-        limit = ((self._longest + max(_ROOM, self._longest)) << times) - self._longest
+        limit = int((self._longest + max(_SHORT, self._longest)) * _LONGER**times) - self._longest
         while True:
             while times == 0 and self._due(pool):
                 self._read_in(pool)

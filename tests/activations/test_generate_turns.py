@@ -62,7 +62,7 @@ def test_each_row_is_what_it_is_alone(ending, prompts, batch_size, acting, at, s
         for row, operator in enumerate(acting[: len(prompts)])
     ]
     options: Any = {"max_new_tokens": STEPS, "interventions": rows, "batch_size": batch_size, "margins": True}
-    with patch.object(writing, "_ROOM", room):
+    with patch.multiple(writing, _ROOM=room, _SHORT=room):
         found = generate(checkpoint, prompts, **options)
     assert found.margins
     for row, (ids, each) in enumerate(zip(prompts, rows, strict=True)):
@@ -116,6 +116,7 @@ def test_a_long_queue_does_not_outgrow_the_context(ending, shape, monkeypatch):
     ids = checkpoint.encode(PROMPTS)
     steps = checkpoint.n_ctx - max(map(len, ids))
     monkeypatch.setattr(writing, "_ROOM", 4)
+    monkeypatch.setattr(writing, "_SHORT", 4)
     prompts = [row for row in ids for _ in range(3)]
     options: Any = {"max_new_tokens": steps, "temperature": 1.5, "seed": list(range(len(prompts)))}
     turns = generate(checkpoint, prompts, batch_size=5, **options)
@@ -124,8 +125,9 @@ def test_a_long_queue_does_not_outgrow_the_context(ending, shape, monkeypatch):
 
 @pytest.mark.parametrize("batch_size", [2, 3, 5])
 def test_rows_may_be_set_aside_many_times(checkpoint, batch_size, monkeypatch):
-    """Each time that a row has twice the length of those that came with it."""
+    """Each time that a row is 1.4 times longer."""
     monkeypatch.setattr(writing, "_ROOM", 2)
+    monkeypatch.setattr(writing, "_SHORT", 2)
     seen: list[int] = []
     take_back = writing.Writing._take_back
 
@@ -142,7 +144,7 @@ def test_rows_may_be_set_aside_many_times(checkpoint, batch_size, monkeypatch):
     alone = generate(often, [[5], [6, 7]], batch_size=1, **options)
     seen.clear()
     found = generate(often, [[5], [6, 7]], batch_size=batch_size, **options)
-    assert set(seen) == {1, 2, 3, 4}  # at 2, 6, 14 and 30 tokens
+    assert set(seen) == {1, 2, 3, 4, 5, 6, 7}  # at 2, 3, 5, 8, 13, 19 and 28 tokens
     assert (found.tokens, found.produced) == (alone.tokens, alone.produced)
     assert found.captured
     assert alone.captured
