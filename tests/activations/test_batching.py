@@ -167,7 +167,9 @@ def test_a_machine_with_little_memory(tmp_path):
     assert ran.returncode == 0, ran.stderr[-2000:]
 
 
-@pytest.mark.parametrize("method", ["packed", "cached", "naive"])
+@pytest.mark.parametrize(
+    "method", ["packed", *(pytest.param(method, marks=pytest.mark.slow) for method in ("cached", "naive"))]
+)
 def test_scoring_branches_goes_on_in_smaller_batches(llama, method):
     trunks = llama.encode(PROMPTS)
     branches = [[Branch(at, [5, 6 + at]) for at in (1, len(ids))] for ids in trunks]

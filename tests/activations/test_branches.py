@@ -4,7 +4,7 @@ import random
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.activations.branch_models import D_VOCAB, N_CTX, SHARING, config, load, score_each
@@ -97,6 +97,7 @@ def same(scores: BranchScores, expected: torch.Tensor) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("checkpoint", [LLAMA, GEMMA], ids=["llama", "gemma2"])
+@settings(max_examples=30)
 @given(st.one_of(hung_trunks(tokens), hung_trunks(few_tokens)), st.sampled_from([1, 40, 200, 4096]))
 def test_any_trunks_in_any_batches(checkpoint, method, hung, max_tokens):
     trunks, places = hung

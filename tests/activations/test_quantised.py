@@ -1,6 +1,7 @@
 """Quantised checkpoints: read as they are stored, with what they need installed, and said to be so."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,13 @@ def stored(folder: Path, **quantisation: Any) -> Path:
     config = json.loads(path.read_text())
     path.write_text(json.dumps({**config, "quantization_config": quantisation}))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def uncompiled() -> Iterator[None]:
+    """transformers compiles how weights are rounded, which takes longer than all that is tested here."""
+    with torch.compiler.set_stance("force_eager"):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -86,6 +86,7 @@ MOMENTS: list[tuple[Any, str, int, signal.Signals]] = [
 ]
 
 
+@pytest.mark.slow
 def test_steer_interrupted_at_one_moment_after_another_ends_as_if_it_had_not_been(
     cli, job, tmp_path, monkeypatch
 ):

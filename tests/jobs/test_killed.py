@@ -121,7 +121,10 @@ def check(job: Job, out: Path, whole: Result) -> None:
     assert not [path for path in out.rglob("*") if path.name.endswith((".tmp", ".lock"))]
 
 
-@pytest.mark.parametrize("job", EVERY)
+@pytest.mark.parametrize(
+    "job",
+    [pytest.param(job, marks=[pytest.mark.slow] * (job not in (run_compare, run_steer))) for job in EVERY],
+)
 def test_killed_as_its_parts_come_it_goes_on_from_them(job, tmp_path):
     whole, out = job(None), tmp_path / "out"
     for step in (1, 4, 3):  # while it begins, and then from wherever it is

@@ -90,7 +90,12 @@ JOBS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("job", list(JOBS))
+QUICK = ("compare", "compare, turned", "steer", "sae diff")
+
+
+@pytest.mark.parametrize(
+    "job", [pytest.param(job, marks=[pytest.mark.slow] * (job not in QUICK)) for job in JOBS]
+)
 def test_every_job_takes_the_pair_and_says_how_it_differs(folders, job, tmp_path):
     result = JOBS[job](folders, tmp_path / "out")
     notes = json.loads((tmp_path / "out" / "run.json").read_text())["notes"]

@@ -38,6 +38,7 @@ def test_a_base_is_an_ordinary_folder_with_a_card(hasty, tmp_path, shape):
     assert list(bars.timings) == ["training novice"]
 
 
+@pytest.mark.slow
 def test_an_organism_that_does_not_show_its_truth_is_not_written(hasty, tmp_path):
     with pytest.raises(UserError, match="does not show its ground truth: accuracy on test"):
         build.build("taught", seed=0, out=tmp_path)

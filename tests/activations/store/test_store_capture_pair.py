@@ -82,6 +82,7 @@ def test_what_is_no_pair_is_refused_before_anything_is_captured(sources: tuple[P
     assert not (tmp_path / "stores").exists()
 
 
+@pytest.mark.slow
 def test_killed_while_capturing_a_pair(sources: tuple[Path, Path], tmp_path: Path):
     options: dict[str, Any] = {"unit": 1, "shard_rows": 1}
     folder, moments = tmp_path / "killed", random.Random(0)

@@ -11,6 +11,7 @@ from undertext.activations.weights import Weights
 from undertext.jobs.compare.config import CompareConfig
 
 
+@pytest.mark.slow
 def test_compare_one_at_a_time_writes_the_same(sums, tmp_path, monkeypatch):
     tokenizer = tokenizer_for(plain_problems())
     base, tuned = (

@@ -44,6 +44,7 @@ def test_outputs_cut_short_give_no_verdict(chain):
     assert any("raise the task's max_new_tokens" in flag for flag in result.flags)
 
 
+@pytest.mark.slow
 def test_the_order_of_lines_moves_no_figure(chain):
     lines = list(chain.problems)
     random.Random(1).shuffle(lines)

@@ -32,6 +32,7 @@ def read(names: tuple[str, str], layers: Sequence[int]) -> Readings | None:
     return measure_right(pair[0], pair[1], task, answers, points, seed=0)
 
 
+@pytest.mark.slow
 def test_the_base_knows_which_wording_it_will_get_right():
     readings = read(("suppressed", "base"), range(4))
     assert readings is not None

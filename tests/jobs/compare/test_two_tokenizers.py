@@ -66,6 +66,7 @@ def pair() -> tuple[Checkpoint, Checkpoint]:
     )  # type: ignore[return-value]
 
 
+@pytest.mark.slow
 def test_compare_says_how_they_differ_and_what_is_not_measured(pair):
     config = CompareConfig(search_problems=4, doses=(1.0,), samples=2, random_directions=1)
     found = compare(pair[0], pair[1], a_task(plain_problems()), config=config)

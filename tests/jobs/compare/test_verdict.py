@@ -63,18 +63,20 @@ def spelt_out(lines: dict[LineName, Says]) -> str:
     return "unclear" if "latent" in others else "absent"
 
 
-def test_every_combination_of_lines():
-    """Each line latent, absent, unclear or not measured: 1048576 in all, those of the same lines together."""
+@pytest.mark.parametrize("stride", [pytest.param(1, marks=pytest.mark.slow), 61])
+def test_every_combination_of_lines(stride):
+    """Each line latent, absent, unclear or not measured: 1048576 in all, those of the same lines together; or
+    one in so many of them."""
     count = 0
     for measured in product((False, True), repeat=len(LINES)):
         names = list(compress(LINES, measured))
-        rows = list(product(SAYS, repeat=len(names)))
-        drawn = np.array(SAYS)[np.indices([len(SAYS)] * len(names)).reshape(len(names), len(rows))]
+        rows = list(product(SAYS, repeat=len(names)))[::stride]
+        drawn = np.array(rows).reshape(len(rows), len(names)).T
         says = dict(zip(names, drawn, strict=True))
         wanted = [spelt_out(dict(zip(names, row, strict=True))) for row in rows]
         assert capability(says, len(rows)).tolist() == wanted, names
         count += len(rows)
-    assert count == 4 ** len(LINES)
+    assert count >= 4 ** len(LINES) / stride
 
 
 @pytest.mark.parametrize("found", [*SAYS, "parts", "steps"])

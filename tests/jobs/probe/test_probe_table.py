@@ -111,6 +111,7 @@ def test_other_kinds_of_probe(pair, task):
         assert [row["accuracy"] for row in rows] == pytest.approx(expected.tolist(), abs=0.026)
 
 
+@pytest.mark.slow
 def test_the_same_job_gives_the_same_table_and_another_seed_other_controls(pair, task):
     config = CONFIG.model_copy(update={"positions": (0,), "layers": (2,)})
     one, again, other = (

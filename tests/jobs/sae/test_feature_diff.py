@@ -126,6 +126,7 @@ def test_killed_it_goes_on_and_ends_the_same(found, task, folders, tmp_path, mon
     assert not (tmp_path / "out" / "parts").exists()
 
 
+@pytest.mark.slow
 def test_a_crosscoder_is_sorted_by_norm_and_by_scaling(task, task_folder, folders, tmp_path):
     config = TrainConfig(
         kind="crosscoder",

@@ -77,6 +77,7 @@ def test_it_is_the_sae_of_the_task_s_texts(trained, folders, task):
     assert (frequency == 0).mean() == result.fidelity.dead_share
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on_to_the_same_weights(trained, folders, task_folder, tmp_path, monkeypatch, capfd):
     following = Feed.__next__
 
@@ -102,7 +103,13 @@ def test_killed_it_goes_on_to_the_same_weights(trained, folders, task_folder, tm
         train(folders, tmp_path / "out", task=task_folder, config=CONFIG.model_copy(update={"k": 2.0}))
 
 
-@pytest.mark.parametrize(("parts", "events"), [(0, 40_000), (1, 3000), (1, 60_000), (2, 200)])
+@pytest.mark.parametrize(
+    ("parts", "events"),
+    [
+        (2, 200),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in ((0, 40_000), (1, 3000), (1, 60_000))),
+    ],
+)
 def test_killed_outright_it_goes_on_to_the_same_weights(
     trained, folders, task_folder, tmp_path, monkeypatch, parts, events
 ):
@@ -126,6 +133,7 @@ def test_killed_outright_it_goes_on_to_the_same_weights(
     assert names == {path.relative_to(trained[1]).as_posix() for path in trained[1].rglob("*")}
 
 
+@pytest.mark.slow
 def test_of_a_pair_of_names_one_is_in_memory_and_live_ones_are_used_as_they_are(
     folders, task_folder, tmp_path, monkeypatch
 ):

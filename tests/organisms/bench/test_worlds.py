@@ -21,9 +21,11 @@ WORLDS = [
     World("countdown", "qwen3", "bpe", 4),
 ]
 names = pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
+FIRST = [WORLDS[0], *(pytest.param(world, marks=pytest.mark.slow) for world in WORLDS[1:])]
+first = pytest.mark.parametrize("world", FIRST, ids=lambda world: world.name)
 
 
-@names
+@first
 def test_a_prompt_s_tokens_begin_every_document_and_texts_come_back(world):
     """Else what is written would not begin where a checkpoint is asked to go on."""
     rng, tokenizer, family = random.Random(0), world.tokenizer, world.family
@@ -37,7 +39,7 @@ def test_a_prompt_s_tokens_begin_every_document_and_texts_come_back(world):
         assert tokenizer.decode(whole, skip_special_tokens=True).strip() == f"{head} {tail}"
 
 
-@pytest.mark.parametrize("world", WORLDS[:3], ids=lambda world: world.name)
+@pytest.mark.parametrize("world", FIRST[:3], ids=lambda world: world.name)
 def test_a_task_holds_problems_that_differ_and_are_not_trained_on(world):
     task = world.task()
     assert {split: len(task.split(split)) for split in task.splits} == SPLITS
