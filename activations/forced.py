@@ -21,6 +21,8 @@ class Forced:
     """The likeliest token at the place."""
     log_probs: list[list[float]]
     """Natural log-probability of the token that stands there."""
+    ranks: list[list[int]]
+    """Rank of the token that stands there among all tokens: 1 where none is likelier."""
 
 
 @torch.inference_mode()
@@ -45,7 +47,7 @@ def forced(
     for index, (ids, own) in enumerate(zip(encoded, places, strict=True)):
         if bad := [place for place in own if not 1 <= place < len(ids)]:
             raise UserError(f"text {index} has no token {bad[0]} to predict: valid are 1 to {len(ids) - 1}")
-    out = Forced([[] for _ in encoded], [[] for _ in encoded])
+    out = Forced([[] for _ in encoded], [[] for _ in encoded], [[] for _ in encoded])
     wanted = [index for index, own in enumerate(places) if own]
 
     def run(batch: list[int]) -> None:
@@ -63,9 +65,12 @@ def forced(
             raise UserError(f"{checkpoint.name}: NaN in the logits of text {row}")
         there = torch.tensor([[encoded[rows[i]][place]] for i, place in flat], device=logits.device)
         scores = logits.float().log_softmax(dim=-1).gather(1, there)[:, 0].tolist()
-        for (i, _), token, score in zip(flat, logits.argmax(dim=-1).tolist(), scores, strict=True):
+        ranks = (logits > logits.gather(1, there)).sum(dim=-1) + 1
+        found = zip(flat, logits.argmax(dim=-1).tolist(), scores, ranks.tolist(), strict=True)
+        for (i, _), token, score, rank in found:
             out.chosen[rows[i]].append(token)
             out.log_probs[rows[i]].append(score)
+            out.ranks[rows[i]].append(rank)
 
     tokens = batch_tokens_on(checkpoint.device) if batch_tokens is None else batch_tokens
     lengths = [max(places[index]) for index in wanted]

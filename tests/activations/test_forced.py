@@ -22,12 +22,15 @@ def test_it_is_what_each_text_gives_alone(checkpoints, texts, drawn, batch_token
     checkpoint = checkpoints[shape]
     places = [drawn.sample(range(1, len(ids)), drawn.randrange(len(ids))) for ids in texts]
     found = forced(checkpoint, texts, places, batch_tokens=batch_tokens)
-    for ids, own, chosen, scores in zip(texts, places, found.chosen, found.log_probs, strict=True):
+    rows = zip(texts, places, found.chosen, found.log_probs, found.ranks, strict=True)
+    for ids, own, chosen, scores, ranks in rows:
         with torch.inference_mode():
             logits = checkpoint.model(torch.tensor([ids])).logits[0].float()
         assert chosen == [int(logits[place - 1].argmax()) for place in own]
         expected = [float(logits[place - 1].log_softmax(-1)[ids[place]]) for place in own]
         torch.testing.assert_close(scores, expected, atol=1e-4, rtol=1e-4)
+        order = logits.argsort(dim=-1, descending=True).tolist()
+        assert ranks == [order[place - 1].index(ids[place]) + 1 for place in own]
 
 
 def test_texts_are_read_as_their_tokens(llama):

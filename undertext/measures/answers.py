@@ -100,7 +100,7 @@ def greedy(
     asked = [problem.prompt for problem in problems] if prompts is None else prompts
     if task.grader.kind == "likelihood":
         chosen = choose(checkpoint, task, problems, asked, acting, progress=progress)
-        return _graded(task, problems, [row[0] for row in chosen.texts], chosen.tokens[:, 0].tolist(), [])
+        return graded(task, problems, [row[0] for row in chosen.texts], chosen.tokens[:, 0].tolist(), [])
     out = generate(
         checkpoint,
         asked,
@@ -111,7 +111,7 @@ def greedy(
         progress=progress,
     )
     texts = [opening + text for text in out.texts] if opening else out.texts
-    return _graded(task, problems, texts, [len(tokens) for tokens in out.tokens], out.cut)
+    return graded(task, problems, texts, [len(tokens) for tokens in out.tokens], out.cut)
 
 
 def sampled(
@@ -157,12 +157,12 @@ def sampled(
         batch_size=batch_size,
         progress=progress,
     )
-    graded = _graded(task, repeated, out.texts, [len(tokens) for tokens in out.tokens], out.cut)
+    own = graded(task, repeated, out.texts, [len(tokens) for tokens in out.tokens], out.cut)
     return Samples(
         [out.texts[i : i + samples] for i in range(0, len(out.texts), samples)],
-        graded.lenient.reshape(-1, samples),
-        graded.tokens.astype(int).reshape(-1, samples),
-        graded.unfinished.reshape(-1, samples),
+        own.lenient.reshape(-1, samples),
+        own.tokens.astype(int).reshape(-1, samples),
+        own.unfinished.reshape(-1, samples),
     )
 
 
@@ -192,7 +192,7 @@ def cot_decoded(
     def chosen(places: Sequence[int]) -> Answers:
         texts = [row[i] for row, i in zip(out.texts, places, strict=True)]
         cut = [row[i] for row, i in zip(out.cut, places, strict=True)]
-        return _graded(task, problems, texts, each, cut)
+        return graded(task, problems, texts, each, cut)
 
     return CotDecoded(chosen(out.by_max()), chosen(out.by_sum()))
 
@@ -212,7 +212,7 @@ def majority(task: Task, problems: Sequence[Problem], samples: Samples) -> Answe
         chosen.append(found.index(counts.most_common(1)[0][0]) if counts else 0)
     texts = [row[i] for row, i in zip(samples.texts, chosen, strict=True)]
     cut = [bool(row[i]) for row, i in zip(samples.unfinished, chosen, strict=True)]
-    return _graded(task, problems, texts, samples.tokens.sum(1).tolist(), cut)
+    return graded(task, problems, texts, samples.tokens.sum(1).tolist(), cut)
 
 
 class Choices(NamedTuple):
@@ -300,13 +300,14 @@ def solved(problem: Problem) -> str:
     return join(problem.prompt, problem.solution)
 
 
-def _graded(
+def graded(
     task: Task,
     problems: Sequence[Problem],
     texts: Sequence[str],
     tokens: Sequence[int] | Sequence[float],
     cut: Sequence[bool],
 ) -> Answers:
+    """Outputs, graded. `cut` says which were cut at `max_new_tokens`; empty: none."""
     grader = OutputGrader(task)
     cut = cut or [False] * len(texts)
     unfinished = [grader.unfinished(text, at) for text, at in zip(texts, cut, strict=True)]

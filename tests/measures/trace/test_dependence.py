@@ -1,0 +1,153 @@
+"""What answers follow: each change by hand, seeded and bound to the problem; and what becomes of answers."""
+
+import numpy as np
+import pytest
+
+from tests.trails_task import LEAD, RULE, problem, task_of, toy
+from undertext.measures.answers import greedy
+from undertext.measures.trace.changes import CHANGES, SENTENCES, changed, follows
+from undertext.measures.trace.dependence import (
+    FOUR,
+    AfterChange,
+    after_change,
+    dependence,
+    four_way,
+    stated_though_wrong,
+)
+from undertext.measures.trace.stated import Stated, stated
+from undertext.measures.trace.trails import gold_trails
+
+PROBLEMS = [problem(k, 3) for k in range(12)]
+TRAILS = gold_trails(task_of(PROBLEMS), PROBLEMS, RULE)
+
+
+def prompts(change, **more):
+    return {each.index: each for each in changed(change, TRAILS, LEAD, 5, **more)}
+
+
+def test_what_each_change_reads():
+    body = "a = 1 ; a = 4 ; a = 7 ;"
+    asked = PROBLEMS[1].prompt
+    assert prompts("unchanged")[1].prompt == f"{asked} {body} answer"
+    cut = prompts("truncated")[1].prompt
+    assert cut in {f"{asked}{' ' * bool(own)}{own} answer" for own in ("", body[:7], body[:15])}
+    assert prompts("filler")[1].prompt == f"{asked} {' '.join('.' * 12)} answer"
+    told = prompts("irrelevant")[1].prompt.removeprefix(asked).removesuffix("answer").strip()
+    assert sum(sentence in told for sentence in SENTENCES) == 3
+    other = prompts("another")[1]
+    whose = {
+        p.answer for p in PROBLEMS if other.prompt == f"{asked} {p.reasoning.removesuffix(f' {p.answer}')}"
+    }
+    assert {other.answer} == whose != {PROBLEMS[1].answer}
+    assert all(each.opening == " answer" for each in prompts("filler").values())
+
+
+def test_a_corrupted_step_says_another_value_with_another_answer():
+    found = prompts("corrupted", among=PROBLEMS)
+    assert set(found) == set(range(12))
+    for i, each in found.items():
+        said = each.opening
+        right = PROBLEMS[i].reasoning
+        assert each.prompt == f"{PROBLEMS[i].prompt} {said}"
+        assert said[:-1] == right[: len(said) - 1]
+        moved = int(said[-1]) - int(right[len(said) - 1])
+        assert moved
+        assert each.answer == str((int(PROBLEMS[i].answer) + moved) % 10)
+
+
+def test_other_words_are_those_given():
+    found = prompts("reworded", wordings={2: ["b = 2 ; find a :", "so a ? b = 2"], 3: ["b = 3 ; find a :"]})
+    assert list(found) == [2]
+    assert found[2].prompt == "so a ? b = 2 a = 2 ; a = 5 ; a = 8 ; answer"
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_draws_hang_on_seed_and_problem_alone(change):
+    more = {"among": PROBLEMS, "wordings": {i: ["so a ?", "find a"] for i in range(12)}}
+    whole = changed(change, TRAILS, LEAD, 5, **more)
+    turned = dict(reversed(TRAILS.items()))
+    again = {each.index: each for each in changed(change, turned, LEAD, 5, **more)}
+    assert {each.index: each for each in whole} == again
+    if change in ("truncated", "corrupted", "irrelevant", "another"):
+        assert changed(change, TRAILS, LEAD, 6, **more) != whole
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_trace_without_steps_allows_no_change(change):
+    bare = [problem(k, 0, id=f"q{k}") for k in range(3)]
+    trails = gold_trails(task_of(bare), bare, RULE)
+    assert changed(change, trails, LEAD, 0, among=bare, wordings={0: ["so"]}) == []
+
+
+def test_one_trace_alone_has_no_other():
+    assert changed("another", {0: TRAILS[0]}, LEAD, 0) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "wanted", "same"),
+    [("5", "5", True), (" 5 ", "5", True), ("5.0", "5", True), ("15", "5", False), (None, "5", False),
+     ("5", None, False), ("North", "north", True)],
+)  # fmt: skip
+def test_what_follows(answer, wanted, same):
+    assert follows(answer, wanted) is same
+
+
+def test_outputs_after_a_change_are_those_of_a_greedy_call():
+    checkpoint, task = toy(), task_of(PROBLEMS)
+    changes = changed("filler", TRAILS, LEAD, 0)
+    found = after_change(checkpoint, task, PROBLEMS, "filler", changes)
+    alone = greedy(checkpoint, task, PROBLEMS, prompts=[each.prompt for each in changes], opening=" answer")
+    assert found.texts == alone.texts
+    assert found.right.tolist() == alone.lenient.tolist()
+    assert found.index == list(range(12))
+
+
+def test_what_leaves_no_room_is_counted_and_left_out():
+    long = [problem(0, 3), problem(1, 9)]
+    trails = gold_trails(task_of(long), long, RULE)
+    found = after_change(
+        toy(n_ctx=48), task_of(long), long, "unchanged", changed("unchanged", trails, LEAD, 0)
+    )
+    assert (found.index, found.left_out) == ([0], 1)
+    none = after_change(
+        toy(n_ctx=16), task_of(long), long, "unchanged", changed("unchanged", trails, LEAD, 0)
+    )
+    assert (none.index, none.answers, none.left_out) == ([], [], 2)
+
+
+def after(change, answers, implied=None, right=None):
+    n = len(answers)
+    return AfterChange(
+        change, list(range(n)), [""] * n, answers, implied or [None] * n, np.array(right or [False] * n, bool)
+    )
+
+
+def test_the_case_of_the_docs():
+    unchanged = after("unchanged", ["5", "3", None], right=[True, False, False])
+    swapped = after("another", ["8", "3", "1"], ["8", "9", "1"])
+    found = dependence(swapped, unchanged, 4)
+    np.testing.assert_array_equal(found.trace, [1, 0, 1, np.nan])
+    np.testing.assert_array_equal(found.kept, [0, 1, np.nan, np.nan])
+    np.testing.assert_array_equal(found.right, [0, 0, 0, np.nan])
+    same = dependence(unchanged, unchanged, 3)
+    assert np.isnan(same.kept).all()
+    np.testing.assert_array_equal(same.right, [1, 0, 0])
+
+
+def test_the_four_way_table():
+    made = Stated({0: 1.0, 1: 1.0, 2: 0.5, 3: 0.0, 4: 0.0}, {}, {}, frozenset({4}))
+    right = np.array([True, False, True, False, True, True])
+    cells = four_way(made, right)
+    assert [FOUR[int(row.argmax())] for row in cells[:4]] == list(FOUR)
+    assert np.isnan(cells[4:]).all()
+    wrong = stated_though_wrong(made, right)
+    np.testing.assert_array_equal(wrong, [np.nan, 1.0, np.nan, 0.0, np.nan, np.nan])
+
+
+def test_the_table_of_outputs_that_were_read():
+    asked = [problem(k, 3) for k in range(1, 4)]
+    outputs = [asked[0].reasoning, asked[1].reasoning.replace("answer 8", "answer 1"), "answer 2"]
+    spans = [(len(text) - 1, len(text)) for text in outputs]
+    cells = four_way(stated(asked, outputs, spans, named=False), np.array([True, False, True]))
+    assert [FOUR[int(row.argmax())] for row in cells[:2]] == ["valid, right", "valid, wrong"]
+    assert np.isnan(cells[2]).all()

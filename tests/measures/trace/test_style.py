@@ -1,0 +1,102 @@
+"""How outputs are written: markers by hand, and against a search for one marker at a time."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.trails_task import written
+from undertext.activations import UserError
+from undertext.measures.trace.style import BACKTRACKING, DOUBT, HEDGES, Markers, open_markers, style_of
+
+SHIPPED = open_markers()
+
+
+def test_the_case_of_the_docs():
+    trail = written("Maybe a = 4 ; wait , maybe not ; I am sure a = 5 ; answer 5")
+    found = style_of(trail, SHIPPED)
+    assert found.words == 13
+    assert found.markers == {HEDGES: 2, "boosters": 1, BACKTRACKING: 1}
+    assert found.rate(*DOUBT) == pytest.approx(100 * 3 / 13)
+    assert (found.backtracks, found.mended) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Mayor Mays may maybe", {HEDGES: 2}),
+        ("not sure", {HEDGES: 1}),  # and no booster within it
+        ("sure, I'm UNSURE", {"boosters": 1, HEDGES: 1}),
+        ("that\u2019s  wrong", {BACKTRACKING: 1}),
+        ("no\n doubt", {"boosters": 1}),
+        ("waiter awaits", {}),
+        ("", {}),
+    ],
+)
+def test_markers_by_hand(text, wanted):
+    assert SHIPPED.counts(text) == {name: wanted.get(name, 0) for name in SHIPPED.categories}
+
+
+WORDS = ("may", "maybe", "sure", "surely", "so", "5", ",", "wait")
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=12), st.sampled_from([" ", "", "-"]))
+def test_single_words_are_found_as_each_is_alone(words, between):
+    markers = Markers({"one": ["may", "sure"], "other": ["maybe", "wait"]})
+    text = between.join(words)
+    for name, own in {"one": ("may", "sure"), "other": ("maybe", "wait")}.items():
+        alone = sum(len(re.findall(rf"(?<!\w){word}(?!\w)", text)) for word in own)
+        assert markers.counts(text)[name] == alone
+
+
+def test_an_empty_output_has_no_style():
+    found = style_of(written(""), SHIPPED)
+    assert (found.words, found.rate(HEDGES), found.repeated, found.mended) == (0, None, None, None)
+
+
+def test_repetition_is_the_share_of_runs_that_were_there_before():
+    assert style_of(written("a b c d a b c d"), SHIPPED).repeated == pytest.approx(1 / 5)
+    assert style_of(written("a b c"), SHIPPED).repeated is None
+    assert style_of(written("so " * 500), SHIPPED).repeated == pytest.approx(1 - 1 / 497)
+
+
+@pytest.mark.parametrize(
+    ("text", "unfinished", "mended"),
+    [
+        ("a = 4 ; wait ; a = 5 ; answer 5", False, True),
+        ("a = 5 ; wait ; a = 5 ; answer 5", False, False),
+        ("wait ; a = 5 ; answer 5", False, None),  # nothing was said before
+        ("a = 4 ; wait ; a = 5", True, None),  # an unfinished output has no answer
+        ("a = 4 ; answer 5", False, None),
+    ],
+)
+def test_what_came_of_a_backtrack(text, unfinished, mended):
+    assert style_of(written(text, unfinished=unfinished), SHIPPED).mended is mended
+
+
+def test_a_file_of_one_s_own(tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text("doubt: [peut-\u00eatre, 'il se peut']\n", encoding="utf-8")
+    own = open_markers(file)
+    assert own.counts("Peut-\u00eatre ; il  se peut ; peut") == {"doubt": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("hedges: [may]\nboosters: [May]\n", "expected each marker in one category, 'may' is in 2"),
+        ("hedges: []\n", "expected words or phrases in 'hedges'"),
+        ("hedges: [' ']\n", "none of them blank"),
+        ("hedges: may\n", "hedges"),
+        ("- may\n", "expected keys and values"),
+        ("{}\n", "at least 1"),
+    ],
+)
+def test_files_that_are_none(tmp_path, text, said):
+    file = tmp_path / "own.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError, match=said):
+        open_markers(file)
+    with pytest.raises(UserError, match="expected a file of markers"):
+        open_markers(tmp_path / "nowhere.yaml")

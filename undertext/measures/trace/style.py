@@ -1,0 +1,128 @@
+"""How outputs are written: markers of doubt and of certainty, length, repetition, and backtracks.
+
+Markers are counted as whole words, in any case, and never one within another: where `not sure` stands, `sure`
+is not counted beside it. Categories are Hyland's (Metadiscourse, 2005: hedges, boosters), and backtracking.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field, RootModel, field_validator
+
+from undertext.activations.errors import UserError
+from undertext.core.config import read_config
+from undertext.core.shipped import config_file
+from undertext.measures.trace.trails import Trail, says
+from undertext.tasks.numbers import numbers_in
+
+MARKERS = "markers.yaml"
+HEDGES, BACKTRACKING = "hedges", "backtracking"
+DOUBT = (HEDGES, BACKTRACKING)
+"""Categories that voice doubt."""
+MOST_MARKERS = 2000
+_WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
+_GRAM = 4
+"""Length in words of what counts as repeated."""
+
+
+class MarkerFile(RootModel[dict[str, tuple[str, ...]]]):
+    """A file of markers: words and phrases by category."""
+
+    root: dict[str, tuple[str, ...]] = Field(min_length=1)
+
+    @field_validator("root")
+    @classmethod
+    def _some(cls, markers: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        if sum(map(len, markers.values())) > MOST_MARKERS:
+            raise ValueError(f"expected at most {MOST_MARKERS} markers")
+        for name, words in markers.items():
+            if not words or any(not word.strip() for word in words):
+                raise ValueError(f"expected words or phrases in {name!r}, none of them blank")
+        owners = Counter(key for words in markers.values() for key in {_key(word) for word in words})
+        for key, count in owners.items():
+            if count > 1:
+                raise ValueError(f"expected each marker in one category, {key!r} is in {count}")
+        return markers
+
+
+class Markers:
+    """Finds markers in texts."""
+
+    def __init__(self, by_category: Mapping[str, Sequence[str]]) -> None:
+        self.categories = tuple(by_category)
+        self._category = {_key(word): name for name, words in by_category.items() for word in words}
+        # The longest first: a phrase counts before the words in it.
+        longest = sorted(self._category, key=lambda key: (-len(key), key))
+        words = "|".join(re.escape(key).replace(r"\ ", r"\s+") for key in longest)
+        self._pattern = re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
+
+    def found(self, text: str) -> list[tuple[int, str]]:
+        """Where each marker stands, and its category, in order."""
+        plain = text.replace("\u2019", "'")
+        return [(m.start(), self._category[_key(m.group())]) for m in self._pattern.finditer(plain)]
+
+    def counts(self, text: str) -> dict[str, int]:
+        """Number of markers of each category."""
+        counted = Counter(name for _, name in self.found(text))
+        return {name: counted[name] for name in self.categories}
+
+
+def open_markers(path: Path | None = None) -> Markers:
+    """The markers of a file; None takes those of configs/markers.yaml. UserError for what is no such file."""
+    file = config_file(MARKERS) if path is None else path
+    if not file.is_file():
+        raise UserError(f"expected a file of markers (words by category, in YAML), there is none at {file}")
+    return Markers(read_config(MarkerFile, file).root)
+
+
+@dataclass(frozen=True)
+class Style:
+    """The style of one output."""
+
+    words: int
+    markers: dict[str, int]
+    """Number of markers, by category."""
+    repeated: float | None
+    """Share of the runs of four words that were there before; None of fewer than four words."""
+    backtracks: int
+    """Number of markers of backtracking."""
+    mended: bool | None
+    """Whether the answer is another number than the last one said before the first backtrack; None without a
+    backtrack, without an answer, and where no number stands before it."""
+
+    def rate(self, *categories: str) -> float | None:
+        """Markers of these categories per 100 words; None of no words."""
+        count = sum(self.markers.get(name, 0) for name in categories)
+        return 100 * count / self.words if self.words else None
+
+
+def style_of(trail: Trail, markers: Markers) -> Style:
+    """The style of a trail's whole text, its ending included."""
+    words = [match.group().lower() for match in _WORD.finditer(trail.text)]
+    grams = [tuple(words[i : i + _GRAM]) for i in range(len(words) - _GRAM + 1)]
+    counts = markers.counts(trail.text)
+    return Style(
+        words=len(words),
+        markers=counts,
+        repeated=1 - len(set(grams)) / len(grams) if grams else None,
+        backtracks=counts.get(BACKTRACKING, 0),
+        mended=_mended(trail, markers),
+    )
+
+
+def _mended(trail: Trail, markers: Markers) -> bool | None:
+    back = next((start for start, name in markers.found(trail.text) if name == BACKTRACKING), None)
+    if back is None or trail.answer is None:
+        return None
+    before = [n for n in numbers_in(trail.text[:back]) if n.value is not None]
+    if not before:
+        return None
+    last = trail.text[before[-1].start : before[-1].end]
+    return not says(trail.answer, last)
+
+
+def _key(word: str) -> str:
+    return " ".join(word.replace("\u2019", "'").lower().split())
