@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from undertext.jobs.compare.config import CompareConfig
     from undertext.jobs.compare.job import compare
     from undertext.jobs.compare.result import Comparison
+    from undertext.jobs.measure.config import MeasureConfig
+    from undertext.jobs.measure.job import measure
+    from undertext.jobs.measure.result import MeasureResult
     from undertext.jobs.probe.config import ProbeConfig
     from undertext.jobs.probe.job import probe
     from undertext.jobs.probe.result import ProbeResult
@@ -51,6 +54,8 @@ __all__ = [
     "FeatureDiff",
     "FeatureTable",
     "FeaturesConfig",
+    "MeasureConfig",
+    "MeasureResult",
     "ProbeConfig",
     "ProbeResult",
     "RoutesConfig",
@@ -68,6 +73,7 @@ __all__ = [
     "feature_table",
     "load_pair",
     "load_task",
+    "measure",
     "new_chain",
     "probe",
     "read_trace",
@@ -87,6 +93,8 @@ _LAZY = {
     "FeatureDiff": "jobs.sae_diff.result",
     "FeatureTable": "jobs.sae_features.result",
     "FeaturesConfig": "jobs.sae_features.config",
+    "MeasureConfig": "jobs.measure.config",
+    "MeasureResult": "jobs.measure.result",
     "ProbeConfig": "jobs.probe.config",
     "ProbeResult": "jobs.probe.result",
     "RoutesConfig": "jobs.routes.config",
@@ -104,6 +112,7 @@ _LAZY = {
     "feature_table": "jobs.sae_features.job",
     "load_pair": "activations.pair",
     "load_task": "tasks.load",
+    "measure": "jobs.measure.job",
     "new_chain": "tasks.builtin.chain",
     "probe": "jobs.probe.job",
     "read_trace": "jobs.trace.job",

@@ -12,6 +12,7 @@ COMMANDS = {
     "bench": ("jobs.bench.command", "how often a judge is right, on organisms of known truth"),
     "compare": ("jobs.compare.command", "a verdict on two checkpoints and a task"),
     "demo": ("jobs.demo.command", "compare every pair of the shipped zoo"),
+    "measure": ("jobs.measure.command", "is the reasoning real, and what did tuning do to it?"),
     "probe": (
         "jobs.probe.command",
         "values read on many checkpoints, layers and positions, with controls",

@@ -48,6 +48,7 @@ JOBS = {
     "routes": f"routes {ENDS} {SEARCH} --budget 2 --fit-steps 1 --rlvr-steps 1 --rlvr-prompts 4",
     "probe": "probe --checkpoints base zoo:base tuned zoo:elicited --tasks chain TASK "
     "--layers 2 3 --positions 0 --controls control shuffled --draws 1 --transfer layer checkpoint",
+    "measure": f"measure all {PAIR} --problems 12 --fit-problems 40 --layers 3",
     "trace": "trace --checkpoint zoo:base --layers 2 --problems 8",
     "sae_train": "sae train --checkpoint zoo:base --d-sae 32 --k 4 --steps 20 --batch-size 32 "
     "--held-out 64 --loss-texts 4",
@@ -92,7 +93,7 @@ def run_job(job: str, inputs: Mapping[str, str], out: Path) -> dict[str, Any]:
     for name, path in inputs.items():
         words = [word.replace(name, path) for word in words]
     task = [] if job == "probe" else ["--task", inputs["TASK"]]
-    splits = [] if job.startswith(("sae", "trace")) else ["--splits", "test"]
+    splits = [] if job.startswith(("sae", "trace", "measure")) else ["--splits", "test"]
     with quiet():
         run([*words, *task, *splits, "--threads", "1", "--out", str(out)])
     written = sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())

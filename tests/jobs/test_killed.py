@@ -13,11 +13,13 @@ from tests.made_up_task import STRONGER, WEAKER, task_of
 from tests.reading_task import made_task
 from undertext import (
     CompareConfig,
+    MeasureConfig,
     ProbeConfig,
     RoutesConfig,
     SteerConfig,
     TraceConfig,
     compare,
+    measure,
     probe,
     read_trace,
     routes,
@@ -67,6 +69,11 @@ def run_trace(out: Path | None) -> Result:
     return read_trace(WEAKER, READ_TASK, config=config, out=out, progress=False)
 
 
+def run_measure(out: Path | None) -> Result:
+    config = MeasureConfig(problems=6, fit_problems=20, layers=(0,), threads=1, templates=("so {prompt}",))
+    return measure(WEAKER, STRONGER, READ_TASK, config=config, out=out, progress=False)
+
+
 def run_compare(out: Path | None, task: Task | None = None, **changes: Any) -> Result:
     """Of a task whose answers are what one of the two writes, so that there is a gap to be measured."""
     asked = task or two_splits()
@@ -88,7 +95,14 @@ def run_compare(out: Path | None, task: Task | None = None, **changes: Any) -> R
 
 
 JOBS: list[Job] = [run_compare, run_steer, run_routes]
-EVERY: dict[Job, int] = {run_compare: 16, run_steer: 12, run_routes: 12, run_probe: 9, run_trace: 3}
+EVERY: dict[Job, int] = {
+    run_compare: 16,
+    run_steer: 12,
+    run_routes: 12,
+    run_probe: 9,
+    run_trace: 3,
+    run_measure: 30,
+}
 """How many files each job puts in place, at least, before it draws its report."""
 
 

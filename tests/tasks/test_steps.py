@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from undertext import new_chain
 from undertext.activations import UserError
-from undertext.tasks import Grader, Problem, Task
+from undertext.tasks import Grader, Problem, Step, Task
 from undertext.tasks.prompt_form import Reasoning
 from undertext.tasks.steps import (
     NEWLINE,
@@ -91,9 +91,8 @@ def test_auto_is_no_way_to_split():
 
 
 def traced(trace: str, *steps: str) -> Problem:
-    return Problem(
-        id="p", split="train", prompt="Q", answer="3", trace=trace, steps=[{"text": each} for each in steps]
-    )
+    made = [Step(text=each) for each in steps]
+    return Problem(id="p", split="train", prompt="Q", answer="3", trace=trace, steps=made)
 
 
 def test_a_task_s_own_steps():

@@ -88,7 +88,7 @@ def test_no_trails():
 def test_trails_of_a_task_s_own_traces():
     (trail,) = gold(problem(1, 3, answer="7"))
     assert [trail.text[slice(*span)] for span in trail.steps] == ["a = 1 ;", "a = 4 ;", "a = 7 ;"]
-    assert (trail.answer, trail.said, trail.unfinished) == ("7", 2, False)
+    assert (trail.answer, trail.first_says("7"), trail.unfinished) == ("7", 2, False)
     assert trail.reading == "b = 1 ; find a : a = 1 ; a = 4 ; a = 7 ;"
     assert [trail.reading[:point] for point in trail.points[:2]] == [
         "b = 1 ; find a :",
@@ -97,9 +97,9 @@ def test_trails_of_a_task_s_own_traces():
 
 
 def test_an_answer_inside_the_trace_is_named():
-    assert written("a = 5 ; so a = 6 ; answer 5").said == 0
-    assert written("a = 4 ; so a = 6 ; answer 5").said is None
-    assert written("a = 15 ; answer 5").said is None  # a part of a number says nothing
+    assert written("a = 5 ; so a = 6 ; answer 5").first_says("5") == 0
+    assert written("a = 4 ; so a = 6 ; answer 5").first_says("5") is None
+    assert written("a = 15 ; answer 5").first_says("5") is None  # a part of a number says nothing
 
 
 def test_what_an_output_comes_to():

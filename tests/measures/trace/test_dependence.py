@@ -1,5 +1,7 @@
 """What answers follow: each change by hand, seeded and bound to the problem; and what becomes of answers."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -63,7 +65,7 @@ def test_other_words_are_those_given():
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_draws_hang_on_seed_and_problem_alone(change):
-    more = {"among": PROBLEMS, "wordings": {i: ["so a ?", "find a"] for i in range(12)}}
+    more: dict[str, Any] = {"among": PROBLEMS, "wordings": {i: ["so a ?", "find a"] for i in range(12)}}
     whole = changed(change, TRAILS, LEAD, 5, **more)
     turned = dict(reversed(TRAILS.items()))
     again = {each.index: each for each in changed(change, turned, LEAD, 5, **more)}
@@ -93,7 +95,7 @@ def test_what_follows(answer, wanted, same):
 
 
 def test_outputs_after_a_change_are_those_of_a_greedy_call():
-    checkpoint, task = toy(), task_of(PROBLEMS)
+    checkpoint, task = toy(of_bytes=True), task_of(PROBLEMS)
     changes = changed("filler", TRAILS, LEAD, 0)
     found = after_change(checkpoint, task, PROBLEMS, "filler", changes)
     alone = greedy(checkpoint, task, PROBLEMS, prompts=[each.prompt for each in changes], opening=" answer")
@@ -113,6 +115,14 @@ def test_what_leaves_no_room_is_counted_and_left_out():
         toy(n_ctx=16), task_of(long), long, "unchanged", changed("unchanged", trails, LEAD, 0)
     )
     assert (none.index, none.answers, none.left_out) == ([], [], 2)
+
+
+def test_words_that_a_tokenizer_sets_apart_stand_apart_in_what_is_graded():
+    checkpoint, task = toy(), task_of(PROBLEMS)  # each word a token: decoded alone it has no space before it
+    changes = changed("unchanged", TRAILS, LEAD, 0)
+    found = after_change(checkpoint, task, PROBLEMS, "unchanged", changes)
+    alone = greedy(checkpoint, task, PROBLEMS, prompts=[each.prompt for each in changes])
+    assert found.texts == [f" answer {text}" for text in alone.texts]
 
 
 def after(change, answers, implied=None, right=None):
@@ -135,8 +145,8 @@ def test_the_case_of_the_docs():
 
 
 def test_the_four_way_table():
-    made = Stated({0: 1.0, 1: 1.0, 2: 0.5, 3: 0.0, 4: 0.0}, {}, {}, frozenset({4}))
-    right = np.array([True, False, True, False, True, True])
+    made = Stated({0: 1.0, 1: 1.0, 2: 0.5, 3: 0.0, 4: 0.0}, {}, {}, frozenset({4}))  # 4: no trace
+    right = np.array([True, False, True, False, False, True])
     cells = four_way(made, right)
     assert [FOUR[int(row.argmax())] for row in cells[:4]] == list(FOUR)
     assert np.isnan(cells[4:]).all()

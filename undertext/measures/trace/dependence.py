@@ -17,8 +17,9 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.generation import generate
 from undertext.activations.spans import locate
-from undertext.measures.answers import Progress, greedy
+from undertext.measures.answers import Progress, graded
 from undertext.measures.trace.changes import UNCHANGED, Change, Changed, follows
 from undertext.measures.trace.stated import Stated
 from undertext.tasks.output_grader import OutputGrader
@@ -70,25 +71,22 @@ def after_change(
     if not changes:
         return AfterChange(change, [], [], [], [], np.zeros(0, bool), out_of)
     limit = min(task.max_new_tokens, *(room for room in rooms if room >= least))
-    task = task.model_copy(update={"max_new_tokens": limit})
-    # Openings differ from row to row where the checkpoint goes on within its trace.
-    out = greedy(
+    out = generate(
         checkpoint,
-        task,
-        asked,
-        prompts=[each.prompt for each in changes],
+        [each.prompt for each in changes],
+        max_new_tokens=limit,
+        stop=task.stop,
         batch_size=batch_size,
         progress=progress,
     )
-    texts = [each.opening + text for each, text in zip(changes, out.texts, strict=True)]
-    cut = out.unfinished.tolist()
+    texts = [
+        each.opening + _gap(checkpoint, each.prompt, tokens, text) + text
+        for each, tokens, text in zip(changes, out.tokens, out.texts, strict=True)
+    ]
+    answers = graded(task, asked, texts, [len(tokens) for tokens in out.tokens], out.cut)
     taken = [
         None if unfinished else grader.taken(text, problem)
-        for text, problem, unfinished in zip(texts, asked, cut, strict=True)
-    ]
-    right = [
-        not unfinished and grader(text, problem).lenient
-        for text, problem, unfinished in zip(texts, asked, cut, strict=True)
+        for text, problem, unfinished in zip(texts, asked, answers.unfinished.tolist(), strict=True)
     ]
     return AfterChange(
         change,
@@ -96,9 +94,19 @@ def after_change(
         texts,
         taken,
         [each.answer for each in changes],
-        np.array(right, bool),
+        answers.lenient,
         out_of,
     )
+
+
+def _gap(checkpoint: Checkpoint, prompt: str, tokens: Sequence[int], text: str) -> str:
+    """The white space between a prompt and its output that decoding the output alone does not give."""
+    if not tokens or text[:1].isspace():
+        return ""
+    (ids,) = checkpoint.encode([prompt])
+    head, whole = checkpoint.decode(ids), checkpoint.decode([*ids, tokens[0]])
+    rest = whole[len(head) :] if whole.startswith(head) else ""
+    return rest[: len(rest) - len(rest.lstrip())]
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,9 +155,12 @@ def four_way(stated: Stated, right: Bool[ndarray, " problem"]) -> Float[ndarray,
 
 
 def stated_though_wrong(stated: Stated, right: Bool[ndarray, " problem"]) -> Float[ndarray, " problem"]:
-    """Share of the problem's values that an output states whose answer is wrong; NaN where it is right."""
+    """Share of the problem's values that an output states whose answer is wrong.
+
+    NaN where the answer is right, and for an output that gives an answer and no trace.
+    """
     found = np.full(len(right), np.nan)
     for i, share in stated.share.items():
-        if not right[i]:
+        if not right[i] and i not in stated.silent:
             found[i] = share
     return found

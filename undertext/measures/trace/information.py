@@ -37,11 +37,12 @@ class Gain:
     """Probability of the answer after the last step."""
 
 
-def gain(trail: Trail, read: AnswerAlong) -> Gain:
+def gain(trail: Trail, read: AnswerAlong, answer: str) -> Gain:
     """The information gain of one trace for the answer that was read along it."""
     steps = np.diff(read.log_probs)
     n = len(steps)
-    upto = n if trail.said is None else trail.said
+    said = trail.first_says(answer)
+    upto = n if said is None else said
     return Gain(
         steps=steps,
         total=float(steps.sum()) if n else np.nan,

@@ -52,6 +52,7 @@ class Markers:
     """Finds markers in texts."""
 
     def __init__(self, by_category: Mapping[str, Sequence[str]]) -> None:
+        self.by_category = {name: list(words) for name, words in by_category.items()}
         self.categories = tuple(by_category)
         self._category = {_key(word): name for name, words in by_category.items() for word in words}
         # The longest first: a phrase counts before the words in it.

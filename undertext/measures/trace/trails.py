@@ -38,8 +38,6 @@ class Trail:
     """The answer finally given, as it stands there; None where none is."""
     answer_at: Span | None
     """Where the answer stands in `text`."""
-    said: int | None
-    """The first step (from 0) that says the answer already; None where none does."""
     unfinished: bool = False
     """Whether the text was cut before it gave an answer."""
 
@@ -49,6 +47,11 @@ class Trail:
         return (
             join(self.problem.prompt, self.text[: self.steps[-1].end]) if self.steps else self.problem.prompt
         )
+
+    def first_says(self, answer: str) -> int | None:
+        """The first step (from 0) that says an answer inside the trace; None where none does."""
+        texts = (self.text[slice(*span)] for span in self.steps)
+        return next((i for i, text in enumerate(texts) if says(text, answer)), None)
 
     @property
     def points(self) -> list[int]:
@@ -126,7 +129,4 @@ def _trail(
     at = None if found is None or not text[slice(*found)].strip() else Span(*found)
     answer = None if at is None else text[slice(*at)].strip()
     steps = tuple(span for span in spans if at is None or span.end <= at.start)
-    said = None
-    if answer is not None:
-        said = next((i for i, span in enumerate(steps) if says(text[slice(*span)], answer)), None)
-    return Trail(problem, text, steps, whose, answer, at, said, unfinished)
+    return Trail(problem, text, steps, whose, answer, at, unfinished)

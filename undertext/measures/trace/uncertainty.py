@@ -78,14 +78,23 @@ def brier(p: Float[ndarray, " n"], wrong: Bool[ndarray, " n"]) -> Float[ndarray,
     return (p - wrong.astype(float)) ** 2
 
 
+def binned(p: Float[ndarray, " n"], wrong: Bool[ndarray, " n"]) -> Float[ndarray, "n bin"]:
+    """Of each problem, probability less what was, in the column of the probability's bin, 0 in the others.
+
+    The sum of the absolute means of the columns is the calibration error.
+    """
+    bins = np.minimum((p * BINS).astype(int), BINS - 1)
+    rows = np.zeros((len(p), BINS))
+    rows[np.arange(len(p)), bins] = p - wrong.astype(float)
+    return rows
+
+
 def calibration_error(p: Float[ndarray, " n"], wrong: Bool[ndarray, " n"]) -> float | None:
     """Expected calibration error: `sum_b n_b / n |mean p in b - share wrong in b|` over `BINS` bins of equal
     width (Guo et al., arXiv 1706.04599); None of no problems."""
     if not len(p):
         return None
-    bins = np.minimum((p * BINS).astype(int), BINS - 1)
-    off = np.bincount(bins, p - wrong.astype(float), BINS)
-    return float(np.abs(off).sum() / len(p))
+    return float(np.abs(binned(p, wrong).mean(0)).sum())
 
 
 def area_under_roc(p: Float[ndarray, " n"], wrong: Bool[ndarray, " n"]) -> float | None:

@@ -1,0 +1,1 @@
+"""`measure`: whether a reasoning is real, and what tuning did to it."""

@@ -1,0 +1,49 @@
+"""Measures along traces: information gain, and the confidence trajectory."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from undertext.core.terms import Role
+from undertext.jobs.measure.collected import TrailReads, confidence_columns, information_columns
+from undertext.jobs.measure.stage import TRACES, Stage, known
+from undertext.measures.trace.trails import Whose
+
+
+def information(stage: Stage) -> None:
+    """Information gain on own traces, the task's, and the other checkpoint's."""
+
+    def add(name: str, reads: Mapping[Role, TrailReads]) -> None:
+        information_columns(stage.collected, name, reads, stage.n)
+
+    _by_traces(stage, "information", add)
+    steps = {
+        role: known([float(bool(trail.steps)) for trail in stage.work.trails(role, "own").values()])
+        for role in stage.roles
+    }
+    name = "outputs with a step before the answer"
+    stage.collected.add("information", name, TRACES["own"], "share", steps)
+
+
+def confidence(stage: Stage) -> None:
+    """The confidence trajectory on own traces and the task's."""
+
+    def add(name: str, reads: Mapping[Role, TrailReads]) -> None:
+        confidence_columns(stage.collected, name, reads, stage.right, stage.n)
+
+    _by_traces(stage, "confidence", add, but=("other",))
+
+
+def _by_traces(stage: Stage, measure: str, add: Any, but: Sequence[Whose] = ()) -> None:
+    """Hand `add` what was read along each kind of traces, and say which kinds there are none of."""
+    reads = stage.along()
+    for whose, name in TRACES.items():
+        if whose in but or (whose == "other" and len(stage.roles) == 1):
+            continue
+        found = {role: reads[role, whose] for role in stage.roles if (role, whose) in reads}
+        if not found:
+            stage.collected.miss(measure, name, "the task has no traces")
+            continue
+        for role, each in found.items():
+            if not any(trail.steps for trail in each.trails):
+                stage.collected.miss(measure, f"{role}, {name}", "no trace has a step before its answer")
+        add(name, found)

@@ -1,0 +1,191 @@
+"""What the parts come to: columns of figures, rows of tables, and what could not be measured and why."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy import ndarray
+
+from undertext.core.terms import Role
+from undertext.jobs.measure.figures_of import Column, Kind, Statistic
+from undertext.measures.trace.confidence import accuracy_gap, early_and_late, trajectory
+from undertext.measures.trace.information import gain, rationalised
+
+NUMBER, TEXT, WHOLE, FLAG = pa.float64(), pa.string(), pa.int64(), pa.bool_()
+SCHEMAS = {
+    "outputs": [
+        ("problem", TEXT), ("checkpoint", TEXT), ("answer", TEXT), ("output", TEXT), ("given", TEXT),
+        ("right", FLAG), ("unfinished", FLAG), ("tokens", WHOLE), ("steps", WHOLE), ("first_said", WHOLE),
+        ("stated", NUMBER), ("stated_by_chance", NUMBER), ("words", WHOLE), ("doubt", NUMBER),
+        ("repeated", NUMBER), ("backtracks", WHOLE), ("changed_after", FLAG), ("unshifted", NUMBER),
+        ("marginal", NUMBER), ("shifted", NUMBER), ("internal", NUMBER), ("voiced", NUMBER),
+    ],
+    "steps": [
+        ("problem", TEXT), ("writer", TEXT), ("step", WHOLE), ("start", WHOLE), ("end", WHOLE),
+        ("text", TEXT),
+    ],
+    "along": [
+        ("problem", TEXT), ("checkpoint", TEXT), ("traces", TEXT), ("step", WHOLE), ("of", WHOLE),
+        ("log_p_right", NUMBER), ("log_p_given", NUMBER), ("perplexity", NUMBER),
+    ],
+    "changes": [
+        ("problem", TEXT), ("checkpoint", TEXT), ("traces", TEXT), ("change", TEXT), ("output", TEXT),
+        ("given", TEXT), ("implied", TEXT), ("follows_trace", FLAG), ("kept", FLAG), ("right", FLAG),
+    ],
+    "wordings": [
+        ("problem", TEXT), ("checkpoint", TEXT), ("wording", WHOLE), ("right", FLAG), ("confidence", NUMBER),
+    ],
+    "shifted_words": [
+        ("word", TEXT), ("count", WHOLE), ("shifted", WHOLE), ("mean_rank", NUMBER),
+    ],
+}  # fmt: skip
+"""Columns of the tables; docs/measures.md says what each column holds."""
+Row = dict[str, Any]
+
+
+@dataclass
+class Collected:
+    """Figures, rows and gaps, as they come."""
+
+    columns: list[Column] = field(default_factory=list)
+    tables: dict[str, list[Row]] = field(default_factory=lambda: {name: [] for name in SCHEMAS})
+    unmeasured: list[dict[str, str]] = field(default_factory=list)
+
+    def add(
+        self,
+        measure: str,
+        figure: str,
+        traces: str,
+        kind: Kind,
+        by_role: Mapping[Role, ndarray],
+        **more: Any,
+    ) -> None:
+        """One figure, of the checkpoints that have it."""
+        self.columns.append(Column(measure, figure, traces, kind, by_role, **more))
+
+    def miss(self, measure: str, what: str, reason: str) -> None:
+        """Something that was not measured, and why."""
+        gap = {"measure": measure, "what": what, "reason": reason}
+        if gap not in self.unmeasured:
+            self.unmeasured.append(gap)
+
+    def arrow(self) -> dict[str, pa.Table]:
+        """The tables that have rows."""
+        return {
+            name: pa.Table.from_pylist(rows, pa.schema(SCHEMAS[name]))
+            for name, rows in self.tables.items()
+            if rows
+        }
+
+
+def spread(index: Sequence[int], values: Sequence[float | None], problems: int) -> ndarray:
+    """Values at their problems, NaN elsewhere and for None."""
+    out = np.full(problems, np.nan)
+    for i, value in zip(index, values, strict=True):
+        out[i] = np.nan if value is None else value
+    return out
+
+
+def information_columns(
+    collected: Collected, traces: str, by_role: Mapping[Role, "TrailReads"], problems: int
+) -> None:
+    """Information gain, in both forms, and the rationalisation index."""
+    totals: dict[str, dict[Role, ndarray]] = {}
+    index: dict[Role, ndarray] = {}
+    for role, reads in by_role.items():
+        gains = [gain(t, r, t.problem.answer) for t, r in zip(reads.trails, reads.right, strict=True)]
+        per_step = [each.total / len(each.steps) if len(each.steps) else None for each in gains]
+        for name, values in (
+            ("gain, answer form (nats)", [each.total for each in gains]),
+            ("gain per step, answer form (nats)", per_step),
+            ("gain before a step says the answer (nats)", [each.unsaid for each in gains]),
+            ("gain, published code's form", [each.published for each in gains]),
+        ):
+            totals.setdefault(name, {})[role] = spread(reads.index, values, problems)
+        given = [
+            None if r is None or t.answer is None else gain(t, r, t.answer)
+            for t, r in zip(reads.trails, reads.given, strict=True)
+        ]
+        rows = np.full((problems, 2), np.nan)
+        rows[reads.index] = rationalised(given)
+        index[role] = rows
+    paired = traces != "the other's traces"
+    for name, columns in totals.items():
+        collected.add("information", name, traces, "mean", columns, paired=paired)
+    collected.add("information", "rationalisation index", traces, "ratio", index, paired=paired)
+
+
+def confidence_columns(
+    collected: Collected,
+    traces: str,
+    by_role: Mapping[Role, "TrailReads"],
+    right: Mapping[Role, ndarray],
+    problems: int,
+) -> None:
+    """Commitment, monotonicity and area over the curve of the given answer; early commitment and accuracy."""
+    named: dict[tuple[str, Kind], dict[Role, ndarray]] = {}
+    gaps: dict[Role, ndarray] = {}
+    for role, reads in by_role.items():
+        found = [None if r is None else trajectory(r.probability) for r in reads.given]
+        has = [each is not None and each.area is not None for each in found]
+        commits = [
+            None if not known or each is None else float(each.commitment is not None)
+            for each, known in zip(found, has, strict=True)
+        ]
+        figures: tuple[tuple[str, Kind, list[float | None]], ...] = (
+            ("settles on its answer", "share", commits),
+            ("commitment point", "bounded", [None if each is None else each.commitment for each in found]),
+            ("monotonicity", "bounded", [None if each is None else each.monotonicity for each in found]),
+            ("area over the curve", "bounded", [None if each is None else each.area for each in found]),
+        )
+        for name, kind, values in figures:
+            named.setdefault((name, kind), {})[role] = spread(reads.index, values, problems)
+        gaps[role] = early_and_late(named["commitment point", "bounded"][role], right[role])
+    for (name, kind), columns in named.items():
+        collected.add("confidence", name, traces, kind, columns)
+    early = {role: rows[:, 1] for role, rows in gaps.items()}
+    collected.add("confidence", "settles early", traces, "share", early)
+    collected.add(
+        "confidence", "accuracy of later less early ones", traces, "statistic", gaps, statistic=accuracy_gap
+    )
+
+
+def along_rows(role: Role, traces: str, reads: "TrailReads") -> list[Row]:
+    """Rows of the table `along`."""
+    rows = []
+    for trail, right, given in zip(reads.trails, reads.right, reads.given, strict=True):
+        for step, value in enumerate(right.log_probs.tolist()):
+            rows.append(
+                {
+                    "problem": trail.problem.id,
+                    "checkpoint": role,
+                    "traces": traces,
+                    "step": step,
+                    "of": len(trail.steps),
+                    "log_p_right": value,
+                    "log_p_given": None if given is None else float(given.log_probs[step]),
+                    "perplexity": float(right.perplexities[step]),
+                }
+            )
+    return rows
+
+
+def difference_of_shares(a: ndarray, group: ndarray) -> tuple[ndarray, Statistic]:
+    """Columns and statistic of the mean of `a` within a group less that outside it."""
+    known = ~(np.isnan(a) | np.isnan(group))
+    inside = group > 0.5
+    rows = np.stack([~inside * a, ~inside, inside * a, inside], -1).astype(float)
+    rows[~known] = np.nan
+    return rows, accuracy_gap
+
+
+@dataclass(frozen=True, eq=False)
+class TrailReads:
+    """Traces with what was read along each."""
+
+    index: list[int]
+    trails: list[Any]
+    right: list[Any]
+    given: list[Any]

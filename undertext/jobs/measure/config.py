@@ -1,0 +1,72 @@
+"""What `measure` can be told."""
+
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+from pydantic import AfterValidator, Field, field_validator
+
+from undertext.core.config import GradingConfig, PairConfig
+from undertext.measures.trace.changes import CHANGES, UNCHANGED, Change
+from undertext.tasks.steps import AUTO, checked_rule
+
+MeasureName = Literal[
+    "information", "confidence", "faithfulness", "sensitivity", "style", "shift", "uncertainty"
+]
+MEASURES: tuple[MeasureName, ...] = get_args(MeasureName)
+ALL: Literal["all"] = "all"
+MADE: tuple[Change, ...] = tuple(change for change in CHANGES if change != UNCHANGED)
+"""The changes that are made to traces; the unchanged trace is always read beside them."""
+
+
+def _holds_prompt(template: str) -> str:
+    if "{prompt}" not in template:
+        raise ValueError("expected a template with {prompt} in it")
+    return template
+
+
+class MeasureConfig(PairConfig, GradingConfig):
+    """What is measured on traces, and how."""
+
+    names: tuple[MeasureName | Literal["all"], ...] = Field(default=(ALL,), min_length=1)
+    """Measures to make: information, confidence, faithfulness, sensitivity, style, shift, uncertainty, or all
+    of them."""
+    split: str = "test"
+    """Split whose problems are measured; train and dev are fitted and chosen on."""
+    problems: int = Field(default=200, ge=2)
+    """Largest number of problems that are measured, drawn by the seed."""
+    steps: Annotated[str, AfterValidator(checked_rule)] = AUTO
+    """Rule by which a written trace is split into steps: newline, sentence, think, regex:PATTERN (a step ends
+    where a match ends), or auto for the way in which the task's own steps end."""
+    lead: str | None = Field(default=None, min_length=1)
+    """Text between the last step and the answer where answers are scored; None takes what most of the task's
+    own traces put there, or 'Answer:' on a line of its own."""
+    max_steps: int = Field(default=200, ge=1)
+    """Largest number of steps of a trace along which answers are scored; longer traces are counted and left
+    out."""
+    changes: tuple[Change, ...] = Field(default=MADE, min_length=1)
+    """Changes of a trace after which the answer is read: truncated, corrupted, filler, another, irrelevant,
+    reworded."""
+    templates: tuple[Annotated[str, AfterValidator(_holds_prompt)], ...] = ()
+    """Templates around {prompt} that count as wordings of every problem, beside the task's paraphrases."""
+    markers: Path | None = None
+    """YAML file of markers by category; None takes configs/markers.yaml."""
+    fit_problems: int = Field(default=400, ge=20)
+    """Largest number of problems of train, and of dev, on which readings of uncertainty are fitted and
+    chosen."""
+    layers: tuple[int, ...] | None = None
+    """Layers at which uncertainty is read; None takes at most `max_layers` layers, evenly spaced, the last
+    one included."""
+    max_layers: int = Field(default=8, ge=1)
+    """Number of layers that are read where `layers` is not given."""
+
+    @field_validator("changes")
+    @classmethod
+    def _real(cls, changes: tuple[Change, ...]) -> tuple[Change, ...]:
+        if UNCHANGED in changes:
+            raise ValueError("expected changes; the unchanged trace is read beside them anyway")
+        return changes
+
+    @property
+    def wanted(self) -> tuple[MeasureName, ...]:
+        """The measures to make, each once, in the order in which they are reported."""
+        return tuple(name for name in MEASURES if ALL in self.names or name in self.names)

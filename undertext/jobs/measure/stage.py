@@ -1,0 +1,79 @@
+"""What the measures of one job share: its parts, the traces read so far, and what has been collected."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy import ndarray
+
+from undertext.core.job import JobRun
+from undertext.core.terms import Role
+from undertext.jobs.measure.collected import Collected, TrailReads, along_rows
+from undertext.jobs.measure.parts import Doubt, Reads, Work
+from undertext.measures.trace.stated import Stated
+from undertext.measures.trace.style import Style, style_of
+from undertext.measures.trace.token_shift import Shift
+from undertext.measures.trace.trails import Whose
+
+TRACES: dict[Whose, str] = {
+    "own": "own traces",
+    "gold": "the task's traces",
+    "other": "the other's traces",
+}
+
+
+class Stage:
+    """One job under way; `collected` holds what has come of its measures."""
+
+    def __init__(self, run: JobRun, work: Work, differing: str | None, layers: Sequence[int]) -> None:
+        self.run, self.work, self.layers, self.differing = run, work, layers, differing
+        self.collected = Collected()
+        self.roles: list[Role] = list(work.subjects)
+        self.n = len(work.subjects["base"].problems)
+        self.stated: dict[Role, Stated] = {}
+        self.shift: Shift | None = None
+        self.doubt: dict[Role, Doubt] = {}
+        self._reads: dict[tuple[Role, Whose], TrailReads] | None = None
+        self._styles: dict[Role, list[Style]] = {}
+
+    def answers(self) -> None:
+        """Greedy answers: all else rests on these."""
+        made = self.run.make(self.work.greedy_parts())
+        self.work.answers.update(zip(self.roles, made, strict=True))
+
+    @property
+    def right(self) -> dict[Role, ndarray]:
+        """Which greedy answers are right."""
+        return {role: self.work.answers[role].lenient for role in self.roles}
+
+    def styles(self, role: Role) -> list[Style]:
+        """The style of each output."""
+        if role not in self._styles:
+            trails = self.work.trails(role, "own").values()
+            self._styles[role] = [style_of(trail, self.work.markers) for trail in trails]
+        return self._styles[role]
+
+    def along(self) -> dict[tuple[Role, Whose], TrailReads]:
+        """What was read along every kind of traces; made once."""
+        if self._reads is None:
+            keys = [
+                (role, whose)
+                for role in self.roles
+                for whose in TRACES
+                if (whose != "other" or len(self.roles) > 1) and self.work.trails(role, whose)
+            ]
+            made: list[Reads] = self.run.make([self.work.along_part(*key) for key in keys])
+            self._reads = {}
+            for (role, whose), reads in zip(keys, made, strict=True):
+                trails = self.work.trails(role, whose)
+                if reads.long:
+                    reason = f"{reads.long} of {len(trails)} have too many steps, or do not fit the context"
+                    self.collected.miss("information", f"{role}, {TRACES[whose]}", reason)
+                own = TrailReads(reads.index, [trails[i] for i in reads.index], reads.right, reads.given)
+                self._reads[role, whose] = own
+                self.collected.tables["along"] += along_rows(role, TRACES[whose], own)
+        return self._reads
+
+
+def known(values: Sequence[float | None]) -> ndarray:
+    """Values as an array, NaN for None."""
+    return np.array([np.nan if value is None else value for value in values], float)
