@@ -58,6 +58,19 @@ def task_of(problems: list[Problem], **settings: Any) -> Task:
     return Task(name="made up", description="For a test.", problems=[*problems, *rest], **options)
 
 
+def whole_task(n: int = 20, **settings: Any) -> Task:
+    """A task of so many problems a split, each with a prompt of its own."""
+    words = {"train": "a", "dev": "c", "test": "d"}
+    problems = [
+        problem(
+            k, 2, id=f"{split}{k}", split=split, prompt=f"b = {k % 10} ; {'so ' * (k // 10)}find {word} :"
+        )
+        for split, word in words.items()
+        for k in range(n)
+    ]
+    return task_of(problems, **settings)
+
+
 def gold(*problems: Problem) -> list[Trail]:
     """The task's own traces of these problems."""
     return list(gold_trails(task_of(list(problems)), problems, RULE).values())

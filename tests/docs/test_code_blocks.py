@@ -6,6 +6,7 @@ A page's `Setup` makes what its blocks open, makes smaller what would take long,
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import log, nan
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,21 @@ def check_tasks(names: Names) -> None:
     assert task.problems[0].steps[1].values.keys() == {"step2"}
 
 
+def check_measures(names: Names) -> None:
+    assert names["found"].of("faithfulness", "another: follows the trace", "own traces").tuned.value > 0.5
+    gained, moved, held = names["gained"], names["moved"], names["held"]
+    assert gained.steps.tolist() == pytest.approx([log(2), log(4)])
+    assert [gained.total, gained.unsaid, gained.published] == pytest.approx([log(8), log(2), 1.0])
+    assert [gained.before, gained.after] == pytest.approx([1 / 8, 1.0])
+    assert [moved.commitment, moved.monotonicity, moved.area] == pytest.approx([0.75, 0.75, 0.4])
+    assert held.trace.tolist() == [1, 0, 1]
+    assert held.kept.tolist() == pytest.approx([0, 1, nan], nan_ok=True)
+    assert names["score"] == pytest.approx(2 / 3)
+    assert names["counted"] == {"hedges": 2, "boosters": 1, "backtracking": 1}
+    assert list(names["shares"].values()) == [0.5, 0.25, 0.25]
+    assert names["scores"] == pytest.approx((0.3, 0.225))
+
+
 SETUPS = {
     "README.md": Setup(
         readme,
@@ -142,6 +158,9 @@ SETUPS = {
             "problems=60": "problems=20",
         },
         slow=True,
+    ),
+    "docs/measures.md": Setup(
+        probes, check_measures, {"MeasureConfig(problems=60)": "MeasureConfig(problems=8, threads=1)"}
     ),
     "docs/tasks.md": Setup(lambda folder, patch: None, check_tasks),
     "docs/saes.md": Setup(

@@ -11,6 +11,7 @@ import pytest
 from tests.killing import Step, killed_at_step
 from tests.made_up_task import STRONGER, WEAKER, task_of
 from tests.reading_task import made_task
+from tests.trails_task import whole_task
 from undertext import (
     CompareConfig,
     MeasureConfig,
@@ -40,6 +41,7 @@ READING: dict[str, Any] = {
     "transfer": ("checkpoint", "layer"), "threads": 1,
 }  # fmt: skip
 READ_TASK = made_task()
+TRACE_TASK = whole_task()
 Job = Callable[..., Result]
 
 
@@ -71,7 +73,7 @@ def run_trace(out: Path | None) -> Result:
 
 def run_measure(out: Path | None) -> Result:
     config = MeasureConfig(problems=6, fit_problems=20, layers=(0,), threads=1, templates=("so {prompt}",))
-    return measure(WEAKER, STRONGER, READ_TASK, config=config, out=out, progress=False)
+    return measure(WEAKER, STRONGER, TRACE_TASK, config=config, out=out, progress=False)
 
 
 def run_compare(out: Path | None, task: Task | None = None, **changes: Any) -> Result:

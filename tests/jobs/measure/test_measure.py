@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.trails_task import problem, task_of, toy
+from tests.trails_task import toy, whole_task
 from undertext import MeasureConfig, MeasureResult, UserError, measure
 from undertext.core.config import read_config
 from undertext.core.shipped import config_file
@@ -158,19 +158,8 @@ def traceless(task: Task) -> Task:
     return task.model_copy(update={"problems": bare})
 
 
-def made(**settings: Any) -> Task:
-    problems = [
-        problem(
-            k, 2, id=f"{split}{k}", split=split, prompt=f"b = {k % 10} ; {'so ' * (k // 10)}find {word} :"
-        )
-        for split, word in (("train", "a"), ("dev", "c"), ("test", "d"))
-        for k in range(20)
-    ]
-    return task_of(problems, **settings)
-
-
 def test_what_cannot_be_measured_is_listed_with_its_reason():
-    task = traceless(made())
+    task = traceless(whole_task())
     result = measure(toy(), None, task, config=MeasureConfig(problems=8, threads=1), progress=False)
     said = {(gap.measure, gap.what): gap.reason for gap in result.unmeasured}
     assert said["shift", "all of it"] == "there is no tuned checkpoint"
@@ -211,7 +200,7 @@ def test_traces_with_too_many_steps_are_counted_and_left_out(chain):
 
 
 def test_paraphrases_are_asked_in_the_task_s_own_form():
-    task = made(prompt={"kind": "template", "template": "so {prompt}"})
+    task = whole_task(prompt={"kind": "template", "template": "so {prompt}"})
     worded = [
         p.model_copy(update={"paraphrases": [f"find a , {p.prompt}"]}) if p.split == "test" else p
         for p in task.problems
@@ -252,7 +241,7 @@ def test_groups_make_intervals_wider(chain):
 )
 def test_mistakes(changes, names, said):
     with pytest.raises(UserError, match=said):
-        measure(toy(), None, made(), names, config=MeasureConfig(**changes), progress=False)
+        measure(toy(), None, whole_task(), names, config=MeasureConfig(**changes), progress=False)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +271,7 @@ def test_choices_by_likelihood_write_no_traces():
 
 def test_two_tokenizers_have_no_token_shift():
     result = measure(
-        toy(), toy(of_bytes=True), made(), ["shift", "style"],
+        toy(), toy(of_bytes=True), whole_task(), ["shift", "style"],
         config=MeasureConfig(problems=4, threads=1), progress=False,
     )  # fmt: skip
     (gap,) = [gap for gap in result.unmeasured if gap.measure == "shift"]
