@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from undertext.jobs.routes.config import RoutesConfig
     from undertext.jobs.routes.job import routes
     from undertext.jobs.routes.result import RoutesResult
+    from undertext.jobs.runs.config import RunsConfig
+    from undertext.jobs.runs.job import join_runs
+    from undertext.jobs.runs.result import JoinedRuns
     from undertext.jobs.sae_diff.config import DiffConfig
     from undertext.jobs.sae_diff.job import feature_diff
     from undertext.jobs.sae_diff.result import FeatureDiff
@@ -54,12 +57,14 @@ __all__ = [
     "FeatureDiff",
     "FeatureTable",
     "FeaturesConfig",
+    "JoinedRuns",
     "MeasureConfig",
     "MeasureResult",
     "ProbeConfig",
     "ProbeResult",
     "RoutesConfig",
     "RoutesResult",
+    "RunsConfig",
     "SteerConfig",
     "SteerResult",
     "TraceConfig",
@@ -71,6 +76,7 @@ __all__ = [
     "compare_checkpoints",
     "feature_diff",
     "feature_table",
+    "join_runs",
     "load_pair",
     "load_task",
     "measure",
@@ -93,12 +99,14 @@ _LAZY = {
     "FeatureDiff": "jobs.sae_diff.result",
     "FeatureTable": "jobs.sae_features.result",
     "FeaturesConfig": "jobs.sae_features.config",
+    "JoinedRuns": "jobs.runs.result",
     "MeasureConfig": "jobs.measure.config",
     "MeasureResult": "jobs.measure.result",
     "ProbeConfig": "jobs.probe.config",
     "ProbeResult": "jobs.probe.result",
     "RoutesConfig": "jobs.routes.config",
     "RoutesResult": "jobs.routes.result",
+    "RunsConfig": "jobs.runs.config",
     "SteerConfig": "jobs.steer.config",
     "SteerResult": "jobs.steer.result",
     "TraceConfig": "jobs.trace.config",
@@ -110,6 +118,7 @@ _LAZY = {
     "compare_checkpoints": "jobs.compare.checkpoints.job",
     "feature_diff": "jobs.sae_diff.job",
     "feature_table": "jobs.sae_features.job",
+    "join_runs": "jobs.runs.job",
     "load_pair": "activations.pair",
     "load_task": "tasks.load",
     "measure": "jobs.measure.job",

@@ -17,6 +17,7 @@ COMMANDS = {
         "jobs.probe.command",
         "values read on many checkpoints, layers and positions, with controls",
     ),
+    "report": ("jobs.runs.command", "runs joined in one table and figure"),
     "routes": ("jobs.routes.command", "several ways to elicit a capability, on the same problems"),
     "sae": ("jobs.sae", "SAEs and crosscoders: train, associate features with values, follow features"),
     "steer": ("jobs.steer.command", "what a vector recovers in a checkpoint, beside controls"),

@@ -1,7 +1,7 @@
 """What every command says and writes, kept in golden/: `python -m tests.cli.golden --write` after a change.
 
 By command: the text of `--help`; and for each job, run on the smallest of tasks, the names of its files, the
-keys of its result.json, and the columns of its tables.
+keys of its result.json, the columns of its tables, and those of its rows in a joined table.
 """
 
 import io
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from undertext.__main__ import COMMANDS, main
 from undertext.activations.quiet import quiet
 from undertext.core.output import RESULT, VERDICT
+from undertext.jobs.runs.folders import open_run
 from undertext.tasks.builtin.chain import new_chain
 from undertext.tasks.importers.command import KINDS
 from undertext.tasks.write import write_task
@@ -103,7 +104,15 @@ def run_job(job: str, inputs: Mapping[str, str], out: Path) -> dict[str, Any]:
         path.stem: {field.name: str(field.type) for field in pq.read_schema(path)}
         for path in sorted(out.glob("tables/*.parquet"))
     }
-    return {"files": [str(path) for path in shown], "result": keys(result), "tables": tables}
+    headline = open_run(out).result.headline()
+    columns = list(dict.fromkeys(name for row in headline.rows for name in row))
+    joined = {"keys": list(headline.keys), "figures": [name for name in columns if name not in headline.keys]}
+    return {
+        "files": [str(path) for path in shown],
+        "joined": joined,
+        "result": keys(result),
+        "tables": tables,
+    }
 
 
 def keys(value: Any) -> Any:

@@ -14,8 +14,9 @@ import pytest
 
 from tests.activations.store.made_rows import fill
 from tests.imports import ROOT
+from tests.reading_task import made_task
 from tests.toys import tiny_folder
-from undertext import new_chain
+from undertext import TraceConfig, new_chain, read_trace
 from undertext.activations import HookPoint, Store, capture_pair_to_store
 from undertext.core.shipped import SHIPPED
 from undertext.tasks import write_task
@@ -138,7 +139,21 @@ def check_measures(names: Names) -> None:
     assert names["scores"] == pytest.approx((0.3, 0.225))
 
 
+def batch(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    tiny_folder(folder / "CHECKPOINT")
+    for seed in (0, 1):
+        config = TraceConfig(layers=(0,), readers=("logit_lens",), problems=6, threads=1, seed=seed)
+        read_trace("CHECKPOINT", made_task(), config=config, out=f"build/runs/seed={seed}", progress=False)
+
+
+def check_batch(names: Names) -> None:
+    assert names["joined"].jobs["trace"].settings == ["seed"]
+    assert names["table"]["seed"].tolist() == [0, 1]
+    assert Path("build/joined/report.html").is_file()
+
+
 SETUPS = {
+    "docs/batch.md": Setup(batch, check_batch),
     "README.md": Setup(
         readme,
         check_readme,

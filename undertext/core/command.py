@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from undertext.activations.errors import UserError, escaped, shown
 from undertext.core.config import given_command, part_of, problems_of, read_config
+from undertext.core.grid import Grid, read_grid
 from undertext.core.shipped import config_file
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -24,8 +25,11 @@ _WORDS: dict[Any, str] = {int: "N", float: "NUMBER", str: "TEXT", Path: "PATH", 
 _EVERY_JOB = (
     "A job that was stopped goes on when the same command is given again. `--config FILE` reads any of these "
     "options from a YAML file, and flags override the file: `--config {}` reads a file that comes with "
-    "undertext, and `undertext --configs` prints the folder of such files."
+    "undertext, and `undertext --configs` prints the folder of such files. Where the file has a key `grid`, "
+    "each combination of the values that it lists is a run in a folder of its own."
 )
+_RUN_GRID = "undertext.jobs.runs.batch.run_grid"
+"""What runs a grid, by name: it knows how results are joined, which nothing here does."""
 
 
 class _Misread(Exception):
@@ -66,17 +70,20 @@ def job_command(kind: type[Model], prog: str, job: str, *, needs: Sequence[str],
     config: Any = kind.__base__
     own = [name for name in kind.model_fields if name not in config.model_fields]
 
+    def call(given: Any, **more: Any) -> Any:
+        arguments = {name: getattr(given, name) for name in own} | more
+        return _named(job)(**arguments, config=part_of(config, given))
+
     def run(args: Sequence[str]) -> int:
-        given = parse(kind, prog, args, needs, _EVERY_JOB.format(example))
+        given, grid = _parsed_grid(kind, prog, args, needs, _EVERY_JOB.format(example))
         from undertext.core.output import PAGE
         from undertext.core.result import NotSaved
 
-        module, _, name = job.rpartition(".")
         token = given_command.set(shlex.join(["undertext", *prog.split(), *args]))
         try:
-            result = getattr(import_module(module), name)(
-                **{name: getattr(given, name) for name in own}, config=part_of(config, given)
-            )
+            if grid is not None:
+                return int(_named(_RUN_GRID)(grid, call, say))
+            result = call(given)
         except NotSaved as error:
             _say_all(error.result.lines())
             raise
@@ -90,26 +97,71 @@ def job_command(kind: type[Model], prog: str, job: str, *, needs: Sequence[str],
     return run
 
 
+def _named(name: str) -> Any:
+    """The function of a full name."""
+    module, _, own = name.rpartition(".")
+    return getattr(import_module(module), own)
+
+
+def _parsed_grid(
+    kind: type[Model], prog: str, args: Sequence[str], needs: Sequence[str], about: str
+) -> tuple[Model, Grid[Model] | None]:
+    """As `parse`, and the runs where the config file has a grid: what is given is then the first of them."""
+    file = _without_config(list(args))[1]
+    if file is None:
+        return parse(kind, prog, args, needs, about), None
+    grid = read_grid(kind, file)
+    given, last = (parse(kind, prog, args, needs, about, run.config) for run in (grid.runs[0], grid.runs[-1]))
+    if not grid.settings:
+        return given, None
+    for name in grid.settings:
+        # A flag gives both ends of a list the same value.
+        if any(
+            getattr(a, name) != getattr(b.config, name)
+            for a, b in ((given, grid.runs[0]), (last, grid.runs[-1]))
+        ):
+            raise UserError(f"{grid.file} varies {name} in its grid, and --{name.replace('_', '-')} is given")
+    if getattr(given, "out", None) is None:
+        raise UserError("expected --out: each run of a grid is written to a folder of its own")
+    return given, grid.over(
+        {name: getattr(given, name) for name in kind.model_fields if name not in grid.settings}
+    )
+
+
 def parse(
-    kind: type[Model], prog: str, args: Sequence[str], needs: Sequence[str] = (), about: str = ""
+    kind: type[Model],
+    prog: str,
+    args: Sequence[str],
+    needs: Sequence[str] = (),
+    about: str = "",
+    read: Model | None = None,
 ) -> Model:
     """An instance of `kind` from flags; `--config FILE` gives the defaults that the flags override.
 
-    `about` is what the help says beside the docstring of `kind`. Raises UserError for a config that is no
-    good, and where one of the fields `needs` is not given; wrong flags end with usage on stderr and code 2.
+    `about` is what the help says beside the docstring of `kind`; `read` is what FILE holds, where it is read
+    already. Raises UserError for a config that is no good, and where one of the fields `needs` is not given;
+    wrong flags end with usage on stderr and code 2.
     """
-    given = _parsed(kind, prog, args, needs, about)
+    given = _parsed(kind, prog, args, needs, about, read)
     missing = [name.replace("_", "-") for name in needs if getattr(given, name) in (None, (), {})]
     if missing:
         raise UserError(f"expected --{', --'.join(missing)} (as a flag, or as a key of --config FILE)")
     return given
 
 
-def _parsed(kind: type[Model], prog: str, args: Sequence[str], needs: Sequence[str], about: str) -> Model:
+def _parsed(
+    kind: type[Model],
+    prog: str,
+    args: Sequence[str],
+    needs: Sequence[str],
+    about: str,
+    read: Model | None = None,
+) -> Model:
     rest, file = _without_config(list(args))
     flags, default = _flags(kind, needs), tyro.MISSING_NONPROP
-    if file is not None:
+    if read is None and file is not None:
         read = read_config(kind, file)
+    if read is not None:
         default = flags.model_construct(**{name: getattr(read, name) for name in kind.model_fields})
     text = "\n\n".join(" ".join(part.split()) for part in (kind.__doc__ or "").split("\n\n"))
     try:
@@ -204,7 +256,7 @@ def run_subcommand(command: str, args: Sequence[str], subcommands: Mapping[str, 
 
 def say(text: str = "") -> None:
     """A line of a command's output; control characters, which a terminal would act on, stand as escapes."""
-    print(escaped(text, "\n"), file=sys.stdout, flush=True)
+    print(escaped(text.replace("\u00a0", " "), "\n"), file=sys.stdout, flush=True)
 
 
 def _say_all(lines: Sequence[str]) -> None:

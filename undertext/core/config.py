@@ -24,6 +24,8 @@ WORK_ONLY = frozenset(
 """Fields that change how the work is done and not what is measured: an interrupted job may go on under other
 values of these."""
 
+_OF_ONE = ("int_type", "float_type", "string_type", "bool_type", "path_type", "literal_error")
+"""Pydantic's names of what is wrong with a value that should be one number, text or the like."""
 
 given_command: ContextVar[str | None] = ContextVar("given_command", default=None)
 """The command line that is being run, for run.json; None where a job is called from Python."""
@@ -93,6 +95,14 @@ class GradingConfig(Grading, RunConfig):
 
 def read_config(kind: type[Model], path: str | Path, overrides: Mapping[str, Any] | None = None) -> Model:
     """A config of this kind from a YAML file. Raises UserError naming file, key and what was expected."""
+    try:
+        return kind.model_validate({**config_values(path), **(overrides or {})})
+    except ValidationError as error:
+        raise UserError(f"{printable(str(path))}: {problems_of(error, kind)}") from error
+
+
+def config_values(path: str | Path) -> dict[Any, Any]:
+    """The keys and values of a YAML file. Raises UserError naming the file and what was expected."""
     file = printable(str(path))
     try:
         values, _, repeated = parse_yaml(read_regular(path, MOST_BYTES))
@@ -105,14 +115,12 @@ def read_config(kind: type[Model], path: str | Path, overrides: Mapping[str, Any
         raise UserError(f"expected keys and values in the config {file}, got {shown(values)}")
     for place, line in repeated:
         raise UserError(f"{file}:{line}: expected each key once, got {shown(place[-1])} again")
-    try:
-        return kind.model_validate({**values, **(overrides or {})})
-    except ValidationError as error:
-        raise UserError(f"{file}: {problems_of(error, kind)}") from error
+    return values
 
 
-def problems_of(error: ValidationError, kind: type[BaseModel]) -> str:
-    """Pydantic's findings on one line: which key, what is wrong, what is valid."""
+def problems_of(error: ValidationError, kind: type[BaseModel], listed: str = "") -> str:
+    """Pydantic's findings on one line: which key, what is wrong, what is valid. `listed` is said where a list
+    stands for one value."""
     problems = []
     for details in error.errors():
         key = printable(".".join(str(part) for part in details["loc"]), 100) or "config"
@@ -122,9 +130,11 @@ def problems_of(error: ValidationError, kind: type[BaseModel]) -> str:
             problems.append(f"missing key '{key}'")
         else:
             # What our own validators say needs no word on how they say it.
+            one = isinstance(details["input"], list) and details["type"] in _OF_ONE
+            one = one and len(details["loc"]) == 1
             problems.append(
                 f"{key}: {printable(details['msg'].removeprefix('Value error, '), 300)}, "
-                f"got {_given(details['input'])}"
+                f"got {_given(details['input'])}{listed if one else ''}"
             )
     return "; ".join(problems)
 

@@ -6,6 +6,7 @@ import platform
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,15 +18,17 @@ from pydantic import BaseModel
 
 from undertext.activations.errors import UserError, shown
 from undertext.core.config import WORK_ONLY, given_command
-from undertext.core.output import json_bytes
+from undertext.core.output import RESULT, VERDICT, json_bytes
 from undertext.core.progress import Progress
 from undertext.core.publish import ROOM, check_writable, publish
-from undertext.core.result import NotSaved, Result
+from undertext.core.result import NotSaved, Result, read_run
 from undertext.core.resume import FOLDER, JobFolder, Part, differences
 from undertext.core.setup import threads, versions
 from undertext.core.shared import sharing
 
 R = TypeVar("R", bound=Result)
+finished_stays: ContextVar[Path | None] = ContextVar("finished_stays", default=None)
+"""Folder whose job is not done again where it is finished there; None does every job again."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 """What the system says where a disk, a quota or the largest file is full, or the disk fails."""
 
@@ -58,6 +61,10 @@ def job_run(
             ) from error
 
 
+class FinishedBefore(Exception):
+    """The very job that is asked for is finished in its folder (`finished_stays`)."""
+
+
 class JobRun:
     """One run of a job. With no folder, parts are made and nothing is kept."""
 
@@ -76,12 +83,15 @@ class JobRun:
         `room` is how many bytes the job will write beside its report. True where another job is replaced.
 
         Raises UserError when the folder holds a report or parts of another job and the config does not say
-        `overwrite`, and when the disk has no such room.
+        `overwrite`, and when the disk has no such room. Raises FinishedBefore where `finished_stays` says so.
         """
         self._job |= {"config": self._config.model_dump(mode="json", exclude=set(WORK_ONLY)), **inputs}
         self._job["undertext"] = versions()["undertext"]
         if self._folder is None or self.out is None:
             return False
+        if finished_stays.get() == self.out and self._folder.unbegun(self._job) and self._is_finished():
+            self._folder.finish()
+            raise FinishedBefore
         other = self._folder.begin(self._job, getattr(self._config, "overwrite", False))
         check_writable(self.out, ROOM + room)
         return other
@@ -101,6 +111,15 @@ class JobRun:
             return None
         self._folder.finish()
         return result
+
+    def _is_finished(self) -> bool:
+        """Whether the folder holds the whole result of this very job."""
+        assert self.out is not None
+        try:
+            _, _, run = read_run(self.out, VERDICT if (self.out / VERDICT).is_file() else RESULT)
+        except UserError:
+            return False
+        return not differences({key: run.get(key) for key in self._job}, json.loads(json_bytes(self._job)))
 
     def make(self, parts: Sequence[Part]) -> list[Any]:
         """What each part makes, in order; those that an earlier run has finished, or a job that shares work

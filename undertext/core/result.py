@@ -19,6 +19,7 @@ from undertext.activations.files import one_line, read_json
 from undertext.core.config import WORK_ONLY
 from undertext.core.output import PAGE, RESULT, RUN, RUN_KEY, TABLES, json_bytes, parquet
 from undertext.core.publish import publish
+from undertext.core.statistics import Estimate
 
 R = TypeVar("R", bound="Result")
 ID = "run"
@@ -27,6 +28,21 @@ OF_THE_RUN = ("made", "versions", "machine", "timings_s", "elapsed_s", "files", 
 """Keys of run.json that differ between two runs of one job."""
 _ESTIMATE = {"value": nan, "low": -inf, "high": inf}
 """What null stands for in an `Estimate`: a number that was not finite, which JSON cannot hold."""
+
+
+Cell = str | int | float | Estimate | None
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The figures that stand for a result where several runs are joined in one table."""
+
+    rows: Sequence[Mapping[str, Cell]]
+    """A row a split or the like; None where a figure was not measured."""
+    keys: Sequence[str]
+    """Columns that say what a row is of; all others are figures."""
+    drawn: Sequence[str]
+    """Figures that the joined figure shows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +70,10 @@ class Result:
         """Exit code of a command with this result: 0, or 1 where some of what was asked for failed."""
         return 0
 
+    def headline(self) -> Headline:
+        """The figures that stand for this result beside those of other runs."""
+        raise NotImplementedError(f"{type(self).__name__} has no headline")
+
     def save(self, out: str | Path) -> Path:
         """Write result.json, run.json, report.html, tables/ and figures/ under `out`, and return `out`.
 
@@ -68,30 +88,7 @@ class Result:
         Raises UserError when the folder holds none, or a damaged one, or files of several runs.
         """
         folder = Path(folder)
-        if not (folder / cls.FILE).is_file():
-            raise UserError(f"expected a folder with {cls.FILE} in it, got {shown(folder)}")
-        summary, run = read_json(folder / cls.FILE), read_json(folder / RUN)
-        listed = run.pop("files", None)
-        found = [path.relative_to(folder).as_posix() for path in sorted((folder / TABLES).glob("*.parquet"))]
-        ids = {RUN: run.pop(ID, None), cls.FILE: summary.pop(ID, None)}
-        tables = {}
-        for name in found if listed is None else [n for n in listed if str(n).startswith(f"{TABLES}/")]:
-            path = folder / str(name)
-            try:
-                tables[path.stem] = table = pq.read_table(path)
-            except (OSError, pa.ArrowException) as error:
-                raise UserError(f"{shown(path)} is missing or damaged: {one_line(error)}") from error
-            mark = (table.schema.metadata or {}).get(RUN_KEY)
-            ids[str(name)] = None if mark is None else mark.decode(errors="replace")
-        if (folder / PAGE).is_file():
-            ids[PAGE] = _page_id(folder / PAGE)
-        others = [name for name, run_id in ids.items() if run_id != ids[RUN]]
-        if others:
-            raise UserError(
-                f"{shown(folder)} holds files of several runs: {shown(', '.join(others))} "
-                f"{'is' if len(others) == 1 else 'are'} not of the run in {RUN}. Run the job again"
-            )
-        return cls(summary, tables, run, folder)
+        return cls(*read_run(folder, cls.FILE), folder)
 
     def table(self, name: str) -> Any:
         """One of the tables as a pandas DataFrame. Raises UserError naming those there are."""
@@ -151,6 +148,37 @@ class NotSaved(UserError):
         """Take the error that writing ended in, and what was to be written."""
         super().__init__(str(error))
         self.result = result
+
+
+def read_run(folder: Path, file: str) -> tuple[dict[str, Any], dict[str, pa.Table], dict[str, Any]]:
+    """Figures, tables and run.json of the run in `folder` whose figures are in `file`.
+
+    Raises UserError as `Result.load`.
+    """
+    if not (folder / file).is_file():
+        raise UserError(f"expected a folder with {file} in it, got {shown(folder)}")
+    summary, run = read_json(folder / file), read_json(folder / RUN)
+    listed = run.pop("files", None)
+    found = [path.relative_to(folder).as_posix() for path in sorted((folder / TABLES).glob("*.parquet"))]
+    ids = {RUN: run.pop(ID, None), file: summary.pop(ID, None)}
+    tables = {}
+    for name in found if listed is None else [n for n in listed if str(n).startswith(f"{TABLES}/")]:
+        path = folder / str(name)
+        try:
+            tables[path.stem] = table = pq.read_table(path)
+        except (OSError, pa.ArrowException) as error:
+            raise UserError(f"{shown(path)} is missing or damaged: {one_line(error)}") from error
+        mark = (table.schema.metadata or {}).get(RUN_KEY)
+        ids[str(name)] = None if mark is None else mark.decode(errors="replace")
+    if (folder / PAGE).is_file():
+        ids[PAGE] = _page_id(folder / PAGE)
+    others = [name for name, run_id in ids.items() if run_id != ids[RUN]]
+    if others:
+        raise UserError(
+            f"{shown(folder)} holds files of several runs: {shown(', '.join(others))} "
+            f"{'is' if len(others) == 1 else 'are'} not of the run in {RUN}. Run the job again"
+        )
+    return summary, tables, run
 
 
 def typed(kind: Any, plain: Any) -> Any:

@@ -93,6 +93,12 @@ class JobFolder:
             replace_file(self._folder / JOB, [json_bytes(job)])
         return bool(report or unfinished)
 
+    def unbegun(self, job: Mapping[str, Any]) -> bool:
+        """Whether no other job than this has parts here."""
+        if not (self._folder / JOB).exists():
+            return True
+        return not differences(self._read_json(self._folder / JOB), json.loads(json_bytes(job)))
+
     def read(self, key: str) -> tuple[Any] | None:
         """What a finished part made, None while it is not finished; UserError where its file is damaged."""
         return read_part(self._path(key))
@@ -190,7 +196,7 @@ def write_part(path: Path, value: Any) -> None:
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], but: tuple[str, ...] = ()) -> str:
     """Where two records of a job differ, in words; empty where they do not. Keys that only change how the
     work is done, and those in `but`, do not count."""
-    old, new = _flat(before), _flat(now)
+    old, new = flattened(before), flattened(now)
     if old.get("job") != new.get("job"):  # all else of another job differs
         old, new = {"job": old.get("job")}, {"job": new.get("job")}
     differ = [
@@ -204,12 +210,14 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], but: tuple[st
     return "; ".join([*said[:3], *([f"and {len(said) - 3} more"] if len(said) > 3 else [])])
 
 
-def _flat(value: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+def flattened(value: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     """Nested mappings as one, by dotted keys."""
     flat: dict[str, Any] = {}
     for key, part in value.items():
         flat |= (
-            _flat(part, f"{above}{key}.") if isinstance(part, Mapping) and part else {f"{above}{key}": part}
+            flattened(part, f"{above}{key}.")
+            if isinstance(part, Mapping) and part
+            else {f"{above}{key}": part}
         )
     return flat
 

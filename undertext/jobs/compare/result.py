@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from undertext.core.output import VERDICT
-from undertext.core.result import Result, typed
+from undertext.core.result import Headline, Result, typed
 from undertext.core.statistics import Estimate
 from undertext.core.terms import Access, LineName, Role, Says, Verdict
 
@@ -76,3 +76,19 @@ class Comparison(Result):
         """The verdict on each split, by its name."""
         splits: dict[str, SplitResult] = typed(dict[str, SplitResult], self.summary["splits"])
         return splits
+
+    def headline(self) -> Headline:
+        """A row a split: the verdict, both accuracies, and the share of the gap that was latent."""
+        rows = [
+            {
+                "split": split,
+                "verdict": result.verdict,
+                "confidence": result.confidence,
+                "accuracy_base": result.accuracy["base"],
+                "accuracy_tuned": result.accuracy["tuned"],
+                "difference": result.accuracy["difference"],
+                "latent": result.latent,
+            }
+            for split, result in self.splits.items()
+        ]
+        return Headline(rows, ("split",), ("accuracy_base", "accuracy_tuned", "latent"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from undertext.core.result import Result, typed
+from undertext.core.result import Headline, Result, typed
 from undertext.report.figures.heatmap import heatmap_figure
 
 
@@ -101,6 +101,13 @@ class ProbeResult(Result):
             value=value,
             probe=probe,
         )
+
+    def headline(self) -> Headline:
+        """A row a reading at the layer chosen on dev, each checkpoint by its own probe."""
+        keys = ("checkpoint", "task", "split", "value", "position", "probe")
+        figures = ("layer", "accuracy", "baseline", "selectivity")
+        rows = [{name: getattr(each, name) for name in (*keys, *figures)} for each in self.readings]
+        return Headline(rows, keys, ("accuracy", "baseline"))
 
     def __repr__(self) -> str:
         probes = self.tables["probes"]

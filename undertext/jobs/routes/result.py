@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
 
-from undertext.core.result import Result, typed
+from undertext.core.result import Headline, Result, typed
 from undertext.core.statistics import Estimate
 
 
@@ -69,3 +69,18 @@ class RoutesResult(Result):
     def notes(self) -> Sequence[str]:
         """What could not be made, and why; how training by reward went."""
         return list(self.summary["notes"])
+
+    def headline(self) -> Headline:
+        """A row a split and route: accuracy, recovered gap, and tokens written for a problem."""
+        rows = [
+            {
+                "split": split,
+                "route": route.name,
+                "accuracy": route.accuracy,
+                "recovered": route.gap,
+                "tokens": route.tokens,
+            }
+            for split, listed in self.splits.items()
+            for route in listed
+        ]
+        return Headline(rows, ("split", "route"), ("accuracy",))

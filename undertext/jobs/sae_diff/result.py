@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from undertext.core.result import Result, typed
+from undertext.core.result import Headline, Result, typed
 from undertext.measures.features.effects import FeatureEffect
 from undertext.saes.pages import FeaturePage, page_of
 
@@ -36,3 +36,9 @@ class FeatureDiff(Result):
     def page(self, feature: int) -> Any:
         """The page of one feature, which a notebook shows. UserError naming the features that have one."""
         return self._report().page(self, feature)
+
+    def headline(self) -> Headline:
+        """One row: shares of an SAE's features by fate, or of a crosscoder's latents by kind."""
+        fates = self.fates
+        shares = dict(self.summary["kinds"]["scaling"] if fates is None else fates)
+        return Headline([shares], (), tuple(shares))

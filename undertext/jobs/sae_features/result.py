@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from undertext.core.result import Result
+from undertext.core.result import Headline, Result
 from undertext.saes.pages import FeaturePage, page_of
 
 
@@ -24,3 +24,12 @@ class FeatureTable(Result):
     def page(self, feature: int) -> Any:
         """The page of one feature, which a notebook shows. UserError naming the features that have one."""
         return self._report().page(self, feature)
+
+    def headline(self) -> Headline:
+        """A row for the features tested, and one for those most associated with the task's values."""
+        names = ("features", "fail", "word_detectors", "wording_bound")
+        rows = [
+            {"which": which, **{name: shares[name] for name in names}}
+            for which, shares in self.summary["falsification"].items()
+        ]
+        return Headline(rows, ("which",), ("fail", "word_detectors", "wording_bound"))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from undertext.core.result import Result, typed
+from undertext.core.result import Headline, Result, typed
 from undertext.saes import Fidelity, LossRecovered
 
 SAE_FOLDER = "sae"
@@ -42,3 +42,13 @@ class TrainedDictionary(Result):
         loss = self.summary["loss"]
         measured: LossRecovered | None = None if loss is None else typed(LossRecovered, loss)
         return measured
+
+    def headline(self) -> Headline:
+        """One row: reconstruction, sparsity, and the loss that a model recovers."""
+        row = {
+            "explained_variance": self.fidelity.explained_variance,
+            "l0": self.fidelity.l0,
+            "dead_share": self.fidelity.dead_share,
+            "loss_recovered": None if self.loss is None else self.loss.recovered_from_zero,
+        }
+        return Headline([row], (), ("explained_variance", "dead_share", "loss_recovered"))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from undertext.core.result import Result, typed
+from undertext.core.result import Cell, Headline, Result, typed
 from undertext.core.statistics import Estimate
 from undertext.measures.recovery.estimate import RecoveryEstimate
 from undertext.measures.recovery.side_effects import SideEffects
@@ -56,6 +56,24 @@ class SteerResult(Result):
     def stronger(self) -> Mapping[str, Any] | None:
         """The record of the checkpoint that the gap is to; None where none was given."""
         return self.summary["stronger"]
+
+    def headline(self) -> Headline:
+        """A row a split: accuracy without and with the vector that did best on dev."""
+        rows: list[dict[str, Cell]] = []
+        for split, vectors in self.splits.items():
+            steered, accuracy = vectors[self.shown], self.accuracy[split]
+            rows.append(
+                {
+                    "split": split,
+                    "vector": steered.vector,
+                    "unsteered": accuracy["unsteered"],
+                    "steered": steered.lenient,
+                    "stronger": accuracy.get("stronger"),
+                    "difference": steered.difference,
+                    "recovered": steered.gap,
+                }
+            )
+        return Headline(rows, ("split",), ("unsteered", "steered", "stronger"))
 
     def _typed(self, kind: Any, key: str) -> Any:
         return typed(kind, self.summary[key])

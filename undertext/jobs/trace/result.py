@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from undertext.activations.errors import UserError
 from undertext.activations.hookpoint import HookPoint
-from undertext.core.result import Result, typed
+from undertext.core.result import Headline, Result, typed
 from undertext.probes.trace import Leads, TraceReading
 from undertext.report.figures.trace import trace_figure
 
@@ -43,6 +43,12 @@ class TraceResult(Result):
         """How early the answer is read, for each reader and layer."""
         leads: list[Lead] = typed(list[Lead], self.summary["leads"])
         return leads
+
+    def headline(self) -> Headline:
+        """A row a reader and layer: how early the answer is read."""
+        names = ("reader", "layer", "problems", "right_when_said", "early")
+        rows = [{name: getattr(lead, name) for name in names} for lead in self.by_layer]
+        return Headline(rows, ("reader", "layer"), ("right_when_said", "early"))
 
     def leads(self, reader: str, layer: int, *, until: Literal["said", "end"] = "said") -> Leads:
         """From which token on each problem's answer is read right, as `TraceReading.leads` says.

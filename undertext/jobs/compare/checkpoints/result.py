@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from undertext.activations.errors import UserError, shown
-from undertext.core.result import Result, typed
+from undertext.core.result import Headline, Result, typed
 from undertext.core.statistics import Estimate
 from undertext.core.terms import LineName, Role, Says, Verdict
 from undertext.jobs.compare.result import Comparison
@@ -70,6 +70,20 @@ class CheckpointComparisons(Result):
     def code(self) -> int:
         """1 where a checkpoint could not be compared."""
         return int(bool(self.failed))
+
+    def headline(self) -> Headline:
+        """A row a checkpoint and split: the verdict and both accuracies."""
+        rows = [
+            {
+                **{name: getattr(row, name) for name in ("checkpoint", "step", "split")},
+                **{name: getattr(row, name) for name in ("verdict", "confidence")},
+                "accuracy_base": row.accuracy["base"],
+                "accuracy_tuned": row.accuracy["tuned"],
+                "difference": row.accuracy["difference"],
+            }
+            for row in self.rows
+        ]
+        return Headline(rows, ("checkpoint", "step", "split"), ("accuracy_base", "accuracy_tuned"))
 
     def comparison(self, name: str) -> Comparison:
         """The whole comparison of one checkpoint, from its folder.
