@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from weakref import WeakSet
 
+import pytest
+
 from tests.sums import blank, learnt, plain_problems, tokenizer_for
 from tests.toys import save_folder
 from undertext import compare

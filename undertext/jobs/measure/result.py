@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from undertext.activations.errors import UserError
-from undertext.core.result import Result, typed
+from undertext.core.result import Cell, Headline, Result, typed
 from undertext.core.statistics import Estimate
 
 
@@ -61,6 +61,21 @@ class MeasureResult(Result):
     def notes(self) -> Sequence[str]:
         """What a reader of the figures must know."""
         return list(self.summary["notes"])
+
+    def headline(self) -> Headline:
+        """A row a figure: of the base, of the tuned checkpoint, and the change."""
+        rows: list[dict[str, Cell]] = [
+            {
+                "measure": each.measure,
+                "figure": each.figure,
+                "traces": each.traces,
+                "base": each.base,
+                "tuned": each.tuned,
+                "change": each.change,
+            }
+            for each in self.measured
+        ]
+        return Headline(rows, ("measure", "figure", "traces"), ("base", "tuned"))
 
     def of(self, measure: str, figure: str, traces: str | None = None) -> Measured:
         """One figure; the first of that name where `traces` is None. UserError naming those there are."""

@@ -24,6 +24,7 @@ KINDS = {
     "routes": "routes.result.RoutesResult",
     "probe": "probe.result.ProbeResult",
     "trace": "trace.result.TraceResult",
+    "measure": "measure.result.MeasureResult",
     "sae train": "sae_train.result.TrainedDictionary",
     "sae features": "sae_features.result.FeatureTable",
     "sae diff": "sae_diff.result.FeatureDiff",
