@@ -248,7 +248,7 @@ def test_mistakes(changes, names, said):
     ("changes", "said"),
     [
         ({"steps": "paragraph"}, "expected auto, newline"),
-        ({"changes": ("unchanged",)}, "read beside them anyway"),
+        ({"changes": ("unchanged",)}, "Input should be 'truncated'"),
         ({"templates": ("no place",)}, "with {prompt} in it"),
         ({"names": ()}, "at least 1"),
     ],

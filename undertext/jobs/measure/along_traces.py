@@ -44,6 +44,10 @@ def _by_traces(stage: Stage, measure: str, add: Any, but: Sequence[Whose] = ()) 
             stage.collected.miss(measure, name, "the task has no traces")
             continue
         for role, each in found.items():
+            if each.long:
+                total = each.long + len(each.trails)
+                reason = f"{each.long} of {total} have too many steps, or do not fit the context"
+                stage.collected.miss(measure, f"{role}, {name}", reason)
             if not any(trail.steps for trail in each.trails):
                 stage.collected.miss(measure, f"{role}, {name}", "no trace has a step before its answer")
         add(name, found)

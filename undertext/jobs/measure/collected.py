@@ -189,3 +189,5 @@ class TrailReads:
     trails: list[Any]
     right: list[Any]
     given: list[Any]
+    long: int = 0
+    """Number of traces left out: too many steps, or too long for the context."""

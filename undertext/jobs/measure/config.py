@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field
 
 from undertext.core.config import GradingConfig, PairConfig
-from undertext.measures.trace.changes import CHANGES, UNCHANGED, Change
+from undertext.measures.trace.changes import EDITS, Edit
 from undertext.tasks.steps import AUTO, checked_rule
 
 MeasureName = Literal[
@@ -14,8 +14,6 @@ MeasureName = Literal[
 ]
 MEASURES: tuple[MeasureName, ...] = get_args(MeasureName)
 ALL: Literal["all"] = "all"
-MADE: tuple[Change, ...] = tuple(change for change in CHANGES if change != UNCHANGED)
-"""The changes that are made to traces; the unchanged trace is always read beside them."""
 
 
 def _holds_prompt(template: str) -> str:
@@ -43,9 +41,9 @@ class MeasureConfig(PairConfig, GradingConfig):
     max_steps: int = Field(default=200, ge=1)
     """Largest number of steps of a trace along which answers are scored; longer traces are counted and left
     out."""
-    changes: tuple[Change, ...] = Field(default=MADE, min_length=1)
-    """Changes of a trace after which the answer is read: truncated, corrupted, filler, another, irrelevant,
-    reworded."""
+    changes: tuple[Edit, ...] = Field(default=EDITS, min_length=1)
+    """Changes of a trace after which the answer is read, beside the unchanged trace: truncated, corrupted,
+    filler, another, irrelevant, reworded."""
     templates: tuple[Annotated[str, AfterValidator(_holds_prompt)], ...] = ()
     """Templates around {prompt} that count as wordings of every problem, beside the task's paraphrases."""
     markers: Path | None = None
@@ -58,13 +56,6 @@ class MeasureConfig(PairConfig, GradingConfig):
     one included."""
     max_layers: int = Field(default=8, ge=1)
     """Number of layers that are read where `layers` is not given."""
-
-    @field_validator("changes")
-    @classmethod
-    def _real(cls, changes: tuple[Change, ...]) -> tuple[Change, ...]:
-        if UNCHANGED in changes:
-            raise ValueError("expected changes; the unchanged trace is read beside them anyway")
-        return changes
 
     @property
     def wanted(self) -> tuple[MeasureName, ...]:

@@ -65,10 +65,8 @@ class Stage:
             self._reads = {}
             for (role, whose), reads in zip(keys, made, strict=True):
                 trails = self.work.trails(role, whose)
-                if reads.long:
-                    reason = f"{reads.long} of {len(trails)} have too many steps, or do not fit the context"
-                    self.collected.miss("information", f"{role}, {TRACES[whose]}", reason)
-                own = TrailReads(reads.index, [trails[i] for i in reads.index], reads.right, reads.given)
+                kept = [trails[i] for i in reads.index]
+                own = TrailReads(reads.index, kept, reads.right, reads.given, reads.long)
                 self._reads[role, whose] = own
                 self.collected.tables["along"] += along_rows(role, TRACES[whose], own)
         return self._reads

@@ -25,9 +25,11 @@ from undertext.tasks.spans import join
 from undertext.tasks.task import Problem
 from undertext.tasks.value_positions import ValuePosition, unsaid_positions
 
-Change = Literal["unchanged", "truncated", "corrupted", "filler", "another", "irrelevant", "reworded"]
-CHANGES: tuple[Change, ...] = get_args(Change)
-UNCHANGED: Change = "unchanged"
+Edit = Literal["truncated", "corrupted", "filler", "another", "irrelevant", "reworded"]
+Change = Edit | Literal["unchanged"]
+EDITS: tuple[Edit, ...] = get_args(Edit)
+UNCHANGED: Literal["unchanged"] = "unchanged"
+CHANGES: tuple[Change, ...] = (UNCHANGED, *EDITS)
 FILLER = "."
 SENTENCES = (
     "The harbour was quiet in the morning.",
