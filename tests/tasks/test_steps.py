@@ -69,6 +69,15 @@ def test_two_hundred_steps():
     assert len(split_steps(text, "regex:;")) == 200
 
 
+@pytest.mark.parametrize(
+    ("rule", "text", "count"),
+    [(SENTENCE, "." * 200_000, 1), (SENTENCE, ". " * 50_000, 50_000), (THINK, "a\n\n" * 50_000, 50_000),
+     (NEWLINE, "a\n" * 50_000, 50_000), (THINK, "\n" + " " * 200_000 + "a", 1)],
+)  # fmt: skip
+def test_hostile_texts_are_read_once(rule, text, count):
+    assert len(split_steps(text, rule)) == count
+
+
 def test_a_pattern_that_takes_too_long_is_refused():
     with pytest.raises(UserError, match="is not done with a text of"):
         split_steps("a" * 40 + "b", r"regex:(a|aa)+$")

@@ -25,7 +25,10 @@ ALIKE = 0.9
 """Least share of the task's own steps that must end alike for outputs to be split there."""
 
 _LINE = re.compile(r"[^\r\n]+")
-_SENTENCE_END = re.compile(r"[.!?\u2026]+[\"')\]\u201d\u2019]{0,3}(?=\s)|[\u3002\uff01\uff1f]|\n")
+_SENTENCE_END = re.compile(
+    r"(?<![.!?\u2026])[.!?\u2026]++[\"')\]\u201d\u2019]{0,3}+(?=\s)|[\u3002\uff01\uff1f]|\n"
+)
+"""Signs are taken all together from the first on: a run of them is looked at once."""
 _PARAGRAPH_END = re.compile(r"\n[^\S\n]*\n")
 
 
@@ -111,8 +114,9 @@ def _of_paragraphs(text: str, marks: Reasoning | None) -> list[int]:
     close = text.rfind(closing)
     end = len(text) if close < start else close + len(closing)
     within = [match.start() for match in _PARAGRAPH_END.finditer(text, start, end)]
-    # A closing mark by itself is no paragraph: it belongs to the one before.
-    return [*(at for at in within if text[at:end].strip() != closing), end]
+    if within and text[within[-1] : end].strip() == closing:
+        within.pop()  # a closing mark by itself is no paragraph: it belongs to the one before
+    return [*within, end]
 
 
 def _between(text: str, ends: Iterable[int]) -> list[Span]:

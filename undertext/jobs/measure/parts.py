@@ -80,6 +80,7 @@ class Work:
         self.markers = markers
         self.answers: dict[Role, Answers] = {}
         """Greedy answers, once they are there."""
+        self._trails: dict[tuple[Role, Whose], dict[int, Trail]] = {}
 
     def greedy_parts(self) -> list[Part]:
         """A part for each checkpoint: its greedy answers."""
@@ -93,7 +94,12 @@ class Work:
         return self._answers(f"answers/{split}/{role}", self.subjects[role], problems)
 
     def trails(self, role: Role, whose: Whose) -> dict[int, Trail]:
-        """The traces that a checkpoint is measured on, by the problem's index."""
+        """The traces that a checkpoint is measured on, by the problem's index; split once."""
+        if (role, whose) not in self._trails:
+            self._trails[role, whose] = self._split(role, whose)
+        return self._trails[role, whose]
+
+    def _split(self, role: Role, whose: Whose) -> dict[int, Trail]:
         subject = self.subjects[role]
         if whose == "gold":
             return gold_trails(subject.task, subject.problems, self.rule)
