@@ -1,7 +1,9 @@
 """Grids on the command line: every run in its folder, what is missing made, nothing else, and one table."""
 
 import json
+import os
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,15 @@ import undertext.core.publish
 import undertext.jobs.trace.job
 import undertext.measures.trace.lens
 from tests.cli.golden import HELPS, SUBCOMMANDS
-from undertext import JoinedRuns, TraceResult
+from tests.killing import Step, killed_at_step
+from tests.made_up_task import WEAKER
+from tests.reading_task import made_task
+from undertext import JoinedRuns, TraceConfig, TraceResult, read_trace
 from undertext.activations.errors import UserError
+from undertext.core.config import part_of
+from undertext.core.grid import read_grid
+from undertext.jobs.runs.batch import run_grid
+from undertext.jobs.trace.command import TraceCommand
 
 
 @pytest.fixture
@@ -216,3 +225,70 @@ def test_every_command_reads_a_config_and_names_it_where_it_is_wrong(cli, comman
     code, stdout, stderr = cli(*command.split(), *named, "--config", tmp_path / "mine.yaml")
     assert (code, stdout) == (2, "")
     assert stderr.startswith(f"undertext: {tmp_path}/mine.yaml: unknown key 'seeeed' (valid: "), stderr
+
+
+def test_a_run_of_which_something_failed_is_tried_again(cli, untrained, small_task, tmp_path):
+    """Of several checkpoints, one that could not be read and then can."""
+    out, late = tmp_path / "out", tmp_path / "late"
+    (tmp_path / "grid.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "base": str(untrained / "a"), "tuned": [str(untrained / "b"), str(late)], "samples": 1,
+                "task": str(small_task), "splits": ["test"], "threads": 1, "grid": {"seed": [0]},
+            }
+        )
+    )  # fmt: skip
+    code, stdout, _ = cli("compare", "--config", tmp_path / "grid.yaml", "--out", out)
+    assert (code, "1 of 1, seed=0: done" in stdout) == (1, True)
+    shutil.copytree(untrained / "b", late)
+    code, stdout, _ = cli("compare", "--config", tmp_path / "grid.yaml", "--out", out)
+    assert (code, "1 of 1, seed=0: done" in stdout) == (0, True)
+    code, stdout, _ = cli("compare", "--config", tmp_path / "grid.yaml", "--out", out)
+    assert (code, "1 of 1, seed=0: finished before" in stdout) == (0, True)
+    rows = JoinedRuns.load(out).jobs["compare checkpoints"].rows
+    assert [row["checkpoint"] for row in rows] == ["b", "late"]
+
+
+def test_an_input_that_one_combination_lacks_is_asked_for(cli, written, read, untrained, tmp_path):
+    config = written({"checkpoint": [str(untrained / "a"), None, str(untrained / "b")]})
+    code, _, stderr = cli("trace", "--config", config, "--out", tmp_path / "out")
+    assert (code, read) == (2, [])
+    assert "expected --checkpoint (as a flag, or as a key of --config FILE)" in stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_killed_at_any_moment_the_grid_ends_as_if_it_had_not_been(tmp_path):
+    file = tmp_path / "grid.yaml"
+    file.write_text("problems: 6\nthreads: 1\nlayers: [0]\nreaders: [logit_lens]\ngrid:\n  seed: [0, 1, 2]\n")
+    task = made_task()
+
+    def go(out: Path) -> None:
+        grid = read_grid(TraceCommand, file)
+        given = grid.over({**grid.runs[0].config.model_dump(exclude={"seed"}), "out": out})
+
+        def call(config: TraceCommand, **more: Any) -> TraceResult:
+            return read_trace(WEAKER, task, config=part_of(TraceConfig, config), **more)
+
+        assert run_grid(given, call, lambda line: None) == 0
+
+    go(tmp_path / "whole")
+    whole = JoinedRuns.load(tmp_path / "whole")
+
+    def work(out: Path, done: Step) -> None:
+        replace = os.replace
+
+        def replaced(source: Any, target: Any) -> None:
+            replace(source, target)
+            done()
+
+        vars(os)["replace"] = replaced  # in the copy of this process alone
+        go(out)
+
+    for step in (1, 7, 14, 20):
+        out = tmp_path / str(step)
+        killed_at_step(partial(work, out), step)
+        go(out)
+        found = JoinedRuns.load(out)
+        assert found.summary == whole.summary
+        assert {path.name for path in out.iterdir()} == {path.name for path in (tmp_path / "whole").iterdir()}
+        assert not [path for path in out.rglob("*") if path.name.endswith((".tmp", ".lock", ".part"))]

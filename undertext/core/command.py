@@ -111,21 +111,23 @@ def _parsed_grid(
     if file is None:
         return parse(kind, prog, args, needs, about), None
     grid = read_grid(kind, file)
-    given, last = (parse(kind, prog, args, needs, about, run.config) for run in (grid.runs[0], grid.runs[-1]))
+    given = parse(kind, prog, args, needs, about, grid.runs[0].config)
     if not grid.settings:
         return given, None
-    for name in grid.settings:
-        # A flag gives both ends of a list the same value.
-        if any(
-            getattr(a, name) != getattr(b.config, name)
-            for a, b in ((given, grid.runs[0]), (last, grid.runs[-1]))
-        ):
-            raise UserError(f"{grid.file} varies {name} in its grid, and --{name.replace('_', '-')} is given")
+    # Over the last run, every list of several values has another one than over the first.
+    over_last = parse(kind, prog, args, needs, about, grid.runs[-1].config)
+    for over, run in ((given, grid.runs[0]), (over_last, grid.runs[-1])):
+        for name in grid.settings:
+            if getattr(over, name) != getattr(run.config, name):
+                flag = name.replace("_", "-")
+                raise UserError(f"{grid.file} varies {name} in its grid, and --{flag} is given")
     if getattr(given, "out", None) is None:
         raise UserError("expected --out: each run of a grid is written to a folder of its own")
-    return given, grid.over(
-        {name: getattr(given, name) for name in kind.model_fields if name not in grid.settings}
-    )
+    rest = [name for name in kind.model_fields if name not in grid.settings]
+    whole = grid.over({name: getattr(given, name) for name in rest})
+    for run in whole.runs:
+        _check_given(run.config, needs)
+    return given, whole
 
 
 def parse(
@@ -143,10 +145,14 @@ def parse(
     wrong flags end with usage on stderr and code 2.
     """
     given = _parsed(kind, prog, args, needs, about, read)
+    _check_given(given, needs)
+    return given
+
+
+def _check_given(given: BaseModel, needs: Sequence[str]) -> None:
     missing = [name.replace("_", "-") for name in needs if getattr(given, name) in (None, (), {})]
     if missing:
         raise UserError(f"expected --{', --'.join(missing)} (as a flag, or as a key of --config FILE)")
-    return given
 
 
 def _parsed(

@@ -113,11 +113,13 @@ class JobRun:
         return result
 
     def _is_finished(self) -> bool:
-        """Whether the folder holds the whole result of this very job."""
+        """Whether the folder holds the whole result of this very job, with nothing in it that failed."""
         assert self.out is not None
         try:
-            _, _, run = read_run(self.out, VERDICT if (self.out / VERDICT).is_file() else RESULT)
+            summary, _, run = read_run(self.out, VERDICT if (self.out / VERDICT).is_file() else RESULT)
         except UserError:
+            return False
+        if summary.get("failed"):  # of one job of several: what failed is tried again
             return False
         return not differences({key: run.get(key) for key in self._job}, json.loads(json_bytes(self._job)))
 

@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,12 @@ def run_grid(grid: Grid[Any], call: Call, say: Callable[[str], None]) -> int:
             try:
                 try:
                     with _as_run(at, name):
-                        code = max(
-                            code, int(call(each.config, out=at, progress=Progress(None, f"{name}: ")).code)
-                        )
+                        call(each.config, out=at, progress=Progress(None, f"{name}: "))
                 except FinishedBefore:
                     said = "finished before"
-                opened[name] = open_run(at)
+                job, result = open_run(at)
+                code = max(code, result.code)
+                opened[name] = Opened(job, replace(result, tables={}))
             except UserError as error:
                 if isinstance(error, NotSaved):
                     for line in error.result.lines():
@@ -53,11 +54,11 @@ def run_grid(grid: Grid[Any], call: Call, say: Callable[[str], None]) -> int:
                 failed[name], said = str(error), f"failed: {error}"
             say(f"{i + 1} of {len(grid.runs)}, {name}: {said}")
             gc.collect()  # so that the checkpoints are gone before the next are loaded
-        result = joined(run, opened, failed)
-    for line in result.lines():
+        together = joined(run, opened, failed)
+    for line in together.lines():
         say(line)
     say(f"report: {out / PAGE}")
-    return max(code, result.code)
+    return max(code, together.code)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,8 @@ def join_runs(
         with run.bars.stage("reading", len(names)) as done:
             for name, folder in names.items():
                 try:
-                    opened[name] = open_run(folder)
+                    job, result = open_run(folder)
+                    opened[name] = Opened(job, replace(result, tables={}))  # tables of many runs are large
                 except UserError as error:
                     failed[name] = str(error)
                 done(1)

@@ -13,6 +13,8 @@ from undertext.report.page import Section, document, fragment
 
 MOST_ROWS = 1000
 """Rows of a table that the page shows."""
+MOST_LINES = 200
+"""Rows of a table that a terminal shows."""
 _WIDEST = 48
 """Characters of a cell on a terminal, beside the name of the run."""
 _ALTERNATIVE = (
@@ -36,7 +38,9 @@ def lines(result: JoinedRuns) -> list[str]:
     """A table a job, and what was not joined, for a terminal."""
     said: list[str] = []
     for name, job in result.jobs.items():
-        said += [f"{name}: {_counted(job)}", *_aligned(job.columns, _cells(job))]
+        rows, more = _cells(job)[:MOST_LINES], len(job.rows) - MOST_LINES
+        said += [f"{name}: {_counted(job)}", *_aligned(job.columns, rows)]
+        said += [f"  and {more:,} more rows, which are in the table"] if more > 0 else []
     return said + [f"{name}: not joined: {error}" for name, error in result.failed.items()]
 
 
