@@ -13,7 +13,7 @@ from math import inf, nan
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from undertext.activations.errors import shown
@@ -29,6 +29,8 @@ from undertext.core.statistics import (
 )
 from undertext.core.terms import ROLES, LineName, Role
 from undertext.jobs.compare.config import Rule
+from undertext.jobs.compare.enough import enough
+from undertext.jobs.compare.judgement import Judgement, Words
 from undertext.jobs.compare.latent import Opened
 from undertext.jobs.compare.raw_line import LineEstimates, RawLine
 from undertext.jobs.compare.result import EvidenceLine, SplitResult
@@ -39,18 +41,6 @@ RESAMPLES = 1000
 """Resamples of the problems that a verdict's confidence is the share of."""
 FEW = 50
 """With fewer problems a flag warns that intervals are wide."""
-
-Words = Shaped[ndarray, " resample"]
-"""One of a few words for each resample."""
-
-
-class Judgement(NamedTuple):
-    """What the rule gives, in each resample of the problems."""
-
-    verdict: Words
-    says: Mapping[LineName, Words]
-    p: Mapping[LineName, Float[ndarray, " resample"]]
-    """Holm-corrected over the lines."""
 
 
 def judge(
@@ -80,11 +70,15 @@ def judge(
         corrected = {name: p[:, i] for i, name in enumerate(lines)}
     says = {name: line_says(name, line, corrected[name], rule) for name, line in lines.items()}
     measured = changed == {"base": "better", "tuned": "worse", "neither": ""}[weaker]
-    found = np.where(measured, capability(says, len(changed), untried(lines, rule)), "unclear")
-    if weaker != "neither":
-        broken = below_chance[weaker] | (weaker in alike)
-        found = np.where((found == "absent") & broken, "unclear", found)
-    return Judgement(np.where(solved, verdicts(changed, found), "undetermined"), says, corrected)
+
+    def concluded(says: Mapping[LineName, Words]) -> Words:
+        found = np.where(measured, capability(says, len(changed), untried(lines, rule)), "unclear")
+        if weaker != "neither":
+            broken = below_chance[weaker] | (weaker in alike)
+            found = np.where((found == "absent") & broken, "unclear", found)
+        return np.where(solved, verdicts(changed, found), "undetermined")
+
+    return Judgement(concluded(says), says, corrected, changed, solved, difference, over_chance, concluded)
 
 
 def changes(difference: Intervals, rule: Rule) -> Words:
@@ -238,12 +232,14 @@ def split_result(
     base, tuned = (answers[role].lenient for role in ROLES)
     n, units = len(base), answers["base"].clusters
 
-    def judged(weights: Float[ndarray, "resample n"]) -> Judgement:
+    def judged(weights: Float[ndarray, "resample n"], below: ndarray | None = None) -> Judgement:
+        """`below`: how often each problem counts where the rule tells who is below chance."""
         estimates = {line.name: line.estimates(weights, rule.level) for line in lines}
         over = {role: answers[role].lenient - chance[role] for role in ROLES}
         over_chance = {role: mean_intervals(over[role], weights, rule.level, units) for role in ROLES}
+        told_by = weights if below is None else np.broadcast_to(below, weights.shape)
         below_chance = {
-            role: mean_intervals(over[role], weights, rule.below_chance, units).high < 0 for role in ROLES
+            role: mean_intervals(over[role], told_by, rule.below_chance, units).high < 0 for role in ROLES
         }
         difference = _difference(answers, weights, rule)
         judgement = judge(difference, over_chance, below_chance, estimates, weaker, rule, alike)
@@ -251,8 +247,12 @@ def split_result(
         verdict = np.where(cut > rule.max_unfinished, "undetermined", judgement.verdict)
         return judgement._replace(verdict=verdict)
 
-    itself = judged(np.ones((1, n)))
+    as_it_is = np.ones((1, n))
+    itself = judged(as_it_is)
     (verdict,) = itself.verdict.tolist()
+    more = None
+    if not any(each.unfinished.mean() > rule.max_unfinished for each in answers.values()):
+        more = enough(lambda w: judged(w, as_it_is), n, units, weaker, lines, rule, NO_ABSENCE)
     resampled = judged(resample_weights(n, seed, RESAMPLES, units))
     return SplitResult(
         verdict=verdict,
@@ -267,7 +267,12 @@ def split_result(
         latent=None if opened is None else opened.latent,
         opened={} if opened is None else opened.by_key,
         evidence=[_reported(line, itself, rule, seed) for line in lines],
-        flags=[*_flags(answers, chance, alike, rule, grader), *_cut_keys(lines, rule), *flags],
+        flags=[
+            *_flags(answers, chance, alike, rule, grader),
+            *_cut_keys(lines, rule),
+            *([] if more is None else [more.flag]),
+            *flags,
+        ],
         smallest_detectable_difference=smallest_detectable(
             tuned.astype(float) - base, level=rule.level, clusters=units
         ),

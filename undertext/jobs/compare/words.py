@@ -38,7 +38,7 @@ VERDICTS: dict[Verdict, tuple[str, str]] = {
     "undetermined": (
         "Undetermined: the evidence does not decide.",
         "The lines of evidence disagree, there were too few problems to tell, too many outputs were cut, or "
-        "no checkpoint solves the task: the flags say which.",
+        "no checkpoint solves the task: the flags say which, and how many problems would be enough.",
     ),
 }
 """A headline, and what the verdict means."""
