@@ -19,12 +19,13 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 HUNG := -o faulthandler_exit_on_timeout=true -o faulthandler_timeout
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-all check docs bench figures browser clean
+.PHONY: help env demo test test-all notebooks check docs bench figures browser clean
 
 help:
 	@echo "make env       .venv with everything (PYTHON=python3.12 chooses the interpreter)"
 	@echo "make demo      the shipped pairs judged; reports in build/demo"
-	@echo "make test      tests        make test-all  slow ones too"
+	@echo "make test      tests        make test-all  slow ones too, notebooks among them"
+	@echo "make notebooks every notebook, run from top to bottom"
 	@echo "make check     format, lint, types, layers, documentation, notebooks"
 	@echo "make docs      documentation into build/site"
 	@echo "make bench     benchmarks into build/bench.json and docs/performance.md"
@@ -62,6 +63,9 @@ test: $(FULL) browser
 
 test-all: $(FULL) browser
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal $(HUNG)=5400 -m ""
+
+notebooks: $(FULL)
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal $(HUNG)=1200 -m "" tests/test_notebooks.py
 
 check: $(FULL)
 	$(BIN)/ruff format --check

@@ -77,7 +77,7 @@ LOADED = {"wheel": ("undertext.probes", "LogisticProbe"), "editable": ("undertex
 
 
 @pytest.mark.parametrize("site", KINDS, indirect=True)
-@pytest.mark.parametrize("beside", ["script", "site"])
+@pytest.mark.parametrize("beside", ["script", pytest.param("site", marks=pytest.mark.slow)])
 def test_a_users_own_packages_of_the_same_names_break_nothing(site, beside, tmp_path):
     project = tmp_path / "project"
     project.mkdir()

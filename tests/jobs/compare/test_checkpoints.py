@@ -140,6 +140,7 @@ def alone(trained: Path, seen: Seen, tmp_path_factory: pytest.TempPathFactory) -
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS[1:])
 def test_each_report_is_the_one_that_compare_writes_alone(step, done, alone):
     folders = done.out / f"checkpoint-{step}", alone[step].out
@@ -151,6 +152,7 @@ def test_each_report_is_the_one_that_compare_writes_alone(step, done, alone):
     assert files[0] == files[1]
 
 
+@pytest.mark.slow
 def test_what_depends_on_the_base_alone_is_made_once(done, alone):
     splits = alone[30].seen.asked.count("base")
     assert splits == alone[60].seen.asked.count("base") > 0
@@ -223,6 +225,7 @@ def test_one_that_cannot_be_read_is_told_and_the_others_go_on(trained, tmp_path)
         run(trained, tmp_path / "none", {"broken": broken})
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_not_made_again(trained, tmp_path, seen, alone):
     out, tuned = tmp_path / "out", [str(trained / f"run/checkpoint-{step}") for step in STEPS[1:]]
 

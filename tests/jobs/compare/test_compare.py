@@ -51,7 +51,7 @@ class Made:
         return sorted(test, key=lambda problem: str(problem["id"]))
 
 
-@pytest.fixture(scope="session", params=["plain", "worked"])
+@pytest.fixture(scope="session", params=[pytest.param("plain", marks=pytest.mark.slow), "worked"])
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
     folder = tmp_path_factory.mktemp(request.param)
     plain = request.param == "plain"

@@ -110,10 +110,27 @@ def test_with_so_many_most_draws_tell_whether_accuracy_changed(gained, lost, wor
     ("better", "shares", "verdict"),
     [
         ("tuned", {"recovered": 0.62, "prompted": 0.1, "continued": 0.9}, "elicited"),
-        ("base", {"recovered": 0.1, "prompted": 0.6, "continued": 0.1}, "suppressed"),
-        ("tuned", {"recovered": 0.15, "prompted": 0.15, "continued": 0.1}, "taught"),
-        ("base", {"recovered": 0.1, "prompted": 0.1, "continued": 0.15}, "overwritten"),
-        ("tuned", {"recovered": 0.15, "prompted": 0.1, "continued": 0.9}, "composed"),
+        pytest.param(
+            "base",
+            {"recovered": 0.1, "prompted": 0.6, "continued": 0.1},
+            "suppressed",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "tuned", {"recovered": 0.15, "prompted": 0.15, "continued": 0.1}, "taught", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "base",
+            {"recovered": 0.1, "prompted": 0.1, "continued": 0.15},
+            "overwritten",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "tuned",
+            {"recovered": 0.15, "prompted": 0.1, "continued": 0.9},
+            "composed",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_with_so_many_most_draws_have_the_verdict(in_draws, better, shares, verdict):

@@ -34,6 +34,7 @@ def random_best(found: Interchange) -> float:
     return max(each.share("counterfactual") for each in found.random)
 
 
+@pytest.mark.slow
 def test_interchange_moves_the_base_and_not_the_overwritten_model():
     base, overwritten = (measured(name, "before", layers=[2]) for name in ("base", "overwritten"))
     assert base.nothing.share("stayed") > 0.95
@@ -65,6 +66,7 @@ def test_what_never_had_the_capability_does_not_move_and_what_hides_it_does():
         assert random_best(found) < 0.35
 
 
+@pytest.mark.slow
 def test_without_the_subspace_the_base_is_at_chance():
     checkpoint, task, point = Checkpoint.load(zoo("base")), new_chain(0), HookPoint(2, "resid_post")
     sites = locate_values(checkpoint, task.split("train"))
