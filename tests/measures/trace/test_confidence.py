@@ -12,7 +12,6 @@ from undertext.measures.trace.confidence import (
     EARLY,
     accuracy_gap,
     early_and_late,
-    on_grid,
     trajectory,
 )
 
@@ -56,10 +55,3 @@ def test_early_commitment_against_accuracy():
     means = np.nanmean(rows, 0)
     assert float(accuracy_gap(means)) == pytest.approx(1.0 - 1 / 3)
     assert np.isnan(accuracy_gap(np.array([0.5, 1.0, 0.0, 0.0])))
-
-
-def test_curves_of_traces_of_unlike_lengths_are_put_on_one_grid():
-    grid = np.linspace(0, 1, 5)
-    np.testing.assert_allclose(on_grid(np.array([0.0, 1.0]), grid), grid)
-    np.testing.assert_allclose(on_grid(np.array([0.3]), grid), [0.3] * 5)
-    np.testing.assert_allclose(on_grid(np.array([0.0, 1.0, 0.0]), grid), [0, 0.5, 1, 0.5, 0])

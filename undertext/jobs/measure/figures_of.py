@@ -20,6 +20,7 @@ from undertext.core.statistics import (
     resample_weights,
 )
 from undertext.core.terms import ROLES, Role
+from undertext.measures.trace.uncertainty import area_under_roc
 
 LEVEL = 0.95
 LEAST = 2
@@ -122,6 +123,11 @@ def _finite(found: Estimate) -> Estimate | None:
     return found if np.isfinite(found.value) else None
 
 
+def _area(rows: ndarray) -> float:
+    area = area_under_roc(rows[:, 0], rows[:, 1] > 0.5)
+    return float("nan") if area is None else area
+
+
 def _areas(rows: ndarray, weights: ndarray) -> ndarray:
     """The area under the ROC curve in each resample; NaN in one without both kinds."""
     wrong = rows[:, 1] > 0.5
@@ -133,16 +139,15 @@ def _areas(rows: ndarray, weights: ndarray) -> ndarray:
 
 
 def _roc(rows: ndarray, clusters: Clusters, seed: int) -> Estimate:
-    n = len(rows)
-    value = float(_areas(rows, np.ones((1, n)))[0])
+    n, value = len(rows), _area(rows)
     return _interval(value, _areas(rows, resample_weights(n, seed, clusters=clusters)), n)
 
 
 def _roc_change(base: ndarray, tuned: ndarray, clusters: Clusters, seed: int) -> Estimate | None:
     n = len(base)
-    weights, whole = resample_weights(n, seed, clusters=clusters), np.ones((1, n))
-    value = float((_areas(tuned, whole) - _areas(base, whole))[0])
-    return _finite(_interval(value, _areas(tuned, weights) - _areas(base, weights), n))
+    weights = resample_weights(n, seed, clusters=clusters)
+    draws = _areas(tuned, weights) - _areas(base, weights)
+    return _finite(_interval(_area(tuned) - _area(base), draws, n))
 
 
 def _interval(value: float, draws: ndarray, n: int) -> Estimate:

@@ -69,8 +69,3 @@ def accuracy_gap(means: Float[ndarray, "... 4"]) -> Float[ndarray, "..."]:
     early_right, early, late_right, late = (means[..., i] for i in range(4))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(late_right / late - early_right / early)
-
-
-def on_grid(p: Float[ndarray, " point"], grid: Float[ndarray, " place"]) -> Float[ndarray, " place"]:
-    """The trajectory at shares of its steps, with straight lines between; flat without a step."""
-    return np.interp(grid, np.linspace(0.0, 1.0, len(p)) if len(p) > 1 else [0.0], p)
