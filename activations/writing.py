@@ -15,9 +15,9 @@ _ROOM = 128
 """Room in the cache for so many new tokens; where rows write more of them, it grows."""
 
 _SHORT, _LONGER = 48, 1.4
-"""Rows are set aside once they are as long again as the longest prompt, or by so many tokens where prompts are
-shorter; and whenever they are so many times longer than that. Chosen by costs of passes, attention and copies
-on outputs of lognormal length."""
+"""Rows are set aside once they are as long again as the longest prompt, or by so many tokens where prompts
+are shorter; and whenever they are so many times longer than that. Chosen by the costs of passes, attention
+and copies on outputs of lognormal length."""
 
 _FEW, _MANY = 1 / 8, 1 / 4
 """Others are read in once this share of the places is free: the greater one where the smaller has no room for

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.toys import tiny_model, word_tokenizer
+from undertext import zoo
 from undertext.activations import Checkpoint, generate
 from undertext.measures.answers import Samples, greedy, majority, sampled
 from undertext.tasks import Grader, Problem, Task, grade
+from undertext.tasks.builtin.chain import new_chain
 from undertext.tasks.draws import seeds
 from undertext.tasks.grade import said
 from undertext.tasks.output_grader import OutputGrader, chance_right, circles
@@ -202,3 +204,13 @@ def test_unfinished_samples_have_no_vote():
         texts, np.zeros((1, 4), bool), np.ones((1, 4), int), np.array([[False, True, True, False]])
     )
     assert majority(task, task.split("test"), samples).texts == ["so 7"]
+
+
+def test_an_output_s_opening_keeps_the_space_that_its_tokens_do_not_say():
+    """Of a tokenizer of whole words the output after `answer` decodes to `5`: it reads `answer 5`."""
+    checkpoint, task = Checkpoint.load(zoo("base")), new_chain(0, train=4, dev=4, test=40, ood=4)
+    problems = task.split("test")
+    begun = [f"{each.prompt} {each.trace.rpartition('answer')[0]}answer" for each in problems if each.trace]
+    found = greedy(checkpoint, task, problems, prompts=begun, opening="answer")
+    assert all(text.startswith("answer ") for text in found.texts)
+    assert found.lenient.mean() > 0.9

@@ -110,7 +110,12 @@ def greedy(
         batch_size=batch_size,
         progress=progress,
     )
-    texts = [opening + text for text in out.texts] if opening else out.texts
+    texts = out.texts
+    if opening:
+        texts = [
+            opening + gap_between(checkpoint, prompt, tokens, text) + text
+            for prompt, tokens, text in zip(asked, out.tokens, out.texts, strict=True)
+        ]
     return graded(task, problems, texts, [len(tokens) for tokens in out.tokens], out.cut)
 
 
@@ -320,3 +325,13 @@ def graded(
         np.array(unfinished, bool),
         clusters=clusters(problems),
     )
+
+
+def gap_between(checkpoint: Checkpoint, prompt: str, tokens: Sequence[int], text: str) -> str:
+    """The white space between a prompt and its output that decoding the output alone does not give."""
+    if not tokens or text[:1].isspace():
+        return ""
+    (ids,) = checkpoint.encode([prompt])
+    head, whole = checkpoint.decode(ids), checkpoint.decode([*ids, tokens[0]])
+    rest = whole[len(head) :] if whole.startswith(head) else ""
+    return rest[: len(rest) - len(rest.lstrip())]

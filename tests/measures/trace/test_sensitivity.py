@@ -35,7 +35,7 @@ def test_one_wording_says_nothing(figures):
 
 
 def test_wordings_are_the_question_its_paraphrases_and_the_templates_each_once():
-    asked = problem(1, paraphrases=["find a , b = 1 :", "b = 1 ; find a :"])
+    asked = problem(1, paraphrases=["find a , b = 1 :", "so b = 1 ; find a :"])
     assert wordings(asked, ["so {prompt}", "{prompt}"]) == [
         "b = 1 ; find a :", "find a , b = 1 :", "so b = 1 ; find a :",
     ]  # fmt: skip

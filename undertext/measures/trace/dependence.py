@@ -19,7 +19,7 @@ from numpy import ndarray
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.generation import generate
 from undertext.activations.spans import locate
-from undertext.measures.answers import Progress, graded
+from undertext.measures.answers import Progress, gap_between, graded
 from undertext.measures.trace.changes import UNCHANGED, Change, Changed, follows
 from undertext.measures.trace.stated import Stated
 from undertext.tasks.output_grader import OutputGrader
@@ -80,7 +80,7 @@ def after_change(
         progress=progress,
     )
     texts = [
-        each.opening + _gap(checkpoint, each.prompt, tokens, text) + text
+        each.opening + gap_between(checkpoint, each.prompt, tokens, text) + text
         for each, tokens, text in zip(changes, out.tokens, out.texts, strict=True)
     ]
     answers = graded(task, asked, texts, [len(tokens) for tokens in out.tokens], out.cut)
@@ -97,16 +97,6 @@ def after_change(
         answers.lenient,
         out_of,
     )
-
-
-def _gap(checkpoint: Checkpoint, prompt: str, tokens: Sequence[int], text: str) -> str:
-    """The white space between a prompt and its output that decoding the output alone does not give."""
-    if not tokens or text[:1].isspace():
-        return ""
-    (ids,) = checkpoint.encode([prompt])
-    head, whole = checkpoint.decode(ids), checkpoint.decode([*ids, tokens[0]])
-    rest = whole[len(head) :] if whole.startswith(head) else ""
-    return rest[: len(rest) - len(rest.lstrip())]
 
 
 @dataclass(frozen=True, eq=False)
