@@ -1,6 +1,8 @@
 """Intervals and tests against scipy, enumeration and simulation."""
 
 from itertools import combinations
+from math import sqrt
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from undertext.core.statistics import (
     ratio_intervals,
     resample_weights,
     smallest_detectable,
+    unpaired_difference,
 )
 
 
@@ -103,6 +106,26 @@ def test_paired_difference_covers_the_truth_as_often_as_it_says(n, shares):
     covered = np.mean([each.low <= truth <= each.high for each in intervals])
     # Where few problems differ, the two imagined ones widen it: too sure is worse than too careful.
     assert 0.94 <= covered <= (0.98 if sum(shares) > 0.2 else 1)
+
+
+@given(st.integers(1, 80), st.integers(1, 80), st.data())
+def test_unpaired_difference_of_shares_is_newcombe_s(n, m, data):
+    """Newcombe (1998), method 10, written out: square roots of sums of squares of z and the limits."""
+    a, b = data.draw(st.integers(0, n)), data.draw(st.integers(0, m))
+    first, second = proportion(np.arange(n) < a), proportion(np.arange(m) < b)
+    found = unpaired_difference(first, second)
+    p, q, z = a / n, b / m, NormalDist().inv_cdf(0.975)
+
+    def limits(share: float, size: int) -> tuple[float, float]:
+        root = z * sqrt(z * z + 4 * size * share * (1 - share))
+        middle, scale = 2 * size * share + z * z, 2 * (size + z * z)
+        return (middle - root) / scale, (middle + root) / scale
+
+    (l1, u1), (l2, u2) = limits(p, n), limits(q, m)
+    assert found.value == pytest.approx(q - p)
+    assert found.low == pytest.approx(q - p - sqrt((q - l2) ** 2 + (u1 - p) ** 2), abs=1e-9)
+    assert found.high == pytest.approx(q - p + sqrt((u2 - q) ** 2 + (p - l1) ** 2), abs=1e-9)
+    assert found.n == min(n, m)
 
 
 @pytest.mark.parametrize("discordant", [0.1, 0.4])

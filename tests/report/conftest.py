@@ -117,6 +117,7 @@ def comparison() -> Comparison:
             "probes": made_up.probes(),
             "sweep": made_up.sweep(),
             "recovery": made_up.recovery(),
+            "trace": made_up.trace(),
         },
     )
 

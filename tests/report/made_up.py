@@ -56,6 +56,28 @@ def problems() -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
+def trace() -> pa.Table:
+    rows = [
+        ("base", "another: follows the trace", 0.91, 0.85, 0.95, None, None),
+        ("tuned", "another: follows the trace", 0.12, 0.05, 0.2, None, None),
+        ("base", "rationalisation index over chance", 0.1, 0.0, 0.21, "rationalised_above", None),
+        (
+            "tuned",
+            "rationalisation index over chance",
+            0.83,
+            0.71,
+            0.95,
+            "rationalised_above",
+            "rationalised",
+        ),
+        ("tuned", "doubt words lost", 0.4, 0.1, 0.7, "lost_above", None),
+    ]
+    names = ("checkpoint", "figure", "value", "low", "high", "threshold", "flag")
+    return pa.Table.from_pylist(
+        [{"split": "test", **dict(zip(names, row, strict=True)), "n": PROBLEMS} for row in rows]
+    )
+
+
 def probes() -> pa.Table:
     rng = np.random.default_rng(1)
     names = {"weaker": "base", "stronger": "tuned", "transported": "transported"}

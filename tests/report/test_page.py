@@ -56,6 +56,15 @@ def test_model_text_is_text(shown):
     assert f"… ({len(HOSTILE[4]) - 1500:,} more characters)" in shown.text
 
 
+def test_figures_of_traces_stand_by_checkpoint_with_their_flags(shown, preserved):
+    assert shown.text.count("Whether answers rest on what is written before them") == 1  # of one split
+    index = "rationalisation index over chance 0.10 [0.00, 0.21] 0.83 [0.71, 0.95] rationalised_above"
+    assert f"{index} rationalised (tuned)" in shown.text
+    assert "another: follows the trace 0.91 [0.85, 0.95] 0.12 [0.05, 0.20] – –" in shown.text
+    assert "doubt words lost – 0.40 [0.10, 0.70] lost_above –" in shown.text
+    assert "Whether answers rest" not in page_of(preserved).text
+
+
 def test_nothing_is_asked_for(shown):
     for name, value in shown.attributes:
         if name in {"src", "href", "action", "srcset", "poster"}:

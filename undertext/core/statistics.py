@@ -264,6 +264,18 @@ def paired_difference(a: ndarray, b: ndarray, level: float = 0.95, clusters: Clu
     return mean_intervals(d, np.ones((1, len(d))), level, clusters).estimate(len(d), level)
 
 
+def unpaired_difference(a: Estimate, b: Estimate) -> Estimate:
+    """b less a, of two sets of problems that have none in common, from the interval of each.
+
+    The method of variance estimates recovery (Zou and Donner 2008), which with Wilson's intervals is
+    Newcombe's (1998).
+    """
+    value = b.value - a.value
+    below = sqrt((b.value - b.low) ** 2 + (a.high - a.value) ** 2)
+    above = sqrt((b.high - b.value) ** 2 + (a.value - a.low) ** 2)
+    return Estimate(value, value - below, value + above, min(a.n, b.n), b.level)
+
+
 def standard_error(d: ndarray, clusters: Clusters = None) -> float:
     """Standard error of the mean of paired differences in [-1, 1], with one +1 and one -1 added."""
     d = np.asarray(d, float)

@@ -258,7 +258,7 @@ def test_a_checkpoint_beside_itself_is_preserved(made):
     result = comparison.splits["test"]
     assert (result.verdict, result.weaker, result.evidence) == ("preserved", "neither", [])
     assert result.accuracy["difference"].value == 0
-    assert set(comparison.tables) == {"problems"}
+    assert set(comparison.tables) == {"problems", "trace"}
     assert not any(row["gap"] for row in comparison.tables["problems"].to_pylist())
     assert {row["steered_output"] for row in comparison.tables["problems"].to_pylist()} == {None}
 

@@ -68,6 +68,8 @@ def test_a_verdict_on_choices(folder: Path, sums_pair: Pair, tmp_path: Path) -> 
     lines = {line["name"]: line for line in split["evidence"]}
     assert {"behaviour", "recovered"} <= set(lines)
     assert split["verdict"] in ("taught", "undetermined")  # the base was shown nothing
+    assert sum("no trace is written, and none was measured" in flag for flag in split["flags"]) == 1
+    assert "trace" not in found.tables
     assert 0.15 < lines["behaviour"]["null"]["value"] < 0.9  # as guesses among four would come out
 
 

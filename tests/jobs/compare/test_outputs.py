@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from undertext.core.statistics import proportion
 from undertext.core.terms import ROLES, Role
 from undertext.jobs.compare.config import CompareConfig, verdict_rule
 from undertext.jobs.compare.job import compare
@@ -80,8 +81,22 @@ def test_a_few_cut_outputs_are_said_and_more_end_the_verdict(cut, weaker):
     }
     flags = output_flags(dict.fromkeys(ROLES, task_of(n)), "test", both, RULE)
     assert gap_between(both, RULE).weaker == weaker
-    assert [flag.startswith("no verdict") for flag in flags] == [cut == 2] * (cut > 0)
+    assert [flag.startswith("no verdict: ") for flag in flags] == [cut == 2] * (cut > 0)
     assert all(f"tuned {cut / n:.1%}" in flag for flag in flags)
+
+
+@pytest.mark.parametrize(("cut", "named"), [(2, False), (12, True)])
+def test_outputs_that_are_surely_too_often_cut_are_named(cut, named):
+    n = 20
+    both: dict[Role, Answers] = {
+        "base": answers(["x"] * n, [True] * n),
+        "tuned": answers(["x"] * n, [False] * n, [i < cut for i in range(n)]),
+    }
+    (flag,) = output_flags(dict.fromkeys(ROLES, task_of(n)), "test", both, RULE)
+    share = proportion(np.arange(n) < cut)
+    assert flag.startswith("unfinished: no verdict: ") == named == (share.low > RULE.max_unfinished)
+    assert f"tuned {share.value:.1%} [{share.low:.1%}, {share.high:.1%}]" in flag
+    assert "`max_unfinished`" in flag
 
 
 def test_outputs_that_go_on_or_are_blank_are_flagged():

@@ -333,15 +333,30 @@ def test_lines_on_too_few_problems_are_not_heard():
 @pytest.mark.parametrize(
     ("strict", "part"),
     [
-        (np.zeros(N), "+0.00, leniently +0.70; right answers are not in the form asked for"),
-        (np.ones(N), "+1.00, leniently +0.70; +0.30 of the first is only the answer's format"),
+        (np.zeros(N), "+0.00, leniently +0.70; {}: right answers are not in the form asked for"),
+        (np.ones(N), "+1.00, leniently +0.70; {} of the first is only the answer's format"),
     ],
 )
 def test_a_gain_of_form_is_told_from_one_of_substance(strict, part):
     flags = result(answers(BAD.lenient, np.zeros(N)), answers(GOOD.lenient, strict)).flags
+    apart = paired_difference(GOOD.lenient.astype(float) - BAD.lenient, strict)
+    figure = f"{apart.value:+.2f} [{apart.low:.2f}, {apart.high:.2f}]"
+    name = "format only" if strict.any() else "format"
     assert [flag for flag in flags if flag.startswith("format")] == [
-        f"format: graded strictly the difference is {part}"
+        f"{name}: graded strictly the difference, tuned less base, is {part.format(figure)} "
+        "(`format_above` 0.1)"
     ]
+
+
+@pytest.mark.parametrize("count", [10, 24, 60])
+def test_form_is_flagged_where_its_interval_clears_the_threshold(count):
+    strict = np.arange(N) < count
+    both: dict[Role, Answers] = {
+        "base": answers(np.ones(N), np.zeros(N)),
+        "tuned": answers(np.ones(N), strict),
+    }
+    flagged = any(flag.startswith("format only: ") for flag in judged(both, "neither", []).flags)
+    assert flagged == (paired_difference(np.zeros(N), strict).low > RULE.format_above) == (count == 60)
 
 
 def test_where_no_form_was_asked_for_none_is_missed():
@@ -350,7 +365,7 @@ def test_where_no_form_was_asked_for_none_is_missed():
         "tuned": answers(GOOD.lenient, np.zeros(N)),
     }
     (flag,) = judged(both, "neither", [], grader=Grader(kind="number")).flags
-    assert "the task asks for no form: strictly right is the answer and nothing else" in flag
+    assert "the task asks for no form, and strictly right is the answer and nothing else" in flag
 
 
 def test_problems_of_few_groups_are_few_problems():

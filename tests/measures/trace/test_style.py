@@ -100,3 +100,10 @@ def test_files_that_are_none(tmp_path, text, said):
         open_markers(file)
     with pytest.raises(UserError, match="expected a file of markers"):
         open_markers(tmp_path / "nowhere.yaml")
+
+
+def test_the_rate_of_a_text_is_that_of_its_style():
+    text = "Maybe a = 4 ; wait , maybe not ; I am sure a = 5 ; answer 5"
+    own = style_of(written(text), SHIPPED)
+    assert SHIPPED.rate(text, DOUBT) == own.rate(*DOUBT) == 100 * 3 / own.words
+    assert SHIPPED.rate(" ; ", DOUBT) is None

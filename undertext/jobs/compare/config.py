@@ -34,7 +34,23 @@ class Rule(Config):
     max_unfinished: Share
     """Largest share of a checkpoint's outputs on a split that may be unfinished."""
     min_problems: int = Field(ge=1)
-    """Fewest problems a line of evidence must rest on; with fewer it says `unclear`."""
+    """Fewest problems a line of evidence must rest on; with fewer it says `unclear`. No flag on traces is
+    raised on fewer either."""
+    rationalised_above: Share
+    """`rationalised`: share of the final confidence that was there before the first step, over chance."""
+    shortcut_above: Share
+    """`shortcut`: share of the right answers that stay right when the trace is replaced, over chance."""
+    overconfident_above: Share
+    """`overconfident`: mean probability of the given answers less their accuracy."""
+    voiced_above: float = Field(ge=0)
+    """`voice lost`: markers of doubt per 100 words that the base must surely voice, to have any to lose."""
+    lost_above: Share
+    """`voice lost`: share of these that the tuned checkpoint no longer voices."""
+    memorised_above: Share
+    """`memorised`: share of problems completed from their first part, over chance, less that of fresh
+    ones."""
+    format_above: Share
+    """`format only`: difference in strict accuracy less that in lenient accuracy."""
 
 
 class CompareConfig(SearchConfig):
@@ -48,6 +64,12 @@ class CompareConfig(SearchConfig):
     max_classes: int = Field(default=100, ge=2)
     """Largest number of distinct values that a classifier is fitted to. A number with more, or with few
     problems a value, is read in groups by size; a text with more is not read."""
+    trace_problems: int = Field(default=64, ge=0)
+    """Largest number of problems of a split on which the traces of both checkpoints are measured for flags; 0
+    measures none."""
+    fresh: str = "dev"
+    """Split of problems that no tuning has seen: completions of the judged problems from their first part are
+    held against completions of these, for the flag `memorised`."""
 
 
 def verdict_rule() -> Rule:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from undertext.activations.errors import UserError, shown
 from undertext.activations.pair import Pair, tokenizer_difference
 from undertext.core.config import WORK_ONLY
 from undertext.core.job import JobRun, job_run
@@ -21,10 +22,14 @@ from undertext.jobs.compare.measured import Rows, measure, table_rows
 from undertext.jobs.compare.outputs import output_flags
 from undertext.jobs.compare.raw_line import RawLine
 from undertext.jobs.compare.result import SCHEMA, Comparison
+from undertext.jobs.compare.trace_figures import TRACE, trace_rows
+from undertext.jobs.compare.trace_flags import trace_flags
+from undertext.jobs.compare.trace_parts import read_traces
 from undertext.jobs.compare.verdict import gap_between, split_result
 from undertext.measures.answers import Answers, greedy, guesses, same_answer
 from undertext.measures.recovery.parts import SteeringParts, sae_of
 from undertext.measures.recovery.rows import schema_of
+from undertext.measures.trace.style import open_markers
 from undertext.tasks.draws import check_prompts
 from undertext.tasks.limits import limited_as
 from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record, texts_of
@@ -59,10 +64,15 @@ def compare(
     are no pair, a task that does not validate, a split it lacks, prompts that do not fit the context,
     NaN in the activations, an `out` that cannot be written, and one that holds parts of another comparison.
     """
-    config, rule = config or CompareConfig(), verdict_rule()
+    config, rule, markers = config or CompareConfig(), verdict_rule(), open_markers()
     with job_run("compare", config, out, progress) as run:
         task = open_task(task, config)
         splits = splits_to_report(task, config.splits)
+        if config.fresh not in task.splits:
+            raise UserError(
+                f"expected a split of the task for `fresh`, got {shown(config.fresh)}; there are: "
+                f"{', '.join(task.splits)}"
+            )
         with run.bars.stage("loading"):
             pair, sae = open_pair(base, tuned, config, own_tokens=True), sae_of(config)
         differing = tokenizer_difference(pair.base.tokenizer, pair.tuned.tokenizer, texts_of(task))
@@ -70,7 +80,8 @@ def compare(
         shared = {split: check_prompts(task, [split]) for split in splits}
         roles: Sequence[Role] = ROLES if config.prompts == "own" else ("base", "base")
         asked = ask(task, pair, roles, config.seed)
-        pair, tasks = Pair(*asked.checkpoints), dict(zip(ROLES, asked.tasks, strict=True))
+        unasked, pair = pair, Pair(*asked.checkpoints)
+        tasks = dict(zip(ROLES, asked.tasks, strict=True))
         if differing is not None:
             tasks["tuned"] = tasks["tuned"].model_copy()  # another reading of the same texts: in other tokens
             asked.notes.append(
@@ -98,6 +109,7 @@ def compare(
             **{name: record["fingerprint"] for name, record in described.items()},
             task_read=[task_record(own)["fingerprint"] for own in asked.tasks],
             rule=rule.model_dump(mode="json"),
+            markers=markers.by_category,
             room=_room(task, splits, config),
             **steering("base").inputs,
         )
@@ -125,6 +137,7 @@ def compare(
                 of=of_base if role == "base" else None,
             )  # fmt: skip
 
+        traces = read_traces(run, task, unasked, pair, tasks, splits, answered, config, of_base)
         results: dict[str, Any] = {}
         tables: dict[str, Rows] = {"problems": []}
         for split, gap in gaps.items():
@@ -152,6 +165,12 @@ def compare(
                         "not broken"
                     )
                     alike[gap.weaker] = None
+            if traces is not None:
+                found = trace_flags(traces, tasks, split, answers, markers, config, rule)
+                flags += found.flags
+                tables.setdefault("trace", []).extend(trace_rows(split, found.figures))
+            elif config.trace_problems:
+                flags.append("answers are chosen by likelihood: no trace is written, and none was measured")
             about = [*pair.notes, *asked.notes]
             flags = [*about, *output_flags(tasks, split, answers, rule), *flags, *shared[split]]
             result = split_result(
@@ -187,7 +206,11 @@ def compare(
                 "seed": config.seed,
                 "splits": results,
             },
-            {name: pa.Table.from_pylist(rows, schema_of(rows)) for name, rows in tables.items() if rows},
+            {
+                name: pa.Table.from_pylist(rows, TRACE if name == "trace" else schema_of(rows))
+                for name, rows in tables.items()
+                if rows
+            },
             **noted([*pair.notes, *asked.notes]),
         )
 

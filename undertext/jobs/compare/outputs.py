@@ -6,6 +6,7 @@ import numpy as np
 
 from undertext.core.terms import ROLES, Role
 from undertext.jobs.compare.config import Rule
+from undertext.jobs.compare.form import UNFINISHED, unfinished_shares
 from undertext.measures.answers import Answers
 from undertext.tasks.output_grader import OutputGrader
 from undertext.tasks.task import Task
@@ -18,16 +19,21 @@ def output_flags(
     flags = []
     task = tasks["base"]
     problems = task.split(split)
-    cut = {role: float(answers[role].unfinished.mean()) for role in ROLES}
+    found = unfinished_shares(answers, rule.level)
+    cut = {role: found[role].value for role in ROLES}
     if max(cut.values()) > 0:
-        shares = ", ".join(f"{role} {share:.1%}" for role, share in cut.items())
+        shares = ", ".join(
+            f"{role} {own.value:.1%} [{own.low:.1%}, {own.high:.1%}]" for role, own in found.items()
+        )
         what = (
             f"outputs cut at max_new_tokens ({task.max_new_tokens}) before their answer was given: {shares}"
         )
         if max(cut.values()) > rule.max_unfinished:
+            name = f"{UNFINISHED}: " if any(own.low > rule.max_unfinished for own in found.values()) else ""
             flags.append(
-                f"no verdict: {what}; more than {rule.max_unfinished:.0%} of either may be right or wrong: "
-                "raise the task's max_new_tokens, or give it a stop text where outputs go on after the answer"
+                f"{name}no verdict: {what}; more than {rule.max_unfinished:.0%} of either (`max_unfinished`) "
+                "may be right or wrong: raise the task's max_new_tokens, or give it a stop text where "
+                "outputs go on after the answer"
             )
         else:
             flags.append(f"{what}; they count as wrong")

@@ -40,6 +40,8 @@ class Split(NamedTuple):
     """Number of problems that the tuned checkpoint solves and the base does not."""
     lost: int
     """Number of problems that the base solves and the tuned checkpoint does not."""
+    traces: Mapping[str, Mapping[str, Row]]
+    """Rows of the table `trace`, by figure and checkpoint."""
     problems: list[Row]
     """The first problems on which the checkpoints differ, some of either kind."""
 
@@ -122,6 +124,9 @@ def _split(result: Comparison, name: str, found: SplitResult) -> Split:
     for row in recovery:
         if row["control"] is not None:
             controls.setdefault(row["control"], []).append(row)
+    traces: dict[str, dict[str, Row]] = {}
+    for row in _rows(result, "trace", split=name):
+        traces.setdefault(row["figure"], {})[row["checkpoint"]] = row
     grades = [
         (
             who,
@@ -144,6 +149,7 @@ def _split(result: Comparison, name: str, found: SplitResult) -> Split:
         controls,
         len(gained),
         len(lost),
+        traces,
         [*more[: SHOWN - len(less)], *less],
     )
 

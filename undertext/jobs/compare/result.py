@@ -66,7 +66,9 @@ class Comparison(Result):
     token by token), `seed`, and the `splits`. Tables:
     `problems`, a row a split and problem; `probes`, a row a checkpoint, value, layer and split; `keys`, a row
     a prompt or opening, on dev; `sweep`, a row a steering setting, on dev; `recovery`, a row a split and
-    vector; `samples`, a row an answer that was sampled from the weaker checkpoint to a problem in the gap.
+    vector; `samples`, a row an answer that was sampled from the weaker checkpoint to a problem in the gap;
+    `trace`, a row a split, checkpoint and figure of its traces and outputs, with `value`, interval (`low`,
+    `high`), `n` problems, the `threshold` that a flag asks of it and the `flag` that it raises, if any.
     """
 
     FILE: ClassVar[str] = VERDICT

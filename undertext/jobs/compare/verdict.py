@@ -30,6 +30,7 @@ from undertext.core.statistics import (
 from undertext.core.terms import ROLES, LineName, Role
 from undertext.jobs.compare.config import Rule
 from undertext.jobs.compare.enough import enough
+from undertext.jobs.compare.form import format_flag
 from undertext.jobs.compare.judgement import Judgement, Words
 from undertext.jobs.compare.latent import Opened
 from undertext.jobs.compare.raw_line import LineEstimates, RawLine
@@ -323,23 +324,8 @@ def _flags(
     grader: Grader,
 ) -> list[str]:
     flags = []
-    lenient, strict = (
-        getattr(answers["tuned"], grade).astype(float) - getattr(answers["base"], grade)
-        for grade in ("lenient", "strict")
-    )
-    # The mean of differences, not the difference of means: 3 of 10 less 2 of 10 is 1 of 10.
-    apart = float((strict - lenient).mean())
-    if abs(apart) >= rule.min_gap:
-        if abs(strict.mean()) > abs(lenient.mean()):
-            what = f"{apart:+.2f} of the first is only the answer's format"
-        elif grader.asks_for_form:
-            what = "right answers are not in the form asked for"
-        else:
-            what = f"the task asks for no form: strictly right is {grader.strict_form}"
-        flags.append(
-            f"format: graded strictly the difference is {strict.mean():+.2f}, "
-            f"leniently {lenient.mean():+.2f}; {what}"
-        )
+    form = format_flag(answers, rule, grader)
+    flags += [] if form is None else [form]
     over, lowest = (
         {
             role: paired_difference(chance[role], each.lenient, level, each.clusters)

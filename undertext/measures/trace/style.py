@@ -70,6 +70,11 @@ class Markers:
         counted = Counter(name for _, name in self.found(text))
         return {name: counted[name] for name in self.categories}
 
+    def rate(self, text: str, categories: Sequence[str]) -> float | None:
+        """Markers of these categories per 100 words of a text; None of no words."""
+        words = sum(1 for _ in _WORD.finditer(text))
+        return 100 * sum(name in categories for _, name in self.found(text)) / words if words else None
+
 
 def open_markers(path: Path | None = None) -> Markers:
     """The markers of a file; None takes those of configs/markers.yaml. UserError for what is no such file."""

@@ -1,0 +1,111 @@
+"""What is read of the two checkpoints' own traces, for the flags beside a verdict: parts of the job."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from undertext.activations.pair import Pair
+from undertext.core.job import JobRun
+from undertext.core.resume import Done, Part
+from undertext.core.terms import FIT, ROLES, Role
+from undertext.jobs.compare.config import CompareConfig
+from undertext.measures.answers import Answers
+from undertext.measures.trace.changes import UNCHANGED, Change, changed
+from undertext.measures.trace.completion import Completed, completed
+from undertext.measures.trace.dependence import AfterChange, after_change
+from undertext.measures.trace.ends import Ends, ends
+from undertext.measures.trace.trails import Trail, lead_of, output_trails
+from undertext.tasks.draws import drawn
+from undertext.tasks.steps import rule_like
+from undertext.tasks.task import Problem, Task
+
+REPLACED: tuple[Change, ...] = ("filler", "another")
+"""What a trace is replaced by: dots, and the trace of another problem."""
+
+
+@dataclass(frozen=True, eq=False)
+class Traced:
+    """One checkpoint on one split."""
+
+    ends: Ends
+    after: dict[Change, AfterChange]
+    """Answers after the unchanged trace and after each replacement, of traces with a step."""
+    stepped: int
+    """Number of outputs with a step before their answer."""
+
+
+@dataclass(frozen=True, eq=False)
+class TraceReads:
+    """Everything that was read of the traces of a pair."""
+
+    traced: Mapping[tuple[str, Role], Traced]
+    """By split and checkpoint."""
+    completed: Mapping[tuple[str, Role], Completed]
+    """Partial-prompt completion, by split and checkpoint; the split of fresh problems among the splits."""
+
+
+def read_traces(
+    run: JobRun,
+    task: Task,
+    unasked: Pair,
+    asked: Pair,
+    tasks: Mapping[Role, Task],
+    splits: Sequence[str],
+    answered: Mapping[str, Mapping[Role, Answers]],
+    config: CompareConfig,
+    of_base: Mapping[str, Any],
+) -> TraceReads | None:
+    """Read the traces of at most `config.trace_problems` problems a split, drawn by the seed.
+
+    `task` and `unasked` are the task and the checkpoints before they are asked in a form: problems are
+    completed as they stand in the task. `of_base` is what the base's parts depend on. None where no problem
+    is to be read, and where answers are chosen by likelihood: then no checkpoint writes any trace.
+    """
+    if not config.trace_problems or task.grader.kind == "likelihood":
+        return None
+    rule = rule_like(task)
+    lead = lead_of(task, FIT, rule)
+
+    def read(split: str, role: Role, done: Done) -> Traced:
+        own, checkpoint = tasks[role], getattr(asked, role)
+        problems = own.split(split)
+        trails = trails_of(own, split, answered[split][role], rule, config)
+        whole = {i: trail for i, trail in trails.items() if not trail.unfinished}
+        found = ends(checkpoint, whole, lead, config.seed, progress=done)
+        after = {
+            change: after_change(
+                checkpoint, own, problems, change, changed(change, whole, lead, config.seed),
+                batch_size=config.batch_size,
+            )
+            for change in (UNCHANGED, *REPLACED)
+        }  # fmt: skip
+        return Traced(found, after, sum(bool(trail.steps) for trail in whole.values()))
+
+    def complete(split: str, role: Role, done: Done) -> Completed:
+        texts = [problem.question for problem in drawn_of(task, split, config)]
+        return completed(getattr(unasked, role), texts, batch_size=config.batch_size, progress=done)
+
+    def part(name: str, make: Any, split: str, role: Role) -> Part:
+        units, of = len(drawn_of(task, split, config)), of_base if role == "base" else None
+        return Part(f"{name}/{split}/{role}", partial(make, split, role), units, f"{role}'s traces", of)
+
+    keys = [(split, role) for role in ROLES for split in splits]
+    to_complete = [(split, role) for role in ROLES for split in dict.fromkeys([*splits, config.fresh])]
+    traced = run.make([part("traces", read, *key) for key in keys])
+    written = run.make([part("completed", complete, *key) for key in to_complete])
+    return TraceReads(dict(zip(keys, traced, strict=True)), dict(zip(to_complete, written, strict=True)))
+
+
+def drawn_of(task: Task, split: str, config: CompareConfig) -> list[Problem]:
+    """The problems of a split whose traces are read."""
+    return drawn(task.split(split), config.seed, config.trace_problems)
+
+
+def trails_of(task: Task, split: str, answers: Answers, rule: str, config: CompareConfig) -> dict[int, Trail]:
+    """The traces that a checkpoint wrote to these problems, by their index in the split."""
+    place = {problem.id: i for i, problem in enumerate(task.split(split))}
+    problems = drawn_of(task, split, config)
+    index = [place[problem.id] for problem in problems]
+    texts, cut = [answers.texts[i] for i in index], [bool(answers.unfinished[i]) for i in index]
+    return dict(zip(index, output_trails(task, problems, texts, cut, rule), strict=True))
