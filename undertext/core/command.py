@@ -28,6 +28,10 @@ _EVERY_JOB = (
     "undertext, and `undertext --configs` prints the folder of such files. Where the file has a key `grid`, "
     "each combination of the values that it lists is a run in a folder of its own."
 )
+_DRY_RUN = (
+    "`--dry-run` prints what the job would read and write, with an estimate of its time, memory and disk, "
+    "and what would make it smaller; nothing is run, and nothing is written."
+)
 _RUN_GRID = "undertext.jobs.runs.batch.run_grid"
 """What runs a grid, by name: it knows how results are joined, which nothing here does."""
 
@@ -60,12 +64,15 @@ def _one_argument(
     )
 
 
-def job_command(kind: type[Model], prog: str, job: str, *, needs: Sequence[str], example: str) -> Run:
+def job_command(
+    kind: type[Model], prog: str, job: str, *, needs: Sequence[str], example: str, plans: bool = False
+) -> Run:
     """The command of a job: what the flags of `kind` give is passed to `job` by name, and its result printed.
 
     `job` is the full name of a function, whose module is loaded once the flags are found good: neither a
     help text nor a wrong flag waits for libraries. `kind` is the job's config class with the job's arguments
     added; `needs` are those that must be given, and `example` is the shipped config file that the help names.
+    `plans` says whether the job has a plan, for `--dry-run`.
     """
     config: Any = kind.__base__
     own = [name for name in kind.model_fields if name not in config.model_fields]
@@ -75,7 +82,17 @@ def job_command(kind: type[Model], prog: str, job: str, *, needs: Sequence[str],
         return _named(job)(**arguments, config=part_of(config, given))
 
     def run(args: Sequence[str]) -> int:
-        given, grid = _parsed_grid(kind, prog, args, needs, _EVERY_JOB.format(example))
+        rest, dry = _without_dry_run(list(args))
+        if dry and not plans:
+            raise UserError(f"undertext {prog} has no plan yet: --dry-run is not for it")
+        about = _EVERY_JOB.format(example) + (f"\n\n{_DRY_RUN}" if plans else "")
+        # What is not written needs no folder.
+        wanted = [name for name in needs if not (dry and name == "out")]
+        given, grid = _parsed_grid(kind, prog, rest, wanted, about)
+        if dry:
+            from undertext.core.dry_run import dry_run
+
+            return dry_run(call, given, grid, say)
         from undertext.core.output import PAGE
         from undertext.core.result import NotSaved
 
@@ -121,7 +138,7 @@ def _parsed_grid(
             if getattr(over, name) != getattr(run.config, name):
                 flag = name.replace("_", "-")
                 raise UserError(f"{grid.file} varies {name} in its grid, and --{flag} is given")
-    if getattr(given, "out", None) is None:
+    if "out" in needs and getattr(given, "out", None) is None:
         raise UserError("expected --out: each run of a grid is written to a folder of its own")
     rest = [name for name in kind.model_fields if name not in grid.settings]
     whole = grid.over({name: getattr(given, name) for name in rest})
@@ -229,6 +246,17 @@ def _without_config(args: list[str]) -> tuple[list[str], Path | None]:
         if arg.startswith("--config="):
             return args[:i] + args[i + 1 :], _config(arg.removeprefix("--config="))
     return args, None
+
+
+def _without_dry_run(args: list[str]) -> tuple[list[str], bool]:
+    """The other arguments, and whether `--dry-run` is among them; a value after it is True or False."""
+    if "--dry-run" not in args:
+        return args, False
+    i = args.index("--dry-run")
+    value = args[i + 1 : i + 2]
+    if value in (["True"], ["False"]):
+        return args[:i] + args[i + 2 :], value == ["True"]
+    return args[:i] + args[i + 1 :], True
 
 
 def _config(name: str) -> Path:

@@ -4,7 +4,7 @@ import errno
 import json
 import platform
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
@@ -19,6 +19,8 @@ from pydantic import BaseModel
 from undertext.activations.errors import UserError, shown
 from undertext.core.config import WORK_ONLY, given_command
 from undertext.core.output import RESULT, VERDICT, json_bytes
+from undertext.core.plan import Draft, Planned, planning
+from undertext.core.planner import make_plan
 from undertext.core.progress import Progress
 from undertext.core.publish import ROOM, check_writable, publish
 from undertext.core.result import NotSaved, Result, read_run
@@ -37,7 +39,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 def job_run(
     name: str, config: BaseModel, out: str | Path | None, progress: bool | Progress | None
 ) -> "Iterator[JobRun]":
-    """The body as one run of the job `name`: with its threads, and its folder to itself.
+    """The body as one run of the job `name`: with its threads, and its folder to itself. A job that is only
+    planned (`planning`) has no folder.
 
     Raises UserError, before anything else, where `out` cannot be written, has no room or is another run's;
     and where the disk is full, whatever was being written.
@@ -45,7 +48,7 @@ def job_run(
     folder = None if out is None else Path(out)
     with ExitStack() as stack:
         kept = None
-        if folder is not None:
+        if folder is not None and not planning.get():
             check_writable(folder)
             kept = JobFolder(folder)
             stack.enter_context(kept.open())
@@ -74,9 +77,17 @@ class JobRun:
         self.bars, self.out = bars, out
         self._config, self._folder, self._start = config, folder, perf_counter()
         self._began = datetime.now(UTC).isoformat(timespec="seconds")
+        self._name = name
         self._job: dict[str, Any] = {"job": name}
         self.shared = sharing.get()
         """What this job has in common with others of one call; None where there are no others."""
+
+    def plan(self, draft: Callable[[], Draft]) -> None:
+        """Where jobs are only planned, end this one with its plan (`Planned`); else nothing. Called before
+        `begin`, once all that is given is found good.
+        """
+        if planning.get():
+            raise Planned([make_plan(self._name, self._config, draft())])
 
     def begin(self, *, room: int = 0, **inputs: Any) -> bool:
         """Write down which job this is, once its inputs are known: `inputs` are what results depend on, and
@@ -85,6 +96,8 @@ class JobRun:
         Raises UserError when the folder holds a report or parts of another job and the config does not say
         `overwrite`, and when the disk has no such room. Raises FinishedBefore where `finished_stays` says so.
         """
+        if planning.get():
+            raise RuntimeError(f"{self._name} begins, and was only to be planned")
         self._job |= {"config": self._config.model_dump(mode="json", exclude=set(WORK_ONLY)), **inputs}
         self._job["undertext"] = versions()["undertext"]
         if self._folder is None or self.out is None:

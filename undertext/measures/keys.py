@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.activations.noise import noisy
+from undertext.core.plan import Work
 from undertext.core.printable import shown
 from undertext.core.terms import FIT, Access
 from undertext.measures.answers import Answers, Progress, greedy, solved
@@ -23,6 +24,7 @@ from undertext.tasks.draws import drawn
 from undertext.tasks.prompts import INSTRUCTIONS
 from undertext.tasks.spans import join
 from undertext.tasks.task import Problem, Task, fill
+from undertext.tasks.work import answering
 
 KeyKind = Literal["prompted", "prefilled", "noised"]
 """The line of evidence that a key counts for."""
@@ -165,6 +167,56 @@ def try_keys(
         if progress is not None:
             progress(len(problems))
     return KeysTried(list(keys), accuracy, best, notes)
+
+
+def key_works(
+    checkpoint: Checkpoint,
+    stronger: Checkpoint,
+    task: Task,
+    of_stronger: Task,
+    dev: Sequence[Problem],
+    theirs: Sequence[Problem],
+    splits: Sequence[str],
+    seed: int,
+) -> list[Work]:
+    """What it takes to try every key on `dev`, of which the stronger reads `theirs`, and to answer each split
+    under the best key of each kind. The openings of the stronger's outputs are not known yet: they are taken
+    to be as long as an output may be.
+    """
+    keys = keys_of(task, [], [], seed)
+    opened = 0 if task.grader.kind == "likelihood" else task.max_new_tokens
+    tried = answering("keys", stronger, of_stronger, theirs)
+    for key in keys:
+        tried = tried.and_also(_under(checkpoint, task, key, dev))
+    unknown = [_opened(checkpoint, task, dev, opened)] * len(WORDS)
+    for each in unknown:
+        tried = tried.and_also(each)
+    works = [tried._replace(why="keys that are alike or do not fit the context are not tried")]
+    for split in splits:
+        problems = task.split(split)
+        by_kind = {"prefilled": _opened(checkpoint, task, problems, opened)}
+        for key in keys:
+            own = _under(checkpoint, task, key, problems)
+            by_kind[key.kind] = by_kind[key.kind].up_to(own) if key.kind in by_kind else own
+        whole = Work(f"keys on {split}", 0, 0, why="which key of each kind is best is not known before dev")
+        for each in by_kind.values():
+            whole = whole.and_also(each)
+        works.append(whole)
+    return works
+
+
+def _under(checkpoint: Checkpoint, task: Task, key: Key, problems: Sequence[Problem]) -> Work:
+    """Answers under a key; nothing where it does not fit the context, and is not tried."""
+    try:
+        return answering("keys", checkpoint, task, problems, prompts=[key.prompt(each) for each in problems])
+    except UserError:
+        return Work("keys", 0, 0)
+
+
+def _opened(checkpoint: Checkpoint, task: Task, problems: Sequence[Problem], opening: int) -> Work:
+    """Answers to prompts that are followed by an opening of so many tokens."""
+    plain = answering("keys", checkpoint, task, problems)
+    return plain._replace(read=plain.read + plain.rows * opening, longest=plain.longest + opening)
 
 
 def _words(text: str, count: int) -> str:

@@ -42,4 +42,5 @@ run = job_command(
     "undertext.jobs.compare.checkpoints.job.compare_given",
     needs=("base", "tuned", "task", "out"),
     example="compare_chain.yaml",
+    plans=True,
 )

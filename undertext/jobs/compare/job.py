@@ -26,6 +26,7 @@ from undertext.jobs.compare.trace_figures import TRACE, trace_rows
 from undertext.jobs.compare.trace_flags import trace_flags
 from undertext.jobs.compare.trace_parts import read_traces
 from undertext.jobs.compare.verdict import gap_between, split_result
+from undertext.jobs.compare.works import compare_draft
 from undertext.measures.answers import Answers, greedy, guesses, same_answer
 from undertext.measures.recovery.parts import SteeringParts, sae_of
 from undertext.measures.recovery.rows import schema_of
@@ -93,13 +94,24 @@ def compare(
         for checkpoint, role in zip(pair, ROLES, strict=True):
             check_task_fits([checkpoint], tasks[role], splits)
 
-        def steering(role: Role) -> SteeringParts:
+        def steering(role: Role, config: CompareConfig, layers: Sequence[int]) -> SteeringParts:
             weaker, stronger = getattr(pair, role), getattr(pair, OTHER[role])
             return SteeringParts(
                 weaker, stronger, tasks[role], config, layers, sae=sae, of_stronger=tasks[OTHER[role]],
                 scratch=run.scratch, name=f"steering/{role}", shared=run.shared if role == "base" else None,
             )  # fmt: skip
 
+        run.plan(
+            lambda: compare_draft(
+                pair,
+                tasks,
+                steering,
+                config,
+                shared_tokens=differing is None,
+                room=_room(task, splits, config),
+                notes=[*pair.notes, *asked.notes],
+            )
+        )
         described = {
             "base": checkpoint_record(pair.base),
             "tuned": checkpoint_record(pair.tuned),
@@ -111,7 +123,7 @@ def compare(
             rule=rule.model_dump(mode="json"),
             markers=markers.by_category,
             room=_room(task, splits, config),
-            **steering("base").inputs,
+            **steering("base", config, layers).inputs,
         )
 
         if (done := run.finished(Comparison)) is not None:
@@ -132,7 +144,8 @@ def compare(
             own = {split: gap.problems for split, gap in gaps.items() if gap.weaker == role}
             told = None if unnamed is None else _weaker_first(unnamed, role)
             measured[role] = measure(
-                run, steering(role), role, own, splits, told, config, shared_tokens=differing is None,
+                run, steering(role, config, layers), role, own, splits, told, config,
+                shared_tokens=differing is None,
                 outputs={split: answered[split][OTHER[role]].texts for split in splits},
                 of=of_base if role == "base" else None,
             )  # fmt: skip

@@ -129,7 +129,10 @@ def measure(
             "random_init": continued(nothing, problems),
         }
 
-    going_on = [Part(f"continued/{weaker}/{split}", partial(go_on, split)) for split in gaps]
+    going_on = [
+        Part(f"continued/{weaker}/{split}", partial(go_on, split), stage=f"steps on {split}")
+        for split in gaps
+    ]
     own = [Part(f"right/{weaker}", read_right, stage="reading whether it will be right")]
     (alone,) = run.make([Part(f"readings/{weaker}/own", read_own, stage="probing", of=of)])
     readings, candidates, *rest = run.make(

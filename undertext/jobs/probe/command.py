@@ -29,4 +29,5 @@ run = job_command(
     "undertext.jobs.probe.job.probe",
     needs=("checkpoints", "tasks", "out"),
     example="probe_chain.yaml",
+    plans=True,
 )

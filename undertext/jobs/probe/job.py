@@ -10,10 +10,11 @@ import pyarrow as pa
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hooks import check_point
 from undertext.core.job import job_run
+from undertext.core.plan import Draft, Work
 from undertext.core.progress import Progress
 from undertext.core.resume import Done, Part
 from undertext.core.setup import noted
-from undertext.core.terms import Role
+from undertext.core.terms import FIT, Role
 from undertext.jobs.probe.config import Name, ProbeConfig
 from undertext.jobs.probe.inputs import BASE, Sources, check_names, pairs_of
 from undertext.jobs.probe.result import ProbeResult
@@ -25,10 +26,12 @@ from undertext.measures.decoding.table import PROBES, FittedProbes, read_own, re
 from undertext.measures.decoding.transfer import TRANSFER
 from undertext.measures.decoding.values import locate, points_of, splits_to_read, values_of
 from undertext.measures.decoding.within import read_within
+from undertext.measures.decoding.works import located_work
 from undertext.tasks.draws import prompt_warnings
 from undertext.tasks.open import check_fits, open_task, task_record, texts_of
 from undertext.tasks.prompts import ask
 from undertext.tasks.task import Task
+from undertext.tasks.work import trial_of
 
 
 def probe(
@@ -75,6 +78,7 @@ def probe(
         texts = set().union(*map(texts_of, opened.values()))
         pairs, differ = pairs_of(sources.outlines, config.transport, texts)
         moves = [(a, b) for read in checkpoints for a, b in pairs if b == read]
+        run.plan(lambda: _draft(sources, located, opened, list(checkpoints), moves, config))
         records = {name: task_record(task) for name, task in opened.items()}
         run.begin(
             checkpoints=[[name, sources.records[name]["fingerprint"]] for name in checkpoints],
@@ -150,6 +154,56 @@ def _checked(
     located, groups = locate(checkpoint, task, splits, config)
     values_of(located, config, name)
     return located, groups
+
+
+def _draft(
+    sources: Sources,
+    located: Mapping[tuple[Name, Name], Located],
+    tasks: Mapping[Name, Task],
+    names: Sequence[Name],
+    moves: Sequence[tuple[Name, Name]],
+    config: ProbeConfig,
+) -> Draft:
+    """The job before it begins."""
+
+    def works(config: ProbeConfig) -> list[Work]:
+        def of(stage: str, name: Name, task: Name, times: int) -> Work:
+            width = int(sources.records[name]["d_model"])
+            splits = splits_to_read(tasks[task], config.splits)
+            count = layers[name] if config.layers is None else len(set(config.layers))
+            return located_work(stage, located[name, task], splits, times, count, width)
+
+        controlled = 2 if "random_init" in config.controls else 1
+        stages = [of("probing", name, task, controlled) for name in names for task in tasks]
+        stages += [of("transporting", b, task, 1) for _, b in moves for task in tasks]
+        if config.transfer:
+            stages += [of("transferring", name, task, 1) for name in names for task in tasks]
+        if "checkpoint" in config.transfer:
+            stages += [of("aligning", b, task, 2) for _, b in moves for task in tasks]
+        together: dict[str, Work] = {}
+        for work in stages:
+            together[work.stage] = together[work.stage].and_also(work) if work.stage in together else work
+        return list(together.values())
+
+    layers = {
+        name: min(int(record["n_layers"]), config.max_layers) for name, record in sources.records.items()
+    }
+    sizes = {name: each["n_layers"] * each["d_model"] ** 2 for name, each in sources.records.items()}
+    largest = sources.open(max(names, key=lambda name: sizes[name]))
+    less: list[dict[str, Any]] = []
+    if "random_init" in config.controls:
+        less.append({"controls": tuple(each for each in config.controls if each != "random_init")})
+    if config.transfer:
+        less.append({"transfer": ()})
+    some = list(tasks.values())
+    splits = [split for split in some[0].splits if split != FIT]
+    if len(splits) > 2 and config.splits is None:
+        less.append({"splits": tuple(splits[:2])})
+    task = some[0]
+    trial = trial_of(largest, task, task.problems, config.seed, config.batch_size)
+    copies = int("random_init" in config.controls)
+    notes = ["rates and weights are those of the largest checkpoint: one is opened at a time"]
+    return Draft(works, trial, [largest], less, notes=notes, copies=copies)
 
 
 class _Work(NamedTuple):

@@ -30,4 +30,5 @@ run = job_command(
     "undertext.jobs.steer.job.steer",
     needs=("checkpoint", "task", "out"),
     example="steer_chain.yaml",
+    plans=True,
 )

@@ -1,7 +1,7 @@
 """`steer`: what vectors recover in one checkpoint, beside controls under the same search. No verdict."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.core.job import job_run
 from undertext.core.output import plain
+from undertext.core.plan import Draft, Work, room_of
 from undertext.core.progress import Progress
 from undertext.core.resume import Done, Part
 from undertext.core.setup import checkpoint_record, layers_of, noted, open_checkpoint, open_pair
@@ -23,12 +24,14 @@ from undertext.measures.recovery.estimate import RecoveryEstimate, estimate_reco
 from undertext.measures.recovery.parts import SteeringParts, sae_of
 from undertext.measures.recovery.rows import recovery_row, schema_of, sweep_rows
 from undertext.measures.recovery.search import SteeringSearch
+from undertext.measures.recovery.works import less_steering, steering_works
 from undertext.steering import SteeringVector, export_gguf, open_vector
 from undertext.steering.gguf_files import load_gguf
 from undertext.tasks.draws import check_prompts
 from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record, texts_of
 from undertext.tasks.prompts import ask
 from undertext.tasks.task import Task
+from undertext.tasks.work import answering, trial_of
 
 VECTOR = "vector.gguf"
 """File below `out` that `export` writes."""
@@ -84,6 +87,7 @@ def steer(
         steering = SteeringParts(
             weaker, above, task, config, layers, given, sae, tasks.get("stronger"), run.scratch
         )
+        run.plan(lambda: _draft(steering, opened, tasks, config, asked.notes))
         run.begin(
             checkpoint=weaker.fingerprint,
             stronger=None if above is None else above.fingerprint,
@@ -155,6 +159,33 @@ def _answers(checkpoint: Checkpoint, name: str, task: Task, split: str, config: 
         return greedy(checkpoint, task, problems, batch_size=config.batch_size, progress=done)
 
     return Part(f"answers/{split}/{name}", make, len(problems), f"{name} on {split}")
+
+
+def _draft(
+    steering: SteeringParts,
+    opened: Mapping[str, Checkpoint],
+    tasks: Mapping[str, Task],
+    config: SteerConfig,
+    notes: Sequence[str],
+) -> Draft:
+    """The job before it begins."""
+    weaker, task = steering.weaker, steering.task
+
+    def works(config: SteerConfig) -> list[Work]:
+        splits = splits_to_report(task, config.splits)
+        answers = [
+            answering(f"{name} on {split}", checkpoint, tasks[name], tasks[name].split(split))
+            for split in splits
+            for name, checkpoint in opened.items()
+        ]
+        layers = layers_of(weaker, config.layers, config.max_layers)
+        return answers + steering_works(replace(steering, config=config, layers=layers), splits)
+
+    splits = splits_to_report(task, config.splits)
+    judged = [problem for split in splits for problem in task.split(split)]
+    trial = trial_of(weaker, task, judged, config.seed, config.batch_size)
+    less = less_steering(steering, splits)
+    return Draft(works, trial, list(opened.values()), less, room_of(works(config)), notes)
 
 
 def _tables(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, pa.Table]:

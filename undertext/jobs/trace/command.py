@@ -28,4 +28,5 @@ run = job_command(
     "undertext.jobs.trace.job.read_trace",
     needs=("checkpoint", "task", "out"),
     example="trace_chain.yaml",
+    plans=True,
 )

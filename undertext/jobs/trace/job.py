@@ -10,6 +10,7 @@ import pyarrow as pa
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
 from undertext.core.job import job_run
+from undertext.core.plan import Draft, Work
 from undertext.core.progress import Progress
 from undertext.core.resume import Done, Part
 from undertext.core.setup import checkpoint_record, layers_of, noted, open_checkpoint
@@ -17,9 +18,11 @@ from undertext.core.terms import CHOOSE, FIT
 from undertext.jobs.trace.config import TraceConfig
 from undertext.jobs.trace.result import TraceResult, lead_of
 from undertext.measures.trace.lens import Answers, ReaderKind, answers_of, read_answers, readings_table
+from undertext.measures.trace.works import reading_works
 from undertext.tasks.open import check_fits, open_task, task_record
 from undertext.tasks.prompts import ask
 from undertext.tasks.task import Task
+from undertext.tasks.work import trial_of
 
 
 def read_trace(
@@ -52,6 +55,7 @@ def read_trace(
         layers = layers_of(checkpoint, config.layers, config.max_layers)
         for split in dict.fromkeys((FIT, CHOOSE, config.split)):
             check_fits(checkpoint, task, split)
+        run.plan(lambda: _draft(checkpoint, task, answers, layers, config))
         record = task_record(task)
         run.begin(checkpoint=checkpoint.fingerprint, task=record["fingerprint"])
 
@@ -75,6 +79,25 @@ def read_trace(
             "leads": [lead_of(readings, kind, layer) for kind in readers for layer in layers],
         }
         return run.finish(TraceResult, summary, {"readings": readings}, **noted(checkpoint.notes))
+
+
+def _draft(
+    checkpoint: Checkpoint, task: Task, answers: Answers, layers: Sequence[int], config: TraceConfig
+) -> Draft:
+    """The job before it begins."""
+
+    def works(config: TraceConfig) -> list[Work]:
+        own = answers_of(task, config.split, config.problems, config.seed)
+        count = len(layers_of(checkpoint, config.layers, config.max_layers))
+        return reading_works(checkpoint, task, own, list(dict.fromkeys(config.readers)), count)
+
+    less: list[dict[str, Any]] = []
+    if (problems := len(answers.problems)) > 1:
+        less.append({"problems": problems // 2})
+    if "tuned_lens" in config.readers and (others := [k for k in config.readers if k != "tuned_lens"]):
+        less.append({"readers": tuple(others)})
+    trial = trial_of(checkpoint, task, answers.problems, config.seed, config.batch_size)
+    return Draft(works, trial, [checkpoint], less)
 
 
 class _Work(NamedTuple):

@@ -158,7 +158,7 @@ def candidate_vectors(
             raise UserError(f"a vector of its own is named {vector.name!r} already; choose another name")
         # What cannot be told counts as knowing more.
         offer(vector, "weaker only" if set(vector.sources) == {weaker.name} else "stronger's activations")
-    elsewhere = _random_positions(weaker, task, len(config.positions), seed=config.seed * 1013 + 7)
+    elsewhere = random_positions(weaker, task, len(config.positions), seed=config.seed * 1013 + 7)
     if len(elsewhere) < len(config.positions):
         notes.append(
             f"random positions: {len(elsewhere)} instead of {len(config.positions)}, the shortest prompt has "
@@ -237,7 +237,7 @@ def _from_rollouts(
     return split
 
 
-def _random_positions(weaker: Checkpoint, task: Task, count: int, *, seed: int) -> tuple[Gate, ...]:
+def random_positions(weaker: Checkpoint, task: Task, count: int, *, seed: int) -> tuple[Gate, ...]:
     """Up to `count` single tokens, drawn from those that all the task's prompts have before their last one.
 
     They count from the end, so that a token is at the same distance from what is written in every prompt.

@@ -6,7 +6,7 @@ Each comparison is `compare`'s own, in a folder of its own; what depends on the 
 import gc
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,6 +15,7 @@ from undertext.activations.errors import UserError, shown
 from undertext.activations.paths import is_pattern
 from undertext.core.job import job_run
 from undertext.core.output import plain
+from undertext.core.plan import Plan, Planned, planning
 from undertext.core.progress import Progress
 from undertext.core.result import Result
 from undertext.core.shared import shared_in
@@ -61,6 +62,8 @@ def compare_checkpoints(
         run = stack.enter_context(job_run("compare checkpoints", config, out, bars))
         task = open_task(task)
         splits_to_report(task, config.splits)
+        if planning.get():
+            raise Planned(_plans(base, sources, task, config))
         record = task_record(task)
         run.begin(
             base=said(base),
@@ -109,6 +112,26 @@ def compare_checkpoints(
             },
             {"checkpoints": table_of(rows, failed)},
         )
+
+
+def _plans(base: Any, sources: Mapping[str, Any], task: Task, config: CompareConfig) -> list[Plan]:
+    """The plan of each comparison; UserError where none can be planned."""
+    plans: list[Plan] = []
+    failed: dict[str, UserError] = {}
+    for name, source in sources.items():
+        try:
+            compare(base, source, task, config=config)
+        except Planned as planned:
+            shared = "what depends on the base alone is read and written for the first comparison only"
+            named = replace(planned.plans[0], job=f"compare, {name}")
+            plans.append(replace(named, notes=[*named.notes, *([shared] if plans else [])]))
+        except UserError as error:
+            failed[name] = error
+        gc.collect()  # so that the checkpoints are gone before the next are loaded
+    if not plans:
+        raise UserError(f"no comparison can be planned: {next(iter(failed.values()))}")
+    lost = [f"{name} cannot be compared: {error}" for name, error in failed.items()]
+    return [*plans[:-1], replace(plans[-1], notes=[*plans[-1].notes, *lost])]
 
 
 def _rows(name: str, source: Any, found: Comparison) -> list[dict[str, Any]]:

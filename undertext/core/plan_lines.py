@@ -1,0 +1,120 @@
+"""A plan as lines for a terminal."""
+
+from collections.abc import Sequence
+
+from undertext.core.plan import Plan, Work
+from undertext.core.planner import said
+
+_COLUMNS = ("stage", "rows", "tokens read", "tokens written")
+_UNITS = ((60.0, 1.0, "s"), (5400.0, 60.0, "min"), (float("inf"), 3600.0, "h"))
+"""Below how many seconds, divided by what, a time is said in which unit."""
+
+
+def lines_of(plan: Plan) -> list[str]:
+    """Settings, works, estimates, and what would make the job smaller."""
+    settings = [f"{key} {said(value)}" for key, value in plan.settings.items() if value is not None]
+    lines = [f"plan of undertext {plan.job}; nothing is run, and nothing is written"]
+    lines += [f"settings: {', '.join(settings)}", ""]
+    lines += _table(plan)
+    lines += [f"  {work.stage}: at most, {work.why}" for work in plan.works if work.why]
+    if any(work.shared for work in plan.works):
+        lines.append("  tokens read are at most these where rows share what they read of a prompt")
+    if any(work.written for work in plan.works):
+        lines.append(
+            f"  tokens written are at most these: {plan.max_new_tokens} a row, where no row ends sooner"
+        )
+    lines += ["", *_rates(plan), *_estimates([plan])]
+    if beside := list(dict.fromkeys(work.beside for work in plan.works if work.beside)):
+        lines.append(f"not in the time: {', '.join(beside)}")
+    if plan.less:
+        lines.append("smaller, with the share of the time:")
+        lines += [f"  {name}: {share:.2f}" for name, share in plan.less.items()]
+    return [*lines, *(f"note: {note}" for note in plan.notes)]
+
+
+def sum_lines(plans: Sequence[Plan]) -> list[str]:
+    """What several runs, one after another, come to."""
+    exact = all(plan.exact for plan in plans)
+    read, written = sum(plan.read for plan in plans), sum(plan.written for plan in plans)
+    first = f"{len(plans)} runs in all: {_most(read, not exact)} tokens read, {_most(written, True)} written"
+    return [first, *_estimates(plans)]
+
+
+def _table(plan: Plan) -> list[str]:
+    rows = [_COLUMNS, *(_cells(work) for work in plan.works)]
+    inexact = any(work.why for work in plan.works)
+    total = sum(work.rows for work in plan.works)
+    written = _most(plan.written, True) if plan.written else "0"
+    rows.append(("together", _most(total, inexact), _most(plan.read, not plan.exact), written))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(n) for cell, n in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in rows
+    ]
+
+
+def _cells(work: Work) -> tuple[str, ...]:
+    return (
+        work.stage,
+        _most(work.rows, bool(work.why)),
+        _most(work.read, bool(work.why) or work.shared),
+        _most(work.written, True) if work.written else "0",
+    )
+
+
+def _most(count: int, at_most: bool) -> str:
+    return f"<= {count:,}" if at_most else f"{count:,}"
+
+
+def _rates(plan: Plan) -> list[str]:
+    rates = plan.rates
+    said_of = f"measured in {_time(rates.seconds)} on {plan.device}: {rates.read:,.0f} tokens read a second"
+    if rates.passes:
+        rows = max(rates.passes)
+        said_of += f", {rows / rates.passes[rows]:,.0f} written with {rows} rows at once"
+        if rates.steered > 1:
+            said_of += f", in {rates.steered:.2f} times the time where interventions act"
+    lines = [said_of]
+    if rates.length is not None:
+        lines.append(f"rows of the trial wrote {rates.length:.0f} of at most {plan.max_new_tokens} tokens")
+    return lines
+
+
+def _estimates(plans: Sequence[Plan]) -> list[str]:
+    """Time and disk of all, one after another; memory of the largest."""
+    time = f"time: about {_time(sum(plan.most_s for plan in plans))} at most"
+    if all(plan.exact and not plan.written for plan in plans):
+        time = f"time: about {_time(sum(plan.most_s for plan in plans))}"
+    usual = [plan.usual_s for plan in plans]
+    if (known := [each for each in usual if each is not None]) and len(known) == len(usual):
+        time += f", {_time(sum(known))} where rows write as many tokens as in the trial"
+    largest = max(plans, key=lambda plan: plan.memory.all).memory
+    parts = [f"weights {_bytes(largest.weights)}"]
+    parts += [f"keys and values of a batch {_bytes(largest.cache)}"] if largest.cache else []
+    parts += [f"activations {_bytes(largest.kept)}"] if largest.kept else []
+    disks = [plan.disk for plan in plans]
+    return [
+        f"{time}; of reading and writing alone",
+        f"memory: about {_bytes(largest.all)} ({', '.join(parts)}), beside Python, its libraries and what a "
+        "pass needs",
+        "disk: "
+        + (
+            "not estimated"
+            if None in disks
+            else f"about {_bytes(sum(filter(None, disks)))}, beside the report"
+        ),
+    ]
+
+
+def _time(seconds: float) -> str:
+    divisor, unit = next((by, unit) for below, by, unit in _UNITS if seconds < below)
+    return f"{seconds / divisor:.2g} {unit}" if seconds < 10 else f"{seconds / divisor:,.0f} {unit}"
+
+
+def _bytes(count: int) -> str:
+    for power, unit in ((3, "GB"), (2, "MB"), (1, "kB")):
+        if count >= 1000**power:
+            return f"{count / 1000**power:,.3g} {unit}"
+    return f"{count} bytes"

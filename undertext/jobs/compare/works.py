@@ -1,0 +1,140 @@
+"""What a comparison would read and write. Which checkpoint is the weaker one, and on which splits, is not
+known before it runs: what is measured on the weaker is stated as the more of the two."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from undertext.activations.pair import Pair
+from undertext.core.plan import Draft, Work
+from undertext.core.setup import layers_of
+from undertext.core.terms import CHOOSE, FIT, ROLES, Role
+from undertext.jobs.compare.config import CompareConfig
+from undertext.measures.decoding.works import other_work, own_work, right_work
+from undertext.measures.keys import key_works
+from undertext.measures.recovery.parts import SteeringParts
+from undertext.measures.recovery.works import less_steering, steering_works
+from undertext.measures.trace.works import continued_work
+from undertext.tasks.draws import drawn
+from undertext.tasks.open import splits_to_report
+from undertext.tasks.task import Task
+from undertext.tasks.work import answering, trial_of
+
+GAP = "as many as the gap has problems"
+ONE, EACH = (
+    "measured where a checkpoint is the weaker one",
+    "measured for each checkpoint that is a weaker one",
+)
+Steering = Callable[[Role, CompareConfig, Sequence[int]], SteeringParts]
+"""The steering of a checkpoint as the weaker one, under a config and at these layers."""
+
+
+def compare_draft(
+    pair: Pair,
+    tasks: Mapping[Role, Task],
+    steering: Steering,
+    config: CompareConfig,
+    *,
+    shared_tokens: bool,
+    room: int,
+    notes: Sequence[str] = (),
+) -> Draft:
+    """A comparison before it begins."""
+
+    splits = splits_to_report(tasks["base"], config.splits)
+    own = steering("base", config, layers_of(pair.base, config.layers, config.max_layers))
+
+    @cache  # tokens are looked up again and again under other settings, which most do not change
+    def fixed(role: Role, splits: tuple[str, ...], layers: int) -> list[Work]:
+        return _fixed(steering(role, config, own.layers), splits, layers, shared_tokens=shared_tokens)
+
+    def works(config: CompareConfig) -> list[Work]:
+        return _works(pair, tasks, steering, fixed, config)
+
+    less: list[Mapping[str, Any]] = [*less_steering(own, splits)]
+    if config.samples > 1:
+        less.append({"samples": config.samples // 2})
+    problems = [problem for split in splits for problem in tasks["base"].split(split)]
+    trial = trial_of(pair.base, tasks["base"], problems, config.seed, config.batch_size)
+    return Draft(works, trial, list(pair), less, room, list(notes), copies=1)
+
+
+def _works(
+    pair: Pair,
+    tasks: Mapping[Role, Task],
+    steering: Steering,
+    fixed: Callable[[Role, tuple[str, ...], int], list[Work]],
+    config: CompareConfig,
+) -> list[Work]:
+    splits = splits_to_report(tasks["base"], config.splits)
+    layers = layers_of(pair.base, config.layers, config.max_layers)
+
+    def answers(split: str, why: str = "") -> list[Work]:
+        return [
+            answering(
+                f"{role} on {split}", getattr(pair, role), tasks[role], tasks[role].split(split), why=why
+            )
+            for role in ROLES
+        ]
+
+    works = [work for split in splits for work in answers(split)]
+    if not tasks["base"].names_values:
+        works += [work for split in (FIT, CHOOSE) for work in answers(split, ONE)]
+    by_role = []
+    for role in ROLES:
+        own = steering(role, config, layers)
+        sampled = [
+            answering(
+                f"sampling on {split}",
+                own.weaker,
+                own.task,
+                own.task.split(split),
+                samples=config.samples,
+                why=GAP,
+            )
+            for split in splits
+        ]
+        by_role.append(
+            [
+                *fixed(role, tuple(splits), len(layers)),
+                *sampled,
+                *_keys(own, splits, config),
+                *steering_works(own, splits),
+            ]
+        )
+    for of_base, of_tuned in zip(*by_role, strict=True):
+        on_split = any(of_base.stage.endswith(f" on {split}") for split in splits)
+        if on_split or len(splits) == 1:
+            one = of_base.up_to(of_tuned)
+            works.append(one._replace(why=one.why or ONE))
+        else:
+            both = of_base.and_also(of_tuned)
+            works.append(both._replace(why=both.why or EACH))
+    return works
+
+
+def _fixed(steering: SteeringParts, splits: Sequence[str], layers: int, *, shared_tokens: bool) -> list[Work]:
+    """Of what is measured on one checkpoint as the weaker one, that which hangs on no more than these."""
+    weaker, stronger, task = steering.weaker, steering.stronger, steering.task
+    assert stronger is not None, "a comparison has two checkpoints"
+    of_stronger = steering.of_stronger or task
+    readers = ((weaker, task), (stronger, of_stronger), (weaker, task))
+    works = [
+        own_work(weaker, task, splits, layers),
+        other_work(weaker, stronger, task, of_stronger, splits, layers, shared_tokens=shared_tokens),
+    ]
+    if not task.names_values:
+        works.append(right_work(weaker, stronger, task, of_stronger, splits, layers))
+    return works + [
+        continued_work(f"steps on {split}", readers, split, shared_tokens=shared_tokens) for split in splits
+    ]
+
+
+def _keys(steering: SteeringParts, splits: Sequence[str], config: CompareConfig) -> list[Work]:
+    weaker, stronger, task = steering.weaker, steering.stronger, steering.task
+    assert stronger is not None, "a comparison has two checkpoints"
+    of_stronger = steering.of_stronger or task
+    dev, theirs = (
+        drawn(each.split(CHOOSE), config.seed, config.search_problems) for each in (task, of_stronger)
+    )
+    return key_works(weaker, stronger, task, of_stronger, dev, theirs, splits, config.seed)
