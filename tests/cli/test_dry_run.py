@@ -102,9 +102,12 @@ def test_a_checkpoint_that_cannot_be_compared_is_named(here, capsys):
     assert "other cannot be compared" in out
 
 
-def test_what_has_no_plan_says_so(here, capsys):
-    err = said("sae train --checkpoint zoo:base --task task --out out --dry-run", capsys, code=2)
-    assert "undertext sae train has no plan yet" in err
+@pytest.mark.parametrize(
+    "command", ["sae train --checkpoint zoo:base --task task", "measure", "routes", "demo"]
+)
+def test_what_has_no_plan_says_so(command, here, capsys):
+    err = said(f"{command} --out out --dry-run", capsys, code=2)
+    assert f"undertext {command.partition(' --')[0]} has no plan yet" in err
     assert sorted(path.name for path in here.iterdir()) == ["task"]
 
 

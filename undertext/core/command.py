@@ -84,7 +84,7 @@ def job_command(
     def run(args: Sequence[str]) -> int:
         rest, dry = _without_dry_run(list(args))
         if dry and not plans:
-            raise UserError(f"undertext {prog} has no plan yet: --dry-run is not for it")
+            raise UserError(_no_plan(prog))
         about = _EVERY_JOB.format(example) + (f"\n\n{_DRY_RUN}" if plans else "")
         # What is not written needs no folder.
         wanted = [name for name in needs if not (dry and name == "out")]
@@ -161,6 +161,8 @@ def parse(
     already. Raises UserError for a config that is no good, and where one of the fields `needs` is not given;
     wrong flags end with usage on stderr and code 2.
     """
+    if "--dry-run" in args:  # a job that has a plan has taken it out
+        raise UserError(_no_plan(prog))
     given = _parsed(kind, prog, args, needs, about, read)
     _check_given(given, needs)
     return given
@@ -246,6 +248,10 @@ def _without_config(args: list[str]) -> tuple[list[str], Path | None]:
         if arg.startswith("--config="):
             return args[:i] + args[i + 1 :], _config(arg.removeprefix("--config="))
     return args, None
+
+
+def _no_plan(prog: str) -> str:
+    return f"undertext {prog} has no plan yet: --dry-run is not for it"
 
 
 def _without_dry_run(args: list[str]) -> tuple[list[str], bool]:

@@ -94,17 +94,15 @@ def _estimates(plans: Sequence[Plan]) -> list[str]:
     parts = [f"weights {_bytes(largest.weights)}"]
     parts += [f"keys and values of a batch {_bytes(largest.cache)}"] if largest.cache else []
     parts += [f"activations {_bytes(largest.kept)}"] if largest.kept else []
-    disks = [plan.disk for plan in plans]
+    disks = [plan.disk for plan in plans if plan.disk is not None]
+    disk = f"about {_bytes(sum(disks))} at most, beside the report"
+    if len(disks) < len(plans):
+        disk = "not estimated"
     return [
         f"{time}; of reading and writing alone",
         f"memory: about {_bytes(largest.all)} ({', '.join(parts)}), beside Python, its libraries and what a "
         "pass needs",
-        "disk: "
-        + (
-            "not estimated"
-            if None in disks
-            else f"about {_bytes(sum(filter(None, disks)))}, beside the report"
-        ),
+        f"disk: {disk}",
     ]
 
 

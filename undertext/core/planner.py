@@ -6,9 +6,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.rope import rope_switches
 from undertext.core.plan import Draft, Memory, Plan, Rates, Work
 from undertext.core.rates import measure_rates
 
+_AGAIN = "texts that grow past a switch of the rope are read again there, which is not counted"
 _LESS = 0.95
 """Largest share of the time at which other settings are said to make a job smaller."""
 
@@ -44,7 +46,7 @@ def make_plan(job: str, config: BaseModel, draft: Draft) -> Plan:
         max_new_tokens=trial.max_new_tokens,
         batch_size=trial.batch_size,
         device=str(trial.checkpoint.device),
-        notes=list(draft.notes),
+        notes=[*draft.notes, *([_AGAIN] if rope_switches(trial.checkpoint) else [])],
     )
 
 

@@ -12,6 +12,7 @@ from undertext.activations.pair import Pair, tokenizer_difference
 from undertext.core.config import WORK_ONLY
 from undertext.core.job import JobRun, job_run
 from undertext.core.output import plain
+from undertext.core.plan import BYTES_A_ROW, BYTES_A_TOKEN
 from undertext.core.progress import Progress
 from undertext.core.resume import Done, Part
 from undertext.core.setup import checkpoint_record, layers_of, noted, open_pair
@@ -38,8 +39,8 @@ from undertext.tasks.output_grader import chance_right
 from undertext.tasks.prompts import ask, read_by
 from undertext.tasks.task import Task
 
-_VECTORS, _BYTES_A_TOKEN, _BYTES_A_ROW = 16, 4, 200
-"""About how many vectors are searched with, and how large a text and its row are."""
+_VECTORS = 16
+"""About how many vectors are searched with."""
 Answered = Mapping[str, Mapping[Role, Answers]]
 """Greedy answers, by split and checkpoint."""
 
@@ -234,7 +235,7 @@ def _room(task: Task, splits: Sequence[str], config: CompareConfig) -> int:
     texts = judged * (_VECTORS + config.samples + 2)
     settings = config.max_layers * len(config.doses) * len(config.positions) * _VECTORS
     texts += settings * min(config.search_problems, len(task.split(CHOOSE)))
-    return 2 * texts * (_BYTES_A_TOKEN * (task.max_new_tokens or 256) + _BYTES_A_ROW)
+    return 2 * texts * (BYTES_A_TOKEN * (task.max_new_tokens or 256) + BYTES_A_ROW)
 
 
 def _answers(
