@@ -10,7 +10,7 @@ from undertext.tasks.task import Problem, Task, continuations
 
 TRIED = 64
 """Most prompts that rates are measured with."""
-_CHECKS, _CHECKED = 4, 10
+CHECKS, CHECKED = 4, 10
 """Texts, each so many tokens longer than the longest, by which a way to score branches is checked first
 (`activations.branch_methods.holds`)."""
 _counted: "WeakKeyDictionary[Checkpoint, dict[str, int]]" = WeakKeyDictionary()
@@ -65,7 +65,7 @@ def scoring(
     """Each problem's choices, scored after its prompt."""
     lengths = choice_tokens(checkpoint, problems, prompts)
     longest = max(map(max, lengths), default=0)
-    read = sum(map(sum, lengths)) + _CHECKS * (longest + _CHECKED)
+    read = sum(map(sum, lengths)) + CHECKS * (longest + CHECKED)
     return Work(stage, sum(map(len, lengths)), read, 0, why, shared=True)
 
 

@@ -2,7 +2,7 @@
 known before it runs: what is measured on the weaker is stated as the more of the two."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, reduce
 from typing import Any
 
 from undertext.activations.pair import Pair
@@ -10,11 +10,12 @@ from undertext.core.plan import Draft, Work
 from undertext.core.setup import layers_of
 from undertext.core.terms import CHOOSE, FIT, ROLES, Role
 from undertext.jobs.compare.config import CompareConfig
+from undertext.jobs.compare.trace_parts import drawn_of
 from undertext.measures.decoding.works import other_work, own_work, right_work
 from undertext.measures.keys import key_works
 from undertext.measures.recovery.parts import SteeringParts
 from undertext.measures.recovery.works import less_steering, steering_works
-from undertext.measures.trace.works import continued_work
+from undertext.measures.trace.works import completion_work, continued_work, ends_work
 from undertext.tasks.draws import drawn
 from undertext.tasks.open import splits_to_report
 from undertext.tasks.task import Task
@@ -110,6 +111,23 @@ def _works(
         else:
             both = of_base.and_also(of_tuned)
             works.append(both._replace(why=both.why or EACH))
+    return works + _traces(pair, tasks, splits, config)
+
+
+def _traces(
+    pair: Pair, tasks: Mapping[Role, Task], splits: Sequence[str], config: CompareConfig
+) -> list[Work]:
+    if not config.trace_problems or tasks["base"].grader.kind == "likelihood":
+        return []
+    works = []
+    for role in ROLES:
+        stage, checkpoint, task = f"{role}'s traces", getattr(pair, role), tasks[role]
+        parts = [ends_work(stage, checkpoint, task, drawn_of(task, split, config)) for split in splits]
+        parts += [
+            completion_work(stage, checkpoint, drawn_of(task, split, config))
+            for split in dict.fromkeys([*splits, config.fresh])
+        ]
+        works.append(reduce(Work.and_also, parts))
     return works
 
 

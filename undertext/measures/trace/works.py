@@ -7,12 +7,17 @@ from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.spans import tokens_before
 from undertext.core.plan import Work
 from undertext.core.terms import CHOOSE, FIT
+from undertext.measures.trace.completion import MOST_TOKENS, SPARE
 from undertext.measures.trace.continued import say_values, step_values
+from undertext.measures.trace.ends import OTHERS
 from undertext.measures.trace.lens import LENS_STEPS, Answers, ReaderKind
 from undertext.probes.trace import TOGETHER
 from undertext.tasks.task import Problem, Task
 from undertext.tasks.value_positions import reading_text
+from undertext.tasks.work import CHECKED, CHECKS
 
+REPLACEMENTS = 3
+"""Times that a checkpoint goes on after each of its traces: after the trace itself, and two in its place."""
 JOINED = 2
 """Most tokens more that a prompt and an output have as one text than apart."""
 _FLOAT = 4
@@ -65,6 +70,37 @@ def reading_works(
             work = work.and_also(more)._replace(beside="training a tuned lens")
         works.append(work)
     return works
+
+
+def ends_work(stage: str, checkpoint: Checkpoint, task: Task, problems: Sequence[Problem]) -> Work:
+    """Outputs to these problems, whose answers are scored at both ends and which are replaced."""
+    texts = _of_outputs(checkpoint, task, problems)
+    # After an output stand what comes before an answer, and an answer, which is no longer than an output.
+    longest = [min(checkpoint.n_ctx, each + 2 * task.max_new_tokens) for each in texts]
+    # At worst each answer is scored with all of its text: the output's own, both ends, and other answers.
+    scored = 1 + 2 + 1 + OTHERS
+    checked = CHECKS * (max(longest, default=0) + CHECKED)
+    rows = (scored + REPLACEMENTS) * len(texts)
+    return Work(
+        stage,
+        rows,
+        (scored + REPLACEMENTS) * sum(longest) + 2 * checked,
+        REPLACEMENTS * len(texts) * task.max_new_tokens,
+        "outputs are read as long as they are, and answers where they give one",
+        shared=True,
+        longest=max(longest, default=0),
+    )
+
+
+def completion_work(stage: str, checkpoint: Checkpoint, problems: Sequence[Problem]) -> Work:
+    """The first parts of these problems' texts, and what is written on after them."""
+    lengths = [len(ids) for ids in checkpoint.encode([problem.question for problem in problems])]
+    most = min(MOST_TOKENS, max(lengths, default=0) + SPARE)
+    why = "of a problem's text only the first part is read, and a long rest is not asked for"
+    return Work(
+        stage, len(lengths), sum(lengths) + JOINED * len(lengths), most * len(lengths), why, shared=True,
+        longest=max(lengths, default=0),
+    )  # fmt: skip
 
 
 def _of_steps(checkpoint: Checkpoint, problems: Sequence[Problem]) -> list[int]:
