@@ -46,8 +46,8 @@ SAYS: tuple[Says, ...] = get_args(Says)
 
 
 def spelt_out(lines: dict[LineName, Says]) -> str:
-    """Latent where some key opens it. Absent where none does, it does not go on from right steps, and states
-    none; where going on was not measured: is not read, and nothing speaks for it. Else its steps may be
+    """Latent where some key opens it. Absent where none does, it does not go on from right steps, states none
+    and is not read; where going on was not measured, nothing may speak for it. Else its steps may be
     there."""
     if "latent" in [lines.get(key) for key in ("behaviour", "prompted", "prefilled", "noised", "recovered")]:
         return "latent"
@@ -56,7 +56,10 @@ def spelt_out(lines: dict[LineName, Says]) -> str:
     if "latent" in (lines.get("continued"), lines.get("stated")):
         return "parts" if shut else "steps"
     if lines.get("continued") == "absent":
-        return "absent" if shut and lines.get("transported") != "latent" else "unclear"
+        read = lines.get("transported") == "latent" or lines.get("decodable", "absent") != "absent"
+        return "absent" if shut and not read else "unclear"
+    if "continued" in lines and lines.get("transported") == "latent":
+        return "steps"
     if "continued" in lines or not shut or lines.get("decodable") != "absent":
         return "unclear"
     others = [lines.get("transported"), lines.get("used"), lines.get("retained")]

@@ -129,7 +129,9 @@ def capability(
 
     Answers recovered without training are proof: whatever solves the problem was there. Answers not recovered
     are no proof of absence, since steering can miss. Its steps must not go on from right ones either, nor be
-    stated; where `continued` could not be measured, nothing may be readable, and no line may say latent.
+    stated, and its values must not be readable, where that was measured; where `continued` could not be
+    measured, no line may say latent. Its steps may be there as well where they do not surely stop, and the
+    stronger's probes read its values unchanged.
     A key in words of whose outputs too many are unfinished counts as `untried`, and another one must be shut.
     """
 
@@ -146,15 +148,18 @@ def capability(
     if worded:
         shut &= np.any(closed, axis=0)
     steps = np.any(those("latent", *STEPS), axis=0)
+    halfway = np.zeros(count, bool)
     if "continued" in says:
-        (stuck,) = those("absent", "continued")
-        # A value that reads may have been put together from the text before it; one that the stronger's probe
-        # reads unchanged has not.
-        gone = shut & stuck & ~np.any(those("latent", "transported", "stated"), axis=0)
+        (stuck,), (unchanged,) = those("absent", "continued"), those("latent", "transported")
+        # Tuned to write wrong steps, a checkpoint goes on wrong from right ones, and its values still read.
+        unread = those("absent", "decodable")[0] if "decodable" in says else ~halfway
+        gone = shut & stuck & unread & ~unchanged & ~those("latent", "stated")[0]
+        halfway = ~stuck & unchanged
     else:
         spoken_for = np.any([np.zeros(count, bool), *those("latent", *says)], axis=0)
         gone = shut & those("absent", "decodable")[0] & ~spoken_for
-    return np.select([opened, gone, steps & shut, steps], ["latent", "absent", "parts", "steps"], "unclear")
+    found = [opened, gone, steps & shut, steps | halfway]
+    return np.select(found, ["latent", "absent", "parts", "steps"], "unclear")
 
 
 def untried(
