@@ -88,7 +88,7 @@ def job_command(
         about = _EVERY_JOB.format(example) + (f"\n\n{_DRY_RUN}" if plans else "")
         # What is not written needs no folder.
         wanted = [name for name in needs if not (dry and name == "out")]
-        given, grid = _parsed_grid(kind, prog, rest, wanted, about)
+        given, grid = _parsed_grid(kind, prog, rest, wanted, about, writes=not dry)
         if dry:
             from undertext.core.dry_run import dry_run
 
@@ -121,9 +121,12 @@ def _named(name: str) -> Any:
 
 
 def _parsed_grid(
-    kind: type[Model], prog: str, args: Sequence[str], needs: Sequence[str], about: str
+    kind: type[Model], prog: str, args: Sequence[str], needs: Sequence[str], about: str, *, writes: bool
 ) -> tuple[Model, Grid[Model] | None]:
-    """As `parse`, and the runs where the config file has a grid: what is given is then the first of them."""
+    """As `parse`, and the runs where the config file has a grid: what is given is then the first of them.
+
+    Where the job `writes`, the runs of a grid need a folder.
+    """
     file = _without_config(list(args))[1]
     if file is None:
         return parse(kind, prog, args, needs, about), None
@@ -138,7 +141,7 @@ def _parsed_grid(
             if getattr(over, name) != getattr(run.config, name):
                 flag = name.replace("_", "-")
                 raise UserError(f"{grid.file} varies {name} in its grid, and --{flag} is given")
-    if "out" in needs and getattr(given, "out", None) is None:
+    if writes and getattr(given, "out", None) is None:
         raise UserError("expected --out: each run of a grid is written to a folder of its own")
     rest = [name for name in kind.model_fields if name not in grid.settings]
     whole = grid.over({name: getattr(given, name) for name in rest})
