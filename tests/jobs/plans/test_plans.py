@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.counting import Counting, count
+from tests.made_up_sae import sae_of
 from tests.made_up_task import CONFIG, STRONGER, WEAKER, task_of
 from tests.reading_task import made_task
 from undertext import (
@@ -82,6 +83,18 @@ def test_rollouts_and_thresholds_are_known_up_to_what_is_written(monkeypatch):
     assert works["vectors"].written == 4 * 20 * 3
     assert works["vectors"].why
     assert works["steering search"].why
+
+
+def test_features_of_an_sae_are_no_more_than_stated(monkeypatch, tmp_path):
+    sae_of(WEAKER).save_model(tmp_path / "sae")
+    config = SteerConfig(**STEERING | {"sae": tmp_path / "sae", "sae_features": 1, "random_features": 2})
+    task = task_of([CONTRAST])
+    plan = agrees(monkeypatch, lambda **more: steer(WEAKER, task, config=config, **more), WEAKER)
+    works = {work.stage: work for work in plan.works}
+    assert works["vectors"].written == 3 * 20 * 3  # prompts in three wordings, as many tokens each
+    result = steer(WEAKER, task, config=config, progress=False)
+    tried = sum(row["problems"] for row in result.tables["sweep"].to_pylist())
+    assert tried <= works["steering search"].rows
 
 
 def test_choices_are_read_and_nothing_is_written(monkeypatch):
