@@ -7,7 +7,7 @@ import pytest
 
 from tests.counting import Counting, count
 from tests.made_up_sae import sae_of
-from tests.made_up_task import CONFIG, STRONGER, WEAKER, task_of
+from tests.made_up_task import CONFIG, STRONGER, WEAKER, checkpoint, task_of
 from tests.reading_task import made_task
 from undertext import (
     CompareConfig,
@@ -25,6 +25,7 @@ from undertext.core import planner
 from undertext.core.dry_run import plans_of
 from undertext.core.plan import Plan, Rates, Work
 from undertext.core.setup import open_checkpoint
+from undertext.measures.answers import greedy
 from undertext.tasks import Contrast, Grader, Problem, Task
 
 CONTRAST = Contrast(name="so", positive="so {prompt}", negative="answer {prompt}")
@@ -163,6 +164,27 @@ def test_less_is_the_share_of_the_time_that_tokens_give(monkeypatch):
     weights = sum(each.numel() * each.element_size() for each in WEAKER.model.parameters())
     buffers = sum(each.numel() * each.element_size() for each in WEAKER.model.buffers())
     assert weights <= plan.memory.weights <= weights + buffers
+
+
+def test_a_comparison_by_choices_stays_within_its_plan(monkeypatch):
+    """What the one checkpoint chooses is right, so that the other is the weaker."""
+    problems = [
+        Problem(id=f"{split}{k}", split=split, prompt=f"{name} = {k % 10} {'so ' * (k % 5)}:", answer="0",
+                choices=["0", "1", "2"])
+        for split, name in (("train", "a"), ("dev", "b"), ("test", "c")) for k in range(50)
+    ]  # fmt: skip
+    task = Task(
+        name="chosen", description="For a test.", grader=Grader(kind="likelihood"), problems=problems,
+        max_new_tokens=2,
+    )  # fmt: skip
+    able = checkpoint(8)
+    chosen = greedy(able, task, problems).texts
+    answered = [each.model_copy(update={"answer": own}) for each, own in zip(problems, chosen, strict=True)]
+    task = task.model_copy(update={"problems": answered})
+    plan = agrees(monkeypatch, lambda **more: compare(WEAKER, able, task, config=OTHERS, **more), WEAKER)
+    result = compare(WEAKER, able, task, config=OTHERS, progress=False)
+    assert result.splits["test"].weaker == "base"
+    assert plan.written == 0
 
 
 def test_reading_along_traces_is_known_but_for_a_lens(monkeypatch):
