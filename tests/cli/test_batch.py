@@ -227,6 +227,7 @@ def test_every_command_reads_a_config_and_names_it_where_it_is_wrong(cli, comman
     assert stderr.startswith(f"undertext: {tmp_path}/mine.yaml: unknown key 'seeeed' (valid: "), stderr
 
 
+@pytest.mark.slow
 def test_a_run_of_which_something_failed_is_tried_again(cli, untrained, small_task, tmp_path):
     """Of several checkpoints, one that could not be read and then can."""
     out, late = tmp_path / "out", tmp_path / "late"
@@ -257,6 +258,7 @@ def test_an_input_that_one_combination_lacks_is_asked_for(cli, written, read, un
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_the_grid_ends_as_if_it_had_not_been(tmp_path):
     file = tmp_path / "grid.yaml"
     file.write_text("problems: 6\nthreads: 1\nlayers: [0]\nreaders: [logit_lens]\ngrid:\n  seed: [0, 1, 2]\n")

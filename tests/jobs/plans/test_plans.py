@@ -119,7 +119,7 @@ def test_choices_are_read_and_nothing_is_written(monkeypatch):
     assert plan.usual_s is None
 
 
-@pytest.mark.parametrize("splits", [("test",), ("test", "ood")])
+@pytest.mark.parametrize("splits", [("test",), pytest.param(("test", "ood"), marks=pytest.mark.slow)])
 def test_a_comparison_of_the_zoo_stays_within_its_plan(monkeypatch, splits):
     task = new_chain(0, train=100, dev=12, test=40, ood=20)
     base, tuned = (open_checkpoint(f"zoo:{name}") for name in ("base", "elicited"))

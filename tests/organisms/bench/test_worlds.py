@@ -51,7 +51,7 @@ def test_a_task_holds_problems_that_differ_and_are_not_trained_on(world):
     assert longest < task.max_new_tokens <= longest + 8
 
 
-@names
+@first
 def test_every_other_wording_of_a_problem_is_a_paraphrase(world):
     items = [item for items in world.items().values() for item in items]
     problems = world.task().problems
