@@ -22,6 +22,7 @@ from undertext.jobs.compare.latent import Opened, opened
 from undertext.jobs.compare.measured import Measured
 from undertext.jobs.compare.raw_line import RawLine
 from undertext.jobs.compare.step_lines import continued_line, stated_line
+from undertext.jobs.compare.used import used_line
 from undertext.measures.answers import Answers, Samples
 from undertext.measures.decoding.readings import NULLS, Readings
 from undertext.measures.keys import KeyKind, KeysTried
@@ -312,6 +313,12 @@ def split_evidence(
         flags.append(said)
     else:
         lines.append(said)
+    use = measured.used[split]
+    using = None if isinstance(use, str) else used_line(use, weaker.clusters)
+    if using is not None:
+        lines.append(using)
+    else:
+        flags.append(use if isinstance(use, str) else "no value can be exchanged: `used` was not measured")
     names = carried_values(measured.readings, rule.readable_above)
     lines += reading_lines(measured.readings, split, names, gap, weaker.clusters) if names else []
     flags += reading_flags(measured.readings, task, names)

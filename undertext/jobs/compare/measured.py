@@ -12,10 +12,12 @@ from undertext.core.resume import Done, Part
 from undertext.core.terms import CHOOSE, Role
 from undertext.jobs.compare.config import CompareConfig
 from undertext.jobs.compare.self_knowledge import measure_right
+from undertext.jobs.compare.used import use_of
 from undertext.measures.answers import Answers, Samples, greedy, sampled
 from undertext.measures.decoding.controls import RANDOM_SEED
 from undertext.measures.decoding.readings import Readings, measure_other, measure_own
 from undertext.measures.keys import KeyKind, KeysTried, answers_under, keys_of, try_keys
+from undertext.measures.patching.used import Used
 from undertext.measures.recovery.estimate import estimate_recovery
 from undertext.measures.recovery.parts import SteeringParts
 from undertext.measures.recovery.rows import recovery_row, sweep_rows
@@ -41,6 +43,8 @@ class Measured:
     """By split, next steps of `weaker`, `stronger` and `random_init`, right ones before them given."""
     own_steps: Mapping[str, bool]
     """By split, whether these are the task's own steps, or else those of the stronger's outputs."""
+    used: Mapping[str, Mapping[str, Used] | str]
+    """By split, whether `weaker` and `stronger` use the values of the steps, or why it was not measured."""
     right: Readings | None
     """Whether each checkpoint will be right, where the task names no values."""
     keys: KeysTried
@@ -133,6 +137,13 @@ def measure(
         Part(f"continued/{weaker}/{split}", partial(go_on, split), stage=f"steps on {split}")
         for split in gaps
     ]
+
+    def use(split: str, done: Done) -> dict[str, Used] | str:
+        told = None if answers is None else {name: both[1].texts for name, both in answers.items()}
+        both_tasks = (task, steering.of_stronger or task)
+        return use_of(*pair, both_tasks, split, gaps[split], points, config, told, done)
+
+    using = [Part(f"used/{weaker}/{split}", partial(use, split), stage=f"use on {split}") for split in gaps]
     own = [Part(f"right/{weaker}", read_right, stage="reading whether it will be right")]
     (alone,) = run.make([Part(f"readings/{weaker}/own", read_own, stage="probing", of=of)])
     readings, candidates, *rest = run.make(
@@ -145,6 +156,7 @@ def measure(
     )
     right = rest.pop() if answers is not None else None
     steps = dict(zip(gaps, run.make(going_on), strict=True))
+    used = dict(zip(gaps, run.make(using), strict=True))
     tried, keyed = _keyed(run, steering, weaker, list(gaps), config)
     (searched,) = run.make([steering.search(candidates)])
     effects, *steered = run.make(
@@ -154,7 +166,8 @@ def measure(
     samples = dict(zip(gaps, rest, strict=True))
     ids = {split: [task.split(split)[i].id for i in gap] for split, gap in gaps.items()}
     return Measured(
-        weaker=weaker, points=points, readings=readings, continued=steps, own_steps=own_steps, right=right,
+        weaker=weaker, points=points, readings=readings, continued=steps, own_steps=own_steps, used=used,
+        right=right,
         keys=tried, keyed=keyed, searched=searched, effects=effects, steered=by_split, samples=samples,
         sampled_ids=ids,
     )  # fmt: skip

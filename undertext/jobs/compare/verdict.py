@@ -115,8 +115,9 @@ NO_ABSENCE: tuple[LineName, ...] = ("behaviour", "noised", "stated")
 WORDED: tuple[LineName, ...] = ("prompted", "prefilled")
 KEYS: tuple[LineName, ...] = ("behaviour", *WORDED, "noised", "recovered")
 """Lines of what says nothing of the problem: what it lets a checkpoint solve was there."""
-STEPS: tuple[LineName, ...] = ("continued", "stated")
-"""Lines of the steps: they may be there where no key opens the capability."""
+STEPS: tuple[LineName, ...] = ("continued", "stated", "used")
+"""Lines of the steps: they may be there where no key opens the capability. Who has only the parts, or answers
+wrong after right steps, goes on from right steps and not to the answer: `used` may say absent there."""
 
 
 def capability(
@@ -129,8 +130,8 @@ def capability(
 
     Answers recovered without training are proof: whatever solves the problem was there. Answers not recovered
     are no proof of absence, since steering can miss. Its steps must not go on from right ones either, nor be
-    stated, and its values must not be readable, where that was measured; where `continued` could not be
-    measured, no line may say latent. Its steps may be there as well where they do not surely stop, and the
+    stated or used, and its values must not be readable, where that was measured; where `continued` could not
+    be measured, no line may say latent. Its steps may be there as well where they do not surely stop, and the
     stronger's probes read its values unchanged.
     A key in words of whose outputs too many are unfinished counts as `untried`, and another one must be shut.
     """
@@ -153,7 +154,7 @@ def capability(
         (stuck,), (unchanged,) = those("absent", "continued"), those("latent", "transported")
         # Tuned to write wrong steps, a checkpoint goes on wrong from right ones, and its values still read.
         unread = those("absent", "decodable")[0] if "decodable" in says else ~halfway
-        gone = shut & stuck & unread & ~unchanged & ~those("latent", "stated")[0]
+        gone = shut & stuck & unread & ~unchanged & ~np.any(those("latent", "stated", "used"), axis=0)
         halfway = ~stuck & unchanged
     else:
         spoken_for = np.any([np.zeros(count, bool), *those("latent", *says)], axis=0)

@@ -80,19 +80,23 @@ def counterfactual_pairs(
     seed: int,
     most: int | None = None,
     allowed: Callable[[ValuePosition], bool] = lambda position: True,
+    among: Collection[int] | None = None,
 ) -> list[CounterfactualPair]:
     """A pair for each problem that has one, its row and its source drawn evenly; `most` of them, drawn too.
 
     What is drawn hangs on the seed and on the problems' ids, wherever the problems stand.
+    `among` are the indices of the problems that may have a pair; None: all.
     `positions` are those that the sites were made of, row by row. A source has another value of the same
     name, among `values`, and is of another problem. Its counterfactual answer is known and is not the
     problem's own, nor, where that is possible, the source's own.
     """
     of_problem: dict[int, list[int]] = {}
     by_value: dict[str, list[int]] = {}
+    wanted = range(len(problems)) if among is None else frozenset(among)
     for row in sites.rows(name).tolist():
         by_value.setdefault(sites.label[row], []).append(row)
-        if positions[row].counterfactuals and allowed(positions[row]):
+        in_reach = int(sites.problem[row]) in wanted
+        if in_reach and positions[row].counterfactuals and allowed(positions[row]):
             of_problem.setdefault(int(sites.problem[row]), []).append(row)
     pairs: list[CounterfactualPair] = []
     index = {problem.id: i for i, problem in enumerate(problems)}

@@ -4,7 +4,7 @@ Hook point and size of the subspace are chosen on dev, each random subspace's ho
 outcomes are reported on another split. Nothing is judged here.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -67,6 +67,7 @@ def measure_interchange(
     subspaces: Mapping[str, SubspaceOf] = SUBSPACES,
     draws: int = 5,
     most: int = 120,
+    among: Collection[int] | None = None,
     template: str = "{prompt}",
     seed: int = 0,
     batch_size: int = 512,
@@ -91,6 +92,7 @@ def measure_interchange(
         subspaces: kinds to choose from, and what gives them.
         draws: random subspaces.
         most: problems of a split that are looked at; those of dev are as many at most.
+        among: indices of the split's problems that are looked at; None: all.
         template: around the prompt at "generation".
         seed: of pairs and random subspaces.
         batch_size: rows that are generated together.
@@ -112,9 +114,12 @@ def measure_interchange(
     classes = _classes(task, patching, name)
     widths = [checkpoint.width(point) for point in points]
     sizes = _sizes(min(len(classes.index) - 1, *widths), sizes)
-    pairs = {on: patching[on].pairs(classes, seed=seed, most=most) for on in (CHOOSE, split)}
-    for on, of_split in pairs.items():
-        if not of_split:
+    of_split = {CHOOSE: None, split: among}
+    pairs = {
+        on: patching[on].pairs(classes, seed=seed, most=most, among=each) for on, each in of_split.items()
+    }
+    for on, found in pairs.items():
+        if not found:
             raise UserError(
                 f"task {task.name!r} has no two problems in {on} to exchange {classes.name!r} between"
             )

@@ -1,7 +1,7 @@
 """A split on which values are put in: where they are, and how the model is run with them."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -66,8 +66,10 @@ class Patching:
         y = torch.tensor([classes.index[self.sites.label[row]] for row in rows], dtype=torch.long)
         return self.sites.activations(checkpoint, points)[:, rows], y
 
-    def pairs(self, classes: Classes, *, seed: int, most: int) -> list[CounterfactualPair]:
-        """At most so many, in the order of the split."""
+    def pairs(
+        self, classes: Classes, *, seed: int, most: int, among: Collection[int] | None = None
+    ) -> list[CounterfactualPair]:
+        """At most so many, in the order of the split; `among` are the problems that may have one."""
         along = self.place == "generation"
         return counterfactual_pairs(
             self.sites,
@@ -78,6 +80,7 @@ class Patching:
             seed=seed,
             most=most,
             allowed=lambda position: not along or bool(position.said_after and position.said_after.strip()),
+            among=among,
         )
 
     def run(
