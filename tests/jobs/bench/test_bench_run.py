@@ -162,6 +162,7 @@ def split_result(difference: float, shares: dict[LineName, float]) -> SplitResul
     return SplitResult(
         verdict="undetermined",
         confidence=0.6,
+        stability=0.7,
         weaker="base",
         accuracy=accuracy,  # type: ignore[arg-type]
         unfinished={},
@@ -191,3 +192,4 @@ def test_ours_is_the_verdict_its_confidence_and_the_share():
     (said,) = ours({"ood": split_result(0.4, {})}).values()
     assert said[:2] == ("undetermined", 0.6)
     assert said.share == pytest.approx((0.3, 0.2, 0.4))
+    assert (said.stability, said.against) == (0.7, 0)

@@ -101,7 +101,7 @@ NAME = RECORD.case.name
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda c: c.update(schema=9), "expected schema 1, got 9"),
+        (lambda c: c.update(schema=9), "expected schema 2, got 9"),
         (lambda c: c.pop("judged"), "expected an object `cases` and a list `judged`"),
         (lambda c: c["judged"][0].pop("seed"), "judgement 1: expected the keys case, judge, seed, verdict"),
         (lambda c: c["judged"][0].update(more=1), "judgement 1: expected the keys"),

@@ -60,7 +60,7 @@ def test_a_checkpoint_that_shows_nothing_is_no_evidence_of_absence(latent, base,
 def test_two_guessers_preserve_nothing(chance, verdict):
     found = judged({"base": GOOD, "tuned": GOOD}, "neither", [], chance=chance)
     assert found.verdict == verdict
-    assert found.confidence > 0.95
+    assert found.stability > 0.95
     assert any("base +0.05, tuned +0.05" in flag for flag in found.flags) == (verdict == "undetermined")
 
 

@@ -47,13 +47,13 @@ SAYS: tuple[Says, ...] = get_args(Says)
 
 def spelt_out(lines: dict[LineName, Says]) -> str:
     """Latent where some key opens it. Absent where none does, it does not go on from right steps, states none
-    and is not read; where going on was not measured, nothing may speak for it. Else its steps may be
+    nor uses them, and is not read; where going on was not measured, nothing may speak for it. Else its steps may be
     there."""
     if "latent" in [lines.get(key) for key in ("behaviour", "prompted", "prefilled", "noised", "recovered")]:
         return "latent"
     keys = [lines.get("recovered"), lines.get("prompted", "absent"), lines.get("prefilled", "absent")]
     shut = set(keys) == {"absent"}
-    if "latent" in (lines.get("continued"), lines.get("stated")):
+    if "latent" in [lines.get(steps) for steps in ("continued", "stated", "used")]:
         return "parts" if shut else "steps"
     if lines.get("continued") == "absent":
         read = lines.get("transported") == "latent" or lines.get("decodable", "absent") != "absent"
@@ -62,7 +62,7 @@ def spelt_out(lines: dict[LineName, Says]) -> str:
         return "steps"
     if "continued" in lines or not shut or lines.get("decodable") != "absent":
         return "unclear"
-    others = [lines.get("transported"), lines.get("used"), lines.get("retained")]
+    others = [lines.get("transported"), lines.get("retained")]
     return "unclear" if "latent" in others else "absent"
 
 
@@ -220,7 +220,7 @@ def result(
 def test_the_five_ways_with_a_gap(base, tuned, recovered, decodable, expected):
     found = result(base, tuned, recovered=recovered, decodable=decodable, flags=["seen"])
     assert found.verdict == expected
-    assert found.confidence > 0.99
+    assert found.stability > 0.99
     assert found.weaker == ("base" if base is BAD else "tuned")
     assert found.flags == ["seen"]
     assert [each.name for each in found.evidence] == ["recovered", "decodable"]
@@ -237,7 +237,7 @@ def test_without_a_difference_there_is_no_gap(right):
     assert gap_between({"base": same, "tuned": same}, RULE) == ("neither", [])
     found = result(same, same)
     verdict = "undetermined" if right < RULE.min_gap else "preserved"
-    assert (found.verdict, found.weaker, found.confidence) == (verdict, "neither", 1.0)
+    assert (found.verdict, found.weaker, found.stability) == (verdict, "neither", 1.0)
     assert any("neither checkpoint solves" in flag for flag in found.flags) == (right < RULE.min_gap)
 
 
@@ -288,11 +288,11 @@ def test_an_undetermined_difference_is_as_sure_as_this_rule_is_over_resamples(ga
         draw = np.repeat(np.arange(150), weights.astype(int))
         difference = paired_difference(base.lenient[draw], tuned.lenient[draw], RULE.level)
         same += not (-RULE.min_gap < difference.low and difference.high < RULE.min_gap)
-    assert found.confidence == pytest.approx(same / RESAMPLES)
-    assert found.confidence > least
+    assert found.stability == pytest.approx(same / RESAMPLES)
+    assert found.stability > least
 
 
-def test_confidence_is_the_share_of_resamples_that_this_rule_gives_this_verdict(monkeypatch):
+def test_stability_is_the_share_of_resamples_that_this_rule_gives_this_verdict(monkeypatch):
     """Each resample is drawn out as problems of its own, and judged alone by the same function."""
     rng = np.random.default_rng(3)
     base, tuned = rng.random(60) < 0.2, rng.random(60) < 0.8
@@ -315,20 +315,20 @@ def test_confidence_is_the_share_of_resamples_that_this_rule_gives_this_verdict(
             own = []
         with_few = [each for each in own if len(each.problems)]
         alike += judged(drawn, weaker, with_few).verdict == found.verdict
-    assert 0.05 < found.confidence < 0.95, "a verdict that no resample changes tests nothing"
-    assert found.confidence == pytest.approx(alike / 200)
+    assert 0.05 < found.stability < 0.95, "a verdict that no resample changes tests nothing"
+    assert found.stability == pytest.approx(alike / 200)
 
 
-def test_confidence_is_middling_at_a_threshold_and_hangs_on_the_seed_alone():
+def test_stability_is_middling_at_a_threshold_and_hangs_on_the_seed_alone():
     found = result(BAD, GOOD, recovered=0.18, decodable=0.0)
-    assert 0.2 < found.confidence < 0.8
-    assert result(BAD, GOOD, recovered=0.18, decodable=0.0).confidence == found.confidence
+    assert 0.2 < found.stability < 0.8
+    assert result(BAD, GOOD, recovered=0.18, decodable=0.0).stability == found.stability
 
 
 def test_lines_on_too_few_problems_are_not_heard():
     few = RULE.min_problems - 2
     found = result(answers(np.zeros(few)), answers(np.ones(few)), recovered=1.0, decodable=1.0)
-    assert (found.verdict, found.confidence) == ("undetermined", 1.0)
+    assert (found.verdict, found.stability) == ("undetermined", 1.0)
     assert {each.says for each in found.evidence} == {"unclear"}
     assert all(f"only {few} problems" in each.note for each in found.evidence)
 
@@ -387,6 +387,6 @@ def test_problems_of_few_groups_are_few_problems():
     wide, narrow = (each.high - each.low for each in difference)
     assert wide > 2 * narrow
     assert found.smallest_detectable_difference > 2 * alone.smallest_detectable_difference
-    assert found.confidence < alone.confidence
+    assert found.stability < alone.stability
     assert "200 problems of 20 groups: intervals and tests count the groups" in found.flags
     assert "only 20 groups: intervals are wide" in found.flags

@@ -69,6 +69,10 @@ class Judged:
     seconds: float
     problems: int
     """Number of problems of the split."""
+    stability: float | None = None
+    """Share of resamples of the problems that the judge gives the same verdict; None where it says none."""
+    against: int = 0
+    """Number of lines of evidence that contradict the verdict."""
 
     @property
     def key(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from undertext.activations.errors import UserError, shown
 from undertext.core.command import parse, run_subcommand, say
 from undertext.core.config import Config, part_of
 from undertext.core.publish import check_writable, publish
+from undertext.jobs.bench.case import Judged
 from undertext.jobs.bench.config import BenchConfig, RunConfig
 
 
@@ -23,6 +24,16 @@ class RunCommand(RunConfig):
 
     bench: Path = Path("undertext-bench")
     """Folder that `undertext bench build` wrote to."""
+
+
+class CalibrateCommand(Config):
+    """Fit the weights of a verdict's confidence on the part of the bench that is for tuning.
+
+    Prints them as configs/verdict.yaml has them. The part that is held out is left out.
+    """
+
+    bench: tuple[Path, ...] = (Path("undertext-bench"),)
+    """Folders of benches, or bench.json files, whose judgements are taken together."""
 
 
 class ScoreCommand(Config):
@@ -47,6 +58,7 @@ def run(args: Sequence[str]) -> int:
         {
             "build": (_build, "train the organisms that are missing"),
             "run": (_run, "judge the pairs that were not judged yet"),
+            "calibrate": (_calibrate, "the weights of a verdict's confidence, from what was judged"),
             "score": (_score, "how often judges are right, on a page"),
         },
     )
@@ -79,19 +91,36 @@ def _run(args: Sequence[str]) -> int:
 
 def _score(args: Sequence[str]) -> int:
     from undertext.jobs.bench.page import bench_files
-    from undertext.jobs.bench.records import merged, read_records
-    from undertext.jobs.bench.run import JUDGED
 
     given = parse(ScoreCommand, "bench score", args)
     check_writable(given.out)
+    publish(bench_files(_judged(given.bench), seed=given.seed), given.out)
+    say(f"page: {given.out / 'bench.md'}")
+    return 0
+
+
+def _calibrate(args: Sequence[str]) -> int:
+    from undertext.jobs.bench.calibration import calibrate
+
+    fitted = calibrate(_judged(parse(CalibrateCommand, "bench calibrate", args).bench))._asdict()
+    right, cases = fitted.pop("right"), fitted.pop("cases")
+    say(f"# fitted on {cases} verdicts of the part tuning, {right} of them right")
+    for name, weight in fitted.items():
+        say(f"{name}: {weight:g}")
+    return 0
+
+
+def _judged(folders: Sequence[Path]) -> tuple[Judged, ...]:
+    """What judges said, of folders of benches and of bench.json files."""
+    from undertext.jobs.bench.records import merged, read_records
+    from undertext.jobs.bench.run import JUDGED
+
     parts = []
-    for path in given.bench:
+    for path in folders:
         files = [path] if path.is_file() else sorted((path / JUDGED).glob("*/*/*.json"))
         if not files:
             raise UserError(
                 f"expected a bench.json, or a folder that `undertext bench run` judged, got {shown(path)}"
             )
         parts += [read_records(file) for file in files]
-    publish(bench_files(merged(*parts), seed=given.seed), given.out)
-    say(f"page: {given.out / 'bench.md'}")
-    return 0
+    return merged(*parts)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from undertext.core.terms import LineName, Verdict
+from undertext.jobs.compare.confidence import contradicting
 from undertext.jobs.compare.config import CompareConfig
 from undertext.jobs.compare.job import compare
 from undertext.jobs.compare.result import Comparison, SplitResult
@@ -28,6 +29,10 @@ class Said(NamedTuple):
     """From 0 to 1: how sure the judge is of this verdict."""
     share: tuple[float, float, float] | None = None
     """The share of the gap that was latent, and its interval; None where the judge says none."""
+    stability: float | None = None
+    """Share of resamples of the problems that the judge gives the same verdict; None where it says none."""
+    against: int = 0
+    """Number of lines of evidence that contradict the verdict."""
 
 
 Judge = Callable[[Path, Path, Task], Mapping[str, Said | Mapping[str, object]]]
@@ -59,6 +64,8 @@ def ours(splits: Mapping[str, SplitResult]) -> dict[str, Said]:
             None
             if result.latent is None or not isfinite(result.latent.value)
             else (result.latent.value, result.latent.low, result.latent.high),
+            result.stability,
+            len(contradicting(result.verdict, {line.name: line.says for line in result.evidence})),
         )
         for split, result in splits.items()
     }

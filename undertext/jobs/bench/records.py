@@ -17,7 +17,7 @@ from undertext.core.publish import publish
 from undertext.jobs.bench.case import Case, Judged
 
 RECORDS = "bench.json"
-SCHEMA = 1
+SCHEMA = 2
 """Version of bench.json."""
 OF_A_WORLD = ("family", "shape", "tokenizer", "seed")
 NAMES = ("world", "family", "shape", "tokenizer", "organism", "base", "split", "judge")
@@ -131,6 +131,11 @@ def _fault(each: Judged) -> str:
         return f"expected seconds from 0, got {each.seconds}"
     if each.problems < 0 or each.seed < 0 or case.seed < 0:
         return f"expected problems and seeds from 0, got {each.problems}, {each.seed} and {case.seed}"
+    if not (each.stability is None or 0 <= each.stability <= 1) or each.against < 0:
+        return (
+            f"expected a stability from 0 to 1 and lines from 0 against it, got {each.stability} and "
+            f"{each.against}"
+        )
     if each.share is not None:
         value, low, high = each.share
         if not isfinite(value) or not low <= value <= high:

@@ -170,10 +170,15 @@ def judged_of(case: Case, judge: str, seed: int, said: Any, seconds: float, prob
         if share is not None:
             value, low, high = (float(each) for each in share)
             share = (value, low, high)
+        stability = given.get("stability")
+        stability = None if stability is None else float(stability)
+        against = int(given.get("against", 0))
+        if not (stability is None or 0 <= stability <= 1) or against < 0:
+            raise ValueError("not a share of resamples, or not a number of lines")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"judge {shown(judge)}: expected a verdict ({', '.join(get_args(Verdict))}), a confidence from 0 "
             f"to 1 and, where one is said, a share with its bounds, for split {shown(case.split)}, got "
             f"{shown(repr(said), 200)}"
         ) from error
-    return Judged(case, judge, seed, verdict, confidence, share, seconds, problems)
+    return Judged(case, judge, seed, verdict, confidence, share, seconds, problems, stability, against)

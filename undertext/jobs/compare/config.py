@@ -36,6 +36,13 @@ class Rule(Config):
     min_problems: int = Field(ge=1)
     """Fewest problems a line of evidence must rest on; with fewer it says `unclear`. No flag on traces is
     raised on fewer either."""
+    confidence_intercept: float
+    """Confidence: the log odds that a verdict is right which half of the resamples give, and no line
+    contradicts."""
+    confidence_stability: float = Field(ge=0)
+    """Confidence: what the log odds of a verdict's stability add."""
+    confidence_conflict: float = Field(ge=0)
+    """Confidence: what each line that contradicts a verdict takes off."""
     rationalised_above: Share
     """`rationalised`: share of the final confidence that was there before the first step, over chance."""
     shortcut_above: Share

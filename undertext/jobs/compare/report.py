@@ -71,7 +71,7 @@ def summary_html(result: Comparison) -> str:
             [
                 split,
                 words.VERDICTS[found.verdict][0],
-                f"{percent(found.confidence)} of resamples",
+                f"{percent(found.stability)} of resamples",
                 estimate(found.accuracy["base"]),
                 estimate(found.accuracy["tuned"]),
                 *recovered,

@@ -9,7 +9,7 @@ from undertext.core.result import Headline, Result, typed
 from undertext.core.statistics import Estimate
 from undertext.core.terms import Access, LineName, Role, Says, Verdict
 
-SCHEMA = 8
+SCHEMA = 9
 """Version of verdict.json."""
 
 
@@ -37,6 +37,9 @@ class SplitResult:
 
     verdict: Verdict
     confidence: float
+    """How often verdicts of such evidence are right, as calibrated on organisms of known truth; of
+    `undetermined`, its stability."""
+    stability: float
     """Share of bootstrap resamples of the problems to which the rule gives the same verdict."""
     weaker: Role | Literal["neither"]
     accuracy: Mapping[Literal["base", "tuned", "difference"], Estimate]
@@ -86,6 +89,7 @@ class Comparison(Result):
                 "split": split,
                 "verdict": result.verdict,
                 "confidence": result.confidence,
+                "stability": result.stability,
                 "accuracy_base": result.accuracy["base"],
                 "accuracy_tuned": result.accuracy["tuned"],
                 "difference": result.accuracy["difference"],

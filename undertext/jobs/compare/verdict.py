@@ -5,7 +5,7 @@ the weaker one show? A share surely above `latent_above` says `latent`, one sure
 `absent`.
 
 The rule takes arrays whose axis is resamples of the problems. The verdict is what the rule gives the problems
-themselves (one row); its confidence is the share of resamples to which the same rule gives the same verdict.
+themselves (one row); its stability is the share of resamples to which the same rule gives the same verdict.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -28,6 +28,7 @@ from undertext.core.statistics import (
     smallest_detectable,
 )
 from undertext.core.terms import ROLES, LineName, Role
+from undertext.jobs.compare.confidence import confidence, contradicting
 from undertext.jobs.compare.config import Rule
 from undertext.jobs.compare.enough import enough
 from undertext.jobs.compare.form import format_flag
@@ -39,7 +40,7 @@ from undertext.measures.answers import Answers
 from undertext.tasks.grade import Grader
 
 RESAMPLES = 1000
-"""Resamples of the problems that a verdict's confidence is the share of."""
+"""Resamples of the problems that a verdict's stability is the share of."""
 FEW = 50
 """With fewer problems a flag warns that intervals are wide."""
 
@@ -261,9 +262,12 @@ def split_result(
     if not any(each.unfinished.mean() > rule.max_unfinished for each in answers.values()):
         more = enough(lambda w: judged(w, as_it_is), n, units, weaker, lines, rule, NO_ABSENCE)
     resampled = judged(resample_weights(n, seed, RESAMPLES, units))
+    stability = float((resampled.verdict == verdict).mean())
+    against = contradicting(verdict, {name: words.tolist()[0] for name, words in itself.says.items()})
     return SplitResult(
         verdict=verdict,
-        confidence=float((resampled.verdict == verdict).mean()),
+        confidence=confidence(verdict, stability, len(against), rule),
+        stability=stability,
         weaker=weaker,
         accuracy={
             "base": proportion(base, rule.level, units),
@@ -278,11 +282,19 @@ def split_result(
             *_flags(answers, chance, alike, rule, grader),
             *_cut_keys(lines, rule),
             *([] if more is None else [more.flag]),
+            *([] if not against else [_against(verdict, against)]),
             *flags,
         ],
         smallest_detectable_difference=smallest_detectable(
             tuned.astype(float) - base, level=rule.level, clusters=units
         ),
+    )
+
+
+def _against(verdict: str, lines: Sequence[LineName]) -> str:
+    return (
+        f"contradicted: {' and '.join(f'`{name}`' for name in lines)} {'says' if len(lines) == 1 else 'say'} "
+        f"absent, though the verdict is {verdict}; its confidence is lower for it"
     )
 
 

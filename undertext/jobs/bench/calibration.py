@@ -1,0 +1,57 @@
+"""The weights of a verdict's confidence, fitted on the tuning part of the bench."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+
+from undertext.activations.errors import UserError
+from undertext.jobs.bench.case import Judged
+from undertext.jobs.bench.judges import OURS
+from undertext.jobs.compare.confidence import log_odds
+
+PRIOR = 0.1
+"""Weight of the squares of both slopes: where cases do not tell, confidence hangs on little."""
+
+
+class Calibration(NamedTuple):
+    """Weights as configs/verdict.yaml has them, and what they were fitted on."""
+
+    confidence_intercept: float
+    confidence_stability: float
+    confidence_conflict: float
+    cases: int
+    """Verdicts given on scored cases."""
+    right: int
+
+
+def calibrate(records: Iterable[Judged]) -> Calibration:
+    """Fit the weights on our own verdicts of the part `tuning`; the held-out part is left out.
+
+    Platt's targets (1999): (right + 1) / (right + 2) for a right verdict and 1 / (wrong + 2) for a wrong one,
+    so that no finite number of right verdicts makes one certain. Neither a more stable verdict nor one that
+    less contradicts has a lower confidence. Raises UserError with no such verdict.
+    """
+    given = {
+        each.case.key: each
+        for each in sorted(records, key=lambda each: each.key, reverse=True)  # the smallest seed stays
+        if each.judge == OURS
+        and each.case.part == "tuning"
+        and not each.case.ambiguous
+        and each.given
+        and each.stability is not None
+    }
+    if not given:
+        raise UserError("expected verdicts of undertext on scored cases of the part tuning, got none")
+    right = np.array([each.right for each in given.values()])
+    figures = np.array([(1.0, log_odds(each.stability or 0.0), -each.against) for each in given.values()])
+    target = np.where(right, (right.sum() + 1) / (right.sum() + 2), 1 / ((~right).sum() + 2))
+
+    def loss(weights: np.ndarray) -> float:
+        odds = figures @ weights
+        return float(np.sum(np.logaddexp(0, odds) - target * odds) + PRIOR * np.sum(weights[1:] ** 2))
+
+    bounds = [(None, None), (0, None), (0, None)]
+    fitted = minimize(loss, np.array([0.0, 0.1, 0.1]), method="L-BFGS-B", bounds=bounds, tol=1e-10).x
+    return Calibration(*(round(float(weight), 3) for weight in fitted), len(given), int(right.sum()))
