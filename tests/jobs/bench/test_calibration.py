@@ -10,11 +10,11 @@ from sklearn.linear_model import LogisticRegression
 
 from tests.jobs.bench.made_up import case, judged
 from undertext.activations import UserError
-from undertext.jobs.bench.calibration import PRIOR, calibrate
+from undertext.jobs.bench.calibration import EXPECTED, PRIOR, calibrate
 from undertext.jobs.bench.case import Judged
 from undertext.jobs.compare.confidence import log_odds
 
-INTERCEPT, SLOPE, CONFLICT = 1.0, 0.4, 1.5
+INTERCEPT, SLOPE, CONFLICT, ABSENCE = 1.0, 0.4, 1.5, 0.8
 
 
 def verdicts(n: int, seed: int = 0) -> list[Judged]:
@@ -23,32 +23,52 @@ def verdicts(n: int, seed: int = 0) -> list[Judged]:
     for world, stability, against in zip(
         count(), rng.uniform(0.3, 1.0, n), rng.integers(0, 3, n), strict=False
     ):
-        odds = INTERCEPT + SLOPE * log_odds(float(stability)) - CONFLICT * against
-        verdict = "elicited" if rng.random() < expit(odds) else "suppressed"
-        of = case("password", "elicited", world, "tuning")
+        truth, other = (("elicited", "suppressed"), ("taught", "overwritten"))[world % 2]
+        odds = INTERCEPT + SLOPE * log_odds(float(stability)) - CONFLICT * against - ABSENCE * (world % 2)
+        verdict = truth if rng.random() < expit(odds) else other
+        of = case("password", truth, world, "tuning")
         found.append(judged(of, verdict, 0.5, stability=float(stability), against=int(against)))
     return found
 
 
-def test_it_is_scikit_learns_fit_to_platts_targets():
-    given = verdicts(80)
+def figures_and_targets(given: list[Judged]) -> tuple[np.ndarray, np.ndarray]:
     right = np.array([each.right for each in given])
-    figures = np.array([(log_odds(each.stability or 0.0), -each.against) for each in given])
-    high, low = (right.sum() + 1) / (right.sum() + 2), 1 / ((~right).sum() + 2)
-    target = np.where(right, high, low)
+    absent = [each.verdict in ("taught", "overwritten") for each in given]
+    figures = np.array(
+        [(log_odds(e.stability or 0.0), -e.against, -no) for e, no in zip(given, absent, strict=True)]
+    )
+    return figures, np.where(right, (right.sum() + 1) / (right.sum() + 2), 1 / ((~right).sum() + 2))
+
+
+def test_it_is_scikit_learns_fit_to_platts_targets_where_nothing_contradicts():
+    given = [replace(each, against=0) for each in verdicts(80)]
+    figures, target = figures_and_targets(given)
     reference = LogisticRegression(C=1 / (2 * PRIOR), tol=1e-10, max_iter=10_000).fit(
         np.concatenate([figures, figures]),
         np.repeat([True, False], len(given)),
         sample_weight=np.concatenate([target, 1 - target]),
     )
     fitted = calibrate(given)
-    assert (fitted.cases, fitted.right) == (80, right.sum())
-    assert fitted[:3] == pytest.approx([*reference.intercept_, *reference.coef_[0]], abs=2e-3)
+    assert (fitted.cases, fitted.right) == (80, sum(each.right for each in given))
+    intercept, (stability, _, absence) = reference.intercept_[0], reference.coef_[0]
+    assert fitted[:4] == pytest.approx([intercept, stability, 1.0, max(0.0, absence)], abs=2e-3)
+
+
+def test_contradictions_are_drawn_towards_what_is_expected_of_them():
+    """At the best weights the loss and the squares pull equally."""
+    given = verdicts(300)
+    figures, target = figures_and_targets(given)
+    weights = np.array(calibrate(given)[:4])
+    pull = np.c_[np.ones(len(given)), figures].T @ (
+        expit(weights[0] + figures @ weights[1:]) - target
+    ) + 2 * PRIOR * np.array([0.0, *(weights[1:] - EXPECTED)])
+    assert weights.min() > 0.05
+    assert pull == pytest.approx(np.zeros(4), abs=0.2)
 
 
 def test_it_finds_what_was_planted():
     fitted = calibrate(verdicts(6000))
-    assert fitted[:3] == pytest.approx((INTERCEPT, SLOPE, CONFLICT), abs=0.15)
+    assert fitted[:4] == pytest.approx((INTERCEPT, SLOPE, CONFLICT, ABSENCE), abs=0.2)
 
 
 def test_where_all_are_right_none_is_certain_and_nothing_counts_against_what_is_surer():
@@ -68,7 +88,7 @@ def test_only_our_own_scored_verdicts_of_the_tuning_part_count():
         replace(each, case=replace(each.case, world=f"graph-qwen3-word-{i}", **why), **what)
         for i, each in enumerate(given)
         for why, what in (
-            ({"part": "held out"}, {"verdict": "suppressed"}),
+            ({"part": "held out"}, {"verdict": "preserved"}),
             ({"part": "tuning", "ambiguous": "a mixture"}, {"verdict": "suppressed"}),
             ({"part": "tuning", "organism": "silent"}, {"verdict": "undetermined"}),
             ({"part": "tuning", "organism": "other"}, {"judge": "accuracy alone", "stability": None}),

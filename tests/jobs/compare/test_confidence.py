@@ -1,6 +1,5 @@
 """The confidence in a verdict: logistic in its stability and in what contradicts it."""
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,14 +17,16 @@ def weighted(intercept: float = 0.5, stability: float = 0.4, conflict: float = 1
         "confidence_intercept": intercept,
         "confidence_stability": stability,
         "confidence_conflict": conflict,
+        "confidence_absence": 0.7,
     }
     return verdict_rule().model_copy(update=weights)
 
 
 @given(st.floats(0.001, 0.999), st.integers(0, 3))
 def test_it_is_the_logistic_function_of_both_figures(stability, against):
-    expected = expit(0.5 + 0.4 * logit(stability) - 1.5 * against)
-    assert confidence("elicited", stability, against, weighted()) == pytest.approx(expected)
+    odds = 0.5 + 0.4 * logit(stability) - 1.5 * against
+    assert confidence("elicited", stability, against, weighted()) == pytest.approx(expit(odds))
+    assert confidence("taught", stability, against, weighted()) == pytest.approx(expit(odds - 0.7))
 
 
 @given(STABILITY, STABILITY, st.integers(0, 3))
@@ -34,6 +35,7 @@ def test_no_verdict_is_surer_for_being_less_stable_or_for_being_contradicted(one
     rule = verdict_rule()
     assert confidence("taught", low, against, rule) <= confidence("taught", high, against, rule)
     assert confidence("taught", one, against + 1, rule) <= confidence("taught", one, against, rule)
+    assert confidence("taught", one, against, rule) <= confidence("elicited", one, against, rule)
 
 
 def test_none_is_certain():
@@ -65,4 +67,3 @@ def test_steps_and_values_that_are_not_there_contradict_what_finds_the_capabilit
     absent: dict[LineName, Says] = dict.fromkeys(names, "absent")
     assert contradicting(verdict, absent) == expected
     assert contradicting(verdict, {**absent, "continued": "unclear", "decodable": "latent"}) == []
-    assert np.isclose(confidence(verdict, 0.9, 0, weighted(0.0, 1.0, 0.0)), 0.9)

@@ -47,8 +47,8 @@ SAYS: tuple[Says, ...] = get_args(Says)
 
 def spelt_out(lines: dict[LineName, Says]) -> str:
     """Latent where some key opens it. Absent where none does, it does not go on from right steps, states none
-    nor uses them, and is not read; where going on was not measured, nothing may speak for it. Else its steps may be
-    there."""
+    nor uses them, and is not read; where going on was not measured, nothing may speak for it. Else its steps
+    may be there."""
     if "latent" in [lines.get(key) for key in ("behaviour", "prompted", "prefilled", "noised", "recovered")]:
         return "latent"
     keys = [lines.get("recovered"), lines.get("prompted", "absent"), lines.get("prefilled", "absent")]

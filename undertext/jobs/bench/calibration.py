@@ -9,10 +9,13 @@ from scipy.optimize import minimize
 from undertext.activations.errors import UserError
 from undertext.jobs.bench.case import Judged
 from undertext.jobs.bench.judges import OURS
-from undertext.jobs.compare.confidence import log_odds
+from undertext.jobs.compare.confidence import NOT_FOUND, log_odds
 
 PRIOR = 0.1
-"""Weight of the squares of both slopes: where cases do not tell, confidence hangs on little."""
+"""Weight of the squares by which slopes differ from `EXPECTED`."""
+EXPECTED = (0.0, 1.0, 0.0)
+"""Slopes where cases do not tell, by stability, contradiction and absence: confidence hangs on what was seen,
+but that a line contradicts a verdict lowers it, by a log odds of 1."""
 
 
 class Calibration(NamedTuple):
@@ -21,6 +24,7 @@ class Calibration(NamedTuple):
     confidence_intercept: float
     confidence_stability: float
     confidence_conflict: float
+    confidence_absence: float
     cases: int
     """Verdicts given on scored cases."""
     right: int
@@ -30,8 +34,8 @@ def calibrate(records: Iterable[Judged]) -> Calibration:
     """Fit the weights on our own verdicts of the part `tuning`; the held-out part is left out.
 
     Platt's targets (1999): (right + 1) / (right + 2) for a right verdict and 1 / (wrong + 2) for a wrong one,
-    so that no finite number of right verdicts makes one certain. Neither a more stable verdict nor one that
-    less contradicts has a lower confidence. Raises UserError with no such verdict.
+    so that no finite number of right verdicts makes one certain. No verdict is surer for being less stable,
+    contradicted, or of absence. Raises UserError with no such verdict.
     """
     given = {
         each.case.key: each
@@ -45,13 +49,20 @@ def calibrate(records: Iterable[Judged]) -> Calibration:
     if not given:
         raise UserError("expected verdicts of undertext on scored cases of the part tuning, got none")
     right = np.array([each.right for each in given.values()])
-    figures = np.array([(1.0, log_odds(each.stability or 0.0), -each.against) for each in given.values()])
+    figures = np.array(
+        [
+            (1.0, log_odds(each.stability or 0.0), -each.against, -(each.verdict in NOT_FOUND))
+            for each in given.values()
+        ]
+    )
     target = np.where(right, (right.sum() + 1) / (right.sum() + 2), 1 / ((~right).sum() + 2))
 
     def loss(weights: np.ndarray) -> float:
         odds = figures @ weights
-        return float(np.sum(np.logaddexp(0, odds) - target * odds) + PRIOR * np.sum(weights[1:] ** 2))
+        return float(
+            np.sum(np.logaddexp(0, odds) - target * odds) + PRIOR * np.sum((weights[1:] - EXPECTED) ** 2)
+        )
 
-    bounds = [(None, None), (0, None), (0, None)]
-    fitted = minimize(loss, np.array([0.0, 0.1, 0.1]), method="L-BFGS-B", bounds=bounds, tol=1e-10).x
+    bounds = [(None, None), *[(0, None)] * 3]
+    fitted = minimize(loss, np.array([0.0, 0.1, 0.1, 0.1]), method="L-BFGS-B", bounds=bounds, tol=1e-10).x
     return Calibration(*(round(float(weight), 3) for weight in fitted), len(given), int(right.sum()))

@@ -43,6 +43,8 @@ class Rule(Config):
     """Confidence: what the log odds of a verdict's stability add."""
     confidence_conflict: float = Field(ge=0)
     """Confidence: what each line that contradicts a verdict takes off."""
+    confidence_absence: float = Field(ge=0)
+    """Confidence: what a verdict takes off that says that the capability is not there."""
     rationalised_above: Share
     """`rationalised`: share of the final confidence that was there before the first step, over chance."""
     shortcut_above: Share
