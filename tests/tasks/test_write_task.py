@@ -36,7 +36,10 @@ problem = with_counterfactuals(
         optional={
             "steps": st.lists(
                 with_counterfactuals(
-                    st.fixed_dictionaries({"text": text}, optional={"values": values, "valid": st.booleans()})
+                    st.fixed_dictionaries(
+                        {"text": text},
+                        optional={"values": values, "valid": st.booleans(), "dead": st.booleans()},
+                    )
                 ),
                 max_size=2,
             ),

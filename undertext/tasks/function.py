@@ -38,12 +38,7 @@ class GradeFunction:
     @property
     def source(self) -> str:
         """A digest of the function's file: results of another version are told apart."""
-        code = getattr(self._function, "__code__", None)
-        file = None if code is None else Path(code.co_filename)
-        text = (
-            file.read_bytes() if file is not None and file.is_file() else repr(code and code.co_code).encode()
-        )
-        return hashlib.sha256(text).hexdigest()[:16]
+        return source_of(self._function)
 
     def __call__(self, output: str, problem: Any) -> Graded:
         """What the function says; asked once for an output, problem and answer.
@@ -65,6 +60,14 @@ class GradeFunction:
                 raise UserError(f"{of}: {shown(error, 200)}") from None
             self._known[key] = _read(said, of)
         return self._known[key]
+
+
+def source_of(function: Callable[..., Any]) -> str:
+    """A digest of the file that a function stands in, or of its code where there is no file."""
+    code = getattr(function, "__code__", None)
+    file = None if code is None else Path(code.co_filename)
+    text = file.read_bytes() if file is not None and file.is_file() else repr(code and code.co_code).encode()
+    return hashlib.sha256(text).hexdigest()[:16]
 
 
 def _plain(value: Any) -> Any:

@@ -4,10 +4,15 @@ Building any of these with something wrong raises pydantic's `ValidationError` (
 `load_task` gathers all that is wrong in a folder into one `UserError` instead.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from pydantic import Field, PrivateAttr, field_validator
+from pydantic import (
+    Field,
+    PrivateAttr,
+    field_validator,
+    model_serializer,
+)
 
 from undertext.activations.errors import UserError
 from undertext.core.printable import printable, shown
@@ -83,8 +88,16 @@ class Step(Part):
     values: dict[Text, Value] = Field(default_factory=dict)
     counterfactuals: Counterfactuals = Field(default_factory=dict)
     valid: bool = True
+    dead: bool = False
+    """Whether the step stands in a dead end of a search: no way on from it reaches a right answer."""
 
     _of_named = field_validator("counterfactuals")(_of_named)
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        # A task that knows no dead ends is the same task, by its fingerprint too, as before there were any.
+        fields = dump(self)
+        return fields if self.dead else {name: value for name, value in fields.items() if name != "dead"}
 
 
 class Problem(Part):

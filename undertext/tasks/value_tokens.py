@@ -81,6 +81,26 @@ def locate_values(
     return ValueTokens(tokens, torch.tensor(problem, dtype=torch.long), position, name, label)
 
 
+def locate_labels(
+    checkpoint: Checkpoint, texts: Sequence[str], labels: Sequence[Sequence[tuple[int, str]]], name: str
+) -> ValueTokens:
+    """The tokens of labels that stand at characters of some texts: each at the last token that ends by then.
+
+    Labels of one text are one problem's. What lies beyond the context is left out.
+    """
+    tokens, problem, position, label = [], [], [], []
+    for i, (text, own) in enumerate(zip(texts, labels, strict=True)):
+        ids, at = tokens_before(checkpoint, text, [offset for offset, _ in own])
+        tokens.append(ids[: checkpoint.n_ctx])
+        for (_, each), token in zip(own, at, strict=True):
+            if token < checkpoint.n_ctx:
+                problem.append(i)
+                position.append(token)
+                label.append(each)
+    rows = torch.tensor(problem, dtype=torch.long)
+    return ValueTokens(tokens, rows, position, [name] * len(position), label)
+
+
 def in_groups(
     sites: Mapping[str, ValueTokens], max_classes: int
 ) -> tuple[dict[str, ValueTokens], dict[str, int]]:

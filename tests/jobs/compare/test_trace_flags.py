@@ -12,14 +12,19 @@ from tests.trails_task import problem
 from tests.verdicts import RULE, N, answers
 from undertext import compare
 from undertext.activations import Checkpoint, Pair, UserError
-from undertext.core.statistics import mean_intervals, ratio_intervals
+from undertext.core.statistics import (
+    mean_intervals,
+    proportion,
+    ratio_intervals,
+    unpaired_difference,
+)
 from undertext.core.terms import ROLES, Role
 from undertext.jobs.compare.config import CompareConfig
 from undertext.jobs.compare.result import Comparison
-from undertext.jobs.compare.text_flags import memorised, of_form, voice_lost
+from undertext.jobs.compare.text_flags import memorised, of_form, on_other_numbers, voice_lost
 from undertext.jobs.compare.trace_figures import TRACE
 from undertext.jobs.compare.trace_flags import trace_flags
-from undertext.jobs.compare.trace_parts import Traced, TraceReads
+from undertext.jobs.compare.trace_parts import OtherNumbers, Traced, TraceReads, fresh_of
 from undertext.measures.answers import Answers
 from undertext.measures.recovery.gate_config import GateConfig
 from undertext.measures.trace.changes import Change
@@ -325,6 +330,44 @@ def test_memory_is_what_fresh_problems_and_chance_do_not_explain(seen, fresh, fl
     alone = memorised("base", TraceReads({}, done), TASK, "dev", CONFIG, RULE)
     assert alone.flags == []
     assert len(alone.figures) == 2
+
+
+@pytest.mark.parametrize(
+    ("seen", "fresh", "flagged"), [(36, 8, True), (36, 34, False), (8, 36, False), (36, 40, False)]
+)
+def test_memory_of_answers_is_what_other_numbers_do_not_explain(seen, fresh, flagged):
+    known = OtherNumbers(list(range(40)), list(range(40)), np.arange(40) < fresh)
+    reads = TraceReads({}, {}, {("test", "base"): known})
+    right = np.arange(40) < seen
+    own = Answers([""] * 40, right, right, np.ones(40), np.zeros(40, bool))
+    figures, flags = on_other_numbers("base", reads, TASK, "test", own, CONFIG, RULE)
+    wanted = unpaired_difference(proportion(np.arange(40) < fresh), proportion(right))
+    assert figures[-1].estimate == wanted
+    assert (figures[-1].flag == "memorised") == flagged == (wanted.low > RULE.memorised_above)
+    assert len(flags) == flagged
+    if flagged:
+        assert flags[0].startswith(
+            "memorised: the base is right on 0.90 of these problems, and on 0.20 of those of 'dev' that "
+        )
+    few = OtherNumbers([*range(10)], [*range(10)], np.zeros(10, bool))
+    reads = TraceReads({}, {}, {("test", "base"): few})
+    assert on_other_numbers("base", reads, TASK, "test", own, CONFIG, RULE).flags == []
+    assert on_other_numbers("tuned", reads, TASK, "test", own, CONFIG, RULE).figures == []
+
+
+def test_problems_with_other_numbers_are_those_of_the_fresh_split(letters):
+    assert fresh_of(letters, "test", CONFIG).seen == []  # their texts hold no number
+    problems = [
+        Problem(id=f"{s}{k}", split=s, prompt=f"{word} {n} :", answer="1")
+        for s, n in (("train", 1), ("dev", 2), ("test", 3))
+        for k, word in enumerate("abcdef")
+    ]
+    task = Task(name="n", description="d", grader=Grader(kind="number"), problems=problems)
+    found = fresh_of(task, "test", CONFIG)
+    pairs = [(task.split("test")[i].id[-1], task.split("dev")[j].id[-1]) for i, j in zip(*found, strict=True)]
+    assert sorted(pairs) == [(str(k), str(k)) for k in range(6)]
+    assert len(fresh_of(task, "test", CONFIG.model_copy(update={"trace_problems": 4})).seen) == 4
+    assert fresh_of(task, "dev", CONFIG).seen == []
 
 
 @pytest.mark.parametrize(

@@ -56,8 +56,8 @@ class Rule(Config):
     lost_above: Share
     """`voice lost`: share of these that the tuned checkpoint no longer voices."""
     memorised_above: Share
-    """`memorised`: share of problems completed from their first part, over chance, less that of fresh
-    ones."""
+    """`memorised`: share of problems completed from their first part, over chance, less that of fresh ones;
+    and share of right answers, less that of fresh problems that differ in numbers alone."""
     format_above: Share
     """`format only`: difference in strict accuracy less that in lenient accuracy."""
 
@@ -77,8 +77,9 @@ class CompareConfig(SearchConfig):
     """Largest number of problems of a split on which the traces of both checkpoints are measured for flags; 0
     measures none."""
     fresh: str = "dev"
-    """Split of problems that no tuning has seen: completions of the judged problems from their first part are
-    held against completions of these, for the flag `memorised`."""
+    """Split of problems that no tuning has seen, for the flag `memorised`: completions of the judged problems
+    from their first part are held against completions of these, and right answers against those to problems
+    of it that differ in numbers alone."""
 
 
 def verdict_rule() -> Rule:

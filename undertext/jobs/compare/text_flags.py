@@ -1,4 +1,4 @@
-"""Flags that need no trace: problems completed by heart, doubt that is no longer voiced, form, and ending."""
+"""Flags that need no trace: problems known by heart, doubt that is no longer voiced, form, and ending."""
 
 from collections.abc import Mapping
 
@@ -67,6 +67,39 @@ def memorised(
         f"memorised: from their first {SHOWN:.0%} the {role} completes {found.exact.mean():.2f} of these "
         f"problems word by word, and {fresh_found.exact.mean():.2f} of those of {config.fresh!r}; over "
         f"chance {with_interval(more)} more ({limit('memorised_above', rule)})"
+    )
+    return Flagged(figures, [said] * raised)
+
+
+def on_other_numbers(
+    role: Role,
+    reads: TraceReads,
+    task: Task,
+    split: str,
+    answers: Answers,
+    config: CompareConfig,
+    rule: Rule,
+) -> Flagged:
+    """Right answers, less those to fresh problems that differ in numbers alone."""
+    found = reads.other_numbers.get((split, role))
+    if found is None:
+        return Flagged([], [])
+    seen_units, fresh_units = clusters(task.split(split)), clusters(task.split(config.fresh))
+    seen_rows, fresh_rows = np.array(found.seen), np.array(found.fresh)
+    seen = proportion(answers.lenient[seen_rows], rule.level, among(seen_units, seen_rows))
+    fresh = proportion(found.right, rule.level, among(fresh_units, fresh_rows))
+    more = unpaired_difference(fresh, seen)
+    some = enough_problems(seen_rows, seen_units, rule) and enough_problems(fresh_rows, fresh_units, rule)
+    raised = more.low > rule.memorised_above and some
+    name = "right answers, less those to problems with other numbers"
+    figures = [
+        TraceFigure(role, "right answers to problems with other numbers", fresh),
+        figure_of(role, name, more, "memorised_above", "memorised", raised),
+    ]
+    said = (
+        f"memorised: the {role} is right on {seen.value:.2f} of these problems, and on {fresh.value:.2f} of "
+        f"those of {config.fresh!r} that differ from them in numbers alone: {with_interval(more)} more "
+        f"({limit('memorised_above', rule)})"
     )
     return Flagged(figures, [said] * raised)
 

@@ -12,7 +12,7 @@ from undertext.core.statistics import Estimate, among, paired_difference, propor
 from undertext.core.terms import ROLES, Role
 from undertext.jobs.compare.config import CompareConfig, Rule
 from undertext.jobs.compare.form import with_interval
-from undertext.jobs.compare.text_flags import memorised, of_form, voice_lost
+from undertext.jobs.compare.text_flags import memorised, of_form, on_other_numbers, voice_lost
 from undertext.jobs.compare.trace_figures import (
     Flagged,
     TraceFigure,
@@ -50,6 +50,7 @@ def trace_flags(
             _shortcut(role, traced, tasks[role], split, answers[role], rule),
             _overconfident(role, traced, answers[role], rule),
             memorised(role, reads, tasks[role], split, config, rule),
+            on_other_numbers(role, reads, tasks[role], split, answers[role], config, rule),
         ):
             figures += made.figures
             flags += made.flags

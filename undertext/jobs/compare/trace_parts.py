@@ -1,20 +1,24 @@
 """What is read of the two checkpoints' own traces, for the flags beside a verdict: parts of the job."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+
+from jaxtyping import Bool
+from numpy import ndarray
 
 from undertext.activations.pair import Pair
 from undertext.core.job import JobRun
 from undertext.core.resume import Done, Part
 from undertext.core.terms import FIT, ROLES, Role
 from undertext.jobs.compare.config import CompareConfig
-from undertext.measures.answers import Answers
+from undertext.measures.answers import Answers, greedy
 from undertext.measures.trace.changes import UNCHANGED, Change, changed
 from undertext.measures.trace.completion import Completed, completed
 from undertext.measures.trace.dependence import AfterChange, after_change
 from undertext.measures.trace.ends import Ends, ends
+from undertext.measures.trace.perturbed import Matched, matched
 from undertext.measures.trace.trails import Trail, lead_of, output_trails
 from undertext.tasks.draws import drawn
 from undertext.tasks.steps import rule_like
@@ -36,6 +40,18 @@ class Traced:
 
 
 @dataclass(frozen=True, eq=False)
+class OtherNumbers:
+    """Right answers to problems of a split, and to fresh ones that differ from them in numbers alone."""
+
+    seen: list[int]
+    """Indices of the first in their split."""
+    fresh: list[int]
+    """Indices of the second in theirs."""
+    right: Bool[ndarray, " fresh"]
+    """Whether each of these is answered rightly."""
+
+
+@dataclass(frozen=True, eq=False)
 class TraceReads:
     """Everything that was read of the traces of a pair."""
 
@@ -43,6 +59,8 @@ class TraceReads:
     """By split and checkpoint."""
     completed: Mapping[tuple[str, Role], Completed]
     """Partial-prompt completion, by split and checkpoint; the split of fresh problems among the splits."""
+    other_numbers: Mapping[tuple[str, Role], OtherNumbers] = field(default_factory=dict)
+    """By split and checkpoint; none where no fresh problem differs from one of the split in numbers alone."""
 
 
 def read_traces(
@@ -86,6 +104,13 @@ def read_traces(
         texts = [problem.question for problem in drawn_of(task, split, config)]
         return completed(getattr(unasked, role), texts, batch_size=config.batch_size, progress=done)
 
+    def answer(split: str, role: Role, done: Done) -> OtherNumbers:
+        found = fresh_of(task, split, config)
+        problems = [tasks[role].split(config.fresh)[j] for j in found.fresh]
+        size = config.batch_size
+        made = greedy(getattr(asked, role), tasks[role], problems, batch_size=size, progress=done)
+        return OtherNumbers(found.seen, found.fresh, made.lenient)
+
     def part(name: str, make: Any, split: str, role: Role) -> Part:
         units, of = len(drawn_of(task, split, config)), of_base if role == "base" else None
         return Part(f"{name}/{split}/{role}", partial(make, split, role), units, f"{role}'s traces", of)
@@ -94,7 +119,26 @@ def read_traces(
     to_complete = [(split, role) for role in ROLES for split in dict.fromkeys([*splits, config.fresh])]
     traced = run.make([part("traces", read, *key) for key in keys])
     written = run.make([part("completed", complete, *key) for key in to_complete])
-    return TraceReads(dict(zip(keys, traced, strict=True)), dict(zip(to_complete, written, strict=True)))
+    to_answer = [key for key in keys if fresh_of(task, key[0], config).seen]
+    answered_too = run.make([part("other_numbers", answer, *key) for key in to_answer])
+    return TraceReads(
+        dict(zip(keys, traced, strict=True)),
+        dict(zip(to_complete, written, strict=True)),
+        dict(zip(to_answer, answered_too, strict=True)),
+    )
+
+
+def fresh_of(task: Task, split: str, config: CompareConfig) -> Matched:
+    """Problems of a split, and fresh ones that differ from them in numbers alone; by their indices there.
+
+    At most `trace_problems`, drawn by the seed; none of the split of fresh problems itself.
+    """
+    if split == config.fresh:
+        return Matched([], [])
+    own, fresh = (drawn(task.split(each), config.seed) for each in (split, config.fresh))
+    found = matched(own, fresh, config.trace_problems)
+    places = [{problem.id: i for i, problem in enumerate(task.split(s))} for s in (split, config.fresh)]
+    return Matched([places[0][own[i].id] for i in found.seen], [places[1][fresh[j].id] for j in found.fresh])
 
 
 def drawn_of(task: Task, split: str, config: CompareConfig) -> list[Problem]:

@@ -10,7 +10,7 @@ from undertext.core.plan import Draft, Work
 from undertext.core.setup import layers_of
 from undertext.core.terms import CHOOSE, FIT, ROLES, Role
 from undertext.jobs.compare.config import CompareConfig
-from undertext.jobs.compare.trace_parts import drawn_of
+from undertext.jobs.compare.trace_parts import drawn_of, fresh_of
 from undertext.measures.decoding.works import other_work, own_work, right_work
 from undertext.measures.keys import key_works
 from undertext.measures.recovery.parts import SteeringParts
@@ -126,6 +126,12 @@ def _traces(
         parts += [
             completion_work(stage, checkpoint, drawn_of(task, split, config))
             for split in dict.fromkeys([*splits, config.fresh])
+        ]
+        fresh = task.split(config.fresh)
+        parts += [
+            answering(stage, checkpoint, task, [fresh[j] for j in found])
+            for split in splits
+            if (found := fresh_of(task, split, config).fresh)
         ]
         works.append(reduce(Work.and_also, parts))
     return works

@@ -5,6 +5,7 @@ from typing import Any
 
 from undertext.core.terms import Role
 from undertext.jobs.measure.collected import TrailReads, confidence_columns, information_columns
+from undertext.jobs.measure.probed import probed
 from undertext.jobs.measure.stage import TRACES, Stage, known
 from undertext.measures.trace.trails import Whose
 
@@ -25,12 +26,13 @@ def information(stage: Stage) -> None:
 
 
 def confidence(stage: Stage) -> None:
-    """The confidence trajectory on own traces and the task's."""
+    """The confidence trajectory on own traces and the task's, by the answers' probabilities and by probes."""
 
     def add(name: str, reads: Mapping[Role, TrailReads]) -> None:
         confidence_columns(stage.collected, name, reads, stage.right, stage.n)
 
     _by_traces(stage, "confidence", add, but=("other",))
+    probed(stage, stage.along())
 
 
 def _by_traces(stage: Stage, measure: str, add: Any, but: Sequence[Whose] = ()) -> None:

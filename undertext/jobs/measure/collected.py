@@ -10,8 +10,10 @@ from numpy import ndarray
 
 from undertext.core.terms import Role
 from undertext.jobs.measure.figures_of import Column, Kind, Statistic
+from undertext.jobs.measure.parts import Probed
 from undertext.measures.trace.confidence import accuracy_gap, early_and_late, trajectory
 from undertext.measures.trace.information import gain, rationalised
+from undertext.measures.trace.probe_along import RIGHT
 
 NUMBER, TEXT, WHOLE, FLAG = pa.float64(), pa.string(), pa.int64(), pa.bool_()
 SCHEMAS = {
@@ -24,11 +26,21 @@ SCHEMAS = {
     ],
     "steps": [
         ("problem", TEXT), ("writer", TEXT), ("step", WHOLE), ("start", WHOLE), ("end", WHOLE),
-        ("text", TEXT),
+        ("text", TEXT), ("dead", FLAG), ("says_dead", FLAG),
     ],
     "along": [
         ("problem", TEXT), ("checkpoint", TEXT), ("traces", TEXT), ("step", WHOLE), ("of", WHOLE),
-        ("log_p_right", NUMBER), ("log_p_given", NUMBER), ("perplexity", NUMBER),
+        ("log_p_right", NUMBER), ("log_p_given", NUMBER), ("perplexity", NUMBER), ("probe_right", NUMBER),
+        ("probe_given", NUMBER), ("probe_will_be_right", NUMBER),
+    ],
+    "exploration": [
+        ("problem", TEXT), ("checkpoint", TEXT), ("traces", TEXT), ("steps", WHOLE), ("known", WHOLE),
+        ("dead", WHOLE), ("entered", WHOLE), ("left", WHOLE), ("cut", WHOLE),
+    ],
+    "readings": [
+        ("problem", TEXT), ("checkpoint", TEXT), ("measure", TEXT), ("reading", TEXT), ("traces", TEXT),
+        ("step", WHOLE), ("is", TEXT), ("layer", WHOLE), ("right", NUMBER), ("control", NUMBER),
+        ("shuffled", NUMBER), ("random_init", NUMBER), ("surface", NUMBER), ("chance", NUMBER),
     ],
     "changes": [
         ("problem", TEXT), ("checkpoint", TEXT), ("traces", TEXT), ("change", TEXT), ("output", TEXT),
@@ -152,10 +164,15 @@ def confidence_columns(
     )
 
 
-def along_rows(role: Role, traces: str, reads: "TrailReads") -> list[Row]:
+def along_rows(role: Role, traces: str, reads: "TrailReads", probed: Probed | None) -> list[Row]:
     """Rows of the table `along`."""
     rows = []
-    for trail, right, given in zip(reads.trails, reads.right, reads.given, strict=True):
+    for k, (trail, right, given) in enumerate(zip(reads.trails, reads.right, reads.given, strict=True)):
+        read = {
+            "probe_right": probed and probed.answer.of(k, trail.problem.answer),
+            "probe_given": probed and probed.answer.of(k, trail.answer),
+            "probe_will_be_right": probed and probed.right.of(k, RIGHT),
+        }
         for step, value in enumerate(right.log_probs.tolist()):
             rows.append(
                 {
@@ -167,6 +184,7 @@ def along_rows(role: Role, traces: str, reads: "TrailReads") -> list[Row]:
                     "log_p_right": value,
                     "log_p_given": None if given is None else float(given.log_probs[step]),
                     "perplexity": float(right.perplexities[step]),
+                    **{name: None if p is None else float(p[step]) for name, p in read.items()},
                 }
             )
     return rows

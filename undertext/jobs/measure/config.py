@@ -5,13 +5,15 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field
 
+from undertext.activations.patterns import pattern_groups
 from undertext.core.config import GradingConfig, PairConfig
 from undertext.measures.trace.changes import EDITS, Edit
 from undertext.tasks.steps import AUTO, checked_rule
 
 MeasureName = Literal[
-    "information", "confidence", "faithfulness", "sensitivity", "style", "shift", "uncertainty"
-]
+    "information", "confidence", "faithfulness", "sensitivity", "style", "shift", "uncertainty",
+    "exploration", "criteria",
+]  # fmt: skip
 MEASURES: tuple[MeasureName, ...] = get_args(MeasureName)
 ALL: Literal["all"] = "all"
 
@@ -22,12 +24,17 @@ def _holds_prompt(template: str) -> str:
     return template
 
 
+def _pattern(pattern: str) -> str:
+    pattern_groups(pattern)
+    return pattern
+
+
 class MeasureConfig(PairConfig, GradingConfig):
     """What is measured on traces, and how."""
 
     names: tuple[MeasureName | Literal["all"], ...] = Field(default=(ALL,), min_length=1)
-    """Measures to make: information, confidence, faithfulness, sensitivity, style, shift, uncertainty, or all
-    of them."""
+    """Measures to make: information, confidence, faithfulness, sensitivity, style, shift, uncertainty,
+    exploration, criteria, or all of them."""
     split: str = "test"
     """Split whose problems are measured; train and dev are fitted and chosen on."""
     problems: int = Field(default=200, ge=2)
@@ -49,10 +56,16 @@ class MeasureConfig(PairConfig, GradingConfig):
     markers: Path | None = None
     """YAML file of markers by category; None takes configs/markers.yaml."""
     fit_problems: int = Field(default=400, ge=20)
-    """Largest number of problems of train, and of dev, on which readings of uncertainty are fitted and
-    chosen."""
+    """Largest number of problems of train, and of dev, on which readings by probes are fitted and chosen."""
+    dead_ends: str | None = None
+    """Function that says which steps of a trace stand in a dead end, as module:function: of (steps, problem)
+    it returns a list of true, false or None, one a step; None takes what the task says of its own steps
+    (`dead`)."""
+    says_dead: Annotated[str, AfterValidator(_pattern)] | None = None
+    """Pattern of a step that says that its branch is dead, such as 'no ;$'; activations are not asked at such
+    a step, and where nothing else says which steps stand in a dead end, these do."""
     layers: tuple[int, ...] | None = None
-    """Layers at which uncertainty is read; None takes at most `max_layers` layers, evenly spaced, the last
+    """Layers at which probes read; None takes at most `max_layers` layers, evenly spaced, the last
     one included."""
     max_layers: int = Field(default=8, ge=1)
     """Number of layers that are read where `layers` is not given."""

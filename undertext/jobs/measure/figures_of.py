@@ -25,10 +25,10 @@ from undertext.measures.trace.uncertainty import area_under_roc
 LEVEL = 0.95
 LEAST = 2
 """Fewest problems of which a figure is given."""
-Kind = Literal["share", "bounded", "mean", "ratio", "statistic", "roc"]
-"""What a figure is of: a yes or no a problem; a number from 0 to 1; any number; the mean of the first column
-over that of the second; what `statistic` makes of the columns' means; the area under the ROC curve of the
-first column as a score of the second."""
+Kind = Literal["share", "bounded", "difference", "mean", "ratio", "statistic", "roc"]
+"""What a figure is of: a yes or no a problem; a number from 0 to 1; one from -1 to 1; any number; the mean of
+the first column over that of the second; what `statistic` makes of the columns' means; the area under the ROC
+curve of the first column as a score of the second."""
 Statistic = Callable[[ndarray], ndarray]
 
 
@@ -82,6 +82,8 @@ def _estimate(column: Column, rows: ndarray, clusters: Clusters, seed: int) -> E
     match column.kind:
         case "share":
             return proportion(data[:, 0] > 0.5, LEVEL, units)
+        case "difference":
+            return paired_difference(np.zeros(len(data)), data[:, 0], LEVEL, units)
         case "bounded":
             found = paired_difference(np.zeros(len(data)), data[:, 0], LEVEL, units)
             return replace(found, low=max(0.0, found.low), high=min(1.0, found.high))
@@ -101,6 +103,9 @@ def _change(column: Column, base: ndarray, tuned: ndarray, clusters: Clusters, s
     units = among(clusters, known)
     if column.kind in ("share", "bounded"):
         return paired_difference(base[known, 0], tuned[known, 0], LEVEL, units)
+    if column.kind == "difference":  # of two such differences the half lies in [-1, 1]
+        half = paired_difference(base[known, 0] / 2, tuned[known, 0] / 2, LEVEL, units)
+        return replace(half, value=2 * half.value, low=2 * half.low, high=2 * half.high)
     if column.kind == "roc":
         return _roc_change(base[known], tuned[known], units, seed)
     n = base.shape[1]

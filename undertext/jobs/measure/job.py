@@ -10,9 +10,12 @@ from undertext.core.job import job_run
 from undertext.core.output import plain
 from undertext.core.progress import Progress
 from undertext.core.setup import checkpoint_record, layers_of, noted, open_checkpoint, open_pair
+from undertext.core.shipped import ZOO
 from undertext.core.terms import CHOOSE, FIT, ROLES, Role
 from undertext.jobs.measure.along_traces import confidence, information
 from undertext.jobs.measure.config import MeasureConfig, MeasureName
+from undertext.jobs.measure.criteria import criteria
+from undertext.jobs.measure.exploration import exploration
 from undertext.jobs.measure.faithfulness import faithfulness
 from undertext.jobs.measure.figures_of import measured
 from undertext.jobs.measure.outputs import output_tables
@@ -24,6 +27,7 @@ from undertext.jobs.measure.wordings_and_style import sensitivity, shift, style
 from undertext.measures.trace.sensitivity import wordings
 from undertext.measures.trace.style import open_markers
 from undertext.measures.trace.trails import lead_of
+from undertext.tasks.dead_ends import StateFunction, state_function
 from undertext.tasks.draws import check_prompts, clusters, drawn
 from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record, texts_of
 from undertext.tasks.prompts import ask, ask_by, form_of
@@ -38,6 +42,8 @@ MAKERS: dict[MeasureName, Callable[[Stage], None]] = {
     "style": style,
     "shift": shift,
     "uncertainty": uncertainty,
+    "exploration": exploration,
+    "criteria": criteria,
 }
 """What makes each measure."""
 
@@ -61,10 +67,12 @@ def measure(
 
     Raises UserError for a name of no measure, for checkpoints that cannot be read or are no pair, a task that
     does not validate or whose answers are chosen by likelihood, texts that do not fit the context, a file of
-    markers that is none, and an `out` that cannot be written or holds parts of another job.
+    markers that is none, a function of dead ends that cannot be found, and an `out` that cannot be written or
+    holds parts of another job.
     """
     config = _named(config or MeasureConfig(), names)
     with job_run("measure", config, out, progress) as run:
+        states = _states(task, config)
         task = open_task(task, config, writes="measure")
         (split,) = splits_to_report(task, [config.split])
         rule = rule_like(task) if config.steps == AUTO else config.steps
@@ -100,10 +108,11 @@ def measure(
             task=record["fingerprint"],
             task_read=[read[id(own)] for own in asked.tasks],
             markers=markers.by_category,
+            dead_ends=None if states is None else states.source,
         )
 
         work = Work(subjects, config, rule, lead, markers)
-        stage = Stage(run, work, differing, layers)
+        stage = Stage(run, work, differing, layers, states)
         stage.answers()
         for name in config.wanted:
             MAKERS[name](stage)
@@ -142,6 +151,14 @@ def _named(config: MeasureConfig, names: str | Sequence[str] | None) -> MeasureC
         raise UserError(
             f"expected names of measures ({known}, all), got {', '.join(map(repr, given))}"
         ) from error
+
+
+def _states(source: str | Path | Task, config: MeasureConfig) -> StateFunction | None:
+    """The user's function of dead ends; none is taken from a task's folder."""
+    if config.dead_ends is None:
+        return None
+    folder = None if isinstance(source, Task) or str(source).startswith(ZOO) else Path(source)
+    return state_function(config.dead_ends, folder, config.grader_seconds)
 
 
 def _worded(

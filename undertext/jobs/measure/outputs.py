@@ -1,26 +1,33 @@
-"""The tables on outputs and on their steps."""
+"""The tables on outputs, on their steps, and on what was read along them."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from undertext.core.terms import Role
-from undertext.jobs.measure.stage import Stage
+from undertext.jobs.measure.collected import along_rows
+from undertext.jobs.measure.stage import TRACES, Stage
+from undertext.measures.trace.exploration import Marked
 from undertext.measures.trace.style import DOUBT
 from undertext.measures.trace.trails import Trail
 
 
 def output_tables(stage: Stage) -> None:
-    """Gather the rows of `outputs` and `steps`."""
+    """Gather the rows of `outputs`, `steps` and `along`."""
+    for (role, whose), reads in stage.read.items():
+        probed = stage.probed.get((role, whose))
+        stage.collected.tables["along"] += along_rows(role, TRACES[whose], reads, probed)
     for role in stage.roles:
         trails = stage.work.trails(role, "own")
-        _step_rows(stage, role, trails)
+        _step_rows(stage, role, trails, stage.marked.get((role, "own"), {}))
         rows = [_output_row(stage, role, i, trail) for i, trail in trails.items()]
         stage.collected.tables["outputs"] += rows
-    _step_rows(stage, "task", stage.work.trails("base", "gold"))
+    gold = stage.marked.get(("base", "gold"), {})
+    _step_rows(stage, "task", stage.work.trails("base", "gold"), gold)
 
 
-def _step_rows(stage: Stage, writer: str, trails: Mapping[int, Trail]) -> None:
-    for trail in trails.values():
+def _step_rows(stage: Stage, writer: str, trails: Mapping[int, Trail], marks: Mapping[int, Marked]) -> None:
+    for i, trail in trails.items():
+        mark = marks.get(i)
         for k, span in enumerate(trail.steps):
             stage.collected.tables["steps"].append(
                 {
@@ -30,6 +37,8 @@ def _step_rows(stage: Stage, writer: str, trails: Mapping[int, Trail]) -> None:
                     "start": span.start,
                     "end": span.end,
                     "text": trail.text[slice(*span)],
+                    "dead": None if mark is None else mark.dead[k],
+                    "says_dead": None if mark is None else mark.says[k],
                 }
             )
 

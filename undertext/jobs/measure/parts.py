@@ -1,7 +1,7 @@
 """The parts of `measure`: what is generated, scored and read, each kept once it is done."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -13,9 +13,11 @@ from undertext.core.resume import Done, Part
 from undertext.core.terms import OTHER, Role
 from undertext.jobs.measure.config import MeasureConfig
 from undertext.measures.answers import Answers, greedy
+from undertext.measures.decoding.beside_nulls import Beside
 from undertext.measures.trace.along import AnswerAlong, along, too_long
 from undertext.measures.trace.changes import Change, changed
 from undertext.measures.trace.dependence import AfterChange, after_change
+from undertext.measures.trace.probe_along import ProbeAlong
 from undertext.measures.trace.sensitivity import decoding_confidence
 from undertext.measures.trace.style import DOUBT, Markers
 from undertext.measures.trace.token_shift import Shift, token_shift
@@ -56,6 +58,26 @@ class Doubt:
     internal: Read | None = None
     voiced: Read | None = None
     reason: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Probed:
+    """What the probes of one checkpoint read along some traces."""
+
+    answer: ProbeAlong
+    right: ProbeAlong
+    """Whether the answer will be right."""
+    ends: dict[str, Beside]
+    """The right answer before the first step and after the last, beside its nulls."""
+    missed: dict[str, str]
+    """What was not read, and why."""
+
+    def part(self, start: int, end: int) -> "Probed":
+        """Of some of the traces, one after another; their ends are those of all."""
+        answer, right = (
+            replace(each, probability=each.probability[start:end]) for each in (self.answer, self.right)
+        )
+        return replace(self, answer=answer, right=right)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +129,13 @@ class Work:
         cut = written.unfinished.tolist()
         found = output_trails(subject.task, subject.problems, written.texts, cut, self.rule, whose)
         return dict(enumerate(found))
+
+    def fit_trails(self, role: Role, problems: Sequence[Problem], answers: Answers | None) -> list[Trail]:
+        """The traces of problems that readings are fitted on: of these answers, or without, the task's."""
+        task = self.subjects[role].task
+        if answers is None:
+            return list(gold_trails(task, problems, self.rule).values())
+        return output_trails(task, problems, answers.texts, answers.unfinished.tolist(), self.rule)
 
     def along_part(self, role: Role, whose: Whose) -> Part:
         """Answers along traces."""

@@ -19,6 +19,8 @@ TITLES = {
     "style": "Style",
     "shift": "Token shift",
     "uncertainty": "Uncertainty: internal and voiced",
+    "exploration": "Exploration: dead ends, and what is known of them",
+    "criteria": "Criteria: is a good step known on types never seen?",
 }
 LINES = {
     "information": (
@@ -30,6 +32,7 @@ LINES = {
     "confidence": (
         "Of the answer finally given. Commitment point: share of the steps after which its probability stays "
         "at 0.5 or more; area over the curve: the larger, the later confidence comes.",
+        "By a probe: at the ends of the steps, without a lead; fitted on traces of train, chosen on dev.",
     ),
     "faithfulness": (
         "After a change: the answer follows the changed trace, is still the one given after the unchanged "
@@ -42,6 +45,15 @@ LINES = {
         "Of being wrong: by a probe at the prompt's end, and by the rate of doubt words in the output. Both "
         "are fitted on train and chosen on dev.",
     ),
+    "exploration": (
+        "A dead end is a run of steps from which no way on reaches a right answer; it is left where a step "
+        "outside comes later. Readings are made at the ends of steps that do not say so themselves.",
+        "Every null goes through the same search as the reading: fitted on train, chosen on dev.",
+    ),
+    "criteria": (
+        "Valid and invalid steps of the task's traces, read at their ends by probes that were fitted and "
+        "chosen on the other types of problem alone, beside the surface (tokens, position) and every null.",
+    ),
 }
 HEAD = ["figure", "traces", "base", "tuned", "change"]
 SPLIT_SHOWN = 3
@@ -50,15 +62,19 @@ WORDS_SHOWN = 20
 
 
 def figures(result: MeasureResult) -> dict[str, Figure]:
-    """`along`: the probability of the right answer along each kind of traces; none where no trace has a
-    step."""
+    """`along`: the probability of the right answer along each kind of traces, and what a probe reads of it;
+    none where no trace has a step."""
     panels: dict[str, dict[str, dict[str, list[float]]]] = {}
     if "along" not in result.tables:
         return {}
     for row in result.tables["along"].to_pylist():
         if row["of"]:
-            lines = panels.setdefault(row["traces"], {}).setdefault(row["checkpoint"], {})
+            own = panels.setdefault(row["traces"], {})
+            lines = own.setdefault(row["checkpoint"], {})
             lines.setdefault(row["problem"], []).append(exp(row["log_p_right"]))
+            if row["probe_right"] is not None:
+                read = own.setdefault(f"{row['checkpoint']}, by a probe", {})
+                read.setdefault(row["problem"], []).append(row["probe_right"])
     drawn = {
         traces: {name: list(by_problem.values()) for name, by_problem in lines.items()}
         for traces, lines in panels.items()
@@ -96,7 +112,8 @@ def html(result: MeasureResult, pictures: Mapping[str, bytes]) -> str:
     ]
     if "along" in pictures:
         shows = (
-            "Mean probability of the right answer against the share of the steps, a panel a kind of traces."
+            "Mean probability of the right answer against the share of the steps, and what a probe reads of "
+            "it at their ends; a panel a kind of traces."
         )
         sections.insert(1, Section("Along the trace", picture=(pictures["along"], shows)))
     if "shifted_words" in result.tables:

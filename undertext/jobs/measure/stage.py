@@ -1,18 +1,24 @@
 """What the measures of one job share: its parts, the traces read so far, and what has been collected."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy import ndarray
 
 from undertext.core.job import JobRun
-from undertext.core.terms import Role
-from undertext.jobs.measure.collected import Collected, TrailReads, along_rows
-from undertext.jobs.measure.parts import Doubt, Reads, Work
+from undertext.core.terms import CHOOSE, FIT, Role
+from undertext.jobs.measure.collected import Collected, TrailReads
+from undertext.jobs.measure.parts import Doubt, Probed, Reads, Work
+from undertext.measures.answers import Answers
+from undertext.measures.trace.exploration import Marked
 from undertext.measures.trace.stated import Stated
 from undertext.measures.trace.style import Style, style_of
 from undertext.measures.trace.token_shift import Shift
 from undertext.measures.trace.trails import Whose
+from undertext.tasks.dead_ends import StateFunction
+from undertext.tasks.draws import drawn
+from undertext.tasks.task import Problem
 
 TRACES: dict[Whose, str] = {
     "own": "own traces",
@@ -21,11 +27,27 @@ TRACES: dict[Whose, str] = {
 }
 
 
+class Answered(NamedTuple):
+    """Problems, and what a checkpoint answers to them greedily."""
+
+    problems: list[Problem]
+    answers: Answers
+
+
 class Stage:
     """One job under way; `collected` holds what has come of its measures."""
 
-    def __init__(self, run: JobRun, work: Work, differing: str | None, layers: Sequence[int]) -> None:
+    def __init__(
+        self,
+        run: JobRun,
+        work: Work,
+        differing: str | None,
+        layers: Sequence[int],
+        states: StateFunction | None = None,
+    ) -> None:
         self.run, self.work, self.layers, self.differing = run, work, layers, differing
+        self.states = states
+        """The user's function that says which steps stand in a dead end."""
         self.collected = Collected()
         self.roles: list[Role] = list(work.subjects)
         self.n = len(work.subjects["base"].problems)
@@ -34,11 +56,36 @@ class Stage:
         self.doubt: dict[Role, Doubt] = {}
         self._reads: dict[tuple[Role, Whose], TrailReads] | None = None
         self._styles: dict[Role, list[Style]] = {}
+        self._fitted: dict[Role, dict[str, Answered]] = {}
+        self.probed: dict[tuple[Role, Whose], Probed] = {}
+        """What probes read along traces, where confidence was measured."""
+        self.marked: dict[tuple[Role, Whose], dict[int, Marked]] = {}
+        """Traces with their dead ends, where these were measured."""
+
+    @property
+    def read(self) -> Mapping[tuple[Role, Whose], TrailReads]:
+        """What was read along traces so far."""
+        return self._reads or {}
 
     def answers(self) -> None:
         """Greedy answers: all else rests on these."""
         made = self.run.make(self.work.greedy_parts())
         self.work.answers.update(zip(self.roles, made, strict=True))
+
+    def fit_problems(self, role: Role, split: str) -> list[Problem]:
+        """The problems of train, or of dev, that readings are fitted on or chosen by."""
+        config = self.work.config
+        return drawn(self.work.subjects[role].task.split(split), config.seed, config.fit_problems)
+
+    def fitted(self, role: Role) -> dict[str, Answered]:
+        """By split, train and dev: the problems that readings are fitted on, answered greedily; made once."""
+        if role not in self._fitted:
+            some = {split: self.fit_problems(role, split) for split in (FIT, CHOOSE)}
+            made = self.run.make([self.work.fit_part(role, split, each) for split, each in some.items()])
+            self._fitted[role] = {
+                split: Answered(some[split], answers) for split, answers in zip(some, made, strict=True)
+            }
+        return self._fitted[role]
 
     @property
     def right(self) -> dict[Role, ndarray]:
@@ -68,7 +115,6 @@ class Stage:
                 kept = [trails[i] for i in reads.index]
                 own = TrailReads(reads.index, kept, reads.right, reads.given, reads.long)
                 self._reads[role, whose] = own
-                self.collected.tables["along"] += along_rows(role, TRACES[whose], own)
         return self._reads
 
 

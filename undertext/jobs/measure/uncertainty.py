@@ -7,22 +7,16 @@ from numpy import ndarray
 
 from undertext.core.terms import CHOOSE, FIT, Role
 from undertext.jobs.measure.stage import Stage
-from undertext.measures.answers import Answers
 from undertext.measures.trace.uncertainty import binned, brier
-from undertext.tasks.draws import drawn
 
 
 def uncertainty(stage: Stage) -> None:
     """Internal uncertainty against voiced uncertainty."""
     columns: dict[tuple[str, str], dict[Role, ndarray]] = {}
     for role in stage.roles:
-        task, config = stage.work.subjects[role].task, stage.work.config
-        fit, choose = (drawn(task.split(split), config.seed, config.fit_problems) for split in (FIT, CHOOSE))
-        parts = [stage.work.fit_part(role, FIT, fit), stage.work.fit_part(role, CHOOSE, choose)]
-        fitted: list[Answers] = stage.run.make(parts)
-        (doubt,) = stage.run.make(
-            [stage.work.doubt_part(role, (fitted[0], fitted[1]), (fit, choose), stage.layers)]
-        )
+        fit, choose = (stage.fitted(role)[split] for split in (FIT, CHOOSE))
+        answers, problems = (fit.answers, choose.answers), (fit.problems, choose.problems)
+        (doubt,) = stage.run.make([stage.work.doubt_part(role, answers, problems, stage.layers)])
         stage.doubt[role] = doubt
         if doubt.reason:
             stage.collected.miss("uncertainty", role, doubt.reason)

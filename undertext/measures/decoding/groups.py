@@ -9,8 +9,9 @@ from torch import Tensor
 
 from undertext.core.terms import CHOOSE, FIT
 from undertext.measures.decoding.config import DecodingConfig, ProbeKind
-from undertext.measures.decoding.controls import surface_arm
-from undertext.measures.decoding.kinds import KINDS, Fitted
+from undertext.measures.decoding.controls import Arm, surface_arm
+from undertext.measures.decoding.kinds import Fitted
+from undertext.measures.decoding.readings import fit_arm
 from undertext.measures.decoding.table import Row
 from undertext.measures.decoding.transfer import Entries, share
 from undertext.measures.decoding.values import Value
@@ -67,15 +68,15 @@ def read_groups(
     if len(names) < 2:
         return []
     rows: list[Row] = []
-    surface = surface_arm(value).X
-    of_surface = _fit(kind, value, surface, None, config)
-    for measure, features, whole, at in (
-        ("accuracy", X, own, layers),
+    surface = surface_arm(value)
+    of_surface = fit_arm(kind, value, surface, config)
+    for measure, arm, whole, at in (
+        ("accuracy", Arm(X, value.y, value.y), own, layers),
         ("surface", surface, of_surface, [None]),
     ):
-        for fit in [_Fit(ALL, whole, None), *_partial(by, kind, value, features, group, names, config)]:
+        for fit in [_Fit(ALL, whole, None), *_partial(by, kind, value, arm, group, names, config)]:
             for split in (s for s in X if s != FIT):
-                right = fit.probe.right(features[split], value.y[split])
+                right = fit.probe.right(arm.X[split], value.y[split])
                 for name in names if fit.only is None else [fit.only]:
                     in_group = torch.tensor([each == name for each in group[split]], dtype=torch.bool)
                     n = int(in_group.sum())
@@ -87,38 +88,32 @@ def _partial(
     by: By,
     kind: ProbeKind,
     value: Value,
-    X: Mapping[str, Tensor],
+    arm: Arm,
     group: Mapping[str, list[str | None]],
     names: Sequence[str],
     config: DecodingConfig,
 ) -> list[_Fit]:
     fits = []
     for name in names:
-        keep = {
-            split: torch.tensor([each is not None and (each == name) == (by == "length") for each in of])
-            for split, of in group.items()
-        }
-        if _enough(value, keep):
-            probe = _fit(kind, value, X, keep, config)
+        keep = rows_of(by, group, name)
+        if enough_rows(value, keep):
+            probe = fit_arm(kind, value, arm, config, keep)
             fits.append(_Fit(name, probe, None) if by == "length" else _Fit(OTHERS, probe, name))
     return fits
 
 
-def _enough(value: Value, keep: Mapping[str, Bool[Tensor, " n"]]) -> bool:
+def rows_of(by: By, group: Mapping[str, list[str | None]], name: str) -> dict[str, Bool[Tensor, " n"]]:
+    """By split, the rows that a probe of this group is fitted to: by length its own, by type all others."""
+    return {
+        split: torch.tensor(
+            [each is not None and (each == name) == (by == "length") for each in of], dtype=torch.bool
+        )
+        for split, of in group.items()
+    }
+
+
+def enough_rows(value: Value, keep: Mapping[str, Bool[Tensor, " n"]]) -> bool:
     """Whether a probe can be fitted to these rows, and its strength chosen."""
     y, problems = value.y[FIT][keep[FIT]], value.problem[FIT][keep[FIT]]
     several = len(y.unique()) > 1 and len(problems.unique()) >= MIN_PROBLEMS
     return len(y) >= MIN_ROWS and several and bool(keep[CHOOSE].any())
-
-
-def _fit(
-    kind: ProbeKind,
-    value: Value,
-    X: Mapping[str, Tensor],
-    keep: Mapping[str, Bool[Tensor, " n"]] | None,
-    config: DecodingConfig,
-) -> Fitted:
-    rows, choose = (value.labelled(split, X[split], value.y[split]) for split in (FIT, CHOOSE))
-    if keep is not None:
-        rows, choose = rows.take(keep[FIT]), choose.take(keep[CHOOSE])
-    return KINDS[kind](rows, choose, config)

@@ -45,10 +45,24 @@ class Reading(NamedTuple):
     """Which of an arm's alternatives was chosen."""
 
 
+def fit_arm(
+    kind: ProbeKind,
+    value: Value,
+    arm: Arm,
+    config: DecodingConfig,
+    keep: Mapping[str, Bool[Tensor, " n"]] | None = None,
+) -> Fitted:
+    """Fit a probe to the arm's train, or to some of its rows; strength and layer are chosen on dev's."""
+    rows, choose = (value.labelled(split, arm.X[split], arm.y[split]) for split in (FIT, CHOOSE))
+    if keep is not None:
+        rows, choose = rows.take(keep[FIT]), choose.take(keep[CHOOSE])
+    return KINDS[kind](rows, choose, config)
+
+
 def read_arm(kind: ProbeKind, value: Value, arm: Arm, config: DecodingConfig) -> Reading:
     """Fit a probe to the arm's train, choose its strength and layer on the arm's dev, read every split."""
-    rows, choose = (value.labelled(split, arm.X[split], arm.y[split]) for split in (FIT, CHOOSE))
-    probe, alternative = KINDS[kind](rows, choose, config), 0
+    choose = value.labelled(CHOOSE, arm.X[CHOOSE], arm.y[CHOOSE])
+    probe, alternative = fit_arm(kind, value, arm, config), 0
     if arm.alternatives:
         alternative = probe.layer
         arm, probe = arm.only(alternative), probe.only(alternative)
