@@ -131,6 +131,14 @@ def check_measures(names: Names) -> None:
     assert [gained.total, gained.unsaid, gained.published] == pytest.approx([log(8), log(2), 1.0])
     assert [gained.before, gained.after] == pytest.approx([1 / 8, 1.0])
     assert [moved.commitment, moved.monotonicity, moved.area] == pytest.approx([0.75, 0.75, 0.4])
+    assert names["along_trace"].tolist() == [0.5, 0.8, 0.9]
+    assert (names["by_probe"].commitment, names["by_probe"].area) == (0.0, pytest.approx(0.25))
+    ends = names["ends"]
+    assert (ends.known, ends.dead, ends.entered, ends.left, ends.cut) == (6, 4, 2, 2, 0)
+    assert (ends.recovered, ends.share, ends.rate) == pytest.approx((1.0, 4 / 6, 2 / 6))
+    assert [(each.step, each.state) for each in names["asked"]] == [(0, "dead"), (3, "alive"), (5, "alive")]
+    assert names["over"].tolist() == [0.5, 0.0]
+    assert names["pairs"] == ([0], [0])
     assert held.trace.tolist() == [1, 0, 1]
     assert held.kept.tolist() == pytest.approx([0, 1, nan], nan_ok=True)
     assert names["score"] == pytest.approx(2 / 3)

@@ -72,11 +72,11 @@ def test_all_rows_are_read_as_by_hand(tokens):
     assert set(found.right) == {OWN, CHANCE, *BESIDE}
     chosen = fit_select(X, y, X_dev, y_dev, strengths=(0.003, 0.03, 0.3))
     assert found.layer == POINTS[chosen.layer].layer
-    right = chosen.probe.correct(X_test, y_test)[chosen.layer].double().numpy()
+    right = chosen.correct(X_test, y_test)[chosen.layer].double().numpy()
     assert np.mean(found.right[OWN] == right) > 0.95
     surface = Surface(w)
     of_text = [surface.features(each)[None] for each in (w, w_dev, w_test)]
-    probe = fit_select(of_text[0], y, of_text[1], y_dev, strengths=(0.003, 0.03, 0.3)).probe
+    probe = fit_select(of_text[0], y, of_text[1], y_dev, strengths=(0.003, 0.03, 0.3))
     assert np.mean(found.right["surface"] == probe.correct(of_text[2], y_test)[0].double().numpy()) > 0.95
     assert found.right[CHANCE].tolist() == (y_test == y.bincount().argmax()).double().tolist()
     assert set(np.unique(found.right["shuffled"] * 3).round(6)) <= {0.0, 1.0, 2.0, 3.0}
@@ -90,7 +90,7 @@ def test_a_group_is_read_by_probes_of_the_others(tokens, groups):
             by_hand("train", other), by_hand("dev", other), by_hand("test", kind),
         )  # fmt: skip
         chosen = fit_select(X, y, X_dev, y_dev, strengths=(0.003, 0.03, 0.3))
-        right = chosen.probe.correct(X_test, y_test)[chosen.layer].double().numpy()
+        right = chosen.correct(X_test, y_test)[chosen.layer].double().numpy()
         own = np.array([TYPES[k % 2] == kind for k in found.problem.tolist()])
         assert np.mean(found.right[OWN][own] == right) > 0.9
         assert found.right[CHANCE][own].tolist() == (y_test == y.bincount().argmax()).double().tolist()
@@ -113,7 +113,7 @@ def test_means_over_each_text():
 def test_why_a_label_cannot_be_read(tokens):
     assert cannot_be_read(tokens, "state", 2) is None
     assert cannot_be_read(tokens, "other", 2) == "train has it nowhere"
-    few = locate_labels(toy(), texts_of("train")[:2], rows_of("train")[:2], "state")
+    few = locate_labels(toy(), texts_of("train")[:9], rows_of("train")[:9], "state")
     assert "places of train, fewer than 40" in cannot_be_read({**tokens, "train": few}, "state", 2)
     none = locate_labels(toy(), texts_of("dev"), [[] for _ in texts_of("dev")], "state")
     assert cannot_be_read({**tokens, "dev": none}, "state", 2).startswith("dev has it nowhere")

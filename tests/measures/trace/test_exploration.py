@@ -22,7 +22,7 @@ from undertext.measures.trace.trails import Trail, gold_trails, output_trails
 from undertext.tasks import Step
 from undertext.tasks.dead_ends import StateFunction
 
-TEXT = "3 + 4 = 0 ; 0 + 2 = 2 no ; 0 * 2 = 4 no ; 3 * 4 = 4 ; 4 + 2 = 6 no ; 4 * 2 = 1 so ; answer 1"
+TEXT = "3 + 4 = 0 ; 0 + 2 = 2 no ; 0 * 2 = 4 no ; 3 * 4 = 4 ; 4 + 2 = 6 no ; 4 * 2 = 1 yes ; answer 1"
 STATES = [True, True, True, False, True, False]
 
 
