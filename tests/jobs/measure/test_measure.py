@@ -44,7 +44,8 @@ def rows(result: MeasureResult, table: str, **wanted: Any) -> list[dict[str, Any
 
 
 def test_every_measure_has_figures(found):
-    assert {each.measure for each in found.measured} == set(MEASURES)
+    # The chain has no dead ends, and all of its steps are valid.
+    assert {each.measure for each in found.measured} == set(MEASURES) - {"exploration", "criteria"}
     assert found.summary["steps"] == r"regex:;(?=\s|$)"
     assert found.summary["lead"] == " answer "
     for each in found.measured:
@@ -116,6 +117,35 @@ def test_wordings_are_those_of_the_table(found):
         assert estimate.value == pytest.approx(np.mean([sensitivity(each) for each in own.values()]))
 
 
+def test_probes_along_traces_are_those_of_the_table(found):
+    for role in ("base", "tuned"):
+        for traces in ("own traces", "the task's traces"):
+            own: dict[str, list[float]] = {}
+            for row in rows(found, "along", checkpoint=role, traces=traces):
+                assert row["probe_right"] is None or 0 <= row["probe_right"] <= 1
+                if row["probe_given"] is not None and row["of"]:
+                    own.setdefault(row["problem"], []).append(row["probe_given"])
+            areas = [1 - np.trapezoid(p, dx=1 / (len(p) - 1)) for p in own.values()]
+            figure = getattr(found.of("confidence", "by a probe: area over the curve", traces), role)
+            assert (figure.value, figure.n) == (pytest.approx(np.mean(areas)), len(areas))
+    wrong = {row["problem"]: not row["right"] for row in rows(found, "outputs", checkpoint="base")}
+    first = rows(found, "along", checkpoint="base", traces="own traces", step=0)
+    figure = found.of("confidence", "will be wrong, by a probe before the first step: Brier score").base
+    scores = [(1 - row["probe_will_be_right"] - wrong[row["problem"]]) ** 2 for row in first]
+    assert figure.value == pytest.approx(np.mean(scores))
+    assert all(row["probe_will_be_right"] is None for row in rows(found, "along", traces="the task's traces"))
+
+
+def test_the_right_answer_is_read_beside_its_nulls(found):
+    for name in ("right answer before the first step", "right answer after the last step"):
+        own = rows(found, "readings", checkpoint="base", reading=name, traces="own traces")
+        steps = {row["problem"]: row["steps"] for row in rows(found, "outputs", checkpoint="base")}
+        for row in own:
+            assert row["step"] == (0 if "before" in name else steps[row["problem"]])
+        figure = found.of("confidence", f"{name}: over shuffled labels", "own traces").base
+        assert figure.value == pytest.approx(np.mean([row["right"] - row["shuffled"] for row in own]))
+
+
 def test_steps_are_shown_as_they_were_split(found, chain):
     by_id = {each.id: each for each in chain.problems}
     for row in rows(found, "steps", writer="task"):
@@ -185,7 +215,9 @@ def test_outputs_that_never_end_are_unfinished_and_have_no_answer(chain):
     own = rows(result, "along", traces="own traces")
     assert own
     assert all(row["log_p_given"] is None for row in own)
-    assert all(each.traces != "own traces" for each in result.measured if each.measure == "confidence")
+    assert all(row["probe_given"] is None for row in own)
+    of_own = {each.figure for each in result.measured if each.traces == "own traces"}
+    assert not any(figure.startswith(("settles", "commitment", "by a probe")) for figure in of_own)
 
 
 def test_traces_with_too_many_steps_are_counted_and_left_out(chain):

@@ -120,6 +120,10 @@ def _readings(stage: Stage, roles: Sequence[Role], whose: Whose, by: By) -> None
     for role in roles:
         problems = stage.work.subjects[role].problems
         read = _asked(stage, role, stage.marked[role, whose], by)
+        what = f"{NAME}, {role}, {TRACES[whose]}"
+        if not read:
+            stage.collected.miss("exploration", what, "no step is to be read")
+            continue
         index = [i for i, _, _ in read]
         sets: dict[str, list[tuple[int, Trail, list[Asked]]]] = {"read": read}
         for split in (FIT, CHOOSE):
@@ -130,7 +134,6 @@ def _readings(stage: Stage, roles: Sequence[Role], whose: Whose, by: By) -> None
         part = Part(
             f"exploration/{role}/{whose}", partial(_read, stage, role, sets), len(read), f"{role}'s dead ends"
         )
-        what = f"{NAME}, {role}, {TRACES[whose]}"
         few = _too_few(sets)
         if few is not None:
             stage.collected.miss("exploration", what, few)
@@ -163,8 +166,6 @@ def _asked(
 def _too_few(sets: Mapping[str, Sequence[tuple[int, Trail, list[Asked]]]]) -> str | None:
     for split, traces in sets.items():
         states = [row.state for _, _, rows in traces for row in rows]
-        if split == "read" and not states:
-            return "no step is to be read"
         if split != "read" and min(states.count(each) for each in (ALIVE, DEAD)) < LEAST:
             return f"{split} holds fewer than {LEAST} steps in a dead end, or outside, that do not say so"
     return None
@@ -183,4 +184,6 @@ def _read(
     if reason is not None:
         return reason
     points = [HookPoint(layer, "resid_post") for layer in stage.layers]
-    return read_beside(checkpoint, tokens, STATE, ENDS, points, "read", seed=stage.work.config.seed)
+    found = read_beside(checkpoint, tokens, STATE, ENDS, points, "read", seed=stage.work.config.seed)
+    done(len(sets["read"]))
+    return found
