@@ -26,11 +26,11 @@ def graded_task(rule: str) -> Task:
             for _ in range(2):
                 valid = rng.random() < 0.5
                 word = ("d", "e")[valid] if rule == "one" else words[kind][valid]
-                steps.append({"text": f"a = {rng.randrange(10)} {word} ;", "valid": valid})
+                steps.append({"text": f"a = {rng.randrange(10)} {word}", "valid": valid})
             trace = " ".join([*(step["text"] for step in steps), "answer 1"])
             problems.append(
                 Problem.model_validate(
-                    {"id": f"{split}{k}", "split": split, "prompt": f"{k} {kind} :", "answer": "1",
+                    {"id": f"{split}{k}", "split": split, "prompt": f"{split} {k} {kind} :", "answer": "1",
                      "trace": trace, "steps": steps, "type": kind}
                 )
             )  # fmt: skip

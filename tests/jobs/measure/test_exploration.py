@@ -24,7 +24,7 @@ def says_so(steps, problem):
 
 @pytest.fixture(scope="module")
 def task() -> Task:
-    return search_task(train=60, dev=30, test=16).model_copy(update={"max_new_tokens": 50})
+    return search_task(train=44, dev=24, test=16).model_copy(update={"max_new_tokens": 50})
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from undertext.tasks.value_tokens import ValueTokens, locate_labels
 
 CLASSES = ["alive", "dead"]
 POINTS = [HookPoint(1, "resid_post"), HookPoint(2, "resid_post")]
-TASK = search_task(train=30, dev=20, test=12)
+TASK = search_task(train=60, dev=30, test=12)
 TYPES = ("even", "odd")
 
 

@@ -34,7 +34,7 @@ class ProbeAlong:
     """One probe's reading of some traces, or why there is none."""
 
     classes: list[str]
-    probability: list[Float[ndarray, "point class"]]
+    probability: list[Float[ndarray, "_ class"]]
     """Of each trace, after 0, 1, ... T steps."""
     layer: int | None = None
     reason: str = ""
