@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 from transformers import PreTrainedConfig
 from transformers.cache_utils import Cache, DynamicLayer, get_layer_types_and_kwargs
@@ -64,6 +65,16 @@ class _BufferedLayer(DynamicLayer):
             for buffer, theirs in zip(self._buffers, other._buffers, strict=True):
                 buffer[rows, :, first : self.length] = theirs[taken, :, other.start : other.length]
 
+    def close_up(self, gaps: Sequence[int], movers: Sequence[int], count: int) -> None:
+        """Have the first `count` rows alone, once those at `movers` stand at `gaps`. No other is copied."""
+        if self.is_initialized:
+            for index, buffer in enumerate(self._buffers):
+                shown = buffer[:, :, self.start : self.length]
+                for gap, mover in zip(gaps, movers, strict=True):
+                    shown[gap] = shown[mover]
+                self._buffers[index] = buffer[:count]
+            self._show()
+
     def keep_last(self, positions: int) -> None:
         """Forget all but the last so many positions. Nothing is copied."""
         self.start = max(self.start, self.length - positions)
@@ -73,23 +84,28 @@ class _BufferedLayer(DynamicLayer):
     def last(self, rows: Tensor | None, positions: int) -> tuple[Tensor, Tensor]:
         """Keys and values of all or these rows at the last so many positions."""
         first = self.length - positions
+        shown = (each[:, :, first : self.length] for each in self._buffers)
         keys, values = (
-            (each if rows is None else each[rows.to(each.device)])[:, :, first : self.length]
-            for each in self._buffers
+            each if rows is None else each.index_select(0, rows.to(each.device)) for each in shown
         )
         return keys, values
+
+    def own(self, buffers: Sequence[Tensor], length: int) -> None:
+        """Have these buffers of keys and values, filled up to `length`; nobody else writes into them."""
+        self._buffers = list(buffers)
+        self.capacity, self.start, self.length = buffers[0].shape[2], 0, length
+        self.dtype, self.device, self.is_initialized = buffers[0].dtype, buffers[0].device, True
+        self._show()
 
     def hold(self, parts: Sequence[tuple[Tensor, Tensor]], room: int) -> None:
         """Have the rows of all parts, each keys and values; they end alike, and zeros stand before them."""
         if not parts:
             return
         kept = max(keys.shape[2] for keys, _ in parts)
-        self.capacity, self.start, self.length = kept + room, 0, kept
-        self.dtype, self.device, self.is_initialized = parts[0][0].dtype, parts[0][0].device, True
-        self._buffers = []
+        buffers: list[Tensor] = []
         for kind in (0, 1):
             states = [part[kind] for part in parts]
-            shape = (sum(map(len, states)), states[0].shape[1], self.capacity, states[0].shape[3])
+            shape = (sum(map(len, states)), states[0].shape[1], kept + room, states[0].shape[3])
             buffer = states[0].new_empty(shape)
             begun = 0
             for each in states:
@@ -97,8 +113,8 @@ class _BufferedLayer(DynamicLayer):
                 slots[:, :, : kept - each.shape[2]] = 0
                 slots[:, :, kept - each.shape[2] : kept] = each
                 begun += len(each)
-            self._buffers.append(buffer)
-        self._show()
+            buffers.append(buffer)
+        self.own(buffers, kept)
 
     def get_seq_length(self) -> int:
         return self.length - self.start
@@ -110,7 +126,10 @@ class _BufferedLayer(DynamicLayer):
             past = buffer[:, :, self.start : self.length]
             count = buffer.shape[0] if rows is None else len(rows)
             renewed = buffer.new_empty(count, buffer.shape[1], self.capacity, buffer.shape[3])
-            renewed[:, :, :kept] = past if rows is None else past[rows.to(buffer.device)]
+            if rows is None:
+                renewed[:, :, :kept] = past
+            else:  # in one go: an index makes a copy of its own first
+                torch.index_select(past, 0, rows.to(buffer.device), out=renewed[:, :, :kept])
             self._buffers[index] = renewed
         self.start, self.length = 0, kept
         self._show()
@@ -139,6 +158,11 @@ class BufferedCache(Cache):
         for layer in self._buffered:
             layer.take_rows(rows, room)
 
+    def close_up(self, gaps: Sequence[int], movers: Sequence[int], count: int) -> None:
+        """Have the first `count` rows alone, once those at `movers` stand at `gaps`. No other is copied."""
+        for layer in self._buffered:
+            layer.close_up(gaps, movers, count)
+
     def put_rows(self, rows: Sequence[int], other: "BufferedCache", taken: Tensor) -> None:
         """Have the rows `taken` of another, of no more positions, in place of `rows`; all end alike."""
         for layer, theirs in zip(self._buffered, other._buffered, strict=True):
@@ -153,7 +177,8 @@ class BufferedCache(Cache):
         """The last `positions` of these rows, in a cache of their own without room for more."""
         copy = BufferedCache(self._config, 0)
         for mine, theirs in zip(copy._buffered, self._buffered, strict=True):
-            mine.hold([theirs.last(rows, positions)] if theirs.is_initialized else [], 0)
+            if theirs.is_initialized:
+                mine.own(theirs.last(rows, positions), positions)
         return copy
 
     @staticmethod

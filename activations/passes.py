@@ -57,11 +57,17 @@ class Pool:
         """The places of the others."""
         return [slot for slot, here in enumerate(self.here) if here]
 
-    def shrink(self, room: int) -> None:
-        """Give up the places that are free."""
-        kept = self.taken
-        self.cache.take_rows(torch.tensor(kept), room)
-        self.rows, self.here = [self.rows[slot] for slot in kept], [True] * len(kept)
+    def shrink(self) -> None:
+        """Give up the places that are free: the last rows move into those that are not at the end."""
+        count = len(self.taken)
+        if count == len(self.rows):
+            return
+        gaps = [slot for slot in self.free if slot < count]
+        movers = [slot for slot in self.taken if slot >= count]
+        self.cache.close_up(gaps, movers, count)
+        for gap, mover in zip(gaps, movers, strict=True):
+            self.rows[gap] = self.rows[mover]
+        self.rows, self.here = self.rows[:count], [True] * count
 
 
 class Passes:

@@ -23,9 +23,6 @@ _FEW, _MANY = 1 / 8, 1 / 4
 """Others are read in once this share of the places is free: the greater one where the smaller has no room for
 all rows of a prompt. Each reading costs a pass of its own."""
 
-_SHRINK = 8
-"""Once no others wait, a pool gives up its free places as soon as they are one in so many."""
-
 
 class Writing:
     """Rows of a text each, at most `width` of them written at once.
@@ -109,8 +106,8 @@ class Writing:
             if shorter and 2 * here < self._width:
                 return
             others = times == 0 and bool(self._waiting)
-            if not others and _SHRINK * len(pool.free) >= len(pool.rows):
-                pool.shrink(self._room)
+            if not others:  # nobody takes the places that are free
+                pool.shrink()
             self._choose(pool, range(len(pool.rows)), self._passes.on(pool))
 
     def _set_aside(self, pool: Pool, times: int, limit: int) -> None:
@@ -130,7 +127,7 @@ class Writing:
         rows: list[int] = []
         caches: list[BufferedCache] = []
         if pool is not None and pool.taken:
-            pool.shrink(0)
+            pool.shrink()
             rows, caches = pool.rows, [pool.cache]
         waiting = self._aside.pop(times)
         while waiting and len(rows) < self._width:

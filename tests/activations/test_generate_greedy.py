@@ -7,12 +7,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import DynamicCache, MistralConfig, OPTConfig
+from transformers import DynamicCache, LlamaConfig, MistralConfig, OPTConfig
 
 from tests.activations.reference import PROMPTS, telling_token
 from tests.toys import SHAPES, byte_tokenizer, embedding, random_model, tiny_model, word_tokenizer
 from undertext.activations import Checkpoint, UserError, generate
 from undertext.activations.cache import BufferedCache
+from undertext.activations.passes import Pool
 from undertext.activations.quiet import quiet
 
 
@@ -71,16 +72,16 @@ def with_many_ends(checkpoint):
 
 
 def test_rows_that_finish_leave_and_the_others_go_on(with_many_ends, monkeypatch):
-    kept = []
-    take_rows = BufferedCache.take_rows
+    kept: list[int] = []
+    close_up = BufferedCache.close_up
 
-    def spy(cache: BufferedCache, rows: torch.Tensor, room: int) -> None:
+    def spy(cache: BufferedCache, gaps: list[int], movers: list[int], count: int) -> None:
         present: Any = cache.layers[0]
-        if len(rows) < len(present.keys):
-            kept.append(rows)
-        take_rows(cache, rows, room)
+        if count < len(present.keys):
+            kept.append(count)
+        close_up(cache, gaps, movers, count)
 
-    monkeypatch.setattr(BufferedCache, "take_rows", spy)
+    monkeypatch.setattr(BufferedCache, "close_up", spy)
     found = generate(with_many_ends, PROMPTS, max_new_tokens=20)
     expected = [hugging_face(with_many_ends, ids, 20) for ids in with_many_ends.encode(PROMPTS)]
     assert found.tokens == expected
@@ -171,6 +172,26 @@ def test_the_cache_holds_what_transformers_own_holds(checkpoint):
     assert ours.get_seq_length() == theirs.get_seq_length() == 4
 
 
+@settings(max_examples=30)
+@given(here=st.lists(st.booleans(), min_size=1, max_size=6).filter(any), layers=st.integers(1, 2))
+def test_rows_close_up_over_the_places_that_are_free(here, layers):
+    config = LlamaConfig(num_hidden_layers=layers)
+    cache, held = BufferedCache(config, 5), torch.randn(2, layers, len(here), 2, 4, 3)
+    for layer in range(layers):
+        cache.update(held[0, layer], held[1, layer], layer)
+    cache.keep_last(3)
+    pool = Pool([10 + slot for slot in range(len(here))], list(here), cache)
+    pool.shrink()
+    assert sorted(pool.rows) == [10 + slot for slot, there in enumerate(here) if there]
+    assert all(pool.here)
+    new = torch.randn(2, layers, len(pool.rows), 2, 1, 3)
+    for layer in range(layers):
+        shown = cache.update(new[0, layer], new[1, layer], layer)
+        for kind, states in enumerate(shown):
+            expected = held[kind, layer, [row - 10 for row in pool.rows], :, 1:]
+            assert torch.equal(states, torch.cat([expected, new[kind, layer]], dim=2))
+
+
 def test_progress_adds_up_to_the_rows(with_many_ends):
     seen: list[int] = []
     generate(with_many_ends, PROMPTS, max_new_tokens=20, batch_size=3, progress=seen.append)
@@ -210,8 +231,6 @@ def test_logits_that_are_no_numbers_name_the_prompt(shape):
 
 
 def test_a_model_with_other_memory_than_keys_and_values_is_refused():
-    from transformers import LlamaConfig
-
     config = LlamaConfig(num_hidden_layers=2)
     config.layer_types = ["full_attention", "linear_attention"]
     with pytest.raises(UserError, match="this model has linear_attention"):
