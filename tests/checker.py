@@ -7,6 +7,7 @@ what the packages import of others compiled from source: together a third of all
 import ast
 import inspect
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -20,28 +21,73 @@ from beartype import BeartypeConf, beartype
 
 _by_type = beartype(conf=BeartypeConf(violation_type=jaxtyping.TypeCheckError))
 _shapes = jaxtyping.jaxtyped("context")  # it holds nothing: one serves all
+_inner_checks: dict[CodeType, Callable[..., Any]] = {}
+"""Checks of functions that stand in others, by their code: such a function is made anew at every call."""
+_waiting = threading.local()
+"""Inner functions that were called and whose arguments are being checked."""
 
 
 def checked(decorated: Any) -> Any:
-    """The function, with its arguments and result checked: equal letters of shapes are equal within a call.
+    """The function or class, with its arguments and result checked: equal letters are equal within a call.
 
-    Left to jaxtyping are classes, generators (what they yield comes after the context has ended) and
-    annotations written as strings, which it does not check where they name what is not there.
+    Of a class this is the `__init__` that a dataclass is given; methods are functions. A context, in which
+    letters are looked up, is made only for a function that names shapes. Left to jaxtyping are generators of
+    shapes (what they yield comes after the context has ended) and annotations written as strings, which it
+    does not check where they name what is not there.
     """
-    plain = inspect.isfunction(decorated) and not inspect.isgeneratorfunction(decorated)
-    if not plain or any(isinstance(hint, str) for hint in decorated.__annotations__.values()):
-        return jaxtyping.jaxtyped(decorated, typechecker=beartype)
-    check: Callable[..., Any] = _by_type(decorated)
-    if check is decorated:  # nothing is annotated
+    if inspect.isclass(decorated):
+        made = vars(decorated).get("__dataclass_params__")
+        if made is not None and made.init:
+            setattr(decorated, "__init__", checked(vars(decorated)["__init__"]))  # noqa: B010
         return decorated
+    hints = list(decorated.__annotations__.values())
+    if not hints:
+        return decorated
+    # "~" begins a type variable, which may stand for a shape.
+    shaped = any("jaxtyping" in text or "~" in text for text in map(repr, hints))
+    if any(isinstance(hint, str) for hint in hints) or (shaped and inspect.isgeneratorfunction(decorated)):
+        return jaxtyping.jaxtyped(decorated, typechecker=beartype)
+    check = _inner(decorated) if "<locals>" in decorated.__qualname__ else _by_type(decorated)
 
     @wraps(decorated)
     def call(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
         if jaxtyping.config.jaxtyping_disable:
             return decorated(*args, **kwargs)
+        return check(*args, **kwargs)
+
+    @wraps(decorated)
+    def call_with_shapes(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        if jaxtyping.config.jaxtyping_disable:
+            return decorated(*args, **kwargs)
         with _shapes:
             return check(*args, **kwargs)
+
+    return call_with_shapes if shaped else call
+
+
+def _inner(decorated: Callable[..., Any]) -> Callable[..., Any]:
+    """The check of a function that stands in another, made once for all that have its code."""
+
+    @wraps(decorated)
+    def stand_in(*args: Any, **kwargs: Any) -> Any:
+        return _waiting.functions.pop()(*args, **kwargs)
+
+    if decorated.__code__ not in _inner_checks:
+        _inner_checks[decorated.__code__] = _by_type(stand_in)
+    check = _inner_checks[decorated.__code__]
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        if not hasattr(_waiting, "functions"):
+            _waiting.functions = []
+        before = len(_waiting.functions)
+        _waiting.functions.append(decorated)
+        try:
+            return check(*args, **kwargs)
+        finally:
+            del _waiting.functions[before:]  # refused, it was not taken
 
     return call
 

@@ -1,5 +1,8 @@
 """That the check which tests run under sees what it is there to see."""
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
 import pytest
 import torch
 from jaxtyping import Float, TypeCheckError
@@ -30,6 +33,68 @@ def test_equal_letters_are_equal_sizes():
         product(torch.zeros(2, 3).long(), torch.zeros(3, 4))
     with signatures_unchecked():
         assert product(torch.zeros(1, 3), torch.zeros(3, 4)).shape == (9, 9)
+
+
+@checked
+def adding(number: int) -> Callable[..., int]:
+    @checked
+    def added(to: int, *, times: int = 1) -> int:
+        return to if times == 0 else number + added(to, times=times - 1)
+
+    return added
+
+
+def test_functions_that_stand_in_others_are_checked_and_keep_to_their_own():
+    two, three = adding(2), adding(3)
+    for _ in range(2):
+        assert (two(1), three(1), two(1, times=3), three(1, times=2)) == (3, 4, 7, 7)
+        with pytest.raises(TypeCheckError):
+            two("1")
+        with pytest.raises(TypeCheckError):
+            three(1, times=2.0)
+        with pytest.raises(TypeError, match="unexpected keyword"):
+            two(1, of=3)
+
+
+@checked
+def counted(most: int) -> Iterator[int]:
+    yield from range(most)
+
+
+@checked
+def rows_of(matrix: Float[Tensor, "a b"]) -> Iterator[Float[Tensor, " b"]]:
+    yield from matrix
+
+
+def test_what_generators_are_given_is_checked():
+    assert list(counted(3)) == [0, 1, 2]
+    assert len(list(rows_of(torch.zeros(2, 3)))) == 2
+    with pytest.raises(TypeCheckError):
+        list(counted("3"))
+    with pytest.raises(TypeCheckError):
+        list(rows_of(torch.zeros(3)))
+
+
+@checked
+@dataclass(frozen=True)
+class Line:
+    slope: Float[Tensor, "a b"]
+    offset: Float[Tensor, " b"]
+    name: str = "a line"
+
+    @checked
+    def at(self, x: Float[Tensor, "n a"]) -> Float[Tensor, "n b"]:
+        return x @ self.slope + self.offset
+
+
+def test_fields_of_a_dataclass_are_checked():
+    assert Line(torch.zeros(2, 3), torch.zeros(3)).at(torch.zeros(5, 2)).shape == (5, 3)
+    with pytest.raises(TypeCheckError):
+        Line(torch.zeros(2, 3), torch.zeros(2))
+    with pytest.raises(TypeCheckError):
+        Line(torch.zeros(2, 3), torch.zeros(3), name=3)
+    with signatures_unchecked():
+        Line(torch.zeros(2, 3), torch.zeros(2), name=3)
 
 
 def test_the_packages_are_under_it():

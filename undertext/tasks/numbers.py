@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
 from undertext.tasks.spans import WORD_CHARACTER
@@ -21,6 +22,8 @@ _TO_ASCII = str.maketrans({**dict.fromkeys(_MINUS, "-"), **dict.fromkeys(_PLUS, 
 _MOST_DIGITS = 40
 """Longest numerator, denominator or power that is worked out: longer ones cost time without bound."""
 _MOST_EXPONENT = 400
+_LONGEST_KEPT = 1_000
+"""Longest text whose numbers are kept: those of a task's steps are asked for again and again."""
 _LOOK_BACK = 40
 """Characters before a sign that are looked at: all of them would take quadratic time."""
 
@@ -96,6 +99,15 @@ def parse_number(text: str) -> Decimal | None:
 
 def numbers_in(text: str) -> list[Number]:
     """Every number in `text`, in order of where each starts."""
+    return list(_kept(text) if len(text) <= _LONGEST_KEPT else _numbers(text))
+
+
+@lru_cache(maxsize=10_000)
+def _kept(text: str) -> tuple[Number, ...]:
+    return tuple(_numbers(text))
+
+
+def _numbers(text: str) -> list[Number]:
     found: list[Number] = []
     at = 0
     while match := _TOKEN.search(text, at):
