@@ -9,7 +9,7 @@ import inspect
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import wraps
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -21,7 +21,7 @@ from beartype import BeartypeConf, beartype
 
 _by_type = beartype(conf=BeartypeConf(violation_type=jaxtyping.TypeCheckError))
 _shapes = jaxtyping.jaxtyped("context")  # it holds nothing: one serves all
-_inner_checks: dict[CodeType, Callable[..., Any]] = {}
+_inner_checks: dict[CodeType, tuple[bool, Callable[..., Any]]] = {}
 """Checks of functions that stand in others, by their code: such a function is made anew at every call."""
 _waiting = threading.local()
 """Inner functions that were called and whose arguments are being checked."""
@@ -40,23 +40,38 @@ def checked(decorated: Any) -> Any:
         if made is not None and made.init:
             setattr(decorated, "__init__", checked(vars(decorated)["__init__"]))  # noqa: B010
         return decorated
-    hints = list(decorated.__annotations__.values())
-    if not hints:
+    if not decorated.__annotations__:
         return decorated
+    inner = "<locals>" in decorated.__qualname__
+    if inner and decorated.__code__ in _inner_checks:
+        return _call_of(decorated, *_inner_checks[decorated.__code__], inner=True)
+    hints = list(decorated.__annotations__.values())
     # "~" begins a type variable, which may stand for a shape.
     shaped = any("jaxtyping" in text or "~" in text for text in map(repr, hints))
     if any(isinstance(hint, str) for hint in hints) or (shaped and inspect.isgeneratorfunction(decorated)):
         return jaxtyping.jaxtyped(decorated, typechecker=beartype)
-    check = _inner(decorated) if "<locals>" in decorated.__qualname__ else _by_type(decorated)
+    if not inner:
+        return _call_of(decorated, shaped, _by_type(decorated))
 
     @wraps(decorated)
+    def stand_in(*args: Any, **kwargs: Any) -> Any:
+        return _waiting.functions.pop()(*args, **kwargs)
+
+    _inner_checks[decorated.__code__] = shaped, _by_type(stand_in)
+    return _call_of(decorated, *_inner_checks[decorated.__code__], inner=True)
+
+
+def _call_of(
+    decorated: Callable[..., Any], shaped: bool, check: Callable[..., Any], *, inner: bool = False
+) -> Callable[..., Any]:
+    """What stands in place of a function: it has `check` look at what is given, and calls it."""
+
     def call(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
         if jaxtyping.config.jaxtyping_disable:
             return decorated(*args, **kwargs)
         return check(*args, **kwargs)
 
-    @wraps(decorated)
     def call_with_shapes(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
         if jaxtyping.config.jaxtyping_disable:
@@ -64,32 +79,21 @@ def checked(decorated: Any) -> Any:
         with _shapes:
             return check(*args, **kwargs)
 
-    return call_with_shapes if shaped else call
-
-
-def _inner(decorated: Callable[..., Any]) -> Callable[..., Any]:
-    """The check of a function that stands in another, made once for all that have its code."""
-
-    @wraps(decorated)
-    def stand_in(*args: Any, **kwargs: Any) -> Any:
-        return _waiting.functions.pop()(*args, **kwargs)
-
-    if decorated.__code__ not in _inner_checks:
-        _inner_checks[decorated.__code__] = _by_type(stand_in)
-    check = _inner_checks[decorated.__code__]
-
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call_inner(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
+        if jaxtyping.config.jaxtyping_disable:
+            return decorated(*args, **kwargs)
         if not hasattr(_waiting, "functions"):
             _waiting.functions = []
         before = len(_waiting.functions)
         _waiting.functions.append(decorated)
         try:
-            return check(*args, **kwargs)
+            with _shapes if shaped else nullcontext():
+                return check(*args, **kwargs)
         finally:
             del _waiting.functions[before:]  # refused, it was not taken
 
-    return call
+    return wraps(decorated)(call_inner if inner else call_with_shapes if shaped else call)
 
 
 class _Loader(SourceFileLoader):
