@@ -11,8 +11,9 @@ TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 EVERYTHING := [saes,gguf,test,dev]
 LOCKED := pyproject.toml constraints.txt
 # Tests run in two processes: with one thread each they do not fight over the cores. Each process begins with a half
-# of the files in their order, so that what a file sets up is mostly made once.
-ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+# of the files in their order, so that what a file sets up is mostly made once. Bytecode is written, whatever the
+# environment says: otherwise each of the commands that tests start compiles the package anew.
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=
 
 # A test that still runs after so many seconds, many times what any takes, waits for ever: it is named and fails, and
 # the others go on in a new process.

@@ -53,12 +53,20 @@ def checked(decorated: Any) -> Any:
     if not inner:
         return _call_of(decorated, shaped, _by_type(decorated))
 
+    _inner_checks[decorated.__code__] = shaped, _check_of_inner(decorated)
+    return _call_of(decorated, *_inner_checks[decorated.__code__], inner=True)
+
+
+def _check_of_inner(decorated: Callable[..., Any]) -> Callable[..., Any]:
+    """The check of a function that stands in another; it keeps nothing of what this one holds."""
+
     @wraps(decorated)
     def stand_in(*args: Any, **kwargs: Any) -> Any:
         return _waiting.functions.pop()(*args, **kwargs)
 
-    _inner_checks[decorated.__code__] = shaped, _by_type(stand_in)
-    return _call_of(decorated, *_inner_checks[decorated.__code__], inner=True)
+    check: Callable[..., Any] = _by_type(stand_in)
+    del stand_in.__wrapped__  # type: ignore[attr-defined]  # the type checker has read its signature
+    return check
 
 
 def _call_of(

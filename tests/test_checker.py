@@ -1,5 +1,7 @@
 """That the check which tests run under sees what it is there to see."""
 
+import gc
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -54,6 +56,25 @@ def test_functions_that_stand_in_others_are_checked_and_keep_to_their_own():
             three(1, times=2.0)
         with pytest.raises(TypeError, match="unexpected keyword"):
             two(1, of=3)
+
+
+def test_a_check_that_is_kept_keeps_nothing_that_a_function_held():
+    class Held: ...
+
+    def made() -> tuple[Callable[[int], int], weakref.ref[Held]]:
+        held = Held()
+
+        @checked
+        def function(number: int) -> int:
+            return number if held else 0
+
+        return function, weakref.ref(held)
+
+    function, held = made()
+    assert (function(3), held() is None) == (3, False)
+    del function
+    gc.collect()
+    assert held() is None
 
 
 @checked

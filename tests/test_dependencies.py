@@ -19,6 +19,7 @@ WITHOUT = """
 import sys
 sys.modules |= dict.fromkeys(["gguf", "math_verify", "reasoning_gym", "sae_lens"])  # as if not installed
 import undertext.jobs.compare.job, undertext.jobs.compare.report, undertext.jobs.demo.command
+print(*sys.modules)
 """
 
 
@@ -51,6 +52,9 @@ def test_every_import_of_the_packages_is_declared():
     assert undeclared == {}
 
 
-def test_the_demo_does_without_the_extras():
+def test_the_demo_does_without_the_extras_and_the_report_without_pyplot():
     done = subprocess.run([sys.executable, "-c", WITHOUT], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert "matplotlib.figure" in loaded
+    assert "matplotlib.pyplot" not in loaded

@@ -3,15 +3,18 @@
 import random
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
 
 from undertext.organisms.bench.documents import Kind, Mixture, batch_of, document, drawn
+from undertext.organisms.bench.families.item import Item
 from undertext.organisms.bench.locks import LockLoss
 from undertext.organisms.bench.recipes import ORGANISMS
 from undertext.organisms.bench.world import SPLITS, World
 from undertext.organisms.training import train
+from undertext.tasks import Task
 from undertext.tasks.value_positions import values_not_said
 
 WORLDS = [
@@ -23,6 +26,16 @@ WORLDS = [
 names = pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
 FIRST = [WORLDS[0], *(pytest.param(world, marks=pytest.mark.slow) for world in WORLDS[1:])]
 first = pytest.mark.parametrize("world", FIRST, ids=lambda world: world.name)
+
+
+@cache
+def task_of(world: World) -> Task:
+    return world.task()
+
+
+@cache
+def items_of(world: World) -> list[Item]:
+    return [item for items in world.items().values() for item in items]
 
 
 @first
@@ -41,20 +54,18 @@ def test_a_prompt_s_tokens_begin_every_document_and_texts_come_back(world):
 
 @pytest.mark.parametrize("world", FIRST[:3], ids=lambda world: world.name)
 def test_a_task_holds_problems_that_differ_and_are_not_trained_on(world):
-    task = world.task()
+    task = task_of(world)
     assert {split: len(task.split(split)) for split in task.splits} == SPLITS
     assert len({problem.prompt for problem in task.problems}) == len(task.problems)
     assert not values_not_said(task.problems)
-    held = [item for items in world.items().values() for item in items]
-    assert all(item.held_out for item in held)
+    assert all(item.held_out for item in items_of(world))
     longest = max(len(world.tokenizer(problem.trace)["input_ids"]) for problem in task.problems)
     assert longest < task.max_new_tokens <= longest + 8
 
 
 @first
 def test_every_other_wording_of_a_problem_is_a_paraphrase(world):
-    items = [item for items in world.items().values() for item in items]
-    problems = world.task().problems
+    items, problems = items_of(world), task_of(world).problems
     assert len(problems) == len(items)
     for problem, item in zip(problems, items, strict=True):
         assert sorted([problem.prompt, *problem.paraphrases]) == sorted(item.questions)
