@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from undertext.activations.errors import UserError
     from undertext.activations.forward_texts import ForwardTexts, forward_texts
     from undertext.activations.generation import Generations, generate
-    from undertext.activations.hookpoint import SITES, HookPoint, Site
+    from undertext.activations.hookpoint import SITES, GateAt, HookPoint, Site
     from undertext.activations.hooks import HookFunction, hooked
-    from undertext.activations.interventions import GateAt, Intervention, Threshold
+    from undertext.activations.interventions import Intervention, Threshold
     from undertext.activations.next_tokens import NextTokens, next_tokens
     from undertext.activations.operators import Operator
     from undertext.activations.pair import Pair, check_pair, load_pair
@@ -46,7 +46,7 @@ _HOMES = {
     "BranchScores": "branches",
     "Captured": "capture",
     "Checkpoint": "checkpoint",
-    "GateAt": "interventions",
+    "GateAt": "hookpoint",
     "Generations": "generation",
     "HookFunction": "hooks",
     "HookPoint": "hookpoint",

@@ -13,9 +13,8 @@ from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.checks import check_dtype
 from undertext.activations.errors import UserError, shown
 from undertext.activations.groups import Part
-from undertext.activations.hookpoint import HookPoint
+from undertext.activations.hookpoint import GateAt, HookPoint
 from undertext.activations.hooks import HookFunction
-from undertext.activations.interventions import GateAt
 
 
 @dataclass(frozen=True)

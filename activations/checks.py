@@ -1,14 +1,13 @@
-"""Whether what a user passed is of the kind that was asked for."""
+"""Whether what a user passed is of the kind that was asked for.
+
+Settings are checked here too, before any long work: torch is loaded where tensors are looked at, not before.
+"""
 
 import math
 import numbers
 import operator
 from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
-import torch
-from torch import Tensor
 
 from undertext.activations.errors import UserError, shown
 
@@ -38,11 +37,14 @@ def _written(value: object) -> str:
 
 def is_whole(value: object) -> bool:
     """Whether `value` is a whole number: no bool, no float, no tensor."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool | np.bool_)
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def check_vector(name: str, value: object) -> None:
     """UserError unless `value` is a tensor of real numbers with at least one axis."""
+    import torch
+    from torch import Tensor
+
     if not isinstance(value, Tensor) or value.is_complex() or value.dtype == torch.bool or not value.ndim:
         what = (
             f"a tensor of {value.dtype}, {list(value.shape)}"
@@ -60,6 +62,8 @@ def check_list(name: str, value: object, of: type | tuple[type, ...], each: str)
 
 def check_dtype(name: str, value: object) -> None:
     """UserError unless `value` is a floating type of torch: others would cut activations to whole numbers."""
+    import torch
+
     if not isinstance(value, torch.dtype) or not value.is_floating_point:
         raise UserError(
             f"{name} must be a floating type of torch such as torch.float32, got {shown(repr(value), 60)}"
@@ -68,6 +72,9 @@ def check_dtype(name: str, value: object) -> None:
 
 def token_ids(index: int, prompt: Any) -> list[int]:
     """A prompt's token ids as whole numbers; UserError for what is no sequence of them."""
+    import numpy as np
+    from torch import Tensor
+
     items: Any = prompt.tolist() if isinstance(prompt, Tensor | np.ndarray) else prompt
     if not isinstance(items, Sequence | range):
         raise UserError(

@@ -20,6 +20,9 @@ after the other, [row, position, n_heads * d_head].
 The sites are listed in this order wherever all of them are: the stream, what is added to it, heads.
 """
 SITES: tuple[Site, ...] = get_args(Site)
+GateAt = Literal["last_prompt", "prompt", "generated", "all"]
+"""The tokens at which an intervention acts: the prompt's last one, all of the prompt, every
+generated token once it is read back in, or prompt and generated alike."""
 
 _NAMES: dict[Site, str] = {site: "attn.hook_z" if site == "z" else f"hook_{site}" for site in SITES}
 _NAME = re.compile(r"blocks\.(\d+)\.(.+)")

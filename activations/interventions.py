@@ -1,20 +1,16 @@
 """What may be changed in a model's activations while it reads and writes, and at which tokens."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 from jaxtyping import Float
 from torch import Tensor
 
 from undertext.activations.checks import check_number, check_vector, is_whole
 from undertext.activations.errors import UserError, shown
-from undertext.activations.hookpoint import HookPoint
+from undertext.activations.hookpoint import GateAt, HookPoint
 from undertext.activations.operators import ON_SUBSPACES, OPERATORS, WITH_CENTRE, Operator
 from undertext.activations.patterns import pattern_groups
-
-GateAt = Literal["last_prompt", "prompt", "generated", "all"]
-"""The tokens at which an intervention acts: the prompt's last one, all of the prompt, every
-generated token once it is read back in, or prompt and generated alike."""
 
 
 def check_at(at: object) -> None:

@@ -15,8 +15,8 @@ from undertext.activations.capture import capture
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.activations.generation import generate
-from undertext.activations.hookpoint import HookPoint
-from undertext.activations.interventions import GateAt, Intervention, Threshold
+from undertext.activations.hookpoint import GateAt, HookPoint
+from undertext.activations.interventions import Intervention, Threshold
 
 Subspaces = Mapping[HookPoint, Float[Tensor, "_ _"] | None]
 """One setting: the hook points at which something is put in, all at once, and the rows [k, width] that span

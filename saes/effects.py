@@ -11,8 +11,8 @@ from torch import Tensor
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.activations.generation import generate
-from undertext.activations.hookpoint import HookPoint
-from undertext.activations.interventions import GateAt, Intervention
+from undertext.activations.hookpoint import GateAt, HookPoint
+from undertext.activations.interventions import Intervention
 
 FeatureOperator = Literal["ablate", "clamp", "add"]
 

@@ -11,9 +11,8 @@ from torch import Tensor
 from undertext.activations.batching import pad_right
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
-from undertext.activations.hookpoint import HookPoint, Site
+from undertext.activations.hookpoint import GateAt, HookPoint, Site
 from undertext.activations.hooks import HookFunction, hooked
-from undertext.activations.interventions import GateAt
 
 
 class Targets(NamedTuple):

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from undertext.activations.errors import UserError
-from undertext.activations.hookpoint import HookPoint
-from undertext.activations.interventions import GateAt, Intervention, Threshold
+from undertext.activations.hookpoint import GateAt, HookPoint
+from undertext.activations.interventions import Intervention, Threshold
 from undertext.activations.operators import Operator
 from undertext.steering.steering_vector import SteeringVector
 from undertext.steering.vectors import unit

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -78,6 +78,7 @@ def steer_with_own(
     seed: int,
     steps: int,
     random: int,
+    search: Literal["grid", "halving"] = "grid",
     bars: Progress | None = None,
 ) -> tuple[TrainedSae, SteerResult]:
     """An SAE of the weaker checkpoint alone, and what its features recover of the gap on `test`."""
@@ -85,7 +86,9 @@ def steer_with_own(
     with TemporaryDirectory() as scratch:
         sae = Path(scratch) / "sae"
         trained = own_sae(checkpoint, task, sae, seed=seed, steps=steps)
-        config = SteerConfig(sae=sae, splits=("test",), random_directions=random, seed=seed, threads=1)
+        config = SteerConfig(
+            sae=sae, splits=("test",), random_directions=random, search=search, seed=seed, threads=1
+        )
         result = steer(checkpoint, task, stronger=folder / stronger, config=config, progress=bars)
     return trained, result
 

@@ -45,7 +45,9 @@ def test_the_documented_page():
 @pytest.mark.slow
 @pytest.mark.parametrize(("weaker", "stronger"), STEERED)
 def test_features_recover_what_is_latent_and_nothing_else(weaker, stronger):
-    _, found = steer_with_own(SHIPPED, weaker, stronger, new_chain(1), seed=1, steps=600, random=2)
+    _, found = steer_with_own(
+        SHIPPED, weaker, stronger, new_chain(1), seed=1, steps=600, random=2, search="halving"
+    )
     best = best_feature(found)
     assert best.access == "weaker only"
     assert best.gap is not None

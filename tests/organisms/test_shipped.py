@@ -1,6 +1,8 @@
 """The shipped zoo: every card's claims hold, and every pair gets its true verdict."""
 
+import fcntl
 import json
+from pathlib import Path
 
 import pytest
 from transformers import AutoModelForCausalLM
@@ -8,7 +10,7 @@ from transformers import AutoModelForCausalLM
 from undertext.core.shipped import SHIPPED, organisms
 from undertext.jobs.compare.config import CompareConfig
 from undertext.jobs.compare.job import compare
-from undertext.organisms.build import NEVER_HAD, SPLITS, pairs
+from undertext.organisms.build import NEVER_HAD, SPLITS, build, pairs
 from undertext.organisms.folder import read_card
 from undertext.organisms.recipes import RECIPES
 from undertext.organisms.relearning import NOT_RELEARNT, RELEARNT, accuracy, relearn
@@ -88,17 +90,23 @@ def test_the_novice_does_not_relearn_what_it_never_had():
     assert all(value < NOT_RELEARNT for value in relearn(model, new_chain(0), SPLITS, seed=77).values())
 
 
+@pytest.fixture(scope="module")
+def gpt2_zoo(shared_folder: Path) -> Path:
+    """A zoo with what others are made from or checked beside, trained once for all processes."""
+    folder = shared_folder / "gpt2_zoo"
+    with (shared_folder / "gpt2_zoo.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for name in ("base", NEVER_HAD):
+            if not (folder / name).is_dir():
+                build(name, seed=5, shape="gpt2", out=folder)
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("tuned", ["elicited", "suppressed", "overwritten"])
 def test_a_gpt2_shaped_pair_made_here_gets_its_true_verdict(tuned, gpt2_zoo):
-    from undertext.organisms.build import build
-
     folder = build(tuned, seed=5, shape="gpt2", out=gpt2_zoo)
-    comparison = compare(gpt2_zoo / "base", folder, new_chain(4), config=CompareConfig(seed=3, threads=1))
+    config = CompareConfig(seed=3, threads=1, search="halving")
+    comparison = compare(gpt2_zoo / "base", folder, new_chain(4), config=config)
     truth = json.loads((folder / "organism.json").read_text())["truth"]
     assert {split: result.verdict for split, result in comparison.splits.items()} == truth
-
-
-@pytest.fixture(scope="module")
-def gpt2_zoo(tmp_path_factory):
-    return tmp_path_factory.mktemp("zoo")

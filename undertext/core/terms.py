@@ -31,5 +31,13 @@ ControlKind = Literal["random directions", "shuffled labels", "random positions"
 """What stands beside steering vectors under the same search."""
 CONTROL_KINDS: tuple[ControlKind, ...] = get_args(ControlKind)
 
+Prompts = Literal["own", "same"]
+"""Prompts of a pair: each by the task's form for its role, or both by the base's form."""
+ReaderKind = Literal["probe", "logit_lens", "tuned_lens"]
+"""What reads the answer along a trace."""
+READERS: tuple[ReaderKind, ...] = get_args(ReaderKind)
+FeatureOperator = Literal["ablate", "clamp"]
+"""What is done to a feature of an SAE, to see its effect."""
+
 FIT, CHOOSE = "train", "dev"
 """Splits that probes and vectors are fitted on, and that layer, strength and setting are chosen on."""

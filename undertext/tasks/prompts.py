@@ -9,7 +9,7 @@ The `prompt` of an asked task's problems is the text read, `Problem.worded` that
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.core.printable import printable
@@ -21,8 +21,6 @@ from undertext.tasks.prompt_form import PLAIN, PromptForm
 from undertext.tasks.spans import join
 from undertext.tasks.task import Problem, Task, fill
 
-Prompts = Literal["own", "same"]
-"""Each of a pair by the task's form for its role, or both by the base's form."""
 DAY = "strftime_now"
 """How a chat template asks for the date."""
 MOST_SHOWN = 1000

@@ -4,8 +4,8 @@ from pydantic import Field
 
 from undertext.core.config import Config, Share, read_config
 from undertext.core.shipped import config_file
+from undertext.core.terms import Prompts
 from undertext.measures.recovery.config import SearchConfig
-from undertext.tasks.prompts import Prompts
 
 
 class Rule(Config):

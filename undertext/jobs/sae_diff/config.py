@@ -5,8 +5,8 @@ from typing import Literal
 from pydantic import Field
 
 from undertext.core.config import PairConfig
+from undertext.core.terms import FeatureOperator
 from undertext.measures.features.config import EncodingConfig
-from undertext.measures.features.effects import FeatureOperator
 
 
 class DiffConfig(PairConfig, EncodingConfig):

@@ -13,13 +13,12 @@ from torch import Tensor
 from undertext.activations.pair import Pair
 from undertext.core.job import JobRun
 from undertext.core.resume import Done, Part
-from undertext.core.terms import ROLES
+from undertext.core.terms import ROLES, FeatureOperator
 from undertext.jobs.sae_diff.config import DiffConfig
 from undertext.measures.features.association import most_associated
 from undertext.measures.features.columns import best_columns, classes_table, numbers, rows_table
 from undertext.measures.features.effects import (
     FeatureEffect,
-    FeatureOperator,
     RightAnswers,
     effect_rows,
     feature_effect,

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from undertext.core.config import AskedConfig, RunConfig
-from undertext.measures.trace.lens import READERS, ReaderKind
+from undertext.core.terms import READERS, ReaderKind
 
 
 class TraceConfig(AskedConfig, RunConfig):

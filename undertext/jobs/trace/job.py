@@ -14,10 +14,10 @@ from undertext.core.plan import Draft, Work
 from undertext.core.progress import Progress
 from undertext.core.resume import Done, Part
 from undertext.core.setup import checkpoint_record, layers_of, noted, open_checkpoint
-from undertext.core.terms import CHOOSE, FIT
+from undertext.core.terms import CHOOSE, FIT, ReaderKind
 from undertext.jobs.trace.config import TraceConfig
 from undertext.jobs.trace.result import TraceResult, lead_of
-from undertext.measures.trace.lens import Answers, ReaderKind, answers_of, read_answers, readings_table
+from undertext.measures.trace.lens import Answers, answers_of, read_answers, readings_table
 from undertext.measures.trace.works import reading_works
 from undertext.tasks.open import check_fits, open_task, task_record
 from undertext.tasks.prompts import ask

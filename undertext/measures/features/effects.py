@@ -3,7 +3,7 @@ frequency."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from jaxtyping import Bool
 from numpy import ndarray
@@ -15,8 +15,6 @@ from undertext.saes import Matched, feature_effects
 from undertext.tasks.draws import clusters
 from undertext.tasks.output_grader import OutputGrader
 from undertext.tasks.task import Problem, Task
-
-FeatureOperator = Literal["ablate", "clamp"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from undertext.activations.capture import capture
 from undertext.activations.checkpoint import Checkpoint
-from undertext.activations.hookpoint import HookPoint
-from undertext.activations.interventions import GateAt
+from undertext.activations.hookpoint import GateAt, HookPoint
 from undertext.activations.spans import TokenSpan
 from undertext.core.terms import FIT
 from undertext.probes import centre_patches, patch_subspace, random_subspaces

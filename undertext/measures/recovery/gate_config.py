@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_serializer, model_validator
 
-from undertext.activations.interventions import GateAt
+from undertext.activations.hookpoint import GateAt
 from undertext.activations.patterns import pattern_groups
 
 ENTRY = f"{', '.join(get_args(GateAt))}, or a mapping such as {{first: 4}}"

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from undertext.activations.capture import capture
 from undertext.activations.checkpoint import Checkpoint
-from undertext.activations.hookpoint import HookPoint
-from undertext.activations.interventions import GateAt, Intervention
+from undertext.activations.hookpoint import GateAt, HookPoint
+from undertext.activations.interventions import Intervention
 from undertext.core.terms import CHOOSE, FIT
 from undertext.measures.answers import Answers, Progress, greedy, solved
 from undertext.steering import (

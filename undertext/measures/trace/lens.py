@@ -3,7 +3,7 @@ it."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import torch
@@ -16,15 +16,13 @@ from undertext.activations.errors import UserError
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.spans import tokens_before
 from undertext.core.setup import threads
-from undertext.core.terms import CHOOSE, FIT
+from undertext.core.terms import CHOOSE, FIT, ReaderKind
 from undertext.probes import fit_select, lens_reader, probe_reader, read_traces, train_tuned_lens
 from undertext.probes.trace import Reader, TraceReading
 from undertext.tasks.draws import drawn
 from undertext.tasks.task import Problem, Task
 from undertext.tasks.value_positions import answer_said, reading_text
 
-ReaderKind = Literal["probe", "logit_lens", "tuned_lens"]
-READERS: tuple[ReaderKind, ...] = get_args(ReaderKind)
 MAX_ANSWERS = 20
 """A task with more distinct answers than this is not read."""
 LENS_STEPS, LENS_RATE = 100, 3e-3

@@ -6,11 +6,11 @@ from undertext.activations.batching import batch_tokens_on
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.spans import tokens_before
 from undertext.core.plan import Work
-from undertext.core.terms import CHOOSE, FIT
+from undertext.core.terms import CHOOSE, FIT, ReaderKind
 from undertext.measures.trace.completion import MOST_TOKENS, SPARE
 from undertext.measures.trace.continued import say_values, step_values
 from undertext.measures.trace.ends import OTHERS
-from undertext.measures.trace.lens import LENS_STEPS, Answers, ReaderKind
+from undertext.measures.trace.lens import LENS_STEPS, Answers
 from undertext.probes.trace import TOGETHER
 from undertext.tasks.task import Problem, Task
 from undertext.tasks.value_positions import reading_text
