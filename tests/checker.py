@@ -21,8 +21,11 @@ from beartype import BeartypeConf, beartype
 
 _by_type = beartype(conf=BeartypeConf(violation_type=jaxtyping.TypeCheckError))
 _shapes = jaxtyping.jaxtyped("context")  # it holds nothing: one serves all
-_inner_checks: dict[CodeType, tuple[bool, Callable[..., Any]]] = {}
-"""Checks of functions that stand in others, by their code: such a function is made anew at every call."""
+_inner_checks: dict[int, tuple[bool, Callable[..., Any], CodeType]] = {}
+"""Checks of functions that stand in others: such a function is made anew at every call, of the same code.
+
+By the code's id, which is held so that it stays: codes are equal that come from different files.
+"""
 _waiting = threading.local()
 """Inner functions that were called and whose arguments are being checked."""
 
@@ -43,8 +46,9 @@ def checked(decorated: Any) -> Any:
     if not decorated.__annotations__:
         return decorated
     inner = "<locals>" in decorated.__qualname__
-    if inner and decorated.__code__ in _inner_checks:
-        return _call_of(decorated, *_inner_checks[decorated.__code__], inner=True)
+    code = decorated.__code__
+    if inner and id(code) in _inner_checks:
+        return _call_of(decorated, *_inner_checks[id(code)][:2], inner=True)
     hints = list(decorated.__annotations__.values())
     # "~" begins a type variable, which may stand for a shape.
     shaped = any("jaxtyping" in text or "~" in text for text in map(repr, hints))
@@ -53,8 +57,9 @@ def checked(decorated: Any) -> Any:
     if not inner:
         return _call_of(decorated, shaped, _by_type(decorated))
 
-    _inner_checks[decorated.__code__] = shaped, _check_of_inner(decorated)
-    return _call_of(decorated, *_inner_checks[decorated.__code__], inner=True)
+    check = _check_of_inner(decorated)
+    _inner_checks[id(code)] = shaped, check, code
+    return _call_of(decorated, shaped, check, inner=True)
 
 
 def _check_of_inner(decorated: Callable[..., Any]) -> Callable[..., Any]:
@@ -65,7 +70,7 @@ def _check_of_inner(decorated: Callable[..., Any]) -> Callable[..., Any]:
         return _waiting.functions.pop()(*args, **kwargs)
 
     check: Callable[..., Any] = _by_type(stand_in)
-    del stand_in.__wrapped__  # type: ignore[attr-defined]  # the type checker has read its signature
+    del stand_in.__wrapped__  # its signature was read; what it holds is to be free
     return check
 
 
