@@ -159,6 +159,15 @@ def test_heavy_libraries_wait_until_used():
     assert heavy.isdisjoint(loaded)
 
 
+def test_settings_of_jobs_are_read_without_torch():
+    """What `undertext compare --help`, or a mistake in a config, waits for."""
+    jobs = ("compare", "steer", "routes", "probe", "measure", "trace")
+    imports = ", ".join(f"undertext.jobs.{job}.command" for job in jobs)
+    loaded = run("-c", f"import sys, {imports}; print(*sys.modules)", folder=ROOT).stdout.split()
+    assert "undertext.jobs.compare.config" in loaded
+    assert {"torch", "transformers", "transformer_lens", "matplotlib"}.isdisjoint(loaded)
+
+
 @pytest.mark.parametrize("name", undertext.__all__)
 def test_every_public_name_loads(name):
     assert getattr(undertext, name).__name__ == name

@@ -13,8 +13,9 @@ from undertext import Checkpoint, TraceConfig, TraceResult, read_trace
 from undertext.activations import HookPoint, UserError, capture
 from undertext.core.config import read_config
 from undertext.core.shipped import config_file
+from undertext.core.terms import READERS
 from undertext.jobs.trace.command import TraceCommand, run
-from undertext.measures.trace.lens import READERS, READINGS
+from undertext.measures.trace.lens import READINGS
 from undertext.probes import fit_select
 from undertext.tasks.draws import drawn
 from undertext.tasks.value_positions import answer_said, reading_text
