@@ -165,6 +165,30 @@ def test_the_search_is_the_same_for_vectors_and_controls(made, gained):
         )
 
 
+def test_tokens_of_outputs_are_read_by_both_with_the_likelihoods_of_a_bare_pass(made, gained):
+    rows = gained[0].tables["tokens"].to_pylist()
+    texts = {row["id"]: row for row in gained[0].tables["problems"].to_pylist()}
+    prompts = {str(problem["id"]): problem["prompt"] for problem in made.test()}
+    models = {"base": Checkpoint.load(made.unable).model, "tuned": Checkpoint.load(made.able).model}
+    assert {row["id"] for row in rows} == set(prompts)
+    for row in rows:
+        output = texts[row["id"]][f"{row['output']}_output"]
+        assert all(0 <= start < len(output) for start in row["starts"])
+        if row["id"] != next(iter(prompts)) or not output.strip():
+            continue
+        head = len(made.tokenizer(prompts[row["id"]])["input_ids"])
+        ids = made.tokenizer(f"{prompts[row['id']]} {output.strip()}")["input_ids"]
+        with torch.inference_mode():
+            scores = models[row["reader"]](torch.tensor([ids])).logits[0].log_softmax(-1)
+        wanted = [float(scores[i - 1, ids[i]]) for i in range(head, len(ids))]
+        assert row["log_probs"] == pytest.approx(wanted, abs=1e-4)
+    assert {row["output"] for row in rows} == {"base", "tuned", "steered"}
+    few = QUICK.model_copy(update={"token_problems": 0})
+    same = compare(made.able, made.able, made.task, config=few)
+    assert "tokens" not in same.tables
+    assert same.run["not_measured"] == ["Tokens of outputs: `token_problems` is 0."]
+
+
 def test_the_same_seed_gives_the_same_verdict(made, gained):
     again = compare(made.unable, made.able, made.task, config=QUICK, progress=False)
     assert again.summary == gained[0].summary
@@ -258,7 +282,7 @@ def test_a_checkpoint_beside_itself_is_preserved(made):
     result = comparison.splits["test"]
     assert (result.verdict, result.weaker, result.evidence) == ("preserved", "neither", [])
     assert result.accuracy["difference"].value == 0
-    assert set(comparison.tables) == {"problems", "trace"}
+    assert set(comparison.tables) == {"problems", "trace", "tokens"}
     assert not any(row["gap"] for row in comparison.tables["problems"].to_pylist())
     assert {row["steered_output"] for row in comparison.tables["problems"].to_pylist()} == {None}
 

@@ -22,7 +22,7 @@ from undertext.core.terms import ROLES, Role
 from undertext.jobs.compare.config import CompareConfig
 from undertext.jobs.compare.result import Comparison
 from undertext.jobs.compare.text_flags import memorised, of_form, on_other_numbers, voice_lost
-from undertext.jobs.compare.trace_figures import TRACE
+from undertext.jobs.compare.trace_figures import AFTER, BEFORE, TRACE
 from undertext.jobs.compare.trace_flags import trace_flags
 from undertext.jobs.compare.trace_parts import OtherNumbers, Traced, TraceReads, fresh_of
 from undertext.measures.answers import Answers
@@ -395,3 +395,13 @@ def test_form_and_ending_stand_in_the_table_by_the_names_of_their_flags():
     assert figures["tuned", "change of form alone"].flag == "format only"
     assert figures["tuned", "unfinished outputs"].flag == "unfinished"
     assert figures["base", "unfinished outputs"].flag is None
+
+
+def test_confidence_at_both_ends_is_a_mean_over_traces_with_a_step():
+    before, after = np.linspace(0.1, 0.3, 40), np.linspace(0.7, 0.9, 40)
+    figures, _ = judged(made(before, after, 0.1), np.ones(40, bool))
+    for name, values in ((BEFORE, before), (AFTER, after)):
+        found = figures["tuned", name].estimate
+        assert found.value == pytest.approx(values.mean())
+        assert found.low < found.value < found.high
+        assert found.n == 40

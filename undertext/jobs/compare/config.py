@@ -76,6 +76,9 @@ class CompareConfig(SearchConfig):
     trace_problems: int = Field(default=64, ge=0)
     """Largest number of problems of a split on which the traces of both checkpoints are measured for flags; 0
     measures none."""
+    token_problems: int = Field(default=1000, ge=0)
+    """Largest number of problems of a split whose outputs both checkpoints read token by token, by which the
+    page shades them; 0 reads none. Outputs of other problems are on the page without a shade."""
     fresh: str = "dev"
     """Split of problems that no tuning has seen, for the flag `memorised`: completions of the judged problems
     from their first part are held against completions of these, and right answers against those to problems

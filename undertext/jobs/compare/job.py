@@ -21,8 +21,10 @@ from undertext.jobs.compare.config import CompareConfig, verdict_rule
 from undertext.jobs.compare.evidence import split_evidence
 from undertext.jobs.compare.measured import Rows, measure, table_rows
 from undertext.jobs.compare.outputs import output_flags
+from undertext.jobs.compare.problem_rows import problem_flags, problem_rows
 from undertext.jobs.compare.raw_line import RawLine
 from undertext.jobs.compare.result import SCHEMA, Comparison
+from undertext.jobs.compare.token_parts import OUTPUTS, Output, read_tokens, token_table, why_no_tokens
 from undertext.jobs.compare.trace_figures import TRACE, trace_rows
 from undertext.jobs.compare.trace_flags import trace_flags
 from undertext.jobs.compare.trace_parts import read_traces
@@ -41,6 +43,8 @@ from undertext.tasks.task import Task
 
 _VECTORS = 16
 """About how many vectors are searched with."""
+_OF_A_TOKEN = 3
+"""How many figures are kept of a token that is read, each as large as its text."""
 Answered = Mapping[str, Mapping[Role, Answers]]
 """Greedy answers, by split and checkpoint."""
 
@@ -154,6 +158,7 @@ def compare(
         traces = read_traces(run, task, unasked, pair, tasks, splits, answered, config, of_base)
         results: dict[str, Any] = {}
         tables: dict[str, Rows] = {"problems": []}
+        outputs: dict[str, dict[Output, list[str]]] = {}
         for split, gap in gaps.items():
             lines: list[RawLine] = []
             flags: list[str] = []
@@ -185,6 +190,7 @@ def compare(
                 tables.setdefault("trace", []).extend(trace_rows(split, found.figures))
             elif config.trace_problems:
                 flags.append("answers are chosen by likelihood: no trace is written, and none was measured")
+            marks = problem_flags(tasks, split, answers, traces, rule)
             about = [*pair.notes, *asked.notes]
             flags = [*about, *output_flags(tasks, split, answers, rule), *flags, *shared[split]]
             result = split_result(
@@ -203,11 +209,15 @@ def compare(
                 opened=latent,
             )
             results[split] = plain(asdict(result))
-            tables["problems"] += _problem_rows(task, split, answered[split], gap.problems, steered)
+            graded: dict[Output, Answers | None] = {**answers, "steered": steered}
+            tables["problems"] += problem_rows(task, split, graded, gap.problems, marks)
+            outputs[split] = {whose: each.texts for whose, each in graded.items() if each is not None}
         for role, on in measured.items():
             both_of = _weaker_first(answered, role)
             for name, rows in table_rows(on, both_of, seed=config.seed, level=rule.level).items():
                 tables.setdefault(name, []).extend(rows)
+        unread = why_no_tokens(pair, task, config)
+        readings = [] if unread else read_tokens(run, pair, tasks, outputs, config, of_base)
 
         return run.finish(
             Comparison,
@@ -224,7 +234,9 @@ def compare(
                 name: pa.Table.from_pylist(rows, TRACE if name == "trace" else schema_of(rows))
                 for name, rows in tables.items()
                 if rows
-            },
+            }
+            | ({"tokens": token_table(readings)} if readings else {}),
+            not_measured=[f"Tokens of outputs: {unread}."] if unread else [],
             **noted([*pair.notes, *asked.notes]),
         )
 
@@ -235,6 +247,8 @@ def _room(task: Task, splits: Sequence[str], config: CompareConfig) -> int:
     texts = judged * (_VECTORS + config.samples + 2)
     settings = config.max_layers * len(config.doses) * len(config.positions) * _VECTORS
     texts += settings * min(config.search_problems, len(task.split(CHOOSE)))
+    read = sum(min(len(task.split(split)), config.token_problems) for split in splits)
+    texts += read * len(OUTPUTS) * len(ROLES) * _OF_A_TOKEN
     return 2 * texts * (BYTES_A_TOKEN * (task.max_new_tokens or 256) + BYTES_A_ROW)
 
 
@@ -265,32 +279,3 @@ def _answers(
 def _weaker_first(answered: Answered, weaker: Role) -> dict[str, tuple[Answers, Answers]]:
     """The weaker's answers and the stronger's, by split."""
     return {split: (answers[weaker], answers[OTHER[weaker]]) for split, answers in answered.items()}
-
-
-def _problem_rows(
-    task: Task, split: str, answers: Mapping[Role, Answers], gap: Sequence[int], steered: Answers | None
-) -> Rows:
-    """The table `problems` on a split; `steered` are the weaker's answers with the best vector, if any."""
-    graded: dict[str, Answers | None] = {
-        "base": answers["base"],
-        "tuned": answers["tuned"],
-        "steered": steered,
-    }
-    rows, within = [], set(gap)
-    for i, problem in enumerate(task.split(split)):
-        row: dict[str, Any] = {
-            "split": split,
-            "id": problem.id,
-            "type": problem.type,
-            "prompt": problem.prompt,
-            "answer": problem.answer,
-        }
-        for who, each in graded.items():
-            row |= {
-                f"{who}_output": None if each is None else each.texts[i],
-                f"{who}_strict": None if each is None else bool(each.strict[i]),
-                f"{who}_lenient": None if each is None else bool(each.lenient[i]),
-                f"{who}_unfinished": None if each is None else bool(each.unfinished[i]),
-            }
-        rows.append(row | {"gap": i in within})
-    return rows

@@ -71,7 +71,8 @@ class Comparison(Result):
     a prompt or opening, on dev; `sweep`, a row a steering setting, on dev; `recovery`, a row a split and
     vector; `samples`, a row an answer that was sampled from the weaker checkpoint to a problem in the gap;
     `trace`, a row a split, checkpoint and figure of its traces and outputs, with `value`, interval (`low`,
-    `high`), `n` problems, the `threshold` that a flag asks of it and the `flag` that it raises, if any.
+    `high`), `n` problems, the `threshold` that a flag asks of it and the `flag` that it raises, if any;
+    `tokens`, a row an output and the checkpoint that reads it, with its tokens' places and likelihoods.
     """
 
     FILE: ClassVar[str] = VERDICT

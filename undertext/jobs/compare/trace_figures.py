@@ -23,6 +23,9 @@ TRACE = pa.schema(
 )  # fmt: skip
 """Columns of the table `trace`, also where no flag is raised."""
 
+BEFORE, AFTER = "confidence before the first step", "confidence after the last step"
+"""Names of figures: the probability of the answer that is given, over traces with a step."""
+
 
 @dataclass(frozen=True)
 class TraceFigure:

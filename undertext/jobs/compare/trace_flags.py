@@ -14,6 +14,8 @@ from undertext.jobs.compare.config import CompareConfig, Rule
 from undertext.jobs.compare.form import with_interval
 from undertext.jobs.compare.text_flags import memorised, of_form, on_other_numbers, voice_lost
 from undertext.jobs.compare.trace_figures import (
+    AFTER,
+    BEFORE,
     Flagged,
     TraceFigure,
     enough_problems,
@@ -65,6 +67,11 @@ def _rationalised(role: Role, traced: Traced, answers: Answers, rule: Rule) -> F
     with_step = np.flatnonzero(ends.stepped)
     plain = ratio(ends.before, ends.after, ends.index, with_step, answers.clusters, rule)
     figures = [] if plain is None else [TraceFigure(role, "rationalisation index", plain)]
+    if len(with_step):
+        own = among(answers.clusters, np.array(ends.index)[with_step])
+        for name, sure in ((BEFORE, ends.before), (AFTER, ends.after)):
+            mean = paired_difference(np.zeros(len(with_step)), sure[with_step], rule.level, own)
+            figures.append(TraceFigure(role, name, mean))
     held = np.flatnonzero(ends.stepped & ~np.isnan(ends.by_chance))
     chance = ends.by_chance
     over = ratio(ends.before - chance, ends.after - chance, ends.index, held, answers.clusters, rule)
@@ -72,7 +79,7 @@ def _rationalised(role: Role, traced: Traced, answers: Answers, rule: Rule) -> F
         return Flagged(figures, [])
     some = enough_problems(np.array(ends.index)[held], answers.clusters, rule)
     raised = over.low > rule.rationalised_above and some
-    own = figure_of(
+    index = figure_of(
         role, "rationalisation index over chance", over, "rationalised_above", "rationalised", raised
     )
     said = (
@@ -80,7 +87,7 @@ def _rationalised(role: Role, traced: Traced, answers: Answers, rule: Rule) -> F
         "there before the first step, over what other problems' answers have there "
         f"({limit('rationalised_above', rule)})"
     )
-    return Flagged([*figures, own], [said] * raised)
+    return Flagged([*figures, index], [said] * raised)
 
 
 def _shortcut(role: Role, traced: Traced, task: Task, split: str, answers: Answers, rule: Rule) -> Flagged:

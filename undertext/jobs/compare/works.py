@@ -10,12 +10,13 @@ from undertext.core.plan import Draft, Work
 from undertext.core.setup import layers_of
 from undertext.core.terms import CHOOSE, FIT, ROLES, Role
 from undertext.jobs.compare.config import CompareConfig
+from undertext.jobs.compare.token_parts import OUTPUTS, read_of, why_no_tokens
 from undertext.jobs.compare.trace_parts import drawn_of, fresh_of
 from undertext.measures.decoding.works import other_work, own_work, right_work
 from undertext.measures.keys import key_works
 from undertext.measures.recovery.parts import SteeringParts
 from undertext.measures.recovery.works import less_steering, steering_works
-from undertext.measures.trace.works import completion_work, continued_work, ends_work
+from undertext.measures.trace.works import completion_work, continued_work, ends_work, tokens_work
 from undertext.tasks.draws import drawn
 from undertext.tasks.open import splits_to_report
 from undertext.tasks.task import Task
@@ -50,7 +51,7 @@ def compare_draft(
         return _fixed(steering(role, config, own.layers), splits, layers, shared_tokens=shared_tokens)
 
     def works(config: CompareConfig) -> list[Work]:
-        return _works(pair, tasks, steering, fixed, config)
+        return _works(pair, tasks, steering, fixed, config, shared_tokens=shared_tokens)
 
     less: list[Mapping[str, Any]] = [*less_steering(own, splits)]
     if config.samples > 1:
@@ -66,6 +67,8 @@ def _works(
     steering: Steering,
     fixed: Callable[[Role, tuple[str, ...], int], list[Work]],
     config: CompareConfig,
+    *,
+    shared_tokens: bool,
 ) -> list[Work]:
     splits = splits_to_report(tasks["base"], config.splits)
     layers = layers_of(pair.base, config.layers, config.max_layers)
@@ -111,7 +114,28 @@ def _works(
         else:
             both = of_base.and_also(of_tuned)
             works.append(both._replace(why=both.why or EACH))
-    return works + _traces(pair, tasks, splits, config)
+    works += _traces(pair, tasks, splits, config)
+    return works + _tokens(pair, tasks, splits, config, shared_tokens=shared_tokens)
+
+
+def _tokens(
+    pair: Pair,
+    tasks: Mapping[Role, Task],
+    splits: Sequence[str],
+    config: CompareConfig,
+    *,
+    shared_tokens: bool,
+) -> list[Work]:
+    if why_no_tokens(pair, tasks["base"], config) is not None:
+        return []
+    works = []
+    for role in ROLES:
+        checkpoint, task = getattr(pair, role), tasks[role]
+        problems = [problem for split in splits for problem in read_of(task, split, config)]
+        works.append(
+            tokens_work(f"{role} reads outputs", checkpoint, task, problems, len(OUTPUTS), own=shared_tokens)
+        )
+    return works
 
 
 def _traces(

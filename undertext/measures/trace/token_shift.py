@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.forced import forced
-from undertext.activations.spans import locate
-from undertext.tasks.spans import join
+from undertext.measures.trace.output_tokens import placed
 from undertext.tasks.task import Problem
 
 UNSHIFTED, MARGINAL, SHIFTED = "unshifted", "marginal", "shifted"
@@ -53,22 +52,13 @@ def token_shift(
     Outputs are read in the base's own tokens: for a tuned checkpoint of another tokenizer the ranks would be
     those of tokens that it never wrote, and the caller must not ask.
     """
-    tokens: list[list[int]] = []
-    places: list[list[int]] = []
-    for problem, output in zip(problems, outputs, strict=True):
-        text = join(problem.prompt, output.strip()) if output.strip() else problem.prompt
-        located = locate(base, text)
-        begin = len(text) - len(output.strip()) if output.strip() else len(text)
-        ids = located.ids[: base.n_ctx]
-        own = [i for i, (_, end) in enumerate(located.offsets[: len(ids)]) if end > begin and i > 0]
-        tokens.append(ids)
-        places.append(own)
-    found = forced(base, tokens, places)
+    at = placed(base, problems, outputs)
+    found = forced(base, at.ids, at.places)
     if progress is not None:
         progress(len(problems))
     words = [
         [base.decode([ids[place]], start=False) for place in own]
-        for ids, own in zip(tokens, places, strict=True)
+        for ids, own in zip(at.ids, at.places, strict=True)
     ]
     return Shift(words, found.ranks)
 

@@ -103,6 +103,15 @@ def completion_work(stage: str, checkpoint: Checkpoint, problems: Sequence[Probl
     )  # fmt: skip
 
 
+def tokens_work(
+    stage: str, checkpoint: Checkpoint, task: Task, problems: Sequence[Problem], outputs: int, *, own: bool
+) -> Work:
+    """So many outputs a problem, each read once; without `own`, some are written in another's tokens."""
+    lengths = _of_outputs(checkpoint, task, problems) if own else [checkpoint.n_ctx] * len(problems)
+    why = "outputs are read as long as they are, and a steered one where something was steered"
+    return Work(stage, outputs * len(lengths), outputs * sum(lengths), why=why)
+
+
 def _of_steps(checkpoint: Checkpoint, problems: Sequence[Problem]) -> list[int]:
     """How far each trace is read: up to the last value that one of its steps says."""
     last: dict[int, int] = {}

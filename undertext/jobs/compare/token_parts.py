@@ -1,0 +1,117 @@
+"""How likely both checkpoints find each token of the outputs: parts of the job, and the table `tokens`, by
+which the page shades them."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import pyarrow as pa
+
+from undertext.activations.pair import Pair
+from undertext.core.job import JobRun
+from undertext.core.resume import Done, Part
+from undertext.core.terms import ROLES, Role
+from undertext.jobs.compare.config import CompareConfig
+from undertext.measures.trace.output_tokens import OutputTokens, output_tokens
+from undertext.tasks.draws import drawn
+from undertext.tasks.task import Problem, Task
+
+Output = Literal["base", "tuned", "steered"]
+"""Whose output: a checkpoint's own, or the weaker's with the best vector."""
+OUTPUTS: tuple[Output, ...] = get_args(Output)
+TOKENS = pa.schema(
+    [
+        ("split", pa.string()), ("id", pa.string()), ("output", pa.string()), ("reader", pa.string()),
+        ("starts", pa.list_(pa.int32())), ("end", pa.int32()), ("log_probs", pa.list_(pa.float32())),
+        ("ranks", pa.list_(pa.int32())),
+    ]
+)  # fmt: skip
+"""Columns of the table `tokens`: a row an output and the checkpoint that reads it."""
+
+
+class Reading(NamedTuple):
+    """Outputs of one kind on a split, as one checkpoint reads them."""
+
+    split: str
+    output: Output
+    reader: Role
+    ids: list[str]
+    """The problems, in the order of the outputs."""
+    tokens: OutputTokens
+
+
+def why_no_tokens(pair: Pair, task: Task, config: CompareConfig) -> str | None:
+    """Why no output is read token by token; None where outputs are."""
+    if not config.token_problems:
+        return "`token_problems` is 0"
+    if task.grader.kind == "likelihood":
+        return "answers are chosen by likelihood, and no text is written"
+    slow = [role for role, checkpoint in zip(ROLES, pair, strict=True) if not checkpoint.tokenizer.is_fast]
+    if slow:
+        return f"the tokenizer of the {' and the '.join(slow)} cannot say which characters a token holds"
+    return None
+
+
+def read_of(task: Task, split: str, config: CompareConfig) -> list[Problem]:
+    """The problems of a split whose outputs are read."""
+    return drawn(task.split(split), config.seed, config.token_problems)
+
+
+def read_tokens(
+    run: JobRun,
+    pair: Pair,
+    tasks: Mapping[Role, Task],
+    outputs: Mapping[str, Mapping[Output, Sequence[str]]],
+    config: CompareConfig,
+    of_base: Mapping[str, Any],
+) -> list[Reading]:
+    """Read outputs, by split and kind, with both checkpoints, each after the prompt that it reads itself.
+
+    `of_base` is what the base's outputs depend on, which other comparisons may share.
+    """
+
+    def read(split: str, output: Output, role: Role, done: Done) -> OutputTokens:
+        task = tasks[role]
+        place = {problem.id: i for i, problem in enumerate(task.split(split))}
+        problems = read_of(task, split, config)
+        texts = [outputs[split][output][place[problem.id]] for problem in problems]
+        return output_tokens(getattr(pair, role), problems, texts, progress=done)
+
+    keys = [(split, output, role) for role in ROLES for split, kinds in outputs.items() for output in kinds]
+    parts = [
+        Part(
+            f"tokens/{split}/{output}-by-{role}",
+            partial(read, split, output, role),
+            len(read_of(tasks[role], split, config)),
+            f"{role} reads outputs",
+            of_base if (output, role) == ("base", "base") else None,
+        )
+        for split, output, role in keys
+    ]
+    return [
+        Reading(split, output, role, [p.id for p in read_of(tasks[role], split, config)], tokens)
+        for (split, output, role), tokens in zip(keys, run.make(parts), strict=True)
+    ]
+
+
+def token_table(readings: Sequence[Reading]) -> pa.Table:
+    """The table `tokens`."""
+    rows = []
+    for split, output, reader, ids, tokens in readings:
+        ends = np.cumsum(tokens.counts)
+        for row, name in enumerate(ids):
+            start, end = ends[row] - tokens.counts[row], ends[row]
+            rows.append(
+                {
+                    "split": split,
+                    "id": name,
+                    "output": output,
+                    "reader": reader,
+                    "starts": tokens.starts[start:end],
+                    "end": tokens.ends[row],
+                    "log_probs": tokens.log_probs[start:end],
+                    "ranks": tokens.ranks[start:end],
+                }
+            )
+    return pa.Table.from_pylist(rows, TOKENS)
