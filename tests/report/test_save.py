@@ -60,7 +60,9 @@ def test_run_says_what_was_run_and_lists_the_files(rendered):
     assert run["versions"] == {"python": "3.11.2", "torch": "2.13.0"}
     assert run["files"] == sorted(rendered)
     assert {name for name in rendered if name.startswith("figures/")} == {
-        f"figures/{name}.{kind}" for name in ("accuracy", "probes", "doses") for kind in ("svg", "png")
+        f"figures/{name}.{kind}"
+        for name in ("accuracy", "heatmap", "probes", "doses", "confidence")
+        for kind in ("svg", "png", "pdf")
     }
 
 
@@ -131,7 +133,7 @@ def test_a_smaller_run_takes_the_place_of_a_larger_one(comparison, preserved, tm
     out = comparison.save(tmp_path / "run")
     preserved.save(out)
     assert set(contents(out)) == {
-        "figures/accuracy.png", "figures/accuracy.svg", "report.html", "run.json",
+        "figures/accuracy.pdf", "figures/accuracy.png", "figures/accuracy.svg", "report.html", "run.json",
         "tables/problems.parquet", "tables/sweep.parquet", "verdict.json",
     }  # fmt: skip
 

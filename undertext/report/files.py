@@ -4,7 +4,7 @@ from typing import Any
 
 from undertext.core.output import FIGURES, PAGE, RUN, TABLES, encoded, json_bytes, parquet
 from undertext.core.result import ID, Result
-from undertext.report.style import png, svg
+from undertext.report.style import pdf, png, svg
 
 
 def report_files(result: Result, report: Any) -> dict[str, bytes]:
@@ -23,6 +23,7 @@ def report_files(result: Result, report: Any) -> dict[str, bytes]:
     for name, figure in drawn.items():
         files[f"{FIGURES}/{name}.svg"] = pictures[name]
         files[f"{FIGURES}/{name}.png"] = png(figure)
+        files[f"{FIGURES}/{name}.pdf"] = pdf(figure)
     files |= {f"{TABLES}/{name}.parquet": parquet(table, run) for name, table in result.tables.items()}
     files[RUN] = json_bytes({**result.run, "files": sorted([*files, RUN])})
     return files

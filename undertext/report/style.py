@@ -1,7 +1,7 @@
 """How figures are drawn and written: sizes, colours, and bytes that are the same every time."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any, NamedTuple
@@ -13,6 +13,10 @@ from matplotlib.figure import Figure
 
 WIDTH = 4.7
 """Inches. A phone shows it at about 350 pixels, where 10 points are still 10 pixels high."""
+WIDE = 5.5
+"""Inches of a figure whose lines are named where they end; on a phone 10 points are 9 pixels."""
+_LINE, _AROUND = 12.0, 0.6
+"""Points from one name to the next, and inches of a panel that are its title and labels."""
 
 BLUE, VERMILLION, GREEN, WINE, SKY, ORANGE = "#0072B2", "#D55E00", "#007A5A", "#882255", "#3C9BD6", "#B87A00"
 """After Okabe and Ito, whose colours the colour-blind can tell apart; some darkened for contrast."""
@@ -61,6 +65,7 @@ _SETTINGS: Any = {
     "savefig.dpi": 200,
     "svg.hashsalt": "undertext",  # otherwise the ids in an SVG differ from one run to the next
     "svg.fonttype": "path",  # looks the same where the font is not installed
+    "pdf.fonttype": 42,  # TrueType: some publishers refuse the default
 }
 
 
@@ -74,6 +79,14 @@ def house_style() -> Iterator[None]:
         yield
 
 
+class End(NamedTuple):
+    """Where a line ends, and what it is called there."""
+
+    y: float
+    label: str
+    color: str
+
+
 class ReportFigure(Figure):
     """A figure that a notebook shows by itself, with no backend chosen."""
 
@@ -81,9 +94,9 @@ class ReportFigure(Figure):
         return png(self)
 
 
-def stacked(heights: list[float]) -> tuple[Figure, list[Axes]]:
-    """A figure of panels one above the other, `heights` in inches; `legend_below` makes room for a legend."""
-    figure = ReportFigure(figsize=(WIDTH, sum(heights)), layout="constrained")
+def stacked(heights: list[float], width: float = WIDTH) -> tuple[Figure, list[Axes]]:
+    """A figure of panels one above the other, in inches; `legend_below` makes room for a legend."""
+    figure = ReportFigure(figsize=(width, sum(heights)), layout="constrained")
     axes = figure.subplots(len(heights), 1, squeeze=False, gridspec_kw={"height_ratios": heights})
     return figure, list(axes[:, 0])
 
@@ -97,6 +110,59 @@ def legend_below(figure: Figure, axes: list[Axes]) -> None:
     if named:
         figure.set_figheight(figure.get_figheight() + 0.3 + 0.22 * len(named))
         figure.legend(list(named.values()), list(named), loc="outside lower center")
+
+
+def label_ends(panel: Axes, ends: Sequence[End], height: float) -> None:
+    """Each line's name at its right end, instead of a legend; names that would lie over each other move
+    apart.
+
+    `height` is that of the panel in inches, its title and labels included. Limits of the y axis are set
+    before.
+    """
+    low, high = panel.get_ylim()
+    room = 72 * (height - _AROUND)
+    wanted = [room * (min(max(end.y, low), high) - low) / (high - low) for end in ends]
+    for end, at, place in zip(ends, wanted, _apart(wanted, _LINE, room), strict=True):
+        moved = place - at
+        arrow: Any = {"arrowstyle": "-", "color": end.color, "linewidth": 0.7, "shrinkA": 1, "shrinkB": 2}
+        arrow["relpos"] = (0, 0.5)  # from the name's left edge, not through it
+        panel.annotate(
+            literal(end.label, 24), (1.0, min(max(end.y, low), high)), xycoords=panel.get_yaxis_transform(),
+            xytext=(12, moved), textcoords="offset points", color=end.color, va="center",
+            arrowprops=arrow, annotation_clip=False,
+        )  # fmt: skip
+
+
+def _apart(wanted: Sequence[float], least: float, room: float) -> list[float]:
+    """Places as near to those `wanted` as they can be that are this far apart; within `room` where they fit.
+
+    Neighbours that are too close are put around their mean, together with those that this brings too close.
+    """
+    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
+    groups: list[list[int]] = []
+    centres: list[float] = []
+    for i in order:
+        groups.append([i])
+        centres.append(wanted[i])
+        while len(groups) > 1 and _foot(groups[-1], centres[-1], least, room) < (
+            _foot(groups[-2], centres[-2], least, room) + least * len(groups[-2])
+        ):
+            joined, mine = groups.pop(), centres.pop()
+            before = len(groups[-1])
+            centres[-1] = (centres[-1] * before + mine * len(joined)) / (before + len(joined))
+            groups[-1] += joined
+    places = [0.0] * len(wanted)
+    for group, centre in zip(groups, centres, strict=True):
+        foot = _foot(group, centre, least, room)
+        for place, i in enumerate(group):
+            places[i] = foot + least * place
+    return places
+
+
+def _foot(group: Sequence[int], centre: float, least: float, room: float) -> float:
+    """The lowest place of a group around its centre, moved so that the group lies within the room."""
+    span = least * (len(group) - 1)
+    return max(0.0, min(centre - span / 2, room - span))
 
 
 def literal(text: str, most: int = 34) -> str:
@@ -116,6 +182,11 @@ def svg(figure: Figure, says: str | None = None) -> bytes:
 def png(figure: Figure) -> bytes:
     """The figure as PNG at 200 dots an inch; the same figure gives the same bytes."""
     return _written(figure, "png", {"Software": None})
+
+
+def pdf(figure: Figure) -> bytes:
+    """The figure as PDF, for LaTeX; the same figure gives the same bytes."""
+    return _written(figure, "pdf", {"CreationDate": None, "Creator": None, "Producer": None})
 
 
 def _written(figure: Figure, kind: str, metadata: Mapping[str, str | None]) -> bytes:

@@ -55,7 +55,8 @@ def test_it_writes_its_files_and_loads_again_alike(result, tmp_path):
     assert again.readings == result.readings
     assert again._repr_html_() == result._repr_html_()
     assert sorted(again.files()) == [
-        "figures/heatmap-made.png", "figures/heatmap-made.svg", "report.html", "result.json", "run.json",
+        "figures/heatmap-made.pdf", "figures/heatmap-made.png", "figures/heatmap-made.svg",
+        "report.html", "result.json", "run.json",
         "tables/probes.parquet", "tables/transfer.parquet",
     ]  # fmt: skip
     assert len(again.table("probes")) == len(result.tables["probes"])

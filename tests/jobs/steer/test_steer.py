@@ -75,7 +75,7 @@ def test_what_was_recovered_stands_in_result_table_and_file(steered):
         assert row["kl"] == (None if effect is None else effect.divergence)
     assert result.accuracy["test"]["stronger"].value > 0.9
     assert result.splits["test"]["a feature"].access == "stronger's activations"  # not known to know less
-    assert {path.name for path in (out / "figures").iterdir()} == {"doses.svg", "doses.png"}
+    assert {path.name for path in (out / "figures").iterdir()} == {"doses.svg", "doses.png", "doses.pdf"}
     assert {path.name for path in out.iterdir()} == {
         "result.json", "run.json", "report.html", "tables", "figures",
     }  # fmt: skip

@@ -142,8 +142,8 @@ def test_it_writes_its_files_and_loads_again_alike(traced, tmp_path):
     assert again.by_layer == traced.by_layer
     assert again.files() == traced.files()
     assert sorted(again.files()) == [
-        "figures/trace.png", "figures/trace.svg", "report.html", "result.json", "run.json",
-        "tables/readings.parquet",
+        "figures/trace.pdf", "figures/trace.png", "figures/trace.svg", "report.html", "result.json",
+        "run.json", "tables/readings.parquet",
     ]  # fmt: skip
     assert "right when said" in traced._repr_html_()
 

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from undertext.report.style import BAND, GREY, LOOKS, house_style, legend_below, literal, stacked
+from undertext.report.style import BAND, GREY, LOOKS, WIDE, End, house_style, label_ends, literal, stacked
 
 # One filled, the others hatched: they lie over each other, and each must be seen through the others. An edge,
 # since the range of a single control has no height.
@@ -21,6 +21,8 @@ _BANDS: dict[str, tuple[dict[str, Any], str]] = {
 }
 """How each kind of control is drawn."""
 
+_HEIGHT = 3.0
+"""Inches: room for the names of eleven lines."""
 Row = Mapping[str, Any]
 
 
@@ -36,19 +38,23 @@ def doses_figure(sweep: Sequence[Row]) -> Figure | None:
     ranked = sorted(vectors, key=lambda name: -max(vectors[name].values()))
     bands = {kind: _best(row for row in sweep if row["control"] == kind) for kind in _BANDS}
     with house_style():
-        figure, (panel,) = stacked([2.6])
-        for kind, controls in bands.items():
-            _band(panel, kind, controls)
+        figure, (panel,) = stacked([_HEIGHT], WIDE)
+        ends = [end for kind, controls in bands.items() for end in _band(panel, kind, controls)]
         for name in ranked[len(LOOKS) :]:
             others = f"{len(ranked) - len(LOOKS)} other vectors, none better" if name == ranked[-1] else None
-            panel.plot(*_line(vectors[name]), color=GREY, linewidth=0.8, label=others)
+            at, accuracies = _line(vectors[name])
+            panel.plot(at, accuracies, color=GREY, linewidth=0.8, label=others)
+            if others:
+                ends.append(End(accuracies[-1], f"{len(ranked) - len(LOOKS)} other vectors", GREY))
         shown = [name for name in vectors if name in ranked[: len(LOOKS)]]  # in the table's order
         for place, (look, name) in enumerate(zip(LOOKS, shown, strict=False)):
-            panel.plot(*_line(vectors[name]), **look.line(place, len(shown)), label=literal(name))
+            at, accuracies = _line(vectors[name])
+            panel.plot(at, accuracies, **look.line(place, len(shown)), label=literal(name))
+            ends.append(End(accuracies[-1], name, look.color))
         _dose_axis(panel, sorted({row["dose"] for row in sweep}))
         panel.set_ylim(-0.03, 1.03)
         panel.set_ylabel("accuracy on dev")
-        legend_below(figure, [panel])
+        label_ends(panel, ends, _HEIGHT)
     return figure
 
 
@@ -65,18 +71,20 @@ def _line(doses: dict[float, float]) -> tuple[list[float], list[float]]:
     return sorted(doses), [doses[dose] for dose in sorted(doses)]
 
 
-def _band(panel: Axes, kind: str, controls: dict[str, dict[float, float]]) -> None:
-    """The range of the lines of all controls of a kind, and their mean."""
+def _band(panel: Axes, kind: str, controls: dict[str, dict[float, float]]) -> list[End]:
+    """The range of the lines of all controls of a kind, and their mean, which is named where it ends."""
     by_dose: dict[float, list[float]] = defaultdict(list)
     for doses in controls.values():
         for dose, accuracy in doses.items():
             by_dose[dose].append(accuracy)
-    if by_dose:
-        at, (look, dashes) = sorted(by_dose), _BANDS[kind]
-        lows, highs = [min(by_dose[dose]) for dose in at], [max(by_dose[dose]) for dose in at]
-        panel.fill_between(at, lows, highs, label=f"{len(controls)} {kind} (least to most)", **look)
-        means = [fmean(by_dose[dose]) for dose in at]
-        panel.plot(at, means, color=GREY, linewidth=1.2, linestyle=dashes, label=f"mean of {kind}")
+    if not by_dose:
+        return []
+    at, (look, dashes) = sorted(by_dose), _BANDS[kind]
+    lows, highs = [min(by_dose[dose]) for dose in at], [max(by_dose[dose]) for dose in at]
+    panel.fill_between(at, lows, highs, label=f"{len(controls)} {kind} (least to most)", **look)
+    means = [fmean(by_dose[dose]) for dose in at]
+    panel.plot(at, means, color=GREY, linewidth=1.2, linestyle=dashes, label=f"mean of {kind}")
+    return [End(means[-1], f"{len(controls)} {kind}", GREY)]
 
 
 def _dose_axis(panel: Axes, doses: list[float]) -> None:

@@ -17,6 +17,8 @@ WIDTH = 6.4
 """Inches: two panels abreast."""
 MOST_WRITTEN = 64
 """A panel with more cells than this has colours alone, no numbers."""
+MOST_LETTERS = 26
+"""Letters of all positions that stand beside one another below a panel; more are turned."""
 _MINUS = "−"
 Row = Mapping[str, Any]
 """A row of a table, by column."""
@@ -87,18 +89,28 @@ def drawn(
     positions: Sequence[str],
     title: str,
     along: str = "tokens after the last one before the value is said",
+    *,
+    width: float = WIDTH,
+    size: float = 8.0,
+    most: int = MOST_WRITTEN,
 ) -> Figure:
-    """Panels two abreast, on the same axes; `along` says what positions are."""
+    """Panels two abreast, on the same axes; `along` says what positions are.
+
+    Cells have numbers, of so many points, where a panel has at most `most` of them.
+    """
     down = -(-len(panels) // 2)
     height = 0.9 + down * (0.9 + 0.26 * min(len(layers), 16))
-    figure = ReportFigure(figsize=(WIDTH, height), layout="constrained")
+    figure = ReportFigure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(down, 2, squeeze=False, sharex=True, sharey=True)
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
     shown = axes.flat[: len(panels)]
     for panel, axis in zip(panels, shown, strict=True):
-        _draw(axis, panel)
-        axis.set_xticks(range(len(positions)), [_named(position) for position in positions])
+        _draw(axis, panel, size, most)
+        names = [_named(position) for position in positions]
+        axis.set_xticks(range(len(positions)), names)
+        if sum(map(len, names)) > MOST_LETTERS:
+            axis.tick_params(axis="x", rotation=40)
         axis.set_yticks(*_ticks(layers))
         axis.label_outer()
     if len(panels) % 2 and len(panels) > 1:
@@ -116,20 +128,20 @@ def drawn(
     return figure
 
 
-def _draw(axis: Axes, panel: Panel) -> None:
+def _draw(axis: Axes, panel: Panel, size: float, most: int) -> None:
     look: Any = {"cmap": "RdBu", "vmin": -1, "vmax": 1} if panel.signed else {"cmap": "cividis", "vmin": 0}
     axis.imshow(panel.cells, aspect="auto", origin="lower", **{"vmax": 1, **look})
     axis.set_facecolor(BAND)  # shows where there is no figure
     axis.set_title(literal(panel.title))
     axis.grid(visible=False)
-    if panel.cells.size > MOST_WRITTEN:
+    if panel.cells.size > most:
         return
     for (i, j), cell in np.ndenumerate(panel.cells):
         if np.isnan(cell):
             continue
         dark = abs(cell) > 0.6 if panel.signed else cell < 0.55
         text = f"{round(float(cell), 2) + 0.0:.2f}".replace("-", _MINUS)  # no minus before zero
-        axis.text(j, i, text, ha="center", va="center", color="white" if dark else "black", fontsize=8)
+        axis.text(j, i, text, ha="center", va="center", color="white" if dark else "black", fontsize=size)
 
 
 def _aligned(transfer: Sequence[Row], base: str, tuned: str, wanted: dict[str, str]) -> list[Any]:

@@ -13,25 +13,29 @@ from undertext.report.style import (
     BLUE,
     GREY,
     VERMILLION,
+    WIDE,
     WINE,
+    End,
     Look,
     house_style,
-    legend_below,
+    label_ends,
     literal,
     stacked,
 )
 
 Row = Mapping[str, Any]
 
+_HEIGHT = 2.5
+"""Inches of a panel: room for the names of seven lines."""
 _ROLES = {
-    "stronger": ("stronger checkpoint, own probe", Look(VERMILLION, "s")),
-    "weaker": ("weaker checkpoint, own probe", Look(BLUE, "o", "--")),
-    "transported": ("stronger's probe on the weaker", Look(WINE, "^", ":")),
+    "stronger": ("stronger", Look(VERMILLION, "s")),
+    "weaker": ("weaker", Look(BLUE, "o", "--")),
+    "transported": ("transported", Look(WINE, "^", ":")),
 }
 _FLOORS = {
-    "surface": ("read from the surface alone", ":"),
-    "window": ("put together from the last tokens", "-."),
-    "random_init": ("untrained model", (0, (5, 2))),
+    "surface": ("surface", ":"),
+    "window": ("last tokens", "-."),
+    "random_init": ("untrained", (0, (5, 2))),
 }
 
 
@@ -44,32 +48,34 @@ def probes_figure(splits: Mapping[str, Sequence[Row]]) -> Figure | None:
     if not splits:
         return None
     with house_style():
-        figure, axes = stacked([2.1] * len(splits))
+        figure, axes = stacked([_HEIGHT] * len(splits), WIDE)
         for panel, (split, probes) in zip(axes, splits.items(), strict=True):
             _draw(panel, probes)
             names = sorted({str(row["name"]) for row in probes})
             read = names[0] if len(names) == 1 else f"mean of {len(names)} values"
             panel.set_title(f"{literal(split, 24)}: {literal(read, 24)}")
         axes[-1].set_xlabel("layer")
-        legend_below(figure, axes)
     return figure
 
 
 def _draw(panel: Axes, probes: Sequence[Row]) -> None:
     layers = sorted({row["layer"] for row in probes})
+    ends: list[End] = []
     controls = _by_layer(probes, "control")
     if controls:
         at = sorted(controls)
         lows, highs = [min(controls[layer]) for layer in at], [max(controls[layer]) for layer in at]
         means = [fmean(controls[layer]) for layer in at]
         panel.plot(at, means, color=GREY, linewidth=1.2, label="control labels")
+        ends.append(End(means[-1], "control labels", GREY))
         if lows != highs:
-            panel.fill_between(at, lows, highs, color=BAND, linewidth=0, label="their range, least to most")
+            panel.fill_between(at, lows, highs, color=BAND, linewidth=0, label="control labels, range")
     for column, (label, dashes) in _FLOORS.items():
-        _mean_line(panel, _by_layer(probes, column), color=GREY, linestyle=dashes, linewidth=1.5, label=label)
+        values = _by_layer(probes, column)
+        _mean_line(panel, values, ends, color=GREY, linestyle=dashes, linewidth=1.5, label=label)
     for place, (role, (label, look)) in enumerate(_ROLES.items()):
         of_role = [row for row in probes if row["role"] == role]
-        _mean_line(panel, _by_layer(of_role, "accuracy"), **look.line(place, len(_ROLES)), label=label)
+        _mean_line(panel, _by_layer(of_role, "accuracy"), ends, **look.line(place, len(_ROLES)), label=label)
         chosen = _by_layer([row for row in of_role if row["chosen"]], "accuracy")
         everything = _by_layer(of_role, "accuracy")
         means = [fmean(everything[layer]) for layer in sorted(chosen)]
@@ -78,11 +84,14 @@ def _draw(panel: Axes, probes: Sequence[Row]) -> None:
     panel.set_xticks(_ticks(layers))
     panel.set_ylim(-0.03, 1.03)
     panel.set_ylabel("accuracy")
+    label_ends(panel, ends, _HEIGHT)
 
 
-def _mean_line(panel: Axes, values: dict[int, list[float]], **look: Any) -> None:
+def _mean_line(panel: Axes, values: dict[int, list[float]], ends: list[End], **look: Any) -> None:
     if values:
-        panel.plot(sorted(values), [fmean(values[layer]) for layer in sorted(values)], **look)
+        means = [fmean(values[layer]) for layer in sorted(values)]
+        panel.plot(sorted(values), means, **look)
+        ends.append(End(means[-1], look["label"], look["color"]))
 
 
 def _by_layer(probes: Iterable[Row], column: str) -> dict[int, list[float]]:
