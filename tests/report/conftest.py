@@ -1,10 +1,15 @@
 """A comparison made up for these tests: every figure in it is invented, and nothing in it was measured."""
 
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 
+from tests.browser import NAMES, QUIET, find_browser
 from tests.report import made_up
 from tests.report.made_up import DOSES, PROBLEMS, UNBROKEN, VECTORS
 from undertext.core.output import plain
@@ -12,6 +17,7 @@ from undertext.core.statistics import Estimate, proportion
 from undertext.core.terms import ROLES
 from undertext.jobs.compare.result import SCHEMA, Comparison, EvidenceLine, SplitResult
 
+Opener = Callable[[Mapping[str, bytes], int], Page]
 READ = {"problem": "p0", "ids": [1, 7], "tokens": ["<bos>", "Q: 1"], "length": 2}
 
 
@@ -65,7 +71,7 @@ def _split(problems: pa.Table, split: str) -> SplitResult:
         },
         unfinished={"base": 0.075, "tuned": 0.0},
         latent=Estimate(0.82, 0.7, 0.93, 31) if split == "test" else None,
-        opened={"behaviour": 0.2, "recovered": 0.8} if split == "test" else {},
+        opened={"behaviour": 0.2, "prompted": 0.45, "recovered": 0.8} if split == "test" else {},
         evidence=lines if split == "test" else lines[:2],
         flags=[]
         if split == "test"
@@ -111,6 +117,7 @@ def comparison() -> Comparison:
             "versions": {"python": "3.11.2", "torch": "2.13.0"},
             "timings_s": {"behaviour": 9.123456, "probes": 12.5, "steering": 19.9},
             "elapsed_s": 41.52,
+            "made": {"command": "undertext compare --base a --tuned b", "device": "cpu", "dtype": "float32"},
             "device": UNBROKEN,
         },
         tables={
@@ -119,6 +126,9 @@ def comparison() -> Comparison:
             "sweep": made_up.sweep(),
             "recovery": made_up.recovery(),
             "trace": made_up.trace(),
+            "tokens": made_up.tokens(problems),
+            "samples": made_up.samples(problems),
+            "keys": made_up.keys(),
         },
     )
 
@@ -139,6 +149,8 @@ def preserved(comparison: Comparison) -> Comparison:
         weaker="neither",
         accuracy={"base": base, "tuned": base, "difference": Estimate(0.0, -0.05, 0.05, PROBLEMS)},
         evidence=[],
+        latent=None,
+        opened={},
     )
     table = pa.Table.from_pylist(same, schema=comparison.tables["problems"].schema)
     empty = comparison.tables["sweep"].slice(0, 0)
@@ -154,3 +166,58 @@ def preserved(comparison: Comparison) -> Comparison:
 def rendered(comparison: Comparison) -> dict[str, bytes]:
     """The files of the comparison's run."""
     return comparison.files()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = find_browser()
+    if path is None:
+        pytest.fail(f"expected one of {', '.join(NAMES)} on PATH, found none: run `make browser`")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=path, args=QUIET)
+        yield opened
+        opened.close()
+
+
+@contextmanager
+def opened(
+    browser: Browser, files: Mapping[str, bytes], folder: Path, width: int, scheme: str = "light"
+) -> Iterator[Page]:
+    """The report, opened from its folder; fails at the end where it asked for anything or complained."""
+    complaints: list[str] = []
+    for name, data in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(data)
+
+    def local(url: str) -> bool:
+        return url.startswith("data:") or url == (folder / "report.html").as_uri()
+
+    def dismiss(dialog: Dialog) -> None:
+        complaints.append(dialog.message)
+        dialog.dismiss()
+
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+    page.on("request", lambda sent: None if local(sent.url) else complaints.append(sent.url))
+    page.on("dialog", dismiss)
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto((folder / "report.html").as_uri(), wait_until="load")
+    yield page
+    page.close()
+    assert complaints == []
+
+
+@pytest.fixture(params=[(1280, "light"), (390, "light"), (390, "dark")], ids=str)
+def view(
+    request: pytest.FixtureRequest, browser: Browser, rendered: dict[str, bytes], tmp_path: Path
+) -> Iterator[Page]:
+    width, scheme = request.param
+    with opened(browser, rendered, tmp_path, width, scheme) as page:
+        yield page
+
+
+@pytest.fixture
+def open_report(browser: Browser, tmp_path: Path) -> Iterator[Opener]:
+    """Opens a report's files at a width."""
+    with ExitStack() as stack:
+        yield lambda files, width: stack.enter_context(opened(browser, files, tmp_path, width))

@@ -1,7 +1,11 @@
 """Tables of a comparison made up for these tests: every figure is invented, nothing was measured."""
 
+import re
+
 import numpy as np
 import pyarrow as pa
+
+from undertext.jobs.compare.token_parts import TOKENS
 
 PROBLEMS = 40
 LAYERS = range(4)
@@ -51,6 +55,7 @@ def problems() -> pa.Table:
                     "steered_lenient": steered if split == "test" else None,
                     "steered_unfinished": False if split == "test" else None,
                     "gap": tuned and not base,
+                    "flags": "tuned: blank; base: right, but for its form" if k == 4 else "",
                 }
             )
     return pa.Table.from_pylist(rows)
@@ -70,12 +75,82 @@ def trace() -> pa.Table:
             "rationalised_above",
             "rationalised",
         ),
+        ("base", "confidence before the first step", 0.2, 0.15, 0.25, None, None),
+        ("base", "confidence after the last step", 0.7, 0.62, 0.78, None, None),
+        ("tuned", "confidence before the first step", 0.8, 0.74, 0.86, None, None),
+        ("tuned", "confidence after the last step", 0.97, 0.93, 1.0, None, None),
         ("tuned", "doubt words lost", 0.4, 0.1, 0.7, "lost_above", None),
     ]
     names = ("checkpoint", "figure", "value", "low", "high", "threshold", "flag")
     return pa.Table.from_pylist(
         [{"split": "test", **dict(zip(names, row, strict=True)), "n": PROBLEMS} for row in rows]
     )
+
+
+def tokens(problems: pa.Table) -> pa.Table:
+    """Every word of every output, as both checkpoints read it; the tuned one cuts steered ones otherwise."""
+    rng = np.random.default_rng(3)
+    rows = []
+    for problem in problems.to_pylist():
+        for output in ("base", "tuned", "steered"):
+            text = problem[f"{output}_output"]
+            for reader in ("base", "tuned"):
+                if text is None:
+                    continue
+                starts = [found.start() for found in re.finditer(r"\s*\S+", text)]
+                if (output, reader) == ("steered", "tuned"):
+                    starts = starts[::2]
+                scores = -rng.exponential(1.5 if reader == "base" else 0.2, len(starts))
+                rows.append(
+                    {
+                        "split": problem["split"],
+                        "id": problem["id"],
+                        "output": output,
+                        "reader": reader,
+                        "starts": starts,
+                        "end": len(text),
+                        "log_probs": scores,
+                        "ranks": [1 + int(score < -1) + 3 * int(score < -2) for score in scores],
+                    }
+                )
+    return pa.Table.from_pylist(rows, TOKENS)
+
+
+def samples(problems: pa.Table) -> pa.Table:
+    rows = [
+        {
+            "checkpoint": "base",
+            "split": "test",
+            "id": problem["id"],
+            "sample": k,
+            "output": f"sampled {k} <b>for</b> {problem['id']}",
+            "right": k == 1,
+            "tokens": 4,
+        }
+        for problem in problems.to_pylist()
+        if problem["split"] == "test" and problem["gap"]
+        for k in range(3)
+    ]
+    return pa.Table.from_pylist(rows)
+
+
+def keys() -> pa.Table:
+    rows = [
+        {
+            "checkpoint": "base",
+            "key": name,
+            "kind": kind,
+            "access": "none",
+            "dev_accuracy": accuracy,
+            "chosen": chosen,
+        }
+        for name, kind, accuracy, chosen in (
+            ("told 'Think <step> by step.'", "prompted", 0.6, True),
+            ("told '..'", "prompted", 0.2, False),
+            ("opening 'a ='", "prefilled", 0.7, True),
+        )
+    ]
+    return pa.Table.from_pylist(rows)
 
 
 def probes() -> pa.Table:

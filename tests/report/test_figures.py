@@ -1,14 +1,17 @@
 import warnings
 from dataclasses import replace
+from itertools import pairwise
 
 import matplotlib
 import pyarrow as pa
 import pytest
+from matplotlib.text import Text
 
+from tests.report.made_up import VECTORS
 from undertext.jobs.compare.report import figures
-from undertext.report.style import literal, png, svg
+from undertext.report.style import literal, pdf, png, svg
 
-NAMES = ("accuracy", "probes", "doses")
+NAMES = ("accuracy", "heatmap", "probes", "doses", "confidence")
 PHONE = 358
 """Pixels a figure is wide on a 390-pixel screen, between the page's margins."""
 
@@ -22,8 +25,13 @@ def labels(figure: matplotlib.figure.Figure) -> list[str]:
     return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
+def ends(figure: matplotlib.figure.Figure) -> list[str]:
+    """Names of lines where they end, in the first panel."""
+    return [text.get_text() for text in figure.axes[0].texts]
+
+
 def test_what_was_not_measured_is_not_drawn(drawn, preserved):
-    assert list(drawn) == ["accuracy", "probes", "doses"]
+    assert tuple(drawn) == NAMES
     assert list(figures(preserved)) == ["accuracy"]
 
 
@@ -61,9 +69,9 @@ def test_probes_are_means_over_the_values_read(comparison, drawn):
     panel = drawn["probes"].axes[0]
     rows = [row for row in comparison.tables["probes"].to_pylist() if row["split"] == "test"]
     weaker = [row["accuracy"] for row in rows if row["role"] == "weaker" and row["layer"] == 2]
-    line = next(line for line in panel.lines if line.get_label() == "weaker checkpoint, own probe")
+    line = next(line for line in panel.lines if line.get_label() == "weaker")
     assert line.get_ydata()[2] == pytest.approx(sum(weaker) / 2)
-    band = next(c for c in panel.collections if c.get_label() == "their range, least to most")
+    band = next(c for c in panel.collections if c.get_label() == "control labels, range")
     controls = [row["control"] for row in rows if row["control"] is not None]
     heights = band.get_paths()[0].vertices[:, 1]
     assert (heights.min(), heights.max()) == pytest.approx((min(controls), max(controls)))
@@ -78,7 +86,10 @@ def test_doses_are_the_best_over_layers_and_positions(comparison, drawn):
     ]
     line = next(line for line in figure.axes[0].lines if line.get_label() == "delta")
     assert [line.get_ydata()[0], line.get_ydata()[-1]] == delta
-    assert labels(figure)[0] == "8 random directions (least to most)"
+    assert ends(figure) == [
+        "8 random directions", "1 shuffled labels", "1 random positions", 
+        *(literal(name, 24) for name in VECTORS),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ["random directions", "shuffled labels", "random positions"])
@@ -99,16 +110,16 @@ def test_controls_of_each_kind_are_a_band_from_the_least_to_the_most(comparison,
         assert (min(at), max(at)) == pytest.approx((min(there), max(there)))
 
 
-def test_many_vectors_share_one_line_in_the_legend(comparison):
+def test_many_vectors_share_one_name(comparison):
     rows = comparison.tables["sweep"].to_pylist()
     rows = [row | {"vector": f"vector {k}"} for k in range(15) for row in rows if row["vector"] == "delta"]
     figure = figures(replace(comparison, tables={"sweep": pa.Table.from_pylist(rows)}))["doses"]
-    assert len(labels(figure)) == 7
-    assert labels(figure)[0] == "9 other vectors, none better"
+    assert len(ends(figure)) == 7
+    assert ends(figure)[0] == "9 other vectors"
 
 
-def test_a_legend_takes_nothing_from_the_panels(comparison, preserved):
-    """One split, and everything that a legend can name."""
+def test_names_of_lines_stand_apart_within_the_figure(comparison, preserved):
+    """One split, and everything that a line can be."""
     rows = [row for row in comparison.tables["probes"].to_pylist() if row["split"] == "test"]
     one = replace(
         comparison,
@@ -116,7 +127,13 @@ def test_a_legend_takes_nothing_from_the_panels(comparison, preserved):
         tables=comparison.tables | {"probes": pa.Table.from_pylist(rows)},
     )
     shown = figures(one)
-    assert len(labels(shown["probes"])) == 8
+    assert len(ends(shown["probes"])) == 7
+    for name in ("probes", "doses", "confidence"):
+        figure = shown[name]
+        figure.draw_without_rendering()
+        (panel, *_) = figure.axes
+        middles = sorted(Text.get_window_extent(text).y0 for text in panel.texts)
+        assert min(after - before for before, after in pairwise(middles)) > 0.14 * figure.dpi  # 10 points
     for figure in [*shown.values(), *figures(comparison).values(), *figures(preserved).values()]:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -137,14 +154,19 @@ def test_text_can_be_read_on_a_phone(drawn, preserved):
 
 @pytest.mark.filterwarnings("error")
 def test_files_are_the_same_each_time_whatever_the_user_set(comparison, rendered):
-    first = {name: tuple(rendered[f"figures/{name}.{kind}"] for kind in ("svg", "png")) for name in NAMES}
+    first = {
+        name: tuple(rendered[f"figures/{name}.{kind}"] for kind in ("svg", "png", "pdf")) for name in NAMES
+    }
     with matplotlib.rc_context(
         {"font.size": 30, "text.color": "red", "svg.hashsalt": "other", "savefig.dpi": 20}
     ):
-        again = {name: (svg(figure), png(figure)) for name, figure in figures(comparison).items()}
+        again = {
+            name: (svg(figure), png(figure), pdf(figure)) for name, figure in figures(comparison).items()
+        }
         assert matplotlib.rcParams["font.size"] == 30
     assert first == again
-    assert all(picture.startswith(b"\x89PNG") for _, picture in first.values())
+    assert all(picture.startswith(b"\x89PNG") for _, picture, _ in first.values())
+    assert all(page.startswith(b"%PDF") for *_, page in first.values())
 
 
 @pytest.mark.parametrize("name", ["$x$ and $", "line\nbreak", "推理", "🧮", r"\$", "_hidden", "x" * 300])
@@ -155,5 +177,5 @@ def test_names_are_drawn_as_they_are(comparison, name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         svg(figure)
-    assert labels(figure) == [literal(name)]
+    assert ends(figure) == [literal(name, 24)]
     assert len(literal(name)) <= 36

@@ -1,5 +1,7 @@
 import re
+from base64 import b64encode
 from dataclasses import asdict, replace
+from hashlib import sha256
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +23,7 @@ class Read(HTMLParser):
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str | None]] = []
         self.data = ""
+        self.blocks = re.findall('class="reader-block"', text)
         self.feed(text)
         self.text = " ".join(self.data.split())
 
@@ -30,12 +33,20 @@ class Read(HTMLParser):
         self.data += " " if tag in {"td", "th"} else ""
 
     def handle_data(self, data: str) -> None:
-        if self.lasttag != "style":
+        if self.lasttag not in {"style", "script"}:
             self.data += data
 
 
 def page_of(comparison: Comparison) -> Read:
     return Read(comparison.files()["report.html"].decode())
+
+
+ORDER = (
+    "Verdicts", "Which keys opened it", "Evidence", "Accuracy and recovery", "Where values are read",
+    "Dose and response", "Traces", "Read the outputs", "For the paper", "What each checkpoint read",
+    "What would make a verdict wrong", "What was not measured, and why", "How to reproduce it",
+    "How it was measured",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +55,8 @@ def shown(rendered) -> Read:
 
 
 def test_model_text_is_text(shown):
-    assert "script" not in shown.tags
-    assert shown.tags.count("img") == 3
+    assert shown.tags.count("script") == 2 + len(shown.blocks)
+    assert shown.tags.count("img") == 5
     assert shown.tags.count("style") == 1
     assert not any(name.startswith("on") for name, _ in shown.attributes)
     for k in (0, 1):
@@ -53,7 +64,7 @@ def test_model_text_is_text(shown):
     assert "zoo/<script>alert('ran')</script>" in shown.text
     assert "<i>their answers</i>" in shown.text
     assert "שלום, התשובה היא 4 ⟨U+202E⟩gnihtyreve esrever 🧮👩‍👩‍👧 ⟨U+0000⟩⟨U+0007⟩" in shown.text
-    assert f"… ({len(HOSTILE[4]) - 1500:,} more characters)" in shown.text
+    assert numbers.shown(HOSTILE[4]).endswith(f"… ({len(HOSTILE[4]) - 1500:,} more characters)")
 
 
 def test_figures_of_traces_stand_by_checkpoint_with_their_flags(shown, preserved):
@@ -71,9 +82,10 @@ def test_nothing_is_asked_for(shown):
             assert (value or "").startswith(("data:", "#"))
     policy = dict(shown.attributes)["content"]
     assert ("http-equiv", "Content-Security-Policy") in shown.attributes
-    assert ("content", "default-src 'none'; img-src data:; style-src 'unsafe-inline'") in shown.attributes, (
-        policy
-    )
+    ours = sha256(Path(page.__file__).with_name("reader.js").read_bytes()).digest()
+    script = f"script-src 'sha256-{b64encode(ours).decode()}'"
+    wanted = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; {script}"
+    assert ("content", wanted) in shown.attributes, policy
     assert ("lang", "en") in shown.attributes
     assert "url(" not in Path(page.__file__).with_name("page.css").read_text()
 
@@ -87,14 +99,16 @@ def test_pictures_say_what_they_show(shown):
 def test_the_verdict_is_said_with_its_evidence(shown, comparison):
     for wanted in (
         "Elicited: the base already had it.",
-        "Verdicts test: Elicited: the base already had it. ood: Undetermined: the evidence does not decide.",
+        "Verdicts test: Elicited: the base already had it. Share of the gap that was latent: 0.82 [0.70,",
+        "another prompt test 45% told 'Think <step> by step.'",
         "Confidence: over 99% of resamples of the problems give the same verdict.",
         "the smallest accuracy difference this split could be expected to show (80% power) is 0.12",
         "Undetermined: the evidence does not decide.",
         "0.15 [0.07, 0.29]",
         "0.10 [−0.02, ∞]",
         "< 0.001",
-        "Right by the tuned checkpoint alone: 33. Right by the base alone: 1.",
+        "test: right by the tuned checkpoint alone: 33. Right by the base alone: 1.",
+        "undertext compare --base a --tuned b",
         "mean 0.33, 0.26 to 0.40",
         "blocks.2.hook_resid_post, dose 2, at the last prompt token",
         "steering.doses 0.5, 1, 2, 4, 8",
@@ -111,6 +125,11 @@ def test_the_verdict_is_said_with_its_evidence(shown, comparison):
     assert not any(reason in shown.text for reason in WRONG_IF["taught"])
 
 
+def test_sections_stand_in_the_order_in_which_they_are_asked_for(rendered):
+    found = re.findall(r"<h2[^>]*>(.*?)</h2>", rendered["report.html"].decode())
+    assert tuple(found) == ORDER
+
+
 def test_headings_step_down_one_at_a_time(shown):
     levels = [int(tag[1]) for tag in shown.tags if re.fullmatch("h[1-6]", tag)]
     assert levels.count(1) == 1
@@ -123,7 +142,8 @@ def test_a_pair_that_does_not_differ_makes_no_claim_of_what_was_not_measured(pre
     assert "No line of evidence was measured on this split." in text
     assert "every problem that one of the two checkpoints solves here, the other solves too" in text
     assert "No checkpoint counts as the weaker one here, so no evidence was measured." in text
-    assert not re.search("steered|Probes and doses|Flags", text, re.IGNORECASE)
+    assert not re.search("Steering|Which keys|Where values are read|Dose and response|Flags", text)
+    assert "test: every line of evidence, since no checkpoint counts as the weaker one." in text
 
 
 def test_every_verdict_and_line_has_words(comparison, preserved):
@@ -137,10 +157,10 @@ def test_every_verdict_and_line_has_words(comparison, preserved):
         assert all(words in text for words in LINES.values())
 
 
-def test_twelve_problems_are_shown_the_rarer_kind_among_them(comparison):
+def test_four_problems_of_a_split_are_on_the_page_the_rarer_kind_among_them(comparison):
     shown = page_of(comparison)
     ids = re.findall(r"(test-\d+) (?:type find )?prompt", shown.text)
-    assert len(set(ids)) == len(ids) == 12
+    assert len(set(ids)) == len(ids) == 4
     rows = {row["id"]: row for row in comparison.tables["problems"].to_pylist()}
     assert [rows[name]["tuned_lenient"] for name in ids].count(False) == 1
 

@@ -57,9 +57,13 @@ def percent(share: float | None) -> str:
 def shown(text: str) -> str:
     """Model text fit for a page: what would not show, or turn the text round, by code; cut where long."""
     cut = text[:MOST_CHARACTERS]
-    visible = "".join(f"\u27e8U+{ord(c):04X}\u27e9" if _unseen(c) else c for c in cut)
     left = len(text) - len(cut)
-    return f"{visible}… ({left:,} more characters)" if left else visible
+    return f"{visible(cut)}… ({left:,} more characters)" if left else visible(cut)
+
+
+def visible(text: str) -> str:
+    """`text` with what would not show, or turn the text round, by code."""
+    return "".join(f"\u27e8U+{ord(c):04X}\u27e9" if _unseen(c) else c for c in text)
 
 
 def _unseen(c: str) -> bool:

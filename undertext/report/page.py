@@ -1,8 +1,10 @@
-"""A report as one page that needs nothing else: it runs no script and asks for nothing."""
+"""A report as one page that needs nothing else and asks for nothing. It runs no script but reader.js, where
+it has a trace reader."""
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,6 +79,10 @@ def template(name: str, folder: Path = Path(__file__).parent) -> Template:
         "probability": numbers.probability,
         "shown": numbers.shown,
     }
-    css = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
-    environment.globals |= {"interval": numbers.interval, "css": css}
+    css, js = (
+        (Path(__file__).parent / name).read_text(encoding="utf-8") for name in ("page.css", "reader.js")
+    )
+    # The page's policy names the script by its digest: no other runs, whatever a model writes.
+    digest = b64encode(sha256(js.encode()).digest()).decode()
+    environment.globals |= {"interval": numbers.interval, "css": css, "js": js, "js_sha256": digest}
     return environment.get_template(name)

@@ -8,19 +8,25 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
-from undertext.core.terms import ROLES
+from undertext.core.statistics import Estimate
+from undertext.core.terms import ROLES, Role
 from undertext.jobs.compare import words
+from undertext.jobs.compare.paper import paper_of
+from undertext.jobs.compare.reading import reader_of
 from undertext.jobs.compare.result import Comparison, SplitResult
+from undertext.jobs.compare.trace_figures import AFTER, BEFORE
 from undertext.report.figures.accuracy import Mark, Panel, accuracy_figure
 from undertext.report.figures.doses import doses_figure
+from undertext.report.figures.ends import ends_figure
 from undertext.report.figures.probes import probes_figure
+from undertext.report.figures.values import values_figure
 from undertext.report.numbers import NOTHING, estimate, interval, number, percent
 from undertext.report.page import Document, Section, fragment, template
 
 GRADE = "lenient"
 """The grade that figures and the sample of problems go by; the page gives both."""
-SHOWN = 12
-"""Number of problems shown for a split."""
+SHOWN = 4
+"""Problems of a split that are on the page itself, for print and for those who run no script."""
 
 Row = dict[str, Any]
 
@@ -44,15 +50,22 @@ class Split(NamedTuple):
     """Rows of the table `trace`, by figure and checkpoint."""
     problems: list[Row]
     """The first problems on which the checkpoints differ, some of either kind."""
+    best_keys: Mapping[str, Row]
+    """Of each kind of key in words the one that did best on dev: rows of the table `keys`."""
+    missing: list[str]
+    """Lines of evidence that were not measured."""
 
 
 def figures(result: Comparison) -> dict[str, Figure]:
-    """`accuracy`, then `probes` and `doses` where they were measured, in that order."""
+    """`accuracy`, then `heatmap` (of the first split), `probes`, `doses` and `confidence` where they were
+    measured, in that order."""
     probes = {split: read for split in result.splits if (read := _rows(result, "probes", split=split))}
     drawn = {
         "accuracy": accuracy_figure([_panel(result, *item) for item in result.splits.items()]),
+        "heatmap": None if not probes else values_figure(probes[next(iter(probes))], next(iter(probes))),
         "probes": probes_figure(probes),
         "doses": doses_figure(_rows(result, "sweep")),
+        "confidence": ends_figure({name: ends for name in result.splits if (ends := _ends(result, name))}),
     }
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
@@ -103,6 +116,12 @@ def html(result: Comparison, pictures: Mapping[str, bytes]) -> str:
     return template("page.html.j2", Path(__file__).parent).render(
         document=Document(title, "undertext comparison", words.QUESTION, list(about.items()), (), result.run),
         splits=splits,
+        reader=reader_of(result),
+        paper=paper_of(result),
+        made=dict.fromkeys(("command", "device", "dtype")) | result.run.get("made", {}),
+        missing=[*result.run.get("not_measured", []), *_unmeasured(result, splits)],
+        summary=result.summary,
+        present=_present(splits, pictures),
         read=result.summary["read"],
         words=words,
         pictures=pictures,
@@ -111,8 +130,12 @@ def html(result: Comparison, pictures: Mapping[str, bytes]) -> str:
         else words.CAPTIONS,
         alternatives={
             "accuracy": f"Accuracy. {' '.join(map(_accuracies, splits))}",
+            "heatmap": f"{words.CAPTIONS['heatmap']} The figures are in tables/probes.parquet.",
             "probes": f"{words.CAPTIONS['probes']} The figures are in tables/probes.parquet.",
             "doses": f"{words.CAPTIONS['doses']} The figures are in tables/sweep.parquet.",
+            "confidence": " ".join(
+                [words.CAPTIONS["confidence"], *(said for s in splits if (said := _sureness(result, s.name)))]
+            ),
         },
     )
 
@@ -151,7 +174,67 @@ def _split(result: Comparison, name: str, found: SplitResult) -> Split:
         len(lost),
         traces,
         [*more[: SHOWN - len(less)], *less],
+        {row["kind"]: row for row in _rows(result, "keys", checkpoint=found.weaker) if row["chosen"]},
+        [name for name in words.LINES if found.line(name) is None],
     )
+
+
+def _present(splits: Sequence[Split], pictures: Mapping[str, bytes]) -> set[str]:
+    """Ids of the page's sections; those of what was not measured are left out."""
+    some = {
+        "keys": any(split.result.opened for split in splits),
+        "values": "heatmap" in pictures or "probes" in pictures,
+        "doses": "doses" in pictures,
+        "traces": "confidence" in pictures or any(split.traces for split in splits),
+    }
+    always = {"verdicts", "evidence", "recovery", "outputs", "paper", "missing", "again"}
+    return always | {name for name, there in some.items() if there}
+
+
+def _unmeasured(result: Comparison, splits: Sequence[Split]) -> list[str]:
+    """What this comparison did not measure, and why, as far as that is no flag."""
+    said = []
+    for split in splits:
+        missing = [name for name in split.missing if name not in words.NEVER]
+        if split.result.weaker == "neither":
+            said.append(
+                f"{split.name}: every line of evidence, since no checkpoint counts as the weaker one."
+            )
+        elif missing:
+            lines = ", ".join(f"`{name}`" for name in missing)
+            said.append(
+                f"{split.name}: {lines}: the task or the pair does not allow it, and the flags say why."
+            )
+    config = result.run.get("config", {})
+    if (most := config.get("trace_problems")) is not None:
+        said.append(f"Traces of more than {most} problems of a split (`trace_problems`).")
+    if (most := config.get("token_problems")) is not None:
+        said.append(f"Tokens of the outputs of more than {most} problems of a split (`token_problems`).")
+    if "sae" in config and config["sae"] is None:
+        said.append("Steering with features of an SAE: none was given (`sae`).")
+    return [*said, *words.ELSEWHERE]
+
+
+def _ends(result: Comparison, split: str) -> dict[Role, list[Estimate]]:
+    """Confidence before the first step and after the last, by checkpoint."""
+    rows = {(row["checkpoint"], row["figure"]): row for row in _rows(result, "trace", split=split)}
+    return {
+        role: [
+            Estimate(row["value"], row["low"], row["high"], row["n"])
+            for row in (rows[role, BEFORE], rows[role, AFTER])
+        ]
+        for role in ROLES
+        if (role, BEFORE) in rows
+    }
+
+
+def _sureness(result: Comparison, split: str) -> str:
+    found = _ends(result, split).items()
+    parts = [
+        f"{role} {number(before.value)} before, {number(after.value)} after"
+        for role, (before, after) in found
+    ]
+    return f"{split}: {'; '.join(parts)}." if parts else ""
 
 
 def _accuracies(split: Split) -> str:

@@ -122,11 +122,53 @@ LINES: dict[LineName, str] = {
     "checkpoint?",
 }
 
+KEYS: dict[LineName, str] = {
+    "behaviour": "sampling",
+    "prompted": "another prompt",
+    "prefilled": "a beginning written for it",
+    "noised": "noise on the weights",
+    "recovered": "a vector",
+}
+"""What each kind of key is."""
+
+NEVER: tuple[LineName, ...] = ("used", "retained")
+"""Lines that no comparison measures."""
+ELSEWHERE = (
+    "`used` (interchange) and values by token position: `undertext probe` and the notebooks measure them; a "
+    "comparison reads a value at one place, where it is about to be said.",
+    "`retained` (features of an SAE, a crosscoder): `undertext sae features` and `undertext sae diff`.",
+    "Information gain and confidence after each single step: `undertext measure`. A comparison scores the "
+    "answer at both ends of a trace alone.",
+    "A probe's or a feature's reading at each token of an output: `undertext trace`, `undertext sae "
+    "features`.",
+    "The steered checkpoint's own probabilities: its outputs are read by both checkpoints without the "
+    "vector.",
+)
+"""What no comparison measures, and where it is measured."""
+
+
+def grade(strict: bool | None, lenient: bool | None, unfinished: bool | None) -> str:
+    """How an output was graded, in words."""
+    if lenient is None:
+        return "not graded"
+    if lenient:
+        return "right" if strict else "right, but for its form"
+    return "unfinished" if unfinished else "wrong"
+
+
 CAPTIONS = {
     "accuracy": "Accuracy on each split with its interval.",
+    "heatmap": "Accuracy of probes by layer (up) and value (across), each value read where it is about to "
+    "be said: the base's own, the tuned checkpoint's own, the stronger's unchanged on the weaker, and the "
+    "weaker's less that of control labels (selectivity).",
+    "confidence": "Mean probability of the answer finally given, before the first step of the checkpoint's "
+    "own trace and after the last, with its interval. An answer that is as sure before the first step owes "
+    "the trace nothing.",
     "probes": "How well probes read the problem's values, by layer. Rings mark the layer chosen on dev. "
-    "A line no higher than the grey ones says no more than labels without meaning, the text's surface, what "
-    "can be put together from its last tokens, or a model never trained.",
+    "Stronger, weaker: a checkpoint's own probes; transported: the stronger's on the weaker; control labels "
+    "with their range; surface: the text alone; last tokens: what can be put together from them; untrained: "
+    "a model at random init. A line no higher than the grey ones says no more than labels without meaning, "
+    "the text's surface, what can be put together from its last tokens, or a model never trained.",
     "doses": "Accuracy on dev by dose, the best over layers and positions. A vector is special only where it "
     "stands above the controls, which went through the same search; a random direction that lifts "
     "accuracy is itself a sign of a latent capability.",
