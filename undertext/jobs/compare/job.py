@@ -209,7 +209,9 @@ def compare(
                 opened=latent,
             )
             results[split] = plain(asdict(result))
-            graded: dict[Output, Answers | None] = {**answers, "steered": steered}
+            graded: dict[Output, Answers | None] = {
+                "base": answers["base"], "tuned": answers["tuned"], "steered": steered,
+            }  # fmt: skip
             tables["problems"] += problem_rows(task, split, graded, gap.problems, marks)
             outputs[split] = {whose: each.texts for whose, each in graded.items() if each is not None}
         for role, on in measured.items():

@@ -136,7 +136,7 @@ def _shown(result: Comparison) -> list[Shown]:
         samples[row["split"], row["id"]].append(graded)
     problems = []
     for row in _table(result, "problems"):
-        written = {
+        written: dict[str, Written] = {
             who: Written(
                 row[f"{who}_output"],
                 grade(row[f"{who}_strict"], row[f"{who}_lenient"], row[f"{who}_unfinished"]),

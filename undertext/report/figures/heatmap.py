@@ -17,8 +17,8 @@ WIDTH = 6.4
 """Inches: two panels abreast."""
 MOST_WRITTEN = 64
 """A panel with more cells than this has colours alone, no numbers."""
-MOST_LETTERS = 26
-"""Letters of all positions that stand beside one another below a panel; more are turned."""
+SHORT, MOST_LETTERS = 6, 26
+"""Letters of a position, and of all beside one another: with more of both, positions are turned."""
 _MINUS = "−"
 Row = Mapping[str, Any]
 """A row of a table, by column."""
@@ -109,7 +109,8 @@ def drawn(
         _draw(axis, panel, size, most)
         names = [_named(position) for position in positions]
         axis.set_xticks(range(len(positions)), names)
-        if sum(map(len, names)) > MOST_LETTERS:
+        longest = max((len(line) for name in names for line in name.split("\n")), default=0)
+        if longest * len(names) > MOST_LETTERS and longest > SHORT:
             axis.tick_params(axis="x", rotation=40)
         axis.set_yticks(*_ticks(layers))
         axis.label_outer()
