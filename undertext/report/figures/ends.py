@@ -41,8 +41,8 @@ def ends_figure(splits: Mapping[str, Ends]) -> Figure | None:
                 for x, each in enumerate(ends):
                     panel.plot([x + shift] * 2, [each.low, each.high], color=look.color, linewidth=1.4)
                 panel.plot([shift, 1 + shift], [each.value for each in ends], **look.line(place, len(roles)))
-                names.append(End(ends[-1].value, f"{role} {ends[-1].value:.2f}", look.color))
-            panel.set_title(f"{literal(split)} ({min(e.n for each in roles.values() for e in each)} traces)")
+                names.append(End(ends[-1].value, f"{role}: {ends[-1].n} traces", look.color))
+            panel.set_title(literal(split))
             panel.set_xticks([0, 1], ["before the first step", "after the last"])
             panel.set_xlim(-0.15, 1.05)
             panel.set_ylim(-0.03, 1.03)
