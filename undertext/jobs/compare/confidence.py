@@ -2,9 +2,9 @@
 
 Logistic in three figures (Platt 1999): how stable the verdict is over resamples of the problems, how many
 lines contradict it, and whether it says that the capability is not there, which a lock may hide. Resamples
-see the problems that might have been drawn, and not what all problems of a kind share: a verdict that no resample
-changes is not therefore certain. configs/verdict.yaml holds the weights; `undertext bench calibrate` fits
-them on the tuning part of the bench.
+see the problems that might have been drawn, and not what all problems of a kind share: a verdict that no
+resample changes is not therefore certain. configs/verdict.yaml holds the weights; `undertext bench calibrate`
+fits them on the tuning part of the bench.
 """
 
 from collections.abc import Mapping
