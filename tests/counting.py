@@ -14,6 +14,7 @@ from undertext.activations import hooks
 from undertext.activations.passes import Passes
 from undertext.activations.sampling import Stopping
 from undertext.core.progress import Progress
+from undertext.steering import reinforced
 
 
 class Counting(Progress):
@@ -65,11 +66,21 @@ def count(patch: pytest.MonkeyPatch, *models: PreTrainedModel) -> Counting:
         counted.written[counted.now] += len(tokens)
         return own(self, tokens)
 
+    class Again(Stopping):
+        """What training by reward samples is cut by it once more, and is written once."""
+
+        def cut(self, tokens: Sequence[int]) -> Any:
+            before = counted.written[counted.now]
+            found = super().cut(tokens)
+            counted.written[counted.now] = before
+            return found
+
     for kind in {type(model) for model in models}:
         patch.setattr(kind, "forward", watched(kind.forward))
     patch.setattr(Passes, "on", during(writing_on, Passes.on))
     patch.setattr(hooks, "_read_few_tokens", during(checking, hooks._read_few_tokens))
     patch.setattr(Stopping, "cut", cut)
+    patch.setattr(reinforced, "Stopping", Again)
     return counted
 
 

@@ -86,6 +86,7 @@ def steer_with_own(
     with TemporaryDirectory() as scratch:
         sae = Path(scratch) / "sae"
         trained = own_sae(checkpoint, task, sae, seed=seed, steps=steps)
+        # The page shows accuracy by dose, of every setting on every problem.
         config = SteerConfig(
             sae=sae, splits=("test",), random_directions=random, search=search, seed=seed, threads=1
         )

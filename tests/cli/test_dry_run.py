@@ -19,8 +19,8 @@ SMALL = "--layers 1 --doses 1 --random-directions 1 --search-problems 4 --vector
 
 @pytest.fixture(autouse=True)
 def made_up_rates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """1,000 tokens read a second and 100 written."""
-    rates = Rates(1000.0, {1: 0.01}, 1.0, 4.0, 10, 0.0)
+    """1,000 tokens a second read, 100 written and 500 trained on."""
+    rates = Rates(1000.0, {1: 0.01}, 1.0, 4.0, 10, 0.0, learnt=500.0, update=0.1)
     monkeypatch.setattr(planner, "measure_rates", lambda trial, works: rates)
 
 
@@ -53,6 +53,9 @@ def files(folder: Path) -> dict[Path, int]:
         f"compare --base zoo:base --tuned zoo:elicited {SMALL} --out out",
         f"compare --base zoo:base --tuned zoo:elicited zoo:taught {SMALL} --out out",
         "trace --checkpoint zoo:base --layers 1 --problems 4 --out out",
+        f"routes --checkpoint zoo:base --stronger zoo:elicited {SMALL} --out out",
+        "measure style sensitivity --base zoo:base --tuned zoo:elicited --problems 8 --out out",
+        "sae train --checkpoint zoo:base --d-sae 64 --batch-size 16 --held-out 16 --out out",
         "probe --checkpoints base zoo:base --tasks task task --out out",
     ],
 )
@@ -62,7 +65,7 @@ def test_nothing_is_written_and_no_folder_is_made(command, here, capsys):
     out = said(f"{command} {task} --dry-run", capsys)
     assert files(here) == before
     assert "nothing is run, and nothing is written" in out
-    for word in ("settings: seed 0", "tokens read", "time: about", "memory: about", "smaller, with"):
+    for word in ("settings: seed 0", "tokens read", "time: about", "memory on cpu: about", "smaller, with"):
         assert word in out
 
 
@@ -102,12 +105,10 @@ def test_a_checkpoint_that_cannot_be_compared_is_named(here, capsys):
     assert "other cannot be compared" in out
 
 
-@pytest.mark.parametrize(
-    "command", ["sae train --checkpoint zoo:base --task task", "measure", "routes", "demo"]
-)
+@pytest.mark.parametrize("command", ["demo", "bench build", "bench run", "report"])
 def test_what_has_no_plan_says_so(command, here, capsys):
     err = said(f"{command} --out out --dry-run", capsys, code=2)
-    assert f"undertext {command.partition(' --')[0]} has no plan yet" in err
+    assert f"undertext {command} has no plan" in err
     assert sorted(path.name for path in here.iterdir()) == ["task"]
 
 

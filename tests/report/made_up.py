@@ -202,6 +202,7 @@ def sweep() -> pa.Table:
                             "hook": f"blocks.{layer}.hook_resid_post",
                             "dose": dose,
                             "at": at,
+                            "problems": 64,
                             "split": "dev",
                             "strict": accuracy,
                             "lenient": accuracy,

@@ -9,6 +9,7 @@ from matplotlib.text import Text
 
 from tests.report.made_up import VECTORS
 from undertext.jobs.compare.report import figures
+from undertext.report.figures.doses import doses_figure
 from undertext.report.style import literal, pdf, png, svg
 
 NAMES = ("accuracy", "heatmap", "probes", "doses", "confidence")
@@ -90,6 +91,18 @@ def test_doses_are_the_best_over_layers_and_positions(comparison, drawn):
         "8 random directions", "1 shuffled labels", "1 random positions", 
         *(literal(name, 24) for name in VECTORS),
     ]  # fmt: skip
+
+
+def test_a_setting_that_was_tried_on_few_problems_stands_behind_one_that_was_tried_on_more():
+    tried = [(1.0, 4, 1.0), (1.0, 64, 0.25), (1.0, 64, 0.5), (2.0, 8, 0.75)]
+    rows = [
+        {"vector": "v", "control": None, "dose": dose, "problems": problems, "lenient": right}
+        for dose, problems, right in tried
+    ]
+    figure = doses_figure(rows)
+    assert figure is not None
+    (line,) = (line for line in figure.axes[0].lines if line.get_label() == "v")
+    assert line.get_xydata().tolist() == [[1.0, 0.5], [2.0, 0.75]]
 
 
 @pytest.mark.parametrize("kind", ["random directions", "shuffled labels", "random positions"])

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from undertext.activations.errors import UserError, shown
 from undertext.core.config import WORK_ONLY, given_command
+from undertext.core.memory import forget_peak
 from undertext.core.output import RESULT, VERDICT, json_bytes
 from undertext.core.plan import Draft, Planned, planning
 from undertext.core.planner import make_plan
@@ -48,6 +49,8 @@ def job_run(
     folder = None if out is None else Path(out)
     with ExitStack() as stack:
         kept = None
+        if planning.get():
+            forget_peak()  # of a run of a grid that was planned before
         if folder is not None and not planning.get():
             check_writable(folder)
             kept = JobFolder(folder)

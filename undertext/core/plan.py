@@ -41,6 +41,10 @@ class Work(NamedTuple):
     """Bytes of activations that are kept in memory."""
     longest: int = 0
     """Tokens of the longest prompt after which is written."""
+    learnt: int = 0
+    """Tokens that go through a checkpoint forward and back, to train weights or vectors."""
+    updates: int = 0
+    """Updates of a dictionary that is trained."""
 
     def up_to(self, other: "Work") -> "Work":
         """One of the two, which is not known: the larger of each figure."""
@@ -52,6 +56,7 @@ class Work(NamedTuple):
 
     def _both(self, other: "Work", of: Callable[[int, int], int]) -> "Work":
         rows, read, written = (of(*each) for each in zip(self[1:4], other[1:4], strict=True))
+        learnt, updates = of(self.learnt, other.learnt), of(self.updates, other.updates)
         return self._replace(
             rows=rows,
             read=read,
@@ -60,20 +65,25 @@ class Work(NamedTuple):
             shared=self.shared or other.shared,
             kept=of(self.kept, other.kept),
             longest=max(self.longest, other.longest),
+            learnt=learnt,
+            updates=updates,
         )
 
 
 class Trial(NamedTuple):
     """What rates are measured with."""
 
-    checkpoint: Checkpoint
-    prompts: Sequence[str]
-    """Some of the prompts that the job reads."""
+    checkpoint: Checkpoint | None
+    """None for a job that reads no text."""
+    prompts: Sequence[str] | Sequence[Sequence[int]]
+    """Some of the texts that the job reads, or their token ids."""
     batch_size: int
     """Most rows that the job generates together."""
     max_new_tokens: int
     """Most tokens that a row of the job writes."""
     stop: Sequence[str] = ()
+    update: Callable[[int], None] | None = None
+    """Makes so many updates of the dictionary that the job trains, on rows drawn at random."""
 
 
 class Rates(NamedTuple):
@@ -91,6 +101,10 @@ class Rates(NamedTuple):
     """Bytes that a model keeps of each token of a row that is written."""
     seconds: float
     """How long measuring took."""
+    learnt: float = 0.0
+    """Tokens a second that go forward and back; 0 where nothing is trained so."""
+    update: float = 0.0
+    """Seconds that an update of a dictionary takes."""
 
     def per_token(self, rows: int) -> float:
         """Seconds a token, where so many rows are written together: as with the most rows up to that number
@@ -100,11 +114,13 @@ class Rates(NamedTuple):
 
     def of(self, work: Work, batch_size: int, length: float = 1.0) -> float:
         """Seconds that a work takes, where rows write this share of the most tokens they may."""
-        seconds = work.read / self.read
+        seconds = work.read / self.read if work.read else 0.0
         if work.written:
             factor = self.steered if work.steered else 1.0
             seconds += length * work.written * factor * self.per_token(min(work.rows, batch_size))
-        return seconds
+        if work.learnt:
+            seconds += work.learnt / self.learnt
+        return seconds + work.updates * self.update
 
 
 class Draft(NamedTuple):
@@ -122,6 +138,10 @@ class Draft(NamedTuple):
     notes: Sequence[str] = ()
     copies: int = 0
     """Copies of a checkpoint, at random init, that are in memory beside them."""
+    training: int = 0
+    """Bytes of a copy that is trained, with its gradients and moments."""
+    device: str = "cpu"
+    """Where a job trains that has no checkpoint."""
 
 
 def room_of(works: Sequence[Work]) -> int:
@@ -133,15 +153,24 @@ class Memory(NamedTuple):
     """Bytes in memory."""
 
     weights: int
-    cache: int
-    """Keys and values of a batch that is written."""
+    """Those of the checkpoints."""
+    used: int | None
+    """Most that was in use while rates were measured: weights, passes, and where the checkpoint is in this
+    machine's own memory Python and its libraries; None where the system does not say."""
+    copies: int
+    """Copies of a checkpoint at random init."""
+    batch: int
+    """Keys, values and logits of a batch that is written."""
     kept: int
-    """Activations that are kept."""
+    """Activations that are kept, and what is made of them."""
+    training: int
+    """A copy that is trained, with its gradients and moments."""
 
     @property
     def all(self) -> int:
         """Together."""
-        return sum(self)
+        begun = self.weights if self.used is None else self.used
+        return begun + self.copies + self.batch + self.kept + self.training
 
 
 @dataclass(frozen=True)
@@ -175,6 +204,16 @@ class Plan:
     def written(self) -> int:
         """Tokens written, at most."""
         return sum(work.written for work in self.works)
+
+    @property
+    def learnt(self) -> int:
+        """Tokens that go forward and back."""
+        return sum(work.learnt for work in self.works)
+
+    @property
+    def updates(self) -> int:
+        """Updates of a dictionary."""
+        return sum(work.updates for work in self.works)
 
     @property
     def exact(self) -> bool:

@@ -6,6 +6,8 @@ from undertext.core.plan import Plan, Work
 from undertext.core.planner import said
 
 _COLUMNS = ("stage", "rows", "tokens read", "tokens written")
+_TRAINED = ("tokens trained on", "updates")
+"""Columns of jobs that train."""
 _UNITS = ((60.0, 1.0, "s"), (5400.0, 60.0, "min"), (float("inf"), 3600.0, "h"))
 """Below how many seconds, divided by what, a time is said in which unit."""
 
@@ -41,12 +43,20 @@ def sum_lines(plans: Sequence[Plan]) -> list[str]:
 
 
 def _table(plan: Plan) -> list[str]:
-    rows = [_COLUMNS, *(_cells(work) for work in plan.works)]
-    inexact = any(work.why for work in plan.works)
-    total = sum(work.rows for work in plan.works)
-    written = _most(plan.written, True) if plan.written else "0"
-    rows.append(("together", _most(total, inexact), _most(plan.read, not plan.exact), written))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
+    trained = [name for name, any_of in zip(_TRAINED, (plan.learnt, plan.updates), strict=True) if any_of]
+    rows = [(*_COLUMNS, *trained), *(_cells(work, trained) for work in plan.works)]
+    together = Work(
+        "together",
+        sum(work.rows for work in plan.works),
+        plan.read,
+        plan.written,
+        why="at most" if any(work.why for work in plan.works) else "",
+        shared=any(work.shared for work in plan.works),
+        learnt=plan.learnt,
+        updates=plan.updates,
+    )
+    rows.append(_cells(together, trained))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [
         "  ".join(
             [row[0].ljust(widths[0]), *(cell.rjust(n) for cell, n in zip(row[1:], widths[1:], strict=True))]
@@ -55,12 +65,17 @@ def _table(plan: Plan) -> list[str]:
     ]
 
 
-def _cells(work: Work) -> tuple[str, ...]:
+def _cells(work: Work, trained: Sequence[str]) -> tuple[str, ...]:
+    cells = {
+        _TRAINED[0]: _most(work.learnt, bool(work.why)) if work.learnt else "0",
+        _TRAINED[1]: f"{work.updates:,}",
+    }
     return (
         work.stage,
         _most(work.rows, bool(work.why)),
         _most(work.read, bool(work.why) or work.shared),
         _most(work.written, True) if work.written else "0",
+        *(cells[name] for name in trained),
     )
 
 
@@ -70,7 +85,12 @@ def _most(count: int, at_most: bool) -> str:
 
 def _rates(plan: Plan) -> list[str]:
     rates = plan.rates
-    said_of = f"measured in {_time(rates.seconds)} on {plan.device}: {rates.read:,.0f} tokens read a second"
+    read = f"{rates.read:,.0f} tokens read a second"
+    said_of = f"measured in {_time(rates.seconds)} on {plan.device}: {read if rates.read else 'no text read'}"
+    if rates.learnt:
+        said_of += f", {rates.learnt:,.0f} trained on"
+    if rates.update:
+        said_of += f", {_time(rates.update)} an update"
     if rates.passes:
         rows = max(rates.passes)
         said_of += f", {rows / rates.passes[rows]:,.0f} written with {rows} rows at once"
@@ -90,18 +110,26 @@ def _estimates(plans: Sequence[Plan]) -> list[str]:
     usual = [plan.usual_s for plan in plans]
     if (known := [each for each in usual if each is not None]) and len(known) == len(usual):
         time += f", {_time(sum(known))} where rows write as many tokens as in the trial"
-    largest = max(plans, key=lambda plan: plan.memory.all).memory
-    parts = [f"weights {_bytes(largest.weights)}"]
-    parts += [f"keys and values of a batch {_bytes(largest.cache)}"] if largest.cache else []
-    parts += [f"activations {_bytes(largest.kept)}"] if largest.kept else []
+    largest = max(plans, key=lambda plan: plan.memory.all)
+    memory = largest.memory
+    parts = [f"weights {_bytes(memory.weights)}"]
+    if memory.used is not None:
+        parts = [f"{_bytes(memory.used)} in the trial, of which {parts[0]}"]
+    more = {
+        "a copy at random init": memory.copies,
+        "a batch that is written": memory.batch,
+        "activations": memory.kept,
+        "a copy that is trained": memory.training,
+    }
+    parts += [f"{name} {_bytes(size)}" for name, size in more.items() if size]
+    beside = "" if memory.used is not None else ", beside Python, its libraries and what a pass needs"
     disks = [plan.disk for plan in plans if plan.disk is not None]
     disk = f"about {_bytes(sum(disks))} at most, beside the report"
     if len(disks) < len(plans):
         disk = "not estimated"
     return [
         f"{time}; of reading and writing alone",
-        f"memory: about {_bytes(largest.all)} ({', '.join(parts)}), beside Python, its libraries and what a "
-        "pass needs",
+        f"memory on {largest.device}: about {_bytes(memory.all)} ({', '.join(parts)}){beside}",
         f"disk: {disk}",
     ]
 

@@ -1,16 +1,28 @@
 """A job's draft made into its plan: rates measured, memory added up, and smaller settings beside it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from importlib import import_module
+from typing import Any, NamedTuple
 
+import torch
 from pydantic import BaseModel
+from torch import Tensor
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.rope import rope_switches
+from undertext.core.memory import peak
 from undertext.core.plan import Draft, Memory, Plan, Rates, Work
 from undertext.core.rates import measure_rates
 
 _AGAIN = "texts that grow past a switch of the rope are read again there, which is not counted"
+_LOGITS, _FLOAT = 3, 4
+"""Copies of a row's logits that choosing a token takes, and bytes of each."""
+_WORKING = 2
+"""Times the size of activations that is taken while something is fitted to them."""
+_PAGE = 4096
+"""Bytes of a page of memory, at least."""
+_DRAWN_WITH = ("matplotlib.figure", "matplotlib.backends.backend_svg", "jinja2", "pandas")
+"""Libraries that a job loads only at its end, to draw its report."""
 _LESS = 0.95
 """Largest share of the time at which other settings are said to make a job smaller."""
 
@@ -20,6 +32,10 @@ def make_plan(job: str, config: BaseModel, draft: Draft) -> Plan:
     works = list(draft.works(config))
     trial = draft.trial
     rates = measure_rates(trial, works)
+    _touch(draft.checkpoints)
+    for library in _DRAWN_WITH:
+        import_module(library)
+    device = torch.device(draft.device) if trial.checkpoint is None else trial.checkpoint.device
 
     def seconds(some: Sequence[Work], length: float = 1.0) -> float:
         return sum(rates.of(work, trial.batch_size, length) for work in some)
@@ -40,13 +56,13 @@ def make_plan(job: str, config: BaseModel, draft: Draft) -> Plan:
         rates=rates,
         most_s=most,
         usual_s=usual,
-        memory=_memory(draft, works, rates),
+        memory=_memory(draft, works, rates, peak(device)),
         disk=draft.room,
         less=dict(sorted(less.items(), key=lambda each: each[1])),
         max_new_tokens=trial.max_new_tokens,
         batch_size=trial.batch_size,
-        device=str(trial.checkpoint.device),
-        notes=[*draft.notes, *([_AGAIN] if rope_switches(trial.checkpoint) else [])],
+        device=str(device),
+        notes=[*draft.notes, *([_AGAIN] if trial.checkpoint and rope_switches(trial.checkpoint) else [])],
     )
 
 
@@ -61,25 +77,57 @@ def said(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _memory(draft: Draft, works: Sequence[Work], rates: Rates) -> Memory:
+def _memory(draft: Draft, works: Sequence[Work], rates: Rates, used: int | None) -> Memory:
+    checkpoint = draft.trial.checkpoint
+    logits = 0 if checkpoint is None else _LOGITS * _FLOAT * checkpoint.d_vocab
     batches = [
-        min(draft.trial.batch_size, work.rows) * (work.longest + draft.trial.max_new_tokens)
+        min(draft.trial.batch_size, work.rows)
+        * (logits + rates.cache * (work.longest + draft.trial.max_new_tokens))
         for work in works
         if work.written
     ]
-    kept = max((work.kept for work in works), default=0)
-    return Memory(_weights(draft.checkpoints, draft.copies), max(batches, default=0) * rates.cache, kept)
+    sizes = _weights(draft.checkpoints)
+    return Memory(
+        weights=sizes.all,
+        used=used,
+        copies=draft.copies * sizes.largest,
+        batch=max(batches, default=0),
+        kept=_WORKING * max((work.kept for work in works), default=0),
+        training=draft.training,
+    )
 
 
-def _weights(checkpoints: Sequence[Checkpoint], copies: int) -> int:
-    """Bytes of the weights that are in memory together, so many copies of the largest among them; those that
-    share a room take turns."""
+class _Sizes(NamedTuple):
+    """Bytes of weights."""
+
+    all: int
+    """Those that are in memory together."""
+    largest: int
+    """Those of the largest checkpoint."""
+
+
+def _weights(checkpoints: Sequence[Checkpoint]) -> _Sizes:
+    """Of these checkpoints; those that share a room take turns."""
     sizes: dict[int, tuple[bool, int]] = {}
     for checkpoint in checkpoints:
-        model = checkpoint.weights.modules
-        tensors = {each.data_ptr(): each for each in [*model.parameters(), *model.buffers()] if each.numel()}
-        size = sum(each.numel() * each.element_size() for each in tensors.values())
-        sizes[id(model)] = checkpoint.weights.room is not None, size
+        size = sum(each.numel() * each.element_size() for each in _tensors(checkpoint))
+        sizes[id(checkpoint.weights.modules)] = checkpoint.weights.room is not None, size
     turns = max((size for shared, size in sizes.values() if shared), default=0)
     others = [size for shared, size in sizes.values() if not shared]
-    return turns + sum(others) + copies * max([turns, *others])
+    return _Sizes(turns + sum(others), max([turns, *others]))
+
+
+def _tensors(checkpoint: Checkpoint) -> list[Tensor]:
+    """Weights and buffers, each once."""
+    model = checkpoint.weights.modules
+    return list(
+        {each.data_ptr(): each for each in [*model.parameters(), *model.buffers()] if each.numel()}.values()
+    )
+
+
+def _touch(checkpoints: Sequence[Checkpoint]) -> None:
+    """Let weights be in memory that are only mapped so far: one element a page."""
+    for checkpoint in checkpoints:
+        if checkpoint.weights.room is None:
+            for each in _tensors(checkpoint):
+                each.detach().flatten()[:: _PAGE // each.element_size()].sum()

@@ -4,7 +4,7 @@ Numbers of rows are tried one after the other, each larger than the last, until 
 checkpoint on a slow machine is tried with one row alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
 
 import torch
@@ -30,24 +30,29 @@ WHOLE, WHOLE_SECONDS = 8, 5.0
 def measure_rates(trial: Trial, works: Sequence[Work]) -> Rates:
     """Measure with the largest number of rows that these works have in a batch, or as many as are quick."""
     start = perf_counter()
-    encoded = trial.checkpoint.encode(trial.prompts)
-    read = _read(trial.checkpoint, encoded)
+    update = _update(trial.update) if trial.update and any(work.updates for work in works) else 0.0
+    checkpoint = trial.checkpoint
+    if checkpoint is None:
+        return Rates(0.0, {}, 1.0, None, 0, perf_counter() - start, update=update)
+    encoded = checkpoint.encode(trial.prompts)
+    read = _read(checkpoint, encoded)
+    learnt = _learnt(checkpoint, encoded) if any(work.learnt for work in works) else 0.0
     writing = [work for work in works if work.written]
     if not writing:
-        return Rates(read, {}, 1.0, None, 0, perf_counter() - start)
+        return Rates(read, {}, 1.0, None, 0, perf_counter() - start, learnt, update)
     most = max(1, min(trial.batch_size, max(work.rows for work in writing)))
     passes: dict[int, float] = {}
     for rows in [*_widths(most), most]:
-        passes[rows], took = _pass(trial, encoded, rows)
+        passes[rows], took = _pass(checkpoint, trial, encoded, rows)
         if took > LONG:
             break
     steered = 1.0
     if any(work.steered for work in writing):
         widest = max(passes)
-        steered = max(1.0, _pass(trial, encoded, widest, steered=True)[0] / passes[widest])
-    length = _length(trial, encoded, passes)
-    cache = _cache(trial.checkpoint, encoded[0])
-    return Rates(read, passes, steered, length, cache, perf_counter() - start)
+        steered = max(1.0, _pass(checkpoint, trial, encoded, widest, steered=True)[0] / passes[widest])
+    length = _length(checkpoint, trial, encoded, passes)
+    cache = _cache(checkpoint, encoded[0])
+    return Rates(read, passes, steered, length, cache, perf_counter() - start, learnt, update)
 
 
 def _widths(most: int) -> list[int]:
@@ -75,23 +80,66 @@ def _read(checkpoint: Checkpoint, encoded: Sequence[list[int]]) -> float:
     return sum(map(len, texts)) / seconds(texts)
 
 
+def _learnt(checkpoint: Checkpoint, encoded: Sequence[list[int]]) -> float:
+    """Tokens a second forward and back, with gradients of all weights, which vectors alone do not need."""
+    most = max(1, batch_tokens_on(checkpoint.device) // max(map(len, encoded)))
+    weights = [each for each in checkpoint.model.parameters() if each.is_floating_point()]
+    asking = [each.requires_grad for each in weights]
+
+    def seconds(texts: Sequence[list[int]]) -> float:
+        start = perf_counter()
+        ids = pad_right(texts, checkpoint.device)
+        logits = checkpoint.model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits
+        loss = logits.float().log_softmax(-1).mean()
+        torch.autograd.grad(loss, weights, allow_unused=True)
+        return perf_counter() - start
+
+    try:
+        for each in weights:
+            each.requires_grad_(True)
+        with torch.enable_grad():
+            alone = seconds(encoded[:1])
+            if alone * most > TIMES * LONG:
+                return len(encoded[0]) / alone
+            texts = _rows(encoded, most)
+            return sum(map(len, texts)) / seconds(texts)
+    finally:
+        for each, asked in zip(weights, asking, strict=True):
+            each.requires_grad_(asked)
+
+
+def _update(update: Callable[[int], None]) -> float:
+    """Seconds an update: of several less one, so that beginning and ending do not count."""
+
+    def seconds(count: int) -> float:
+        start = perf_counter()
+        update(count)
+        return perf_counter() - start
+
+    seconds(1)  # what is loaded with a first update is no part of the rate
+    alone = seconds(1)
+    count = max(2, min(STEPS, int(LONG / alone)))
+    more = seconds(count)
+    return (more - alone) / (count - 1) if more > alone else more / count
+
+
 def _rows(encoded: Sequence[list[int]], rows: int) -> list[list[int]]:
     """So many prompts, over and over."""
     return [encoded[row % len(encoded)] for row in range(rows)]
 
 
 def _pass(
-    trial: Trial, encoded: Sequence[list[int]], rows: int, *, steered: bool = False
+    checkpoint: Checkpoint, trial: Trial, encoded: Sequence[list[int]], rows: int, *, steered: bool = False
 ) -> tuple[float, float]:
     """Seconds in which so many rows write a token each, and how long the trial of it took."""
     steps = min(STEPS, trial.max_new_tokens)
-    prompts, acting = _rows(encoded, rows), _interventions(trial.checkpoint)
+    prompts, acting = _rows(encoded, rows), _interventions(checkpoint)
     times: list[float] = []
     written: list[int] = []
     for count in (1, steps):
         start = perf_counter()
         out: Generations = generate(
-            trial.checkpoint,
+            checkpoint,
             prompts,
             max_new_tokens=count,
             interventions=[acting[row % len(acting)] for row in range(rows)] if steered else None,
@@ -115,13 +163,15 @@ def _interventions(checkpoint: Checkpoint) -> list[Intervention]:
     ]
 
 
-def _length(trial: Trial, encoded: Sequence[list[int]], passes: dict[int, float]) -> float | None:
+def _length(
+    checkpoint: Checkpoint, trial: Trial, encoded: Sequence[list[int]], passes: dict[int, float]
+) -> float | None:
     rows = min(WHOLE, len(encoded))
     nearest = min(passes, key=lambda each: abs(each - rows))
     if passes[nearest] * max(1.0, rows / nearest) * trial.max_new_tokens > WHOLE_SECONDS:
         return None
     out = generate(
-        trial.checkpoint,
+        checkpoint,
         encoded[:rows],
         max_new_tokens=trial.max_new_tokens,
         stop=trial.stop,

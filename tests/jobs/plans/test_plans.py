@@ -1,13 +1,12 @@
 """What a plan says beside what the same job then reads and writes."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.counting import Counting, count
 from tests.made_up_sae import sae_of
 from tests.made_up_task import CONFIG, STRONGER, WEAKER, checkpoint, task_of
+from tests.planned import agrees
 from tests.reading_task import made_task
 from undertext import (
     CompareConfig,
@@ -20,10 +19,9 @@ from undertext import (
     read_trace,
     steer,
 )
-from undertext.activations import Checkpoint
 from undertext.core import planner
 from undertext.core.dry_run import plans_of
-from undertext.core.plan import Plan, Rates, Work
+from undertext.core.plan import Plan, Rates
 from undertext.core.setup import open_checkpoint
 from undertext.measures.answers import greedy
 from undertext.tasks import Contrast, Grader, Problem, Task
@@ -33,28 +31,6 @@ STEERING = CONFIG.model_dump() | {"positions": CONFIG.positions}
 OTHERS = CompareConfig(
     layers=(1,), doses=(1.0, 2.0), random_directions=1, search_problems=6, vector_problems=12, samples=2
 )
-
-
-def agrees(patch: pytest.MonkeyPatch, job: Callable[..., Any], *checkpoints: Checkpoint) -> Plan:
-    """The plan of a job, found to be what the job then does, and no stage of the job without a work."""
-    (plan,) = plans_of(lambda: job(progress=False))
-    with patch.context() as within:
-        counted = count(within, *(checkpoint.model for checkpoint in checkpoints))
-        job(progress=counted)
-    check(plan, counted)
-    return plan
-
-
-def check(plan: Plan, counted: Counting) -> None:
-    works: dict[str, Work] = {work.stage: work for work in plan.works}
-    assert len(works) == len(plan.works)
-    for stage in counted.read | counted.written:
-        assert stage in works
-    for stage, work in works.items():
-        assert counted.read[stage] <= work.read, stage
-        if not work.why and not work.shared:
-            assert counted.read[stage] == work.read, stage
-        assert counted.written[stage] <= work.written, stage
 
 
 @pytest.mark.parametrize("search", ["grid", "halving"])
@@ -76,7 +52,9 @@ def test_steering_with_contrasts_is_known_but_for_what_rows_share(monkeypatch, s
 
 
 def test_rollouts_and_thresholds_are_known_up_to_what_is_written(monkeypatch):
-    config = SteerConfig(**STEERING | {"positions": ({"above": 0.8, "at": "all"}, "generated")})
+    config = SteerConfig(
+        **STEERING | {"search": "grid", "positions": ({"above": 0.8, "at": "all"}, "generated")}
+    )
     plan = agrees(
         monkeypatch, lambda **more: steer(WEAKER, task_of(), config=config, stronger=STRONGER, **more), WEAKER
     )
@@ -108,7 +86,7 @@ def test_choices_are_read_and_nothing_is_written(monkeypatch):
         name="chosen", description="For a test.", grader=Grader(kind="likelihood"), problems=problems,
         max_new_tokens=2,
     )  # fmt: skip
-    config = SteerConfig(**STEERING)
+    config = SteerConfig(**STEERING | {"search": "grid"})
     plan = agrees(
         monkeypatch, lambda **more: steer(WEAKER, task, config=config, stronger=STRONGER, **more), WEAKER
     )
@@ -154,13 +132,18 @@ def test_less_is_the_share_of_the_time_that_tokens_give(monkeypatch):
     plan = planned()
     assert plan.most_s == pytest.approx(seconds(plan))
     assert plan.usual_s == pytest.approx(seconds(plan, 1.5 / 3))  # of at most three tokens
-    assert plan.less["search halving"] == pytest.approx(seconds(planned(search="halving")) / plan.most_s)
+    by_grid = planned(search="grid")
+    assert by_grid.less["search halving"] == pytest.approx(plan.most_s / by_grid.most_s)
     assert plan.less["search_problems 15"] == pytest.approx(
         seconds(planned(search_problems=15)) / plan.most_s
     )
     assert all(0 < share <= 0.95 for share in plan.less.values())
     most = max(work.rows * (work.longest + 3) for work in plan.works if work.written)
-    assert plan.memory.cache == 64 * min(most, 512 * (max(work.longest for work in plan.works) + 3))
+    logits = 3 * 4 * WEAKER.d_vocab * 512
+    written = 64 * min(most, 512 * (max(work.longest for work in plan.works) + 3))
+    assert written < plan.memory.batch <= written + logits
+    used = plan.memory.used or plan.memory.weights
+    assert plan.memory.all == used + plan.memory.batch + plan.memory.kept
     weights = sum(each.numel() * each.element_size() for each in WEAKER.model.parameters())
     buffers = sum(each.numel() * each.element_size() for each in WEAKER.model.buffers())
     assert weights <= plan.memory.weights <= weights + buffers
@@ -210,6 +193,5 @@ def test_probing_is_known(monkeypatch):
     plan = agrees(monkeypatch, lambda **more: probe(checkpoints, tasks, config=config, **more), WEAKER)
     assert plan.exact
     assert [work.stage for work in plan.works] == ["probing", "transporting", "transferring", "aligning"]
-    assert plan.memory.weights == 2 * sum(
-        each.numel() * each.element_size() for each in [*WEAKER.model.parameters(), *WEAKER.model.buffers()]
-    )
+    weights = [*WEAKER.model.parameters(), *WEAKER.model.buffers()]
+    assert plan.memory.copies == sum(each.numel() * each.element_size() for each in weights)

@@ -131,11 +131,11 @@ KEYS: dict[LineName, str] = {
 }
 """What each kind of key is."""
 
-NEVER: tuple[LineName, ...] = ("used", "retained")
+NEVER: tuple[LineName, ...] = ("retained",)
 """Lines that no comparison measures."""
 ELSEWHERE = (
-    "`used` (interchange) and values by token position: `undertext probe` and the notebooks measure them; a "
-    "comparison reads a value at one place, where it is about to be said.",
+    "Values by token position: `undertext probe` measures them; a comparison reads a value at one place, "
+    "where it is about to be said.",
     "`retained` (features of an SAE, a crosscoder): `undertext sae features` and `undertext sae diff`.",
     "Information gain and confidence after each single step: `undertext measure`. A comparison scores the "
     "answer at both ends of a trace alone.",
@@ -169,7 +169,8 @@ CAPTIONS = {
     "with their range; surface: the text alone; last tokens: what can be put together from them; untrained: "
     "a model at random init. A line no higher than the grey ones says no more than labels without meaning, "
     "the text's surface, what can be put together from its last tokens, or a model never trained.",
-    "doses": "Accuracy on dev by dose, the best over layers and positions. A vector is special only where it "
+    "doses": "Accuracy on dev by dose, the best over layers and positions; a search by halving tries most "
+    "doses on a few problems, and only its last ones on all. A vector is special only where it "
     "stands above the controls, which went through the same search; a random direction that lifts "
     "accuracy is itself a sign of a latent capability.",
 }

@@ -31,6 +31,7 @@ _run = job_command(
     "undertext.jobs.measure.job.measure",
     needs=("base", "task", "out"),
     example="measure_chain.yaml",
+    plans=True,
 )
 
 

@@ -24,6 +24,7 @@ from undertext.jobs.measure.result import MeasureResult
 from undertext.jobs.measure.stage import Stage
 from undertext.jobs.measure.uncertainty import uncertainty
 from undertext.jobs.measure.wordings_and_style import sensitivity, shift, style
+from undertext.jobs.measure.works import measure_draft
 from undertext.measures.trace.sensitivity import wordings
 from undertext.measures.trace.style import open_markers
 from undertext.measures.trace.trails import lead_of
@@ -98,6 +99,8 @@ def measure(
             worded = _worded(task, own, problems, role, checkpoint, config)
             subjects[role] = Subject(role, checkpoint, own, problems, worded)
         lead = config.lead or lead_of(task, FIT, rule)
+        told, shifts = [*notes, *asked.notes], len(opened) > 1 and differing is None
+        run.plan(lambda: measure_draft(list(subjects.values()), config, rule, lead, told, shifts=shifts))
         described: dict[str, Any] = {
             role: checkpoint_record(each.checkpoint) for role, each in subjects.items()
         }

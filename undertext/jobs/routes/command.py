@@ -32,4 +32,5 @@ run = job_command(
     "undertext.jobs.routes.job.routes",
     needs=("checkpoint", "stronger", "task"),
     example="routes_chain.yaml",
+    plans=True,
 )

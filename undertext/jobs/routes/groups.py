@@ -134,7 +134,7 @@ class RouteParts:
                 ),
             )
         return [
-            Part(f"training/{name}", partial(_trained, _title(name), train), updates, _title(name))
+            Part(f"training/{name}", partial(_trained, title_of(name), train), updates, title_of(name))
             for name, (updates, train) in ways.items()
         ]
 
@@ -153,7 +153,7 @@ class RouteParts:
                 [replace(outcome, training_tokens=trained.tokens)], [trained.note] if trained.note else []
             )
 
-        return Part(f"{split}/{key}", make, len(problems), f"{_title(key)} on {split}")
+        return Part(f"{split}/{key}", make, len(problems), f"{title_of(key)} on {split}")
 
     def _greedy(
         self,
@@ -222,25 +222,31 @@ class RouteParts:
 
     def _prompts(self, problems: Sequence[Problem], done: Done) -> RouteGroup:
         """Solved examples before the problem, and the positive wording of each contrast."""
-        shown = [
-            solved(problem) for problem in drawn(self.task.split(FIT), self.config.seed, self.config.shots)
-        ]
-        few_shot = f"prompt, {self.config.shots} solved examples"
-        ways = {few_shot: ["\n".join([*shown, problem.prompt]) for problem in problems]}
-        ways |= {
-            f"prompt, worded {contrast.name!r}": [each.worded(contrast.positive) for each in problems]
-            for contrast in self.task.contrasts
-        }
         group = RouteGroup([], [])
-        for name, prompts in ways.items():
+        for name, prompts in shown_prompts(self.task, problems, self.config).items():
             try:
                 answers = self._greedy(self.weaker, problems, done, prompts)
             except UserError as error:  # examples that do not fit the context
                 group.notes.append(f"{name}: {error}")
                 continue
-            access = "solved examples" if name == few_shot else "the wording"
+            access = "solved examples" if name == few_shot(self.config) else "the wording"
             group.outcomes.append(_outcome(name, "prompt", answers, access))
         return group
+
+
+def few_shot(config: RoutesConfig) -> str:
+    """The name of the route of solved examples."""
+    return f"prompt, {config.shots} solved examples"
+
+
+def shown_prompts(task: Task, problems: Sequence[Problem], config: RoutesConfig) -> dict[str, list[str]]:
+    """The prompts of each route that prompts: solved examples, and the positive wording of each contrast."""
+    examples = [solved(problem) for problem in drawn(task.split(FIT), config.seed, config.shots)]
+    ways = {few_shot(config): ["\n".join([*examples, problem.prompt]) for problem in problems]}
+    return ways | {
+        f"prompt, worded {contrast.name!r}": [each.worded(contrast.positive) for each in problems]
+        for contrast in task.contrasts
+    }
 
 
 def steered_group(
@@ -274,7 +280,8 @@ def steered_group(
     return RouteGroup(outcomes, list(candidates.notes))
 
 
-def _title(key: str) -> str:
+def title_of(key: str) -> str:
+    """What the progress bar calls the training of a part."""
     return key.removeprefix("training/").replace("_", " ")
 
 

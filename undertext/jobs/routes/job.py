@@ -20,6 +20,7 @@ from undertext.core.terms import OTHER
 from undertext.jobs.routes.config import RoutesConfig
 from undertext.jobs.routes.groups import Outcome, RouteGroup, RouteParts, steered_group
 from undertext.jobs.routes.result import Route, RoutesResult
+from undertext.jobs.routes.works import routes_draft
 from undertext.measures.recovery.estimate import recovered_gap
 from undertext.measures.recovery.parts import SteeringParts, sae_of
 from undertext.measures.recovery.rows import schema_of, three
@@ -73,6 +74,7 @@ def routes(
         layers = layers_of(weaker, config.layers, config.max_layers)
         steering = SteeringParts(weaker, above, task, config, layers, given, sae, theirs, run.scratch)
         parts = RouteParts(weaker, above, task, theirs, config, layers)
+        run.plan(lambda: routes_draft(parts, steering, config, [*pair.notes, *asked.notes]))
         run.begin(
             checkpoint=weaker.fingerprint,
             stronger=above.fingerprint,

@@ -35,4 +35,5 @@ run = job_command(
     "undertext.jobs.sae_diff.job.feature_diff",
     needs=("base", "tuned", "task", "out"),
     example="diff_chain.yaml",
+    plans=True,
 )

@@ -13,6 +13,7 @@ from undertext.jobs.sae_diff.config import DiffConfig
 from undertext.jobs.sae_diff.features import follow_features
 from undertext.jobs.sae_diff.latents import sort_crosscoder
 from undertext.jobs.sae_diff.result import FeatureDiff
+from undertext.jobs.sae_diff.works import diff_draft
 from undertext.measures.features.crosscoder import check_crosscoder
 from undertext.measures.features.encoding import check_splits
 from undertext.measures.features.labels import left_out
@@ -68,6 +69,8 @@ def feature_diff(
             else:
                 opened = open_sae(sae or "", sae_id, pair.base, config)
                 weights = opened.sae.state_dict()
+        points = len(latents.points) if crosscoder is not None else 0
+        run.plan(lambda: diff_draft(pair, task, config, points))
         run.begin(
             base=pair.base.fingerprint,
             tuned=pair.tuned.fingerprint,

@@ -32,4 +32,5 @@ run = job_command(
     "undertext.jobs.sae_features.job.feature_table",
     needs=("sae", "checkpoint", "task", "out"),
     example="features_chain.yaml",
+    plans=True,
 )

@@ -1,6 +1,6 @@
 """`feature_table`: which task values each SAE feature predicts, and whether it survives falsification."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -11,8 +11,10 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from undertext.activations.checkpoint import Checkpoint
 from undertext.core.job import job_run
 from undertext.core.output import plain
+from undertext.core.plan import Draft, Work
 from undertext.core.progress import Progress
 from undertext.core.resume import Part
 from undertext.core.setup import checkpoint_record, noted, open_checkpoint
@@ -25,11 +27,13 @@ from undertext.measures.features.falsification import FalsifiedFeatures, falsify
 from undertext.measures.features.labels import left_out
 from undertext.measures.features.opening import open_sae
 from undertext.measures.features.rule import FeatureRule, feature_rule
+from undertext.measures.features.works import encoding_work, falsification_work
 from undertext.saes import ShiftCuts, decoder_directions, feature_page, fingerprint
 from undertext.saes.training import check_sae_lens
 from undertext.tasks.open import check_fits, open_task, task_record
 from undertext.tasks.prompts import ask
 from undertext.tasks.task import Task
+from undertext.tasks.work import trial_of
 
 
 def feature_table(
@@ -66,6 +70,7 @@ def feature_table(
             words = words_for(model, problems, config.words, config.plain_texts)
             opened = open_sae(sae, sae_id, model, config)
             directions = decoder_directions(opened.sae)
+        run.plan(lambda: _draft(model, task, words, len(directions), config))
         run.begin(
             checkpoint=model.fingerprint,
             sae=fingerprint(opened.sae.state_dict()),
@@ -120,6 +125,33 @@ def feature_table(
             ],
         }
         return run.finish(FeatureTable, plain(summary), tables, **noted(model.notes))
+
+
+def _draft(
+    checkpoint: Checkpoint,
+    task: Task,
+    words: Mapping[str, Sequence[Sequence[int]]],
+    latents: int,
+    config: FeaturesConfig,
+) -> Draft:
+    """The job before it begins."""
+
+    def works(config: FeaturesConfig) -> list[Work]:
+        falsification = falsification_work(
+            checkpoint,
+            task.split(config.split),
+            words,
+            config,
+            plain_texts=config.plain_texts,
+            inject_words=config.inject,
+            seed=config.seed,
+            latents=latents,
+        )
+        return [encoding_work("encoding", checkpoint, task, [config.choose, config.split]), falsification]
+
+    problems = [*task.split(config.choose), *task.split(config.split)]
+    trial = trial_of(checkpoint, task, problems, config.seed, config.batch_size)
+    return Draft(works, trial, [checkpoint], [])
 
 
 def _associated(chosen: EncodedSplit, encoded: EncodedSplit, config: FeaturesConfig) -> list[dict[str, Any]]:

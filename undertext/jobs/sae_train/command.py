@@ -35,4 +35,5 @@ run = job_command(
     "undertext.jobs.sae_train.job.train_dictionary",
     needs=("out",),
     example="sae_chain.yaml",
+    plans=True,
 )

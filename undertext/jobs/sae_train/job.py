@@ -16,6 +16,7 @@ from undertext.activations.spans import TokenSpan
 from undertext.activations.store import Store, StorePair, capture_to_store, open_pair
 from undertext.core.job import job_run
 from undertext.core.output import plain
+from undertext.core.plan import planning
 from undertext.core.progress import Progress
 from undertext.core.resume import Done, Part
 from undertext.core.setup import noted
@@ -23,6 +24,7 @@ from undertext.core.terms import ROLES
 from undertext.jobs.sae_train.config import TrainConfig
 from undertext.jobs.sae_train.inputs import Inputs, Sources, check_inputs
 from undertext.jobs.sae_train.result import SAE_FOLDER, TrainedDictionary
+from undertext.jobs.sae_train.works import train_draft
 from undertext.saes import Training, difference, load_sae, loss_recovered, train_crosscoder, train_sae
 from undertext.saes.training import check_sae_lens
 from undertext.tasks.open import open_task
@@ -39,7 +41,7 @@ def train_dictionary(
     texts: str | Path | None = None,
     store: str | Path | None = None,
     config: TrainConfig | None = None,
-    out: str | Path,
+    out: str | Path | None = None,
     progress: bool | Progress | None = None,
 ) -> TrainedDictionary:
     """Capture activations, train, and measure. The texts are a `task`'s, the lines of a file `texts`, or a
@@ -53,10 +55,13 @@ def train_dictionary(
     Raises UserError, before any long work where possible, for what cannot be loaded, a layer or site that a
     checkpoint lacks, too few rows, sae-lens not installed, and an `out` of another job.
     """
-    config, out = config or TrainConfig(), Path(out)
+    config = config or TrainConfig()
+    if out is None and not planning.get():
+        raise UserError("expected a folder `out`: activations and the training are kept there")
+    out = Path(out or "")
     _check_arguments(config, checkpoint, tuned, {"task": task, "texts": texts, "store": store})
     check_sae_lens()
-    with job_run("sae train", config, out, progress) as run:
+    with job_run("sae train", config, None if planning.get() else out, progress) as run:
         inputs = None
         if store is None:
             given = open_task(task) if task is not None else Path(texts or "")
@@ -70,6 +75,8 @@ def train_dictionary(
         # Of training, unlike of what only reads, the result depends on the batch size.
         identity |= {"training_batch_size": config.batch_size}
         room = 0 if inputs is None else _room(inputs, len(sources), config)
+        checkpoint_at = None if inputs is None else sources
+        run.plan(lambda: train_draft(checkpoint_at, inputs, None if inputs else captured, config, room))
         if run.begin(room=room, **identity):  # what is there is another job's
             for folder in (out / CAPTURED, out / SAE_FOLDER):
                 shutil.rmtree(folder, ignore_errors=True)

@@ -16,6 +16,7 @@ _CONTROLS = (
     "Controls go through the same search as the vectors. Where a control recovers as much as a vector, the "
     "capability is easy to elicit and the vector is not specific."
 )
+_FEW = "A search by halving tries most doses on a few problems, and only its last ones on all."
 
 
 def figures(result: SteerResult) -> dict[str, Figure]:
@@ -68,7 +69,7 @@ def html(result: SteerResult, pictures: Mapping[str, bytes]) -> str:
     sections = [_accuracy(result), *(_recovery(result, split) for split in result.splits)]
     if "doses" in pictures:
         alternative = "Accuracy on dev by dose, a line a vector, each kind of control as a band."
-        sections.append(Section("Dose", picture=(pictures["doses"], alternative)))
+        sections.append(Section("Dose", [_FEW], picture=(pictures["doses"], alternative)))
     sections.append(_side_effects(result))
     if result.notes:
         sections.append(Section("Notes", result.notes))

@@ -84,11 +84,11 @@ def falsify_features(
     reasoning = texts.strongest()
     before, after = strongest(plain), strongest(injected)
     strengths = [before, after, reasoning]
-    rephrased = [i for i, problem in enumerate(problems) if problem.paraphrases]
+    several = [i for i, problem in enumerate(problems) if problem.paraphrases]
     paraphrase = None
-    if len(rephrased) > 1:
-        strengths.append(strongest(checkpoint.encode([_rephrased(problems[i]) for i in rephrased])))
-        paraphrase = (strengths[-1], reasoning[rephrased])
+    if len(several) > 1:
+        strengths.append(strongest(checkpoint.encode([rephrased(problems[i]) for i in several])))
+        paraphrase = (strengths[-1], reasoning[several])
     raw = falsify(before, after, reasoning, paraphrase)
     tested = torch.stack([(one > 0).any(dim=0) for one in strengths]).any(dim=0)
     notes = [] if paraphrase is not None else ["no paraphrases in the task: wording was not put to the test"]
@@ -150,7 +150,8 @@ def words_for(
     return spelled
 
 
-def _rephrased(problem: Problem) -> str:
+def rephrased(problem: Problem) -> str:
+    """The problem's prompt in other words, and its own trace."""
     text, prompt = reading_text(problem), problem.prompt
     if text == prompt:
         return problem.paraphrases[0]

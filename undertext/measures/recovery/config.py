@@ -48,9 +48,9 @@ class SearchConfig(PairConfig, GradingConfig):
     feature of the SAE."""
     operators: tuple[SearchedOperator, ...] = Field(default=("add",), min_length=1)
     """Operators that the search tries on each vector: add, ablate, clamp, rotate."""
-    search: Literal["grid", "halving"] = "grid"
-    """Kind of search: grid tries every setting on every problem; halving gives ever fewer settings ever more
-    problems."""
+    search: Literal["grid", "halving"] = "halving"
+    """Kind of search: halving gives ever fewer settings ever more problems, each vector and control by
+    itself; grid tries every setting on every problem."""
     side_texts: tuple[Annotated[str, Field(min_length=1)], ...] | None = None
     """Texts on which side effects of steering are measured; None takes plain sentences that are shipped, or
     prompts of train where the tokenizer does not know the words of these sentences."""

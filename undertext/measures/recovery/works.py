@@ -13,7 +13,7 @@ from undertext.tasks.task import Problem
 from undertext.tasks.work import choice_tokens, most_written, tokens_of
 
 _FEW = "some vectors may be left out: rollouts with too few on a side, or features of the SAE"
-SEARCH = "steering search"
+SEARCH, SIDE_EFFECTS = "steering search", "side effects"
 _FLOAT = 4
 """Bytes of an activation that is kept."""
 
@@ -155,4 +155,4 @@ def _side_effects(steering: SteeringParts, vectors: int) -> Work:
     text = side_text(steering.weaker, steering.task, steering.config)
     lengths = tokens_of(text.read_by(steering.weaker), text.texts)
     why = "texts that are too short for the tokens at which a vector acts are left out"
-    return Work("side effects", 2 * vectors * len(lengths), 2 * vectors * sum(lengths), why=why)
+    return Work(SIDE_EFFECTS, 2 * vectors * len(lengths), 2 * vectors * sum(lengths), why=why)

@@ -24,18 +24,20 @@ _BANDS: dict[str, tuple[dict[str, Any], str]] = {
 _HEIGHT = 3.0
 """Inches: room for the names of eleven lines."""
 Row = Mapping[str, Any]
+Doses = dict[float, tuple[int, float]]
+"""By dose, the number of problems it was tried on, and the accuracy on them."""
 
 
 def doses_figure(sweep: Sequence[Row]) -> Figure | None:
-    """Best lenient accuracy over layers and positions by dose, a line a vector, of the rows of the table
-    `sweep`.
+    """Lenient accuracy by dose, a line a vector, of the rows of the table `sweep`: at each dose of the layer
+    and position that were tried on most problems, the best of them.
 
     None where nothing was steered.
     """
     if not sweep:
         return None
     vectors = _best(row for row in sweep if row["control"] is None)
-    ranked = sorted(vectors, key=lambda name: -max(vectors[name].values()))
+    ranked = sorted(vectors, key=lambda name: max(vectors[name].values()), reverse=True)
     bands = {kind: _best(row for row in sweep if row["control"] == kind) for kind in _BANDS}
     with house_style():
         figure, (panel,) = stacked([_HEIGHT], WIDE)
@@ -58,24 +60,25 @@ def doses_figure(sweep: Sequence[Row]) -> Figure | None:
     return figure
 
 
-def _best(sweep: Iterable[Row]) -> dict[str, dict[float, float]]:
-    """The best accuracy over layers and positions, by vector and dose."""
-    best: dict[str, dict[float, float]] = defaultdict(dict)
+def _best(sweep: Iterable[Row]) -> dict[str, Doses]:
+    """By vector, and by dose over layers and positions, the best of those tried on most problems."""
+    best: dict[str, Doses] = defaultdict(dict)
     for row in sweep:
-        doses = best[str(row["vector"])]
-        doses[row["dose"]] = max(row["lenient"], doses.get(row["dose"], 0.0))
+        doses, found = best[str(row["vector"])], (row["problems"], row["lenient"])
+        # Halving gives most settings a few problems, on which some are right by luck.
+        doses[row["dose"]] = max(found, doses.get(row["dose"], found))
     return dict(best)
 
 
-def _line(doses: dict[float, float]) -> tuple[list[float], list[float]]:
-    return sorted(doses), [doses[dose] for dose in sorted(doses)]
+def _line(doses: Doses) -> tuple[list[float], list[float]]:
+    return sorted(doses), [doses[dose][1] for dose in sorted(doses)]
 
 
-def _band(panel: Axes, kind: str, controls: dict[str, dict[float, float]]) -> list[End]:
+def _band(panel: Axes, kind: str, controls: dict[str, Doses]) -> list[End]:
     """The range of the lines of all controls of a kind, and their mean, which is named where it ends."""
     by_dose: dict[float, list[float]] = defaultdict(list)
     for doses in controls.values():
-        for dose, accuracy in doses.items():
+        for dose, (_, accuracy) in doses.items():
             by_dose[dose].append(accuracy)
     if not by_dose:
         return []
