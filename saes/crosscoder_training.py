@@ -1,6 +1,7 @@
 """Training a crosscoder: an SAE of sae-lens on the activations of base and tuned, side by side."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def train_crosscoder(
     *,
     points: tuple[HookPoint, ...] = (),
     folder: str | Path | None = None,
-    progress: bool = True,
+    progress: bool | Callable[[int], None] = True,
 ) -> TrainedCrosscoder:
     """Train a BatchTopK crosscoder on the same rows of base and tuned, at one hook point or several.
 

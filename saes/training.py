@@ -3,7 +3,7 @@ same end."""
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -50,7 +50,7 @@ def train_sae(
     folder: str | Path | None = None,
     point: HookPoint | None = None,
     of: Checkpoint | None = None,
-    progress: bool = True,
+    progress: bool | Callable[[int], None] = True,
 ) -> TrainedSae:
     """Train an SAE on the activations of one hook point.
 
@@ -61,7 +61,8 @@ def train_sae(
 
     `point`, and name and fingerprint of the checkpoint that the activations are `of`, go into the SAE's
     metadata (`hook_name`, `model_name`, `fingerprint`); a store knows its point, and, filled by
-    `capture_to_store`, the fingerprint. `progress` says whether sae-lens shows its bar.
+    `capture_to_store`, the fingerprint. `progress` says whether sae-lens shows its bar, or
+    is called with the number of steps done since its last call.
 
     Raises:
         UserError: when there are too few rows, NaN or infinity among them, sae-lens is not installed, or the
@@ -91,7 +92,11 @@ def train_sae(
 
 
 def run_trainer(
-    sae: Any, config: Training, feed: Feed, checkpoints: Checkpoints | None, progress: bool
+    sae: Any,
+    config: Training,
+    feed: Feed,
+    checkpoints: Checkpoints | None,
+    progress: bool | Callable[[int], None],
 ) -> Any:
     """Train `sae`, a training SAE of sae-lens, by sae-lens's trainer, from its last checkpoint if there is
     one."""
@@ -115,15 +120,25 @@ def run_trainer(
     trainer: Any = SAETrainer(cfg=settings, sae=sae.to(config.device), data_provider=feed)
     if checkpoints is not None:
         checkpoints.resume(trainer, feed)
+    told = 0
 
-        def before_batch() -> None:
-            at = trainer.n_training_steps
-            if at and at % config.checkpoint_every == 0 and at != checkpoints.step:
-                checkpoints.save(trainer, feed)
+    def tell(at: int) -> None:
+        nonlocal told
+        if not isinstance(progress, bool) and at > told:
+            progress(at - told)
+            told = at
 
-        feed.before = before_batch
-    with _bars(progress):
-        return trainer.fit()
+    def before_batch() -> None:
+        at = trainer.n_training_steps
+        tell(at)
+        if checkpoints is not None and at and at % config.checkpoint_every == 0 and at != checkpoints.step:
+            checkpoints.save(trainer, feed)
+
+    feed.before = before_batch
+    with _bars(progress is True):
+        trained = trainer.fit()
+    tell(config.steps)
+    return trained
 
 
 @contextmanager
@@ -135,13 +150,27 @@ def _bars(show: bool) -> Iterator[None]:
     before = [module.tqdm for module in modules]
     try:
         if not (show and sys.stderr.isatty()):
-            how = {"delay": 60, "mininterval": 60, "maxinterval": 120} if show else {"disable": True}
+            how: dict[str, Any] = {"disable": True}
+            if show:
+                how = {"delay": 60, "mininterval": 60, "maxinterval": 120, "file": _Lines()}
             for module, bar in zip(modules, before, strict=True):
                 module.tqdm = partial(bar, **how)
         yield
     finally:
         for module, bar in zip(modules, before, strict=True):
             module.tqdm = bar
+
+
+class _Lines:
+    """Stderr as a log: what a bar draws over itself, a line each."""
+
+    def write(self, text: str) -> None:
+        """A line, unless nothing is drawn."""
+        if drawn := text.strip():
+            print(drawn, file=sys.stderr, flush=True)
+
+    def flush(self) -> None:
+        """Nothing waits."""
 
 
 def _training_sae(lens: Any, config: SaeConfig, d_in: int) -> Any:

@@ -173,7 +173,7 @@ def test_progress_is_a_line_now_and_then_where_stderr_is_no_terminal(capsys, mon
         for _ in range(4):
             done(1)
     assert capsys.readouterr().err.splitlines() == [
-        "split\\x1b[31m: 2 of 4 (50%) after 70 s",
+        "split\\x1b[31m: 2 of 4 (50%) after 70 s, about 70 s left",
         "split\\x1b[31m: 4 of 4 (100%) after 140 s",
         "split\\x1b[31m: 150 s",
     ]

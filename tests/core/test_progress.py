@@ -1,13 +1,20 @@
-"""Bars of one process are no other process's concern."""
+"""How far a job is, on a terminal, in a log and in a notebook; bars of one process are no other's concern."""
 
+import itertools
 import multiprocessing
 import os
+import pty
 import signal
+import sys
 
-from tqdm.auto import tqdm
+import nbclient
+import tqdm.std
+from nbformat.v4 import new_code_cell, new_notebook
+from tqdm.std import tqdm as standard
 
 from tests.killing import forked
-from undertext.core.progress import Progress
+from undertext.core.progress import Progress, far
+from undertext.core.side_by_side import side_by_side
 
 HANGS = 60
 """Seconds after which a process that waits for a lock is ended, and the test fails."""
@@ -19,12 +26,12 @@ def test_a_process_killed_while_it_draws_keeps_no_other_from_drawing():
     shared = multiprocessing.RLock()
 
     def killed_with_the_lock() -> None:
-        tqdm.set_lock(shared)
-        tqdm.get_lock().acquire()
+        standard.set_lock(shared)
+        standard.get_lock().acquire()
         os.kill(os.getpid(), signal.SIGKILL)
 
     def draws() -> None:
-        tqdm.set_lock(shared)
+        standard.set_lock(shared)
         signal.alarm(HANGS)
         with Progress(False).stage("a stage", 3) as done:
             done(3)
@@ -34,3 +41,61 @@ def test_a_process_killed_while_it_draws_keeps_no_other_from_drawing():
     _, status = os.waitpid(forked(draws), 0)
     assert os.WIFEXITED(status), "it waits for a lock that nobody will open"
     assert os.WEXITSTATUS(status) == 0
+
+
+def test_what_is_left_is_what_the_rest_takes_as_fast():
+    assert far(30, 120, 10.0) == "30 of 120 (25%) after 10 s, about 30 s left"
+    assert far(0, 120, 10.0) == "0 of 120 (0%) after 10 s"
+    assert far(120, 120, 10.0) == "120 of 120 (100%) after 10 s"
+    assert far(7, None, 10.0) == "7 after 10 s"
+
+
+def test_a_terminal_has_a_bar_that_says_what_is_left_and_goes(monkeypatch):
+    """By a clock that goes on by a second whenever it is looked at."""
+    monkeypatch.setattr(tqdm.std, "time", map(float, itertools.count()).__next__)
+    master, slave = pty.openpty()
+    with open(slave, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with Progress().stage("a stage", 4) as done:
+            done(1)
+            done(2)
+    drawn = os.read(master, 65536).decode()
+    os.close(master)
+    assert "a stage:  75%" in drawn
+    assert "3/4" in drawn
+    assert "<00:" in drawn, "what is left"
+    assert "\n" not in drawn.strip()
+    assert drawn.split("\r")[-2].strip() == "", "what was drawn is wiped"
+
+
+def test_a_log_has_whole_lines_at_most_one_a_minute(monkeypatch, capsys):
+    moments = map(float, itertools.count(0, 25))
+    monkeypatch.setattr("undertext.core.progress.perf_counter", lambda: next(moments))
+    assert sorted(side_by_side(abs, [-1, -2, -3, -4, -5, -6, -7], 1, "numbers")) == [1, 2, 3, 4, 5, 6, 7]
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "\r" not in err
+    # After 75 and 150 s, and at the end, after 200 s.
+    assert err.splitlines() == [
+        "numbers: 3 of 7 (43%) after 75 s, about 100 s left",
+        "numbers: 6 of 7 (86%) after 150 s, about 25 s left",
+        "numbers: 200 s",
+    ]
+
+
+def test_a_notebook_shows_one_bar_and_nothing_else():
+    cell = new_code_cell(
+        "from undertext.core.progress import Progress\n"
+        "bars = Progress()\n"
+        "for name in ('first', 'a <b> & c'):\n"
+        "    with bars.stage(name, 3) as done:\n"
+        "        done(1)\n"
+        "        done(2)\n"
+    )
+    notebook = new_notebook(cells=[cell])
+    nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
+    (output,) = notebook.cells[0].outputs
+    assert output.output_type == "display_data"
+    assert output.data["text/plain"] == "a <b> & c: 0 s"
+    assert '<progress max="1" value="1.000">' in output.data["text/html"]
+    assert "a &lt;b&gt; &amp; c: 0 s" in output.data["text/html"]

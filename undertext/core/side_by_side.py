@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from tqdm.auto import tqdm
+from tqdm.std import tqdm
 
-from undertext.core.progress import Bar
+from undertext.core.progress import Progress
 
 Thing = TypeVar("Thing")
 Made = TypeVar("Made")
@@ -23,14 +23,20 @@ def side_by_side(
 
     `work` and the things must be importable and picklable. An error of one ends the others and is raised.
     """
-    if jobs == 1 or len(things) < 2:
-        yield from (work(thing) for thing in Bar(things, desc=what))
-        return
-    # Processes rather than threads: two small models side by side want a core each. SIGINT is ours to handle.
-    with multiprocessing.get_context("spawn").Pool(jobs, initializer=_ignore_interrupts) as pool:
-        yield from Bar(pool.imap_unordered(work, things), total=len(things), desc=what)
-        pool.close()
-        pool.join()  # so that the workers end by themselves, and clear up, rather than being ended
+    with Progress().stage(what, len(things)) as done:
+        if jobs == 1 or len(things) < 2:
+            for thing in things:
+                yield work(thing)
+                done(1)
+            return
+        # Processes rather than threads: two small models side by side want a core each. SIGINT is ours to
+        # handle.
+        with multiprocessing.get_context("spawn").Pool(jobs, initializer=_ignore_interrupts) as pool:
+            for made in pool.imap_unordered(work, things):
+                yield made
+                done(1)
+            pool.close()
+            pool.join()  # so that the workers end by themselves, and clear up, rather than being ended
 
 
 def _ignore_interrupts() -> None:

@@ -83,9 +83,8 @@ def train_dictionary(
         if inputs is not None:
             run.make(_capture_parts(inputs, sources, out / CAPTURED))
             captured = _opened(out / CAPTURED, config)
-        training = Part(
-            "training", partial(_trained, captured, config, out / SAE_FOLDER, run.bars.show or run.bars.lines)
-        )
+        make = partial(_trained, captured, config, out / SAE_FOLDER)
+        training = Part("training", make, units=config.steps)
         ((fidelity, shares),) = run.make([training])
         loss = None
         if inputs is not None and config.kind == "sae":
@@ -169,15 +168,15 @@ def _capture(sources: Sources, which: int, inputs: Inputs, folder: Path, done: D
 
 
 def _trained(
-    captured: Store | StorePair, config: TrainConfig, folder: Path, show: bool, _done: Done
+    captured: Store | StorePair, config: TrainConfig, folder: Path, done: Done
 ) -> tuple[dict[str, Any], Any]:
     settings = config.training()
     if config.kind == "crosscoder" and isinstance(captured, StorePair):
         crosscoder = Training(**{name: getattr(settings, name) for name in Training.model_fields})
-        trained: Any = train_crosscoder(captured, crosscoder, folder=folder, progress=show)
+        trained: Any = train_crosscoder(captured, crosscoder, folder=folder, progress=done)
     else:
         rows = difference(captured) if isinstance(captured, StorePair) else captured
-        trained = train_sae(rows, settings, folder=folder, progress=show)
+        trained = train_sae(rows, settings, folder=folder, progress=done)
     return asdict(trained.fidelity), trained.firing_shares
 
 
