@@ -65,7 +65,14 @@ def test_nothing_is_written_and_no_folder_is_made(command, here, capsys):
     out = said(f"{command} {task} --dry-run", capsys)
     assert files(here) == before
     assert "nothing is run, and nothing is written" in out
-    for word in ("settings: seed 0", "tokens read", "time: about", "memory on cpu: about", "smaller, with"):
+    for word in (
+        "settings: ",
+        "seed 0",
+        "tokens read",
+        "time: about",
+        "memory on cpu: about",
+        "smaller, with",
+    ):
         assert word in out
 
 

@@ -59,7 +59,8 @@ def test_a_terminal_has_a_bar_that_says_what_is_left_and_goes(monkeypatch):
         with Progress().stage("a stage", 4) as done:
             done(1)
             done(2)
-    drawn = os.read(master, 65536).decode()
+        terminal.flush()
+        drawn = os.read(master, 65536).decode()
     os.close(master)
     assert "a stage:  75%" in drawn
     assert "3/4" in drawn

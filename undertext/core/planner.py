@@ -17,8 +17,6 @@ from undertext.core.rates import measure_rates
 _AGAIN = "texts that grow past a switch of the rope are read again there, which is not counted"
 _LOGITS, _FLOAT = 3, 4
 """Copies of a row's logits that choosing a token takes, and bytes of each."""
-_WORKING = 2
-"""Times the size of activations that is taken while something is fitted to them."""
 _PAGE = 4096
 """Bytes of a page of memory, at least."""
 _DRAWN_WITH = ("matplotlib.figure", "matplotlib.backends.backend_svg", "jinja2", "pandas")
@@ -92,7 +90,7 @@ def _memory(draft: Draft, works: Sequence[Work], rates: Rates, used: int | None)
         used=used,
         copies=draft.copies * sizes.largest,
         batch=max(batches, default=0),
-        kept=_WORKING * max((work.kept for work in works), default=0),
+        kept=max((work.kept for work in works), default=0),
         training=draft.training,
     )
 

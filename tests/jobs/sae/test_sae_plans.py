@@ -62,7 +62,7 @@ def test_an_update_is_timed_by_several_less_one(monkeypatch):
 
 @pytest.mark.parametrize("changes", [{}, {"plain_texts": ("find 3", "a = b")}])
 def test_features_are_known(monkeypatch, pair, task, folders, changes):
-    config = FeaturesConfig(words=("so", "answer"), inject=2, pages=2, threads=1, **changes)
+    config = FeaturesConfig(words=("so", "answer"), inject=1, pages=2, threads=1, **changes)
     plan = agrees(
         monkeypatch,
         lambda **more: feature_table(pair["base"], task, folders["sae"], config=config, **more),
