@@ -165,12 +165,14 @@ class Memory(NamedTuple):
     """Activations that are kept, and what is made of them."""
     training: int
     """A copy that is trained, with its gradients and moments."""
+    spare: int = 0
+    """What a job takes beside, of no one stage."""
 
     @property
     def all(self) -> int:
         """Together."""
         begun = self.weights if self.used is None else self.used
-        return begun + self.copies + self.batch + self.kept + self.training
+        return begun + self.copies + self.batch + self.kept + self.training + self.spare
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,9 @@ def test_training_is_known(monkeypatch, pair, task, tmp_path, kind):
     activations = sum(
         each.stat().st_size for each in (tmp_path / "out" / "activations").rglob("*.safetensors")
     )
-    assert plan.memory.kept <= activations <= plan.disk
+    # Four copies of the strengths of 24 latents in float32 at each token held out, which is read four times.
+    encoded = 4 * 24 * 4 * plan.works[-1].read // 4 if kind == "sae" else 0
+    assert 0 < plan.memory.kept - encoded <= activations <= plan.disk
 
 
 def test_a_store_is_trained_on_without_reading_a_text(pair, task, tmp_path):

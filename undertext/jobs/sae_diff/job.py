@@ -70,7 +70,8 @@ def feature_diff(
                 opened = open_sae(sae or "", sae_id, pair.base, config)
                 weights = opened.sae.state_dict()
         points = len(latents.points) if crosscoder is not None else 0
-        run.plan(lambda: diff_draft(pair, task, config, points))
+        width = latents.encoders.shape[-1] if crosscoder is not None else opened.sae.cfg.d_sae
+        run.plan(lambda: diff_draft(pair, task, config, width, points))
         run.begin(
             base=pair.base.fingerprint,
             tuned=pair.tuned.fingerprint,

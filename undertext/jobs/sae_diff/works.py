@@ -14,18 +14,19 @@ _SCALED = "a checkpoint whose activations are as large as the other's is not rea
 _TESTED = "of fewer features where fewer are alive"
 
 
-def diff_draft(pair: Pair, task: Task, config: DiffConfig, points: int) -> Draft:
-    """The job before it begins; `points` are those of a crosscoder, 0 for an SAE."""
+def diff_draft(pair: Pair, task: Task, config: DiffConfig, latents: int, points: int) -> Draft:
+    """The job before it begins, with so many latents; `points` are those of a crosscoder, 0 for an SAE."""
 
     def works(config: DiffConfig) -> list[Work]:
         splits = [config.choose, config.split]
         if points:
-            encoded = encoding_work("encoding", pair.base, task, splits, len(pair))
-            return [encoded._replace(kept=len(pair) * kept_activations(pair.base, task, splits, points))]
-        norms = encoding_work("norms", pair.base, task, [config.choose], len(pair))
+            encoded = encoding_work("encoding", pair.base, task, splits, latents, times=len(pair))
+            kept = len(pair) * kept_activations(pair.base, task, splits, points)
+            return [encoded._replace(kept=encoded.kept + kept)]
+        norms = encoding_work("norms", pair.base, task, [config.choose], 0, times=len(pair))
         kept = kept_activations(pair.base, task, [config.choose], 1)
-        encoded = encoding_work("encoding", pair.base, task, splits, len(pair), _SCALED)
-        again = encoding_work("encoding", pair.base, task, [config.split])
+        encoded = encoding_work("encoding", pair.base, task, splits, latents, times=len(pair), why=_SCALED)
+        again = encoding_work("encoding", pair.base, task, [config.split], latents)
         found = [norms._replace(beside="", kept=kept), encoded.and_also(again)]
         return [*found, _effects(pair, task, config)] if config.effects else found
 

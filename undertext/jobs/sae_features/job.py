@@ -147,7 +147,8 @@ def _draft(
             seed=config.seed,
             latents=latents,
         )
-        return [encoding_work("encoding", checkpoint, task, [config.choose, config.split]), falsification]
+        splits = [config.choose, config.split]
+        return [encoding_work("encoding", checkpoint, task, splits, latents), falsification]
 
     problems = [*task.split(config.choose), *task.split(config.split)]
     trial = trial_of(checkpoint, task, problems, config.seed, config.batch_size)

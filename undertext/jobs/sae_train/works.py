@@ -5,11 +5,13 @@ from typing import Any
 
 import torch
 
+from undertext.activations.batching import batch_tokens_on
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.store import Store, StorePair
 from undertext.core.plan import Draft, Trial, Work
 from undertext.jobs.sae_train.config import TrainConfig
 from undertext.jobs.sae_train.inputs import Inputs, Sources
+from undertext.measures.features.works import encoded_bytes
 from undertext.saes import Training, train_crosscoder, train_sae
 from undertext.tasks.work import TRIED
 
@@ -39,6 +41,8 @@ def train_draft(
     # Shards are mapped into memory, and all of them are read again and again.
     kept = rows * points * d_model * models * _FLOAT
 
+    checkpoints: list[Checkpoint] = [] if sources is None else [sources.open(0)]
+
     def works(config: TrainConfig) -> list[Work]:
         training = Work("training", 0, 0, updates=config.steps, kept=kept)
         if inputs is None:
@@ -48,9 +52,10 @@ def train_draft(
         if config.kind != "sae":
             return [capturing, training]
         held = [len(ids) for ids in inputs.texts.held_out if len(ids) > 1]
-        return [capturing, training, Work("loss", SPLICED * len(held), SPLICED * sum(held), kept=kept)]
+        at_once = batch_tokens_on(checkpoints[0].device)
+        spliced = kept + encoded_bytes(held, config.d_sae, at_once)
+        return [capturing, training, Work("loss", SPLICED * len(held), SPLICED * sum(held), kept=spliced)]
 
-    checkpoints: list[Checkpoint] = [] if sources is None else [sources.open(0)]
     texts = [] if inputs is None else list(inputs.texts.train.values())[:TRIED]
     trial = Trial(
         checkpoints[0] if checkpoints else None,
