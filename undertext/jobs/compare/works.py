@@ -12,8 +12,10 @@ from undertext.core.terms import CHOOSE, FIT, ROLES, Role
 from undertext.jobs.compare.config import CompareConfig
 from undertext.jobs.compare.token_parts import OUTPUTS, read_of, why_no_tokens
 from undertext.jobs.compare.trace_parts import drawn_of, fresh_of
+from undertext.jobs.compare.used import MOST, NOT_GRADED
 from undertext.measures.decoding.works import other_work, own_work, right_work
 from undertext.measures.keys import key_works
+from undertext.measures.patching.works import used_work
 from undertext.measures.recovery.parts import SteeringParts
 from undertext.measures.recovery.works import less_steering, steering_works
 from undertext.measures.trace.works import completion_work, continued_work, ends_work, tokens_work
@@ -173,8 +175,14 @@ def _fixed(steering: SteeringParts, splits: Sequence[str], layers: int, *, share
     ]
     if not task.names_values:
         works.append(right_work(weaker, stronger, task, of_stronger, splits, layers))
-    return works + [
+    works += [
         continued_work(f"steps on {split}", readers, split, shared_tokens=shared_tokens) for split in splits
+    ]
+    if task.grader.kind in NOT_GRADED:
+        return works
+    known = not task.names_values
+    return works + [
+        used_work(f"use on {split}", readers[:2], split, layers, MOST, known=known) for split in splits
     ]
 
 
