@@ -4,6 +4,7 @@ import gc
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -112,10 +113,11 @@ def test_fields_of_a_dataclass_are_checked():
     assert Line(torch.zeros(2, 3), torch.zeros(3)).at(torch.zeros(5, 2)).shape == (5, 3)
     with pytest.raises(TypeCheckError):
         Line(torch.zeros(2, 3), torch.zeros(2))
+    number: Any = 3
     with pytest.raises(TypeCheckError):
-        Line(torch.zeros(2, 3), torch.zeros(3), name=3)
+        Line(torch.zeros(2, 3), torch.zeros(3), name=number)
     with signatures_unchecked():
-        Line(torch.zeros(2, 3), torch.zeros(2), name=3)
+        Line(torch.zeros(2, 3), torch.zeros(2), name=number)
 
 
 def test_the_packages_are_under_it():

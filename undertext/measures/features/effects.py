@@ -11,6 +11,7 @@ from numpy import ndarray
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
 from undertext.core.statistics import Clusters, Estimate, paired_difference, proportion
+from undertext.core.terms import FeatureOperator
 from undertext.saes import Matched, feature_effects
 from undertext.tasks.draws import clusters
 from undertext.tasks.output_grader import OutputGrader
