@@ -19,8 +19,9 @@ _SETTINGS = 3 + DRAWS
 def used_work(
     stage: str, read_by: Sequence[tuple[Checkpoint, Task]], split: str, layers: int, most: int, *, known: bool
 ) -> Work:
-    """The weaker, then the stronger: each reads the traces of train and dev, and goes on from at most `most`
-    problems of dev under every setting and of the split. The stronger may be asked for counterfactual answers.
+    """The weaker, then the stronger. Each reads the traces of train and dev, and goes on from at most `most`
+    problems of dev under every setting and of the split. The stronger may be asked for counterfactual
+    answers.
 
     `known`: whether the outputs of the stronger stand in for steps that the task does not have.
     """
