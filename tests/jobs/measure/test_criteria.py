@@ -22,7 +22,7 @@ def graded_task(rule: str) -> Task:
     for split, n in (("train", 120), ("dev", 60), ("test", 60)):
         for k in range(n):
             kind = tuple(words)[k % 3]
-            steps = []
+            steps: list[dict[str, Any]] = []
             for _ in range(2):
                 valid = rng.random() < 0.5
                 word = ("d", "e")[valid] if rule == "one" else words[kind][valid]
@@ -66,13 +66,13 @@ def test_a_rule_that_is_one_everywhere_is_carried_and_a_rule_of_each_type_is_not
 def test_figures_and_the_change_rest_on_problems(found):
     result = found["one"]
     rows: list[dict[str, Any]] = result.tables["readings"].to_pylist()
-    per: dict[str, dict[str, np.ndarray]] = {}
+    per: dict[str, dict[str, float]] = {}
     for role in ("base", "tuned"):
         held: dict[str, list[float]] = {}
         for row in rows:
             if row["checkpoint"] == role and row["reading"] == UNSEEN:
                 held.setdefault(row["problem"], []).append(row["right"] - row["surface"])
-        per[role] = {problem: np.mean(own) for problem, own in sorted(held.items())}
+        per[role] = {problem: float(np.mean(own)) for problem, own in sorted(held.items())}
     a, b = (np.array([*per[role].values()]) for role in ("base", "tuned"))
     figure = result.of("criteria", f"{UNSEEN}: over the surface")
     for own, estimate in ((a, figure.base), (b, figure.tuned)):

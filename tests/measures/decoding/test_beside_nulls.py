@@ -114,6 +114,6 @@ def test_why_a_label_cannot_be_read(tokens):
     assert cannot_be_read(tokens, "state", 2) is None
     assert cannot_be_read(tokens, "other", 2) == "train has it nowhere"
     few = locate_labels(toy(), texts_of("train")[:9], rows_of("train")[:9], "state")
-    assert "places of train, fewer than 40" in cannot_be_read({**tokens, "train": few}, "state", 2)
+    assert "places of train, fewer than 40" in (cannot_be_read({**tokens, "train": few}, "state", 2) or "")
     none = locate_labels(toy(), texts_of("dev"), [[] for _ in texts_of("dev")], "state")
-    assert cannot_be_read({**tokens, "dev": none}, "state", 2).startswith("dev has it nowhere")
+    assert "dev has it nowhere" in (cannot_be_read({**tokens, "dev": none}, "state", 2) or "")

@@ -169,9 +169,9 @@ def along_rows(role: Role, traces: str, reads: "TrailReads", probed: Probed | No
     rows = []
     for k, (trail, right, given) in enumerate(zip(reads.trails, reads.right, reads.given, strict=True)):
         read = {
-            "probe_right": probed and probed.answer.of(k, trail.problem.answer),
-            "probe_given": probed and probed.answer.of(k, trail.answer),
-            "probe_will_be_right": probed and probed.right.of(k, RIGHT),
+            "probe_right": None if probed is None else probed.answer.of(k, trail.problem.answer),
+            "probe_given": None if probed is None else probed.answer.of(k, trail.answer),
+            "probe_will_be_right": None if probed is None else probed.right.of(k, RIGHT),
         }
         for step, value in enumerate(right.log_probs.tolist()):
             rows.append(

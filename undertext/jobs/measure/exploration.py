@@ -106,8 +106,8 @@ def _counts(stage: Stage, roles: Sequence[Role], whose: Whose) -> None:
             }
             for i, c in (counts.items() if whose == "own" or role == roles[0] else ())
         ]
-    for (name, kind), values in columns.items():
-        own = values if whose == "own" else {roles[0]: values[roles[0]]}
+    for (name, kind), by_role in columns.items():
+        own = by_role if whose == "own" else {roles[0]: by_role[roles[0]]}
         stage.collected.add("exploration", name, TRACES[whose], kind, own, paired=whose == "own")
     if whose == "own" and roles:
         name = "accuracy with less without a dead end"

@@ -129,8 +129,9 @@ def _trajectories(
             figures: tuple[tuple[str, Kind, list[float | None]], ...] = (
                 ("by a probe: settles on its answer", "share",
                  [None if t is None else float(t.commitment is not None) for t in has]),
-                ("by a probe: commitment point", "bounded", [t and t.commitment for t in has]),
-                ("by a probe: area over the curve", "bounded", [t and t.area for t in has]),
+                ("by a probe: commitment point", "bounded",
+                 [None if t is None else t.commitment for t in has]),
+                ("by a probe: area over the curve", "bounded", [None if t is None else t.area for t in has]),
             )  # fmt: skip
             for name, kind, values in figures:
                 columns.setdefault((name, kind), {})[role] = spread(index, values, stage.n)

@@ -23,12 +23,12 @@ class Placed(NamedTuple):
     """A reading, and which problem each of its texts is of."""
 
     beside: Beside
-    index: Sequence[int]
+    problems: Sequence[int]
 
     def per_problem(self, source: str, problems: int) -> Float[ndarray, " problem"]:
         """The mean over each problem's rows; NaN of a problem without one."""
         out = np.full(problems, np.nan)
-        out[list(self.index)] = self.beside.per_text(source, len(self.index))
+        out[list(self.problems)] = self.beside.per_text(source, len(self.problems))
         return out
 
 
@@ -76,7 +76,7 @@ def reading_rows(
     for row, (text, label, step) in enumerate(zip(found.problem.tolist(), found.label, steps, strict=True)):
         collected.tables["readings"].append(
             {
-                "problem": ids[placed.index[text]],
+                "problem": ids[placed.problems[text]],
                 "checkpoint": role,
                 "measure": measure,
                 "reading": name,

@@ -37,7 +37,7 @@ def matched(seen: Sequence[Problem], fresh: Sequence[Problem], most: int) -> Mat
         if _plain(problem.question) not in known:
             waiting.setdefault(wording(problem.question), []).append(j)
     queues = {key: iter(own) for key, own in waiting.items()}
-    pairs = []
+    pairs: list[tuple[int, int]] = []
     for i, problem in enumerate(seen):
         if len(pairs) == most:
             break
