@@ -20,11 +20,18 @@ from undertext.tasks.task import Problem, Task
 Output = Literal["base", "tuned", "steered"]
 """Whose output: a checkpoint's own, or the weaker's with the best vector."""
 OUTPUTS: tuple[Output, ...] = get_args(Output)
+
+
+def _of(kind: pa.DataType) -> pa.DataType:
+    # Named as a parquet file names it: what is read back is then the same, to the byte.
+    return pa.list_(pa.field("element", kind))
+
+
 TOKENS = pa.schema(
     [
         ("split", pa.string()), ("id", pa.string()), ("output", pa.string()), ("reader", pa.string()),
-        ("starts", pa.list_(pa.int32())), ("end", pa.int32()), ("log_probs", pa.list_(pa.float32())),
-        ("ranks", pa.list_(pa.int32())),
+        ("starts", _of(pa.int32())), ("end", pa.int32()), ("log_probs", _of(pa.float32())),
+        ("ranks", _of(pa.int32())),
     ]
 )  # fmt: skip
 """Columns of the table `tokens`: a row an output and the checkpoint that reads it."""
