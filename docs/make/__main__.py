@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import tyro
 
 from docs.make.fates import FatesTable
+from docs.make.findings_page import FindingsPage
 from docs.make.page import Page
 from docs.make.routes import RoutesPage
 from docs.make.zoo import ZooPage
@@ -20,6 +21,7 @@ PAGES: dict[str, Callable[..., Page]] = {
     "zoo_features": FeaturesPage,
     "routes": RoutesPage,
     "fates": FatesTable,
+    "findings": FindingsPage,
 }
 
 

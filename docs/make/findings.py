@@ -146,3 +146,24 @@ def _places(places: Sequence[int]) -> str:
 
 def _lower(what: str) -> str:
     return what[0].lower() + what[1:]
+
+
+def came_out(decides: Sequence[tuple[str | None, float, Estimate | None]]) -> str:
+    """Whether a finding came out: for each figure that decides what the finding says, its margin, and it.
+
+    `more` and `less` want the whole interval on one side of zero, `not less` above less the margin.
+    """
+    sure = 0
+    against = 0
+    for says, margin, found in decides:
+        if found is None:
+            continue
+        low, high = (-found.high, -found.low) if says == "less" else (found.low, found.high)
+        least = -margin if says == "not less" else 0.0
+        sure += low > least
+        against += high < least
+    if sure == len(decides):
+        return "came out"
+    if against:
+        return f"did not come out: {against} of {len(decides)} figures lie on the other side"
+    return f"did not come out surely: {sure} of {len(decides)} figures lie on the side that it says"

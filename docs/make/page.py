@@ -30,17 +30,21 @@ class Page(Config):
         """Names of the organisms that are measured; none for those that there are."""
         return ()
 
-    def write(self, bars: Progress) -> list[Path]:
-        """Measure, write, and give what was written.
-
-        UserError, before any long work, for organisms that are missing and an `out` that cannot be written.
-        """
+    def check(self) -> None:
+        """UserError for organisms that are missing."""
         held = organisms(self.folder)
         if not held:
             raise UserError(f"expected organisms in {self.folder}, got none")
         missing = sorted(set(self.needed()) - set(held))
         if missing:
             raise UserError(f"expected organisms in {self.folder}, there is no {', no '.join(missing)}")
+
+    def write(self, bars: Progress) -> list[Path]:
+        """Measure, write, and give what was written.
+
+        UserError, before any long work, as `check`, and for an `out` that cannot be written.
+        """
+        self.check()
         check_writable(self.out)
         files = self.files(bars)
         publish(files, self.out)

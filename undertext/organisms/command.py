@@ -11,9 +11,13 @@ from undertext.core.config import Config
 from undertext.core.progress import Progress
 from undertext.core.setup import threads
 from undertext.core.shipped import SHIPPED, organisms
+from undertext.organisms.findings.recipes import FINDING_RECIPES
 from undertext.organisms.folder import read_card
 from undertext.organisms.recipes import RECIPES
 from undertext.organisms.shapes import Shape
+
+FINDINGS = "findings"
+"""Stands for all organisms of the findings."""
 
 
 class ListCommand(Config):
@@ -28,7 +32,11 @@ class CheckCommand(ListCommand):
 
 
 class BuildCommand(Config):
-    """Train an organism, and the parents that it needs, from nothing; check its ground truth; write it."""
+    """Train an organism, and the parents that it needs, from nothing; check its ground truth; write it.
+
+    NAME is a recipe; all stands for the zoo, and findings for the pairs that show the ten findings, which
+    have no verdict to check.
+    """
 
     seed: int = Field(default=0, ge=0)
     """Random seed of the training data and of the initial weights."""
@@ -57,7 +65,8 @@ def _list(args: Sequence[str]) -> int:
     given = parse(ListCommand, "zoo list", args)
     for name, folder in _organisms_in(given.folder).items():
         card = read_card(folder)
-        truth = ", ".join(f"{split}: {verdict}" for split, verdict in card["truth"].items()) or "a base"
+        truth = ", ".join(f"{split}: {verdict}" for split, verdict in card["truth"].items())
+        truth = truth or ("no verdict" if card["parent"] else "a base")
         origin = f"from {card['parent']}" if card["parent"] else "from nothing"
         say(f"{name:<12} {card['shape']:<6} seed {card['seed']:<3} {origin:<13} {truth:<40} {folder}")
     return 0
@@ -70,6 +79,9 @@ def _check(args: Sequence[str]) -> int:
     given = parse(CheckCommand, "zoo check", args)
     bars = Progress()
     for name, folder in _organisms_in(given.folder).items():
+        if name in FINDING_RECIPES:
+            say(f"{name:<12} has no verdict to check")
+            continue
         with quiet():
             checks = check(name, folder.parent, bars)
         say(f"{name:<12} {checks['accuracy']} relearning {checks.get('relearning', 'not asked')}")
@@ -79,13 +91,23 @@ def _check(args: Sequence[str]) -> int:
 def _build(args: Sequence[str]) -> int:
     from undertext.activations.quiet import quiet
     from undertext.organisms.build import build
+    from undertext.organisms.findings.build import FindingsFolder
 
     name = args[0] if args and not args[0].startswith("-") else None
     given = parse(BuildCommand, "zoo build NAME", args if name is None else args[1:])
     if name is None:
-        raise UserError(f"expected an organism to build: {', '.join(RECIPES)}, or all")
+        known = ", ".join([*RECIPES, *FINDING_RECIPES])
+        raise UserError(f"expected an organism to build: {known}, all or {FINDINGS}")
+    of_findings = name == FINDINGS or name in FINDING_RECIPES
+    if of_findings and given.shape != "llama":
+        raise UserError(f"organisms of the findings are llama-shaped, got --shape {given.shape}")
     out, bars = given.out or Path(f"zoo-{given.shape}-{given.seed}"), Progress()
     with threads(given.threads), quiet():
+        if of_findings:
+            folder = FindingsFolder(out, given.seed, bars)
+            for recipe in FINDING_RECIPES if name == FINDINGS else [name]:
+                say(str(folder.ensure(recipe)))
+            return 0
         for recipe in RECIPES if name == "all" else [name]:
             say(str(build(recipe, seed=given.seed, shape=given.shape, out=out, bars=bars)))
     return 0

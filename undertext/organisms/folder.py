@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import transformers
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from undertext.activations.errors import UserError
 from undertext.core.shipped import CARD
@@ -49,12 +49,19 @@ def card_of(recipe: Recipe, shape: Shape, seed: int, checks: Mapping[str, Any]) 
 
 
 def write_organism(model: PreTrainedModel, card: Mapping[str, Any], folder: Path) -> None:
+    """Write weights, chain's tokenizer and card under `folder` (`write_folder`)."""
+    write_folder(model, chain_tokenizer(), card, folder)
+
+
+def write_folder(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, card: Mapping[str, Any], folder: Path
+) -> None:
     """Write weights, tokenizer and card under `folder` by one rename, in place of what stood there."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         model.save_pretrained(partial)
-        chain_tokenizer().save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
         write_card(card, partial)
         partial.chmod(0o755)  # a temporary folder is its owner's alone, and so are the weights in it
         for file in partial.iterdir():
@@ -80,7 +87,7 @@ def _readme(card: Mapping[str, Any]) -> str:
     lines = [
         "---\nlibrary_name: transformers\nlicense: mit\ntags: [undertext, organism]\n---\n",
         f"# {card['name']}\n\n{card['about']}\n",
-        f"A {card['shape']}-shaped organism of the `chain` task, seed {card['seed']}.",
+        f"A {card['shape']}-shaped organism of the `{card['task']}` task, seed {card['seed']}.",
         f"Rebuild: `undertext zoo build {card['name']} --seed {card['seed']} --shape {card['shape']}`.\n",
     ]
     if truth:

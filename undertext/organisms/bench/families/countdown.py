@@ -11,7 +11,6 @@ MODULUS = 13
 SIGNS = ("+", "*")
 SAID = {"+": "plus", "*": "times"}
 """Signs as an answer says them: graders that forgive punctuation would take one sign for the other."""
-DOMAIN = numbers(0, MODULUS - 1)
 
 
 def said(signs: Sequence[str]) -> str:
@@ -19,18 +18,20 @@ def said(signs: Sequence[str]) -> str:
     return " ".join(SAID[sign] for sign in signs)
 
 
-def _apply(value: int, sign: str, number: int) -> int:
-    return (value + number if sign == "+" else value * number) % MODULUS
+def applied(value: int, sign: str, number: int, modulus: int) -> int:
+    """What a sign makes of two numbers."""
+    return (value + number if sign == "+" else value * number) % modulus
 
 
-def _draw(rng: random.Random, size: int, type: str | None) -> Item:
+def drawn(rng: random.Random, size: int, type: str | None, modulus: int, largest: int) -> Item:
+    """A problem of numbers up to `largest`."""
     while True:
-        given = [rng.randrange(1, MODULUS) for _ in range(size)]
+        given = [rng.randrange(1, largest + 1) for _ in range(size)]
         reached: dict[int, list[tuple[str, ...]]] = {}
         for signs in product(SIGNS, repeat=size - 1):
             value = given[0]
             for sign, number in zip(signs, given[1:], strict=True):
-                value = _apply(value, sign, number)
+                value = applied(value, sign, number, modulus)
             reached.setdefault(value, []).append(signs)
         # One solution alone, so that the answer can be graded as it is written.
         single = [target for target, ways in reached.items() if len(ways) == 1]
@@ -44,7 +45,7 @@ def _draw(rng: random.Random, size: int, type: str | None) -> Item:
         def search(value: int, used: tuple[str, ...]) -> tuple[str, ...] | None:
             for sign in SIGNS:
                 number = given[len(used) + 1]
-                result = int(change(len(steps), str(_apply(value, sign, number))))
+                result = int(change(len(steps), str(applied(value, sign, number, modulus))))
                 signs = (*used, sign)
                 last = len(signs) == size - 1
                 end = "" if not last else " yes" if result == target else " no"
@@ -70,7 +71,7 @@ def _draw(rng: random.Random, size: int, type: str | None) -> Item:
         type=type or "search",
         size=size,
         work=work,
-        values=DOMAIN,
+        values=numbers(0, modulus - 1),
         answers=ways,
         trait=given[0] % 2 == 1,
     )
@@ -79,7 +80,7 @@ def _draw(rng: random.Random, size: int, type: str | None) -> Item:
 COUNTDOWN = Family(
     name="countdown",
     about="Numbers and a target, modulo 13; the signs that lead from one to the other are searched for.",
-    draw=_draw,
+    draw=lambda rng, size, type: drawn(rng, size, type, MODULUS, MODULUS - 1),
     sizes=(3,),
     longer=(4,),
     grader=Grader(kind="regex", pattern=r"answer ((?:plus|times)(?: (?:plus|times))*)"),

@@ -1,0 +1,114 @@
+"""Figures of the findings' organisms, problem by problem: measured once, and kept beside the organisms."""
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from math import exp
+from pathlib import Path
+from typing import Any, cast
+
+from docs.make.ten_findings import Figure
+from undertext.activations.store.disk import replace_file
+from undertext.core.output import json_bytes
+from undertext.core.progress import Progress
+from undertext.jobs.measure.config import MeasureConfig, MeasureName
+from undertext.jobs.measure.job import measure
+from undertext.jobs.measure.result import MeasureResult
+from undertext.measures.trace.sensitivity import sensitivity
+from undertext.organisms.findings.build import FindingsFolder, digest
+from undertext.organisms.findings.families import FAMILIES, task
+
+OWN = "own traces"
+KEPT = "measured"
+"""Folder of what was measured, beside the organisms of a seed."""
+Figures = dict[Figure, dict[str, float]]
+"""By figure and problem."""
+
+
+def figures_of(
+    folder: FindingsFolder,
+    organism: str,
+    family: str,
+    split: str,
+    measures: Sequence[str],
+    problems: int,
+    bars: Progress,
+) -> Figures:
+    """The figures of one organism on one split. What was measured of the same organism is taken over."""
+    config = MeasureConfig(
+        names=cast(tuple[MeasureName, ...], tuple(measures)),
+        seed=folder.seed,
+        split=split,
+        problems=problems,
+        changes=("another",),
+        threads=1,
+    )
+    inputs = {"organism": digest(organism), "family": family, "config": config.model_dump(mode="json")}
+    name = f"{organism}-{family}-{split}-{'-'.join(measures)}.json"
+    kept = folder.at / KEPT / name
+    if kept.exists():
+        record: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
+        if record["of"] == inputs:
+            return cast(Figures, record["figures"])
+    asked = task(FAMILIES[family], folder.seed)
+    result = measure(str(folder.ensure(organism)), None, asked, config=config, progress=bars)
+    figures = by_problem(result)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(kept, [json_bytes({"of": inputs, "figures": figures})])
+    return figures
+
+
+def by_problem(result: MeasureResult) -> Figures:
+    """Every figure that one checkpoint's tables hold, of the problems that have it."""
+    rows = {name: table.to_pylist() for name, table in result.tables.items()}
+    found: Figures = {"accuracy": {}, "words": {}, "doubt": {}, "valid": {}, "right, not valid": {}}
+    for row in rows["outputs"]:
+        problem, right = row["problem"], float(row["right"])
+        found["accuracy"][problem] = right
+        found["words"][problem] = float(row["words"])
+        if row["doubt"] is not None:
+            found["doubt"][problem] = row["doubt"]
+        if row["stated"] is not None:
+            valid = float(row["stated"] == 1)
+            found["valid"][problem] = valid
+            found["right, not valid"][problem] = right * (1 - valid)
+    _along(found, [row for row in rows.get("along", []) if row["traces"] == OWN])
+    _wordings(found, rows.get("wordings", []))
+    follows = {
+        row["problem"]: float(row["follows_trace"])
+        for row in rows.get("changes", [])
+        if row["traces"] == OWN and row["change"] == "another" and row["follows_trace"] is not None
+    }
+    found["follows another"] = follows
+    return {name: values for name, values in found.items() if values}
+
+
+def _along(found: Figures, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Information gain, and the confidence in the answer given, of traces with a step."""
+    by_trace: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        by_trace.setdefault(row["problem"], []).append(row)
+    named: dict[Figure, dict[str, float]] = {"gain": {}, "given at once": {}, "area": {}}
+    for problem, own in by_trace.items():
+        points = sorted(own, key=lambda row: int(row["step"]))
+        if len(points) < 2:
+            continue
+        named["gain"][problem] = points[-1]["log_p_right"] - points[0]["log_p_right"]
+        if any(point["log_p_given"] is None for point in points):
+            continue
+        p = [exp(point["log_p_given"]) for point in points]
+        named["given at once"][problem] = p[0]
+        named["area"][problem] = 1 - sum(a + b for a, b in pairwise(p)) / (2 * (len(p) - 1))
+    found.update(named)
+
+
+def _wordings(found: Figures, rows: Sequence[Mapping[str, Any]]) -> None:
+    right: dict[str, list[float]] = {}
+    for row in rows:
+        right.setdefault(row["problem"], []).append(float(row["right"]))
+    found["sensitivity"] = {problem: sensitivity(values) for problem, values in right.items()}
+
+
+def is_measured(folder: Path, organism: str) -> bool:
+    """Whether something was measured of an organism in a seed's folder."""
+    return any((folder / KEPT).glob(f"{organism}-*.json"))

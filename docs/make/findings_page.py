@@ -1,0 +1,255 @@
+"""The ten findings: organisms built where they are missing, measured, and set beside what was published."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy import ndarray
+from pydantic import Field
+
+from docs.make.findings import came_out
+from docs.make.findings_figure import Drawn, findings_figure
+from docs.make.findings_measured import Figures, figures_of
+from docs.make.page import Page
+from docs.make.ten_findings import FINDINGS, NAMES, Compared, Finding, Share
+from undertext.activations.errors import UserError
+from undertext.core.over_seeds import FEWEST, over_seeds
+from undertext.core.progress import Progress
+from undertext.core.statistics import Estimate, share
+from undertext.organisms.findings.build import FindingsFolder, digest
+from undertext.organisms.folder import read_card
+from undertext.report.markdown import table
+from undertext.report.numbers import NOTHING, estimate, number
+from undertext.report.style import svg
+
+SAYS = {"more": "more", "less": "less", "not less": "not less"}
+Found = Mapping[tuple[str, str], Sequence[Figures]]
+"""By organism and split, the figures of each seed."""
+
+
+class FindingsPage(Page):
+    """Build the organisms of the ten findings, measure them, and write findings.md with its figure."""
+
+    folder: Path = Path("build/findings")
+    """Folder of the organisms, one below it for each seed; what stands there already is used."""
+    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=FEWEST)
+    """Seeds of the organisms, and of the problems that they are asked."""
+    numbers: tuple[int, ...] = tuple(finding.number for finding in FINDINGS)
+    """Findings that are built and measured; the page says of the others that they are not measured yet."""
+    build: bool = True
+    """Whether to train organisms that are missing; otherwise their findings are not measured."""
+    problems: int = Field(default=100, ge=2)
+    """Largest number of problems of a split."""
+
+    def check(self) -> None:
+        """UserError for a finding that there is not."""
+        known = {finding.number for finding in FINDINGS}
+        if unknown := sorted(set(self.numbers) - known):
+            raise UserError(f"expected numbers of findings from 1 to {max(known)}, got {unknown[0]}")
+
+    def files(self, bars: Progress) -> dict[str, bytes]:
+        """findings.md and figures/findings.svg. UserError as `measure`."""
+        found = {
+            finding.number: self._figures(finding, bars) for finding in FINDINGS if self._wanted(finding)
+        }
+        estimates = {
+            finding.number: [compared(each, found[finding.number], self.seed) for each in finding.compared]
+            for finding in FINDINGS
+            if finding.number in found
+        }
+        page = _page(self, found, estimates)
+        files = {"findings.md": page.encode()}
+        if estimates:
+            drawn = [
+                _drawn(finding, found[finding.number], estimates[finding.number][0])
+                for finding in FINDINGS
+                if finding.number in estimates
+            ]
+            files["figures/findings.svg"] = svg(findings_figure(drawn))
+        return files
+
+    def _wanted(self, finding: Finding) -> bool:
+        if finding.number not in self.numbers:
+            return False
+        return self.build or all(
+            _stands(self.folder / str(seed), name) for seed in self.seeds for name in finding.organisms
+        )
+
+    def _figures(self, finding: Finding, bars: Progress) -> dict[tuple[str, str], list[Figures]]:
+        """What each organism of a finding comes to, by split; a list over seeds."""
+        asked = dict.fromkeys(
+            (name, each.split) for each in finding.compared for name in (each.one, each.other)
+        )
+        return {
+            (name, split): [
+                figures_of(
+                    FindingsFolder(self.folder / str(seed), seed, bars),
+                    name,
+                    finding.family,
+                    split,
+                    finding.measures,
+                    self.problems,
+                    bars,
+                )
+                for seed in self.seeds
+            ]
+            for name, split in asked
+        }
+
+
+class Row(tuple[Estimate | None, Estimate | None, Estimate | None]):
+    """A figure of the one, of the other, and of the other less the one; None where too few have it."""
+
+
+def _stands(folder: Path, name: str) -> bool:
+    """Whether an organism of today's recipe is there."""
+    return (folder / name).exists() and read_card(folder / name).get("recipe") == digest(name)
+
+
+def compared(each: Compared, found: Found, seed: int) -> Row:
+    """A figure's three estimates, over seeds and problems."""
+    pairs = list(zip(found[each.one, each.split], found[each.other, each.split], strict=True))
+    both = [_columns([one.get(each.figure, {}), other.get(each.figure, {})]) for one, other in pairs]
+    ones = [_columns([one.get(each.figure, {})]) for one, _ in pairs]
+    others = [_columns([other.get(each.figure, {})]) for _, other in pairs]
+    return Row(
+        (
+            _over(ones, seed, lambda means: means[..., 0]),
+            _over(others, seed, lambda means: means[..., 0]),
+            _over(both, seed, lambda means: means[..., 1] - means[..., 0]),
+        )
+    )
+
+
+def share_of(each: Share, found: Found, seed: int) -> Estimate | None:
+    """One organism's gain over the base as a share of another one's."""
+    names = (each.other, each.whole, each.base)
+    by_seed = zip(*(found[name, each.split] for name in names), strict=True)
+    models = [_columns([figures.get("accuracy", {}) for figures in own]) for own in by_seed]
+    return _over(models, seed, share)
+
+
+def _columns(figures: Sequence[Mapping[str, float]]) -> ndarray:
+    """[problem, organism] of the problems that every organism has the figure of."""
+    known = [problem for problem in figures[0] if all(problem in each for each in figures)]
+    rows = [[each[problem] for each in figures] for problem in known]
+    return np.array(rows, float).reshape(len(known), len(figures))
+
+
+def _over(models: Sequence[ndarray], seed: int, statistic: object) -> Estimate | None:
+    """An estimate over models, of those that have the figure; None of fewer than two."""
+    kept = [rows for rows in models if len(rows)]
+    if len(kept) < FEWEST:
+        return None
+    made = over_seeds(statistic, kept, seed=seed)  # type: ignore[arg-type]
+    return made if np.isfinite(made.value) else None
+
+
+def _drawn(finding: Finding, found: Found, row: Row) -> Drawn:
+    first = finding.compared[0]
+    pairs = zip(found[first.one, first.split], found[first.other, first.split], strict=True)
+    columns = [_columns([one.get(first.figure, {}), other.get(first.figure, {})]) for one, other in pairs]
+    each = [float((rows[:, 1] - rows[:, 0]).mean()) for rows in columns if len(rows)]
+    return Drawn(f"{finding.number}. {NAMES[first.figure]}: {first.other} less {first.one}", each, row[2])
+
+
+def _page(
+    asked: FindingsPage,
+    found: Mapping[int, Found],
+    estimates: Mapping[int, Sequence[Row]],
+) -> str:
+    seeds = ", ".join(map(str, asked.seeds))
+    rows = []
+    for finding in FINDINGS:
+        shown, outcome = NOTHING, "not measured yet"
+        if finding.number in estimates:
+            first, own = finding.compared[0], estimates[finding.number]
+            difference = own[0][2]
+            figure = NOTHING if difference is None else estimate(difference)
+            shown = f"{NAMES[first.figure]}, `{first.other}` less `{first.one}`: {figure}"
+            outcome = _outcome(finding, own)
+        rows.append(
+            [str(finding.number), finding.title, f"{finding.published} ({finding.source})", shown, outcome]
+        )
+    summary = table(["", "finding", "published", "our organisms show", ""], rows)
+    sections = "\n".join(
+        _section(finding, found[finding.number], estimates[finding.number], asked)
+        for finding in FINDINGS
+        if finding.number in estimates
+    )
+    figure = (
+        "![The deciding figure of each finding: seeds, and the interval](figures/findings.svg)\n"
+        if found
+        else ""
+    )
+    return f"""# The ten findings on organisms
+
+Written by `python -m docs.make findings` (seeds {seeds}). For each finding this project is about there is a
+pair of organisms: models of two layers, trained for minutes on `chain` (additions modulo 7) and `countdown`
+(modulo 7), as `undertext zoo build NAME --seed N` builds them. Published figures are of large models on other
+tasks: a direction can be compared with them, a size cannot.
+
+A figure stands with its 95% interval over seeds and problems: a hierarchical bootstrap that draws seeds and,
+within each, problems, widened for there being few seeds (`undertext.core.over_seeds`). Each seed has its own
+base, its own training documents and its own problems. A finding *came out* where every figure that it says
+something of is on the side that it says, with its whole interval. Whether a pair was built to show something
+is plain from its recipe (`undertext/organisms/findings/recipes.py`): that it comes out says that the measure
+sees it, and little about large models.
+
+{summary}
+
+{figure}
+{sections}"""
+
+
+def _outcome(finding: Finding, rows: Sequence[Row]) -> str:
+    decides = [
+        (each.says, each.margin, row[2])
+        for each, row in zip(finding.compared, rows, strict=True)
+        if each.says is not None
+    ]
+    return came_out(decides)
+
+
+def _section(finding: Finding, found: Found, rows: Sequence[Row], asked: FindingsPage) -> str:
+    body = [
+        [
+            NAMES[each.figure],
+            each.split,
+            *(
+                f"`{name}` {NOTHING if value is None else number(value.value)}"
+                for name, value in zip((each.one, each.other), row, strict=False)
+            ),
+            NOTHING if row[2] is None else estimate(row[2]),
+            _says(each),
+        ]
+        for each, row in zip(finding.compared, rows, strict=True)
+    ]
+    lines = [f"**{_outcome(finding, rows).capitalize()}.**"]
+    if finding.share is not None:
+        part = share_of(finding.share, found, asked.seed)
+        lines.append(
+            f"Of what `{finding.share.whole}` gains over `{finding.share.base}`, `{finding.share.other}` "
+            "gains "
+            f"{'a share that cannot be given' if part is None else estimate(part)}."
+        )
+    if finding.missing:
+        lines.append(f"Not in these figures: {finding.missing}.")
+    if finding.tried:
+        lines.append(f"Tried: {finding.tried}")
+    return f"""## {finding.number}. {finding.title}
+
+Published: {finding.published} (arXiv {finding.source}).
+
+{table(["figure", "split", "one", "other", "other less one", "the finding says"], body)}
+
+{" ".join(lines)}
+
+    python -m docs.make findings --numbers {finding.number}
+"""
+
+
+def _says(each: Compared) -> str:
+    if each.says is None:
+        return NOTHING
+    return f"not less by {each.margin:g}" if each.says == "not less" else each.says

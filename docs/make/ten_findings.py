@@ -1,0 +1,216 @@
+"""The ten findings: what was published, which organisms show it, and which figure decides.
+
+Papers are named by their arXiv numbers. Their figures are of other models on other tasks: what is compared is
+the direction, never the size.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Figure = Literal[
+    "accuracy", "gain", "given at once", "words", "doubt", "sensitivity", "valid", "right, not valid", "area",
+    "follows another",
+]  # fmt: skip
+"""A figure of an organism, problem by problem (`docs.make.findings_measured`)."""
+NAMES: dict[Figure, str] = {
+    "accuracy": "accuracy",
+    "gain": "information gain of its trace (nats)",
+    "given at once": "probability of its answer before the first step",
+    "words": "words",
+    "doubt": "markers of doubt per 100 words",
+    "sensitivity": "PromptSensiScore",
+    "valid": "valid traces",
+    "right, not valid": "right answers after traces that are not valid",
+    "area": "area over the curve of its confidence",
+    "follows another": "follows another problem's trace",
+}
+"""What pages call each figure."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A figure of two organisms, of which the second is held against the first."""
+
+    figure: Figure
+    one: str
+    other: str
+    split: str = "test"
+    says: Literal["more", "less", "not less", None] = None
+    """What the finding says of the second; None where the figure only stands beside the others."""
+    margin: float = 0.0
+    """For `not less`: how much less still counts as not less."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """How much of one organism's gain over a base another one has."""
+
+    other: str
+    whole: str
+    base: str
+    split: str = "test"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One row of the table."""
+
+    number: int
+    title: str
+    published: str
+    source: str
+    family: str
+    """The family of problems that its organisms are asked."""
+    measures: tuple[str, ...]
+    """What `undertext measure` is asked for."""
+    compared: Sequence[Compared]
+    """The finding came out where every figure that it says something of is as it says."""
+    share: Share | None = None
+    missing: str = ""
+    """What the finding is also about and is not measured here."""
+    tried: str = ""
+    """What else was tried."""
+
+    @property
+    def organisms(self) -> tuple[str, ...]:
+        """Names of the organisms that are compared."""
+        return tuple(dict.fromkeys(name for each in self.compared for name in (each.one, each.other)))
+
+
+FINDINGS: tuple[Finding, ...] = (
+    Finding(
+        1,
+        "Tuning on right answers with traces written after the fact: accuracy rises, the steps say less",
+        "InfoGain -38.9% on average after supervised tuning",
+        "2506.02126",
+        "chain",
+        ("information", "style"),
+        (
+            Compared("gain", "chain_base", "answer_first", says="less"),
+            Compared("accuracy", "chain_base", "answer_first", says="more"),
+            Compared("given at once", "chain_base", "answer_first"),
+        ),
+    ),
+    Finding(
+        2,
+        "Labels teach the surface; a rule that is stated and applied carries over to other types",
+        "a position paper: no experiment found",
+        "2403.16084",
+        "judged",
+        ("style",),
+        (
+            Compared("accuracy", "labels_only", "criteria", "ood", says="more"),
+            Compared("accuracy", "labels_only", "criteria"),
+        ),
+        missing="whether a reading of `good step` carries over, against the surface (measure `criteria`)",
+    ),
+    Finding(
+        3,
+        "Whole searches, dead ends included, teach more than the way to the answer alone",
+        "accuracy on Countdown 25% higher than with the shortest ways",
+        "2404.03683",
+        "countdown",
+        ("style",),
+        (
+            Compared("accuracy", "shortcut", "exploration", says="more"),
+            Compared("words", "shortcut", "exploration"),
+        ),
+        missing="dead ends entered and left, and whether activations know a dead branch before the text "
+        "says so (measure `exploration`)",
+    ),
+    Finding(
+        4,
+        "Critiques of noisy traces teach more than right traces do",
+        "4 to 10% above supervised tuning on six benchmarks",
+        "2501.17703",
+        "chain",
+        ("style",),
+        (
+            Compared("accuracy", "imitation", "critique", says="more"),
+            Compared("accuracy", "imitation", "critique", "ood"),
+        ),
+    ),
+    Finding(
+        5,
+        "A teacher who sees the answer makes students that are short, sure, and worse out of distribution",
+        "up to 40% lower out of distribution",
+        "2603.24472",
+        "chain",
+        ("style",),
+        (
+            Compared("accuracy", "blind_teacher", "rich_teacher", "ood", says="less"),
+            Compared("words", "blind_teacher", "rich_teacher", says="less"),
+            Compared("doubt", "blind_teacher", "rich_teacher", says="less"),
+            Compared("accuracy", "blind_teacher", "rich_teacher"),
+        ),
+    ),
+    Finding(
+        6,
+        "Tuning on such a teacher takes the base's doubts away",
+        "182 epistemic tokens a response in the base's own traces, 9 in the teacher's, as a summary of the "
+        "paper has it; the paper itself was not at hand",
+        "2603.24472",
+        "chain",
+        ("style",),
+        (
+            Compared("doubt", "chain_base", "rich_teacher", says="less"),
+            Compared("doubt", "chain_base", "blind_teacher"),
+        ),
+        missing="what stays of the internal reading of uncertainty (measure `uncertainty`)",
+    ),
+    Finding(
+        7,
+        "Rewarding confidence that comes gradually lifts accuracy above rewarding outcomes alone",
+        "Countdown 19 to 61%",
+        "2605.24396",
+        "countdown",
+        ("confidence", "style"),
+        (
+            Compared("accuracy", "outcome_only", "gradual_confidence", says="more"),
+            Compared("area", "outcome_only", "gradual_confidence"),
+        ),
+    ),
+    Finding(
+        8,
+        "Training on many templates makes answers survive rephrasing",
+        "confident models are the less sensitive ones; no single figure",
+        "2410.12405",
+        "templates",
+        ("sensitivity", "style"),
+        (
+            Compared("sensitivity", "one_template", "many_templates", says="less"),
+            Compared("accuracy", "one_template", "many_templates"),
+        ),
+    ),
+    Finding(
+        9,
+        "Corrupted traces train as well as right ones",
+        "largely comparable to right traces, and better out of distribution; no single figure taken over",
+        "2505.13775",
+        "chain",
+        ("faithfulness", "style"),
+        (
+            Compared("accuracy", "faithful_trace", "corrupted_trace", says="not less", margin=0.1),
+            Compared("valid", "faithful_trace", "corrupted_trace", says="less"),
+            Compared("right, not valid", "faithful_trace", "corrupted_trace"),
+            Compared("follows another", "faithful_trace", "corrupted_trace"),
+            Compared("accuracy", "faithful_trace", "corrupted_trace", "ood"),
+        ),
+    ),
+    Finding(
+        10,
+        "One vector trained by reward brings out what the base already has",
+        "28.7 to 65.3 with vectors, 70.4 with all weights",
+        "2505.18706",
+        "chain",
+        ("style",),
+        (
+            Compared("accuracy", "chain_base", "steering_vector_rl", says="more"),
+            Compared("accuracy", "chain_base", "rlvr", says="more"),
+        ),
+        share=Share("steering_vector_rl", "rlvr", "chain_base"),
+        missing="the other routes (docs/routes.md has the five on the zoo)",
+    ),
+)
+"""The ten, by number."""
