@@ -1,7 +1,8 @@
 """The ten findings: organisms built where they are missing, measured, and set beside what was published."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy import ndarray
@@ -15,14 +16,13 @@ from docs.make.ten_findings import FINDINGS, NAMES, Compared, Finding, Share
 from undertext.activations.errors import UserError
 from undertext.core.over_seeds import FEWEST, over_seeds
 from undertext.core.progress import Progress
-from undertext.core.statistics import Estimate, share
+from undertext.core.statistics import Estimate, only, share
 from undertext.organisms.findings.build import FindingsFolder, digest
 from undertext.organisms.folder import read_card
 from undertext.report.markdown import table
 from undertext.report.numbers import NOTHING, estimate, number
 from undertext.report.style import svg
 
-SAYS = {"more": "more", "less": "less", "not less": "not less"}
 Found = Mapping[tuple[str, str], Sequence[Figures]]
 """By organism and split, the figures of each seed."""
 
@@ -35,7 +35,8 @@ class FindingsPage(Page):
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=FEWEST)
     """Seeds of the organisms, and of the problems that they are asked."""
     numbers: tuple[int, ...] = tuple(finding.number for finding in FINDINGS)
-    """Findings that are built and measured; the page says of the others that they are not measured yet."""
+    """Findings whose organisms are built where they are missing; of the others those are shown whose
+    organisms stand there."""
     build: bool = True
     """Whether to train organisms that are missing; otherwise their findings are not measured."""
     problems: int = Field(default=100, ge=2)
@@ -69,9 +70,8 @@ class FindingsPage(Page):
         return files
 
     def _wanted(self, finding: Finding) -> bool:
-        if finding.number not in self.numbers:
-            return False
-        return self.build or all(
+        """Whether a finding is measured: its organisms stand there, or are built."""
+        return (self.build and finding.number in self.numbers) or all(
             _stands(self.folder / str(seed), name) for seed in self.seeds for name in finding.organisms
         )
 
@@ -97,8 +97,13 @@ class FindingsPage(Page):
         }
 
 
-class Row(tuple[Estimate | None, Estimate | None, Estimate | None]):
-    """A figure of the one, of the other, and of the other less the one; None where too few have it."""
+class Row(NamedTuple):
+    """A figure of two organisms; None where too few seeds have it."""
+
+    one: Estimate | None
+    other: Estimate | None
+    difference: Estimate | None
+    """The other's less the one's, over the problems that have both."""
 
 
 def _stands(folder: Path, name: str) -> bool:
@@ -113,11 +118,9 @@ def compared(each: Compared, found: Found, seed: int) -> Row:
     ones = [_columns([one.get(each.figure, {})]) for one, _ in pairs]
     others = [_columns([other.get(each.figure, {})]) for _, other in pairs]
     return Row(
-        (
-            _over(ones, seed, lambda means: means[..., 0]),
-            _over(others, seed, lambda means: means[..., 0]),
-            _over(both, seed, lambda means: means[..., 1] - means[..., 0]),
-        )
+        _over(ones, seed, only),
+        _over(others, seed, only),
+        _over(both, seed, lambda means: means[..., 1] - means[..., 0]),
     )
 
 
@@ -136,12 +139,12 @@ def _columns(figures: Sequence[Mapping[str, float]]) -> ndarray:
     return np.array(rows, float).reshape(len(known), len(figures))
 
 
-def _over(models: Sequence[ndarray], seed: int, statistic: object) -> Estimate | None:
+def _over(models: Sequence[ndarray], seed: int, statistic: Callable[[ndarray], ndarray]) -> Estimate | None:
     """An estimate over models, of those that have the figure; None of fewer than two."""
     kept = [rows for rows in models if len(rows)]
     if len(kept) < FEWEST:
         return None
-    made = over_seeds(statistic, kept, seed=seed)  # type: ignore[arg-type]
+    made = over_seeds(statistic, kept, seed=seed)
     return made if np.isfinite(made.value) else None
 
 
@@ -150,7 +153,9 @@ def _drawn(finding: Finding, found: Found, row: Row) -> Drawn:
     pairs = zip(found[first.one, first.split], found[first.other, first.split], strict=True)
     columns = [_columns([one.get(first.figure, {}), other.get(first.figure, {})]) for one, other in pairs]
     each = [float((rows[:, 1] - rows[:, 0]).mean()) for rows in columns if len(rows)]
-    return Drawn(f"{finding.number}. {NAMES[first.figure]}: {first.other} less {first.one}", each, row[2])
+    return Drawn(
+        f"{finding.number}. {NAMES[first.figure]}: {first.other} less {first.one}", each, row.difference
+    )
 
 
 def _page(
@@ -164,14 +169,14 @@ def _page(
         shown, outcome = NOTHING, "not measured yet"
         if finding.number in estimates:
             first, own = finding.compared[0], estimates[finding.number]
-            difference = own[0][2]
+            difference = own[0].difference
             figure = NOTHING if difference is None else estimate(difference)
             shown = f"{NAMES[first.figure]}, `{first.other}` less `{first.one}`: {figure}"
             outcome = _outcome(finding, own)
         rows.append(
             [str(finding.number), finding.title, f"{finding.published} ({finding.source})", shown, outcome]
         )
-    summary = table(["", "finding", "published", "our organisms show", ""], rows)
+    summary = table(["no.", "finding", "published", "our organisms show", "outcome"], rows)
     sections = "\n".join(
         _section(finding, found[finding.number], estimates[finding.number], asked)
         for finding in FINDINGS
@@ -204,7 +209,7 @@ sees it, and little about large models.
 
 def _outcome(finding: Finding, rows: Sequence[Row]) -> str:
     decides = [
-        (each.says, each.margin, row[2])
+        (each.says, each.margin, row.difference)
         for each, row in zip(finding.compared, rows, strict=True)
         if each.says is not None
     ]
@@ -218,9 +223,9 @@ def _section(finding: Finding, found: Found, rows: Sequence[Row], asked: Finding
             each.split,
             *(
                 f"`{name}` {NOTHING if value is None else number(value.value)}"
-                for name, value in zip((each.one, each.other), row, strict=False)
+                for name, value in zip((each.one, each.other), row[:2], strict=True)
             ),
-            NOTHING if row[2] is None else estimate(row[2]),
+            NOTHING if row.difference is None else estimate(row.difference),
             _says(each),
         ]
         for each, row in zip(finding.compared, rows, strict=True)

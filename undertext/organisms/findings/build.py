@@ -40,7 +40,8 @@ class FindingsFolder:
     def ensure(self, name: str) -> Path:
         """An organism's folder, made with its parents where it is missing or of another recipe.
 
-        Raises UserError for an unknown name, and for a folder in the way that is no organism, or of another seed.
+        Raises UserError for an unknown name, and for a folder in the way that is no organism or is of
+        another seed.
         """
         if name not in FINDING_RECIPES:
             raise UserError(f"no organism {name!r}; there are: {', '.join(FINDING_RECIPES)}")
