@@ -106,7 +106,8 @@ def _wordings(found: Figures, rows: Sequence[Mapping[str, Any]]) -> None:
     right: dict[str, list[float]] = {}
     for row in rows:
         right.setdefault(row["problem"], []).append(float(row["right"]))
-    found["sensitivity"] = {problem: sensitivity(values) for problem, values in right.items()}
+    scores = {problem: sensitivity(values) for problem, values in right.items()}
+    found["sensitivity"] = {problem: score for problem, score in scores.items() if score is not None}
 
 
 def is_measured(folder: Path, organism: str) -> bool:

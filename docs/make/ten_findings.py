@@ -134,7 +134,7 @@ FINDINGS: tuple[Finding, ...] = (
     Finding(
         5,
         "A teacher who sees the answer makes students that are short, sure, and worse out of distribution",
-        "up to 40% lower out of distribution",
+        "performance drops of up to 40%, on problems out of distribution",
         "2603.24472",
         "chain",
         ("style",),

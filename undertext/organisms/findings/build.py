@@ -127,8 +127,8 @@ def _read(model: Any, reading: Reading, rows: int, rng: random.Random) -> Tensor
     for _ in range(rows):
         kind = rng.choices(reading.kinds, weights)[0]
         item = family.sample(rng, size, held_out=False, type=reading.type)
-        head, tail = document(family, kind.how, item, _question(item, kind.wordings, rng), rng)
-        pairs.append(([known["<bos>"], *encoded(head)], [*encoded(tail), known["<eos>"]]))
+        read, written = document(family, kind.how, item, _question(item, kind.wordings, rng), rng)
+        pairs.append(([known["<bos>"], *encoded(read)], [*encoded(written), known["<eos>"]]))
     width = max(len(head) + len(tail) for head, tail in pairs)
     tokens = torch.full((rows, width), known["<pad>"])
     labels = torch.full((rows, width), -100)
