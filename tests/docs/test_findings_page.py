@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from docs.make import findings_measured, findings_page
 from docs.make.__main__ import main
 from docs.make.findings import came_out
+from docs.make.findings_measured import Figures
 from docs.make.findings_page import FindingsPage, compared
 from docs.make.ten_findings import FINDINGS, NAMES, Compared
 from tests.docs.markdown import numbers, tables
@@ -59,8 +61,11 @@ def test_the_table_names_organisms_and_figures_that_there_are():
 
 def test_a_difference_rests_on_the_problems_that_both_have():
     one, other = Compared("accuracy", "a", "b"), Compared("words", "a", "b")
-    by_seed = [{"accuracy": {"p": 0.0, "q": 1.0, "r": 1.0}}, {"accuracy": {"p": 0.0, "q": 0.0}}]
-    second = [{"accuracy": {"p": 1.0, "q": 1.0}}, {"accuracy": {"p": 1.0, "q": 0.0}}]
+    by_seed: list[Figures] = [
+        {"accuracy": {"p": 0.0, "q": 1.0, "r": 1.0}},
+        {"accuracy": {"p": 0.0, "q": 0.0}},
+    ]
+    second: list[Figures] = [{"accuracy": {"p": 1.0, "q": 1.0}}, {"accuracy": {"p": 1.0, "q": 0.0}}]
     found = {("a", "test"): by_seed, ("b", "test"): second}
     plain, tuned, difference = compared(one, found, 0)
     assert plain is not None
@@ -90,6 +95,12 @@ def test_what_the_page_says_follows_from_the_figures(monkeypatch, gain):
     assert files["figures/findings.svg"].startswith(b"<?xml")
 
 
+def about(cell: str) -> Estimate:
+    """The estimate that a cell shows."""
+    value, low, high = numbers(cell)
+    return Estimate(value, low, high, 0)
+
+
 def check(page: str) -> None:
     """Every sentence on an outcome is the one that the figures of its table give."""
     summary, *sections = tables(page)
@@ -99,7 +110,7 @@ def check(page: str) -> None:
     for number, rows in zip(measured, sections, strict=True):
         finding = FINDINGS[number - 1]
         decides = [
-            (each.says, each.margin, Estimate(*numbers(row["other less one"]), n=0))
+            (each.says, each.margin, about(row["other less one"]))
             for each, row in zip(finding.compared, rows, strict=True)
             if each.says is not None and row["other less one"] != "–"
         ]
@@ -167,7 +178,7 @@ def test_what_is_missing_is_built_and_what_stands_is_used(toy, tmp_path, monkeyp
 
 
 def test_figures_of_problems_are_those_of_the_tables(toy, tmp_path, monkeypatch):
-    kept: dict[str, list] = {}
+    kept: dict[str, list[Any]] = {}
     plain = findings_measured.by_problem
 
     def seen(result):
