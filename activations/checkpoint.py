@@ -25,7 +25,7 @@ from undertext.activations.placement import Device, check_placed, parse_placemen
 from undertext.activations.quiet import quiet
 from undertext.activations.sources import Options, chain, load_model, quantised, tokenizer_for, tokenizer_of
 from undertext.activations.vocabulary import Added, check_tokenizer
-from undertext.activations.weights import Room, Weights
+from undertext.activations.weights import Room, Source, Weights
 
 Model = PreTrainedModel | PeftModel | TransformerBridge
 CheckpointSource = str | Path | Model | tuple[Model, PreTrainedTokenizerBase]
@@ -104,7 +104,7 @@ class Checkpoint:
         bridge = source if isinstance(source, TransformerBridge) else None
         words = tokenizer
         notes: list[str] = []
-        again = None
+        again = read_from = None
         if isinstance(source, TransformerBridge | PreTrainedModel | PeftModel):
             model: Any = source if bridge is None else bridge.original_model
             name = str(getattr(model.config, "name_or_path", "") or type(model).__name__)
@@ -125,6 +125,11 @@ class Checkpoint:
             if room is not None:
                 room.clear()
             model = load_model(links)
+            if not isinstance(links.whole, PreTrainedModel):
+                beside = _full(base) if isinstance(base, str | Path) else None
+                read_from = Source(
+                    _full(source), dtype, trust_remote_code, revision, beside, room is not None
+                )
             if room is not None and not isinstance(links.whole, PreTrainedModel):
                 again = partial(load_model, links)
             words = tokenizer_for(links) if words is None else words
@@ -145,6 +150,7 @@ class Checkpoint:
             folders = [each for each in (*links.adapters, links.whole) if isinstance(each, Path)]
             weights = Weights(model.eval(), again, folders)
             weights.share(room)
+        weights.source = read_from
         return cls(weights, words, name, layout, bridge, notes=tuple(notes))
 
     @property
@@ -293,3 +299,9 @@ class Checkpoint:
                 f"{shown(self.name)}: its tokenizer cannot encode {shown(repr(text))}: {one_line(error)}"
             ) from error
         return ids[self.added.kept(ids)]
+
+
+def _full(source: str | Path) -> str:
+    """A folder by its full path; a hub id as it is."""
+    folder = Path(source).expanduser()
+    return str(folder.resolve()) if folder.is_dir() else str(source)

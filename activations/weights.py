@@ -3,13 +3,29 @@
 import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
+import torch
 from transformers import PreTrainedModel
 
 from undertext.activations.errors import UserError, shown
 
 Stamp = list[tuple[str, int, int]]
+
+
+class Source(NamedTuple):
+    """What weights were read from, and how: arguments of `Checkpoint.load` that read the same ones again, in
+    another process too."""
+
+    source: str
+    """A folder by its full path, or a hub id."""
+    dtype: torch.dtype | Literal["auto"]
+    trust_remote_code: bool
+    revision: str | None
+    base: str | None
+    """What an adapter is merged into where its own base is not there; a full path too."""
+    alone: bool
+    """Whether they share a `Room` with those of others."""
 
 
 class Weights:
@@ -26,6 +42,8 @@ class Weights:
     ) -> None:
         self.modules = model
         """The model itself, its weights there or not: for sizes, devices, precision and identity."""
+        self.source: Source | None = None
+        """What they were read from; None for weights that are nowhere but here."""
         self.room: Room | None = None
         """Where they are in memory only in their turn; None where they always are."""
         self._read, self._folders = read, folders

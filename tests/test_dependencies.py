@@ -11,13 +11,14 @@ from tests.imports import GROUND_AND_WINGS, ROOT, imported_names, module_files
 EXTRAS = {
     "gguf": ("undertext.steering.",),
     "math": ("undertext.tasks.math_values",),
+    "ray": ("undertext.core.ray_", "undertext.core.part_bytes"),
     "reasoning-gym": ("undertext.tasks.reasoning_gym",),
     "saes": ("undertext.saes.",),
 }
 """By extra, the beginnings of the modules that may import what it holds."""
 WITHOUT = """
 import sys
-sys.modules |= dict.fromkeys(["gguf", "math_verify", "reasoning_gym", "sae_lens"])  # as if not installed
+sys.modules |= dict.fromkeys(["gguf", "math_verify", "ray", "reasoning_gym", "sae_lens"])  # none there
 import undertext.jobs.compare.job, undertext.jobs.compare.report, undertext.jobs.demo.command
 print(*sys.modules)
 """

@@ -16,7 +16,7 @@ from tests.activations.store.made_rows import fill
 from tests.imports import ROOT
 from tests.reading_task import made_task
 from tests.toys import tiny_folder
-from undertext import TraceConfig, new_chain, read_trace
+from undertext import TraceConfig, TraceResult, new_chain, read_trace
 from undertext.activations import HookPoint, Store, capture_pair_to_store
 from undertext.core.shipped import SHIPPED
 from undertext.tasks import write_task
@@ -160,8 +160,20 @@ def check_batch(names: Names) -> None:
     assert Path("build/joined/report.html").is_file()
 
 
+def cluster(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    tiny_folder(folder / "CHECKPOINT")
+    write_task(made_task(train=60, dev=20, test=20), folder / "TASK")
+
+
+def check_cluster(names: Names) -> None:
+    assert isinstance(names["readings"], TraceResult)
+    assert [path for path in names["files"] if path.endswith("result.json")]
+    assert 0 < names["cost"].device_hours < 10
+
+
 SETUPS = {
     "docs/batch.md": Setup(batch, check_batch),
+    "docs/cluster.md": Setup(cluster, check_cluster),
     "README.md": Setup(
         readme,
         check_readme,

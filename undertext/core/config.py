@@ -19,8 +19,11 @@ Dtype = Literal["float32", "bfloat16", "float16", "auto"]
 Model = TypeVar("Model", bound=BaseModel)
 
 WORK_ONLY = frozenset(
-    {"device", "threads", "batch_size", "checkpoint_every", "overwrite", "grader_seconds", "one_at_a_time"}
-)
+    {
+        "device", "threads", "batch_size", "checkpoint_every", "overwrite", "grader_seconds", "one_at_a_time",
+        "engine", "address", "store", "gpus",
+    }
+)  # fmt: skip
 """Fields that change how the work is done and not what is measured: an interrupted job may go on under other
 values of these."""
 
@@ -63,7 +66,25 @@ class RunConfig(Config):
     replaced."""
 
 
-class PairConfig(RunConfig):
+class PartsConfig(RunConfig):
+    """The settings of every job whose parts can be run on other machines."""
+
+    engine: Literal["local", "ray"] = "local"
+    """What runs the parts of the job: local is this process, one part after another; ray is a Ray cluster,
+    a task for each part (it needs `pip install undertext[ray]`)."""
+    address: str | None = None
+    """Address of the Ray cluster: HOST:PORT of its head, or local, which starts one on this machine for as
+    long as the job takes; None is the cluster that this machine belongs to. It belongs to engine ray."""
+    store: str | None = None
+    """Location in which finished parts are kept and to which the results are written too, as a URL that
+    fsspec can write (s3://bucket/runs, gs://bucket/runs, file:///shared/runs): all machines must reach it.
+    None keeps parts in the output folder of this machine."""
+    gpus: int = Field(default=1, ge=1, le=1024)
+    """Number of GPUs of one machine that a part takes on a Ray cluster, where the device is cuda or auto;
+    auto spreads a checkpoint over them."""
+
+
+class PairConfig(PartsConfig):
     """The settings of every job that reads two checkpoints."""
 
     one_at_a_time: bool = False
@@ -89,7 +110,7 @@ class Grading(Config):
     """Number of seconds that this function may take for one output; one that takes longer stops the job."""
 
 
-class GradingConfig(Grading, RunConfig):
+class GradingConfig(Grading, PartsConfig):
     """The settings of every job that grades outputs."""
 
 

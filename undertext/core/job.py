@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from undertext.activations.errors import UserError, shown
 from undertext.core.config import WORK_ONLY, given_command
+from undertext.core.engine import Engine, engine_of
 from undertext.core.memory import forget_peak
 from undertext.core.output import RESULT, VERDICT, json_bytes
 from undertext.core.plan import Draft, Planned, planning
@@ -27,7 +28,8 @@ from undertext.core.publish import ROOM, check_writable, publish
 from undertext.core.result import NotSaved, Result, read_run
 from undertext.core.resume import FOLDER, JobFolder, Part, differences
 from undertext.core.setup import threads, versions
-from undertext.core.shared import sharing
+from undertext.core.shared import digest_of, sharing
+from undertext.core.stored import Stored
 
 R = TypeVar("R", bound=Result)
 finished_stays: ContextVar[Path | None] = ContextVar("finished_stays", default=None)
@@ -56,8 +58,9 @@ def job_run(
             kept = JobFolder(folder)
             stack.enter_context(kept.open())
         stack.enter_context(threads(getattr(config, "threads", None)))
+        engine = stack.enter_context(engine_of(config, JobRun))
         try:
-            yield JobRun(name, config, folder, kept, Progress.of(progress))
+            yield JobRun(name, config, folder, kept, Progress.of(progress), engine)
         except OSError as error:
             if error.errno not in FULL:
                 raise
@@ -75,9 +78,17 @@ class JobRun:
     """One run of a job. With no folder, parts are made and nothing is kept."""
 
     def __init__(
-        self, name: str, config: BaseModel, out: Path | None, folder: JobFolder | None, bars: Progress
+        self,
+        name: str,
+        config: BaseModel,
+        out: Path | None,
+        folder: JobFolder | None,
+        bars: Progress,
+        engine: Engine | None = None,
     ) -> None:
         self.bars, self.out = bars, out
+        self._engine = engine
+        self._store: Stored | None = None
         self._config, self._folder, self._start = config, folder, perf_counter()
         self._began = datetime.now(UTC).isoformat(timespec="seconds")
         self._name = name
@@ -103,6 +114,9 @@ class JobRun:
             raise RuntimeError(f"{self._name} begins, and was only to be planned")
         self._job |= {"config": self._config.model_dump(mode="json", exclude=set(WORK_ONLY)), **inputs}
         self._job["undertext"] = versions()["undertext"]
+        if (url := getattr(self._config, "store", None)) is not None:
+            self._store = Stored(url, f"{self._name.replace(' ', '-')}-{digest_of(self._job)[:16]}")
+            self._store.check_writable()
         if self._folder is None or self.out is None:
             return False
         if finished_stays.get() == self.out and self._folder.unbegun(self._job) and self._is_finished():
@@ -143,28 +157,49 @@ class JobRun:
         """What each part makes, in order; those that an earlier run has finished, or a job that shares work
         with this one, are read.
 
-        Parts of one call are independent of one another.
+        Parts of one call are independent of one another: an engine runs them side by side.
         """
-        return [self._made(part) for part in parts]
+        if self._engine is None:
+            return [self._made(part) for part in parts]
+        made = {part.key: kept[0] for part in parts if (kept := self._found(part)) is not None}
+
+        def done(part: Part, value: Any) -> None:
+            self._keep(part, value)
+            made[part.key] = value
+
+        if missing := [part for part in parts if part.key not in made]:
+            self._engine.make(missing, self._store, done, self.bars)
+        return [made[part.key] for part in parts]
 
     def scratch(self, key: str) -> Path | None:
         """A folder in which the part `key` may keep what it has so far; None where nothing is kept."""
         return None if self._folder is None else self._folder.scratch(key)
 
     def _made(self, part: Part) -> Any:
-        kept = None if self._folder is None else self._folder.read(part.key)
-        shared = None if part.of is None else self.shared
-        if kept is None and shared is not None:
-            kept = shared.read(part.key, part.of)
-        if kept is not None:
+        if (kept := self._found(part)) is not None:
             return kept[0]
         with self.bars.stage(part.stage or part.key, part.units) as done:
             value = part.make(done)
-        if self._folder is not None:
-            self._folder.write(part.key, value)
-        if shared is not None:
-            shared.write(part.key, part.of, value)
+        if self._store is not None:
+            self._store.write(part.key, value)
+        self._keep(part, value)
         return value
+
+    def _found(self, part: Part) -> tuple[Any] | None:
+        """What an earlier run, or a job that shares work with this one, has made of a part."""
+        kept = None if self._folder is None else self._folder.read(part.key)
+        if kept is None and self._store is not None:
+            kept = self._store.read(part.key)
+        if kept is None and part.of is not None and self.shared is not None:
+            kept = self.shared.read(part.key, part.of)
+        return kept
+
+    def _keep(self, part: Part, value: Any) -> None:
+        """Keep what a part made in this machine's folders; what is in a store is not kept twice."""
+        if self._folder is not None and self._store is None:
+            self._folder.write(part.key, value)
+        if part.of is not None and self.shared is not None:
+            self.shared.write(part.key, part.of, value)
 
     def record(self, **more: Any) -> dict[str, Any]:
         """run.json: which job it was, who made it when and where, with which versions, and how long it
@@ -193,10 +228,14 @@ class JobRun:
         Raises NotSaved, with the result, where it cannot be written.
         """
         result = kind(summary, tables, self.record(**more), self.out)
-        if self.out is not None and self._folder is not None:
-            try:
-                publish(result.files(), self.out, drop=(FOLDER,))
-            except UserError as error:
-                raise NotSaved(error, replace(result, at=None)) from error
-            self._folder.finish()
+        kept = self.out is not None and self._folder is not None
+        files = result.files() if kept or self._store is not None else {}
+        try:
+            if self.out is not None and self._folder is not None:
+                publish(files, self.out, drop=(FOLDER,))
+                self._folder.finish()
+            if self._store is not None:
+                self._store.publish(files)
+        except UserError as error:
+            raise NotSaved(error, replace(result, at=None)) from error
         return result

@@ -38,6 +38,8 @@ class Part(NamedTuple):
     of: Mapping[str, Any] | None = None
     """All that its value depends on beside the key, as plain values, where other jobs make the same
     (`core.shared`)."""
+    gpus: int | None = None
+    """Number of GPUs that it takes on another machine; None takes as many as the job's config says."""
 
 
 class JobFolder:

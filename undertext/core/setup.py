@@ -1,11 +1,13 @@
 """What every job does around its work: threads, checkpoints, layers, and who was there."""
 
 import platform
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -29,6 +31,37 @@ PACKAGES = (
 )
 
 
+opened_on: ContextVar[str | None] = ContextVar("opened_on", default=None)
+"""Device that all is put on, whatever the config says, where other processes run the parts."""
+
+
+class LastOpened:
+    """The checkpoint that a process opened last, kept from one part to the next."""
+
+    def __init__(self) -> None:
+        self._last: tuple[str, Checkpoint] | None = None
+
+    def open(self, key: str, read: Callable[[], Checkpoint]) -> Checkpoint:
+        """The checkpoint of this key; the one before is let go first."""
+        if self._last is None or self._last[0] != key:
+            self._last = None  # before the next is read, so that two never share the memory
+            self._last = (key, read())
+        return self._last[1]
+
+    def forget(self) -> None:
+        """Give the memory back."""
+        self._last = None
+
+
+last_opened: ContextVar[LastOpened | None] = ContextVar("last_opened", default=None)
+"""Where a process that runs parts of other processes' jobs keeps a checkpoint; None keeps none."""
+
+
+def device_here(device: str) -> str:
+    """The device on which this process puts what the config wants on `device`."""
+    return opened_on.get() or device
+
+
 @contextmanager
 def threads(count: int | None) -> Iterator[None]:
     """The body with so many of torch's CPU threads (None: as many as there are), put back afterwards."""
@@ -48,8 +81,15 @@ def open_checkpoint(
     `base`, of the same kinds, is what an adapter is merged into where the base that it names is not here.
     Raises UserError as `Checkpoint.load` and `zoo` do.
     """
-    opened = load_checkpoint(_placed(source), _placed(base), device=device, dtype=_torch(dtype))
-    return _named(opened, source)
+
+    def read() -> Checkpoint:
+        options = {"device": device_here(device), "dtype": _torch(dtype)}
+        return load_checkpoint(_placed(source), _placed(base), **options)
+
+    last = last_opened.get()
+    if last is None or not isinstance(source, str | Path):
+        return _named(read(), source)
+    return _named(last.open(repr((source, base, device, dtype)), read), source)
 
 
 def open_pair(
@@ -62,7 +102,7 @@ def open_pair(
     `one_at_a_time` they share one room (`Checkpoint.load`). Raises UserError listing every difference.
     """
     room = Room() if config.one_at_a_time else None
-    options = {"device": config.device, "dtype": _torch(config.dtype), "room": room}
+    options = {"device": device_here(config.device), "dtype": _torch(config.dtype), "room": room}
     pair = load_pair(_placed(base), _placed(tuned), texts=texts, own_tokens=own_tokens, **options)
     return Pair(_named(pair.base, base), _named(pair.tuned, tuned))
 

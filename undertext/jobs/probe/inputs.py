@@ -33,6 +33,10 @@ class Sources:
         """How each appears in a report."""
         self._last: tuple[Name, Checkpoint] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the checkpoint that is open: another process opens the one that it needs."""
+        return {**self.__dict__, "_last": None}
+
     def open(self, name: Name) -> Checkpoint:
         """This checkpoint; the one before is let go first."""
         if self._last is None or self._last[0] != name:

@@ -2,11 +2,11 @@
 
 from pydantic import Field
 
-from undertext.core.config import AskedConfig, RunConfig
+from undertext.core.config import AskedConfig, PartsConfig
 from undertext.core.terms import READERS, ReaderKind
 
 
-class TraceConfig(AskedConfig, RunConfig):
+class TraceConfig(AskedConfig, PartsConfig):
     """How an answer is read along traces."""
 
     split: str = "test"

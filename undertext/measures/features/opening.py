@@ -7,6 +7,7 @@ from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.hooks import check_point
+from undertext.core.setup import device_here
 from undertext.measures.features.config import EncodingConfig
 from undertext.saes import load_sae
 from undertext.saes.checks import check_reads, trained_at
@@ -27,7 +28,7 @@ def open_sae(
     UserError when there is none, when neither the SAE nor the config names a hook point, and when hook point
     or width do not fit.
     """
-    sae = load_sae(source, sae_id, device=config.device)
+    sae = load_sae(source, sae_id, device=device_here(config.device))
     named = trained_at(sae, checkpoint)
     point = named if config.layer is None else HookPoint(config.layer, config.site)
     if point is None:

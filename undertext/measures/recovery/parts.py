@@ -15,6 +15,7 @@ from typing import Any
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.core.resume import Done, Part
+from undertext.core.setup import device_here
 from undertext.core.shared import Shared
 from undertext.core.sweep_rows import SweepRows
 from undertext.core.terms import CHOOSE
@@ -36,7 +37,7 @@ from undertext.tasks.task import Task
 
 def sae_of(config: SearchConfig) -> SAE | None:
     """The SAE whose features are steered with; None where the config names none. UserError as `load_sae`."""
-    return None if config.sae is None else load_sae(config.sae, device=config.device)
+    return None if config.sae is None else load_sae(config.sae, device=device_here(config.device))
 
 
 @dataclass(frozen=True, eq=False)

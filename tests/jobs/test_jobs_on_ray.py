@@ -1,0 +1,159 @@
+"""Whole jobs on a Ray cluster of several nodes: what comes out is what comes out of one process."""
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.made_up_task import task_of
+from tests.ray_nodes import Doom, Nodes, nodes
+from tests.reading_task import made_task
+from tests.toys import tiny_folder
+from tests.trails_task import whole_task
+from undertext import (
+    CompareConfig,
+    MeasureConfig,
+    ProbeConfig,
+    RoutesConfig,
+    SteerConfig,
+    TraceConfig,
+    compare,
+    measure,
+    probe,
+    read_trace,
+    routes,
+    steer,
+)
+from undertext.activations import Checkpoint
+from undertext.core.job import JobRun
+from undertext.core.result import Result
+from undertext.measures.answers import greedy
+from undertext.tasks import Grader, Task
+
+pytestmark = pytest.mark.slow
+
+QUICK: dict[str, Any] = {
+    "doses": (1.0,), "positions": ("last_prompt",), "random_directions": 1, "search_problems": 4,
+    "vector_problems": 8, "max_layers": 1, "threads": 1, "batch_size": 16,
+}  # fmt: skip
+TRAINING: dict[str, Any] = {"budget": 2, "fit_steps": 2, "rlvr_steps": 1, "rlvr_prompts": 2}
+READING: dict[str, Any] = {
+    "positions": (0,), "layers": (0, 2), "controls": ("control", "random_init"), "strengths": (0.05,),
+    "draws": 1, "transfer": ("checkpoint", "layer"), "threads": 1,
+}  # fmt: skip
+Where = dict[str, Any]
+Job = Callable[[str, str, Path | None, Where], Result]
+
+
+def run_steer(weaker: str, stronger: str, out: Path | None, where: Where) -> Result:
+    config = SteerConfig(**QUICK, **where)
+    return steer(weaker, task_of(n=8), stronger=stronger, config=config, out=out, progress=False)
+
+
+def run_routes(weaker: str, stronger: str, out: Path | None, where: Where) -> Result:
+    config = RoutesConfig(**QUICK, **TRAINING, **where)
+    return routes(weaker, stronger, task_of(n=8), config=config, out=out, progress=False)
+
+
+def run_probe(weaker: str, stronger: str, out: Path | None, where: Where) -> Result:
+    config, given = ProbeConfig(**READING, **where), {"base": weaker, "tuned": stronger}
+    return probe(given, {"made": made_task()}, config=config, out=out, progress=False)
+
+
+def run_trace(weaker: str, stronger: str, out: Path | None, where: Where) -> Result:
+    config = TraceConfig(layers=(0, 2), readers=("probe", "logit_lens"), problems=8, threads=1, **where)
+    return read_trace(weaker, made_task(), config=config, out=out, progress=False)
+
+
+def run_measure(weaker: str, stronger: str, out: Path | None, where: Where) -> Result:
+    config = MeasureConfig(problems=6, fit_problems=20, layers=(0,), threads=1, **where)
+    return measure(weaker, stronger, whole_task(), config=config, out=out, progress=False)
+
+
+def run_compare(weaker: str, stronger: str, out: Path | None, where: Where) -> Result:
+    """Of a task whose answers are what the stronger one writes, so that there is a gap to be measured."""
+    config = CompareConfig(**QUICK, samples=2, **where)
+    return compare(weaker, stronger, gap_task(weaker, stronger), config=config, out=out, progress=False)
+
+
+def gap_task(weaker: str, stronger: str) -> Task:
+    asked = task_of(n=8)
+    more = [each.model_copy(update={"id": f"{each.id}-2", "split": "ood"}) for each in asked.split("test")]
+    asked = asked.model_copy(update={"problems": [*asked.problems, *more]})
+    said, others = (greedy(Checkpoint.load(each), asked, asked.problems).texts for each in (stronger, weaker))
+    problems = [
+        each.model_copy(update={"answer": text.strip() or "nothing"})
+        for each, text in zip(asked.problems, said, strict=True)
+    ]
+    first = asked.split("train")[0]
+    problems += [
+        first.model_copy(update={"id": f"other {i}", "answer": text.strip()})
+        for i, text in enumerate(sorted({*others} - {*said}))
+        if text.strip()
+    ]
+    return asked.model_copy(update={"problems": problems, "grader": Grader(kind="exact")})
+
+
+JOBS: list[Job] = [run_compare, run_steer, run_routes, run_probe, run_trace, run_measure]
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """Folders of two checkpoints."""
+    folder = tmp_path_factory.mktemp("pair")
+    return str(tiny_folder(folder / "weaker", seed=0)), str(tiny_folder(folder / "stronger", seed=1))
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Nodes]:
+    import ray
+
+    with nodes(2) as started:
+        # One connection for all jobs, so that its processes load their libraries once.
+        ray.init(address=started.address, log_to_driver=False, logging_level=logging.ERROR)
+        try:
+            yield started
+        finally:
+            ray.shutdown()
+
+
+def check(found: Result, whole: Result) -> None:
+    assert found.summary == whole.summary
+    assert list(found.tables) == list(whole.tables)
+    for name in found.tables:
+        assert found.table(name).equals(whole.table(name)), name  # in pandas, where NaN equals NaN
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_a_job_on_a_cluster_ends_as_in_one_process(job, pair, cluster, tmp_path):
+    out = tmp_path / "out"
+    found = job(*pair, out, {"engine": "ray", "address": cluster.address})
+    check(found, job(*pair, None, {}))
+    assert not (out / "parts").exists()
+
+
+def test_with_a_node_killed_in_the_middle_and_parts_in_a_store(pair, cluster, tmp_path, monkeypatch):
+    whole = run_compare(*pair, None, {})
+    doom, make, calls = Doom(tmp_path), JobRun.make, 0
+
+    def middle(run, parts):
+        nonlocal calls
+        calls += 1
+        return make(run, [doom.over(part) for part in parts] if calls >= 3 else parts)
+
+    monkeypatch.setattr(JobRun, "make", middle)
+    killing = doom.await_with(cluster.kill)
+    store = f"file://{tmp_path}/store"
+    where = {"engine": "ray", "address": cluster.address, "store": store}
+    found = run_compare(*pair, tmp_path / "out", where)
+    killing.join()
+    cluster.add()
+    assert doom.came
+    assert calls > 5
+    check(found, whole)
+    (folder,) = (tmp_path / "store").iterdir()
+    assert folder.name.startswith("compare-")
+    check(type(found).load(folder), whole)
+    assert not [path for path in folder.rglob("*") if path.name.startswith(".") or path.suffix == ".part"]
