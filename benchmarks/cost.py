@@ -11,6 +11,7 @@ Then what a comparison of 500 problems takes by the model on an H100, whose util
 import json
 import statistics
 import sys
+from collections.abc import Sequence
 from time import perf_counter
 
 import torch
@@ -20,10 +21,13 @@ from undertext.activations.capture import capture
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.generation import generate
 from undertext.activations.hookpoint import HookPoint
+from undertext.activations.pair import Pair
 from undertext.core.cost import H100, MODELS, ModelSize, cost_of, reading_flops, writing_flops
-from undertext.core.plan import Planned, Work, planning
+from undertext.core.plan import Work
+from undertext.core.terms import OTHER, ROLES, Role
 from undertext.jobs.compare.config import CompareConfig
-from undertext.jobs.compare.job import compare
+from undertext.jobs.compare.works import compare_draft
+from undertext.measures.recovery.parts import SteeringParts
 from undertext.tasks import Problem, Task
 
 WIDTHS, FROM, ROUNDS = (256, 512, 768), 512, 5
@@ -71,8 +75,8 @@ def check() -> dict[str, float]:
     sizes = {width: size_of(model) for width, model in models.items()}
     flops = {
         width: (
-            reading_flops(size, TEXTS * LENGTH, LENGTH),
-            writing_flops(size, ROWS * WRITTEN, 33, WRITTEN),
+            reading_flops(size, float(TEXTS * LENGTH), float(LENGTH)),
+            writing_flops(size, float(ROWS * WRITTEN), 33.0, float(WRITTEN)),
         )
         for width, size in sizes.items()
     }
@@ -111,14 +115,15 @@ def works() -> list[Work]:
         name="cost", description="Of stated lengths.", problems=problems, max_new_tokens=OUTPUT,
         grader={"kind": "number"},
     )  # fmt: skip
-    token = planning.set(True)
-    try:
-        compare(small, llama(64, layers=8, context=1024), task, config=CompareConfig(fresh="test"))
-    except Planned as planned:
-        return list(planned.plans[0].works)
-    finally:
-        planning.reset(token)
-    raise RuntimeError("a comparison is planned")
+    config, pair = CompareConfig(fresh="test"), Pair(small, llama(64, layers=8, context=1024))
+
+    def steering(role: Role, config: CompareConfig, layers: Sequence[int]) -> SteeringParts:
+        weaker, stronger = getattr(pair, role), getattr(pair, OTHER[role])
+        return SteeringParts(weaker, stronger, task, config, layers, name=role)
+
+    tasks = dict.fromkeys(ROLES, task)
+    draft = compare_draft(pair, tasks, steering, config, shared_tokens=True, room=0)
+    return list(draft.works(config))
 
 
 def table() -> None:
@@ -128,14 +133,17 @@ def table() -> None:
     rows = sum(work.rows for work in listed)
     print(f"\na comparison of {COUNTS['test']} problems, prompts of {PROMPT} tokens, outputs of {OUTPUT}:")
     print(f"{rows:,} rows, {read:,} tokens read, {written:,} written, at most")
-    print("| model | parameters | memory | cards | GPU-hours, outputs a quarter as long | at most |")
-    print("|---|---|---|---|---|---|")
+    slow = H100._replace(utilisation=H100.utilisation / 2, fetching=H100.fetching / 2)
+    shares = f"{H100.utilisation:.0%} of peak FLOPs and {H100.fetching:.0%} of bandwidth"
+    print(f"from: outputs a quarter as long, {shares}")
+    print(f"to: outputs as long as they may be, {slow.utilisation:.0%} and {slow.fetching:.0%}")
+    print("| model | parameters | memory | cards | GPU-hours |\n|---|---|---|---|---|")
     for name, model in MODELS.items():
-        costs = [cost_of(listed, model, H100, rows=256, written=share, steered=1.2) for share in (0.25, 1.0)]
-        few, most = costs
+        least = cost_of(listed, model, H100, rows=256, written=0.25, steered=1.2)
+        most = cost_of(listed, model, slow, rows=256, steered=1.2)
         print(
             f"| {name} | {model.parameters / 1e9:.2f}e9 | {most.memory / 1e9:,.0f} GB | {most.devices} | "
-            f"{few.device_hours:,.1f} | {most.device_hours:,.1f} |"
+            f"{least.device_hours:.2g} to {most.device_hours:.2g} |"
         )
 
 

@@ -30,13 +30,15 @@ def token_flops(model: ModelSize, attended: int) -> int:
 
 @given(st.integers(1, 60))
 def test_reading_is_the_sum_over_its_tokens(length):
-    assert reading_flops(SMALL, length, length) == sum(token_flops(SMALL, t) for t in range(1, length + 1))
+    assert reading_flops(SMALL, float(length), float(length)) == sum(
+        token_flops(SMALL, t) for t in range(1, length + 1)
+    )
 
 
 @given(st.integers(1, 40), st.integers(1, 40))
 def test_writing_is_the_sum_over_its_tokens(after, length):
     by_token = sum(token_flops(SMALL, after + t) for t in range(1, length + 1))
-    assert writing_flops(SMALL, length, after, length) == by_token
+    assert writing_flops(SMALL, float(length), float(after), float(length)) == by_token
 
 
 @pytest.mark.parametrize("tied", [False, True])
@@ -58,8 +60,8 @@ def test_the_models_have_the_parameters_they_are_named_by():
 def test_a_job_s_time_is_by_hand():
     works = [Work("read", rows=10, read=200), Work("written", rows=4, read=40, written=80, longest=12)]
     cost = cost_of(works, SMALL, SLOW, rows=2, held=1, bytes_each=4)
-    reading = reading_flops(SMALL, 200, 20) + reading_flops(SMALL, 40, 10)
-    writing = writing_flops(SMALL, 80, 10, 20)
+    reading = reading_flops(SMALL, 200.0, 20.0) + reading_flops(SMALL, 40.0, 10.0)
+    writing = writing_flops(SMALL, 80.0, 10.0, 20.0)
     assert cost.flops == reading + writing
     assert cost.reading_s == pytest.approx(reading / 5e8)
     # Two rows at once: 40 passes, each of which fetches the weights, and 20 tokens a row on average.

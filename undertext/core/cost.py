@@ -140,7 +140,7 @@ def cost_of(
     longest = 0
     for work in works:
         length = work.read / max(work.rows, 1)
-        read = reading_flops(model, work.read, length)
+        read = reading_flops(model, float(work.read), length)
         flops += read
         reading += read / (device.flops * device.utilisation)
         tokens = written * work.written
