@@ -1,6 +1,7 @@
 """Parts' work as bytes: what goes with it, what is opened again where it arrives, what is refused."""
 
 import pickle
+import threading
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.made_up_sae import sae_of
 from tests.toys import tiny_folder, tiny_model, word_tokenizer
 from undertext.activations import Checkpoint, UserError
 from undertext.activations.random_init import random_init
@@ -22,6 +24,7 @@ from undertext.core.resume import Done, Part
 from undertext.core.shared import Shared
 from undertext.jobs.probe.config import ProbeConfig
 from undertext.jobs.probe.inputs import Sources
+from undertext.measures.features.opening import OpenedSae
 
 TEXTS = ["so a = 3 ;", "find b ;"]
 
@@ -83,7 +86,7 @@ def test_what_is_only_here_is_refused(opened, kept):
     with pytest.raises(UserError, match="the part a part holds a model"):
         sent(partial(print, live.model))
     with pytest.raises(UserError, match="the part a part cannot be sent to another machine"):
-        sent(partial(print, open(__file__)))  # noqa: SIM115
+        sent(partial(print, threading.Lock()))
 
 
 def test_what_is_shared_and_kept_on_the_way_stays_here(tmp_path, kept):
@@ -107,6 +110,13 @@ def test_a_closure_takes_what_it_holds_with_it(kept):
     assert values.tolist() == [1, 2, 3]
     assert torch.equal(weight, module.weight)
     assert weight is not module.weight
+
+
+def test_an_sae_travels_whole(opened, kept):
+    sae = sae_of(opened)
+    there, _ = sent(partial(OpenedSae, sae))
+    rows = torch.randn(5, 32, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(there.args[0].encode(rows), sae.encode(rows))
 
 
 def test_a_shipped_organism_travels_by_its_name(kept):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.made_up_sae import sae_of
 from tests.made_up_task import task_of
 from tests.ray_nodes import Doom, Nodes, nodes
 from tests.reading_task import made_task
@@ -14,12 +15,16 @@ from tests.toys import tiny_folder
 from tests.trails_task import whole_task
 from undertext import (
     CompareConfig,
+    DiffConfig,
+    FeaturesConfig,
     MeasureConfig,
     ProbeConfig,
     RoutesConfig,
     SteerConfig,
     TraceConfig,
     compare,
+    feature_diff,
+    feature_table,
     measure,
     probe,
     read_trace,
@@ -78,6 +83,24 @@ def run_compare(weaker: str, stronger: str, out: Path | None, where: Where) -> R
     return compare(weaker, stronger, gap_task(weaker, stronger), config=config, out=out, progress=False)
 
 
+def run_features(weaker: str, stronger: str, out: Path | None, where: Where) -> Result:
+    config = FeaturesConfig(pages=1, words=("so", "answer"), threads=1, **where)
+    return feature_table(weaker, made_task(), sae_folder(weaker), config=config, out=out, progress=False)
+
+
+def run_diff(weaker: str, stronger: str, out: Path | None, where: Where) -> Result:
+    config = DiffConfig(pages=1, effects=1, controls=1, effect_problems=4, threads=1, **where)
+    task, sae = made_task(), sae_folder(weaker)
+    return feature_diff(weaker, stronger, task, sae=sae, config=config, out=out, progress=False)
+
+
+def sae_folder(of: str) -> str:
+    folder = Path(of).parent / "sae"
+    if not folder.exists():
+        sae_of(Checkpoint.load(of)).save_model(folder)
+    return str(folder)
+
+
 def gap_task(weaker: str, stronger: str) -> Task:
     asked = task_of(n=8)
     more = [each.model_copy(update={"id": f"{each.id}-2", "split": "ood"}) for each in asked.split("test")]
@@ -96,7 +119,16 @@ def gap_task(weaker: str, stronger: str) -> Task:
     return asked.model_copy(update={"problems": problems, "grader": Grader(kind="exact")})
 
 
-JOBS: list[Job] = [run_compare, run_steer, run_routes, run_probe, run_trace, run_measure]
+JOBS: list[Job] = [
+    run_compare,
+    run_steer,
+    run_routes,
+    run_probe,
+    run_trace,
+    run_measure,
+    run_features,
+    run_diff,
+]
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +153,7 @@ def cluster() -> Iterator[Nodes]:
 
 def check(found: Result, whole: Result) -> None:
     assert found.summary == whole.summary
-    assert list(found.tables) == list(whole.tables)
+    assert set(found.tables) == set(whole.tables)
     for name in found.tables:
         assert found.table(name).equals(whole.table(name)), name  # in pandas, where NaN equals NaN
 
