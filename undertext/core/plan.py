@@ -166,7 +166,7 @@ class Memory(NamedTuple):
     training: int
     """A copy that is trained, with its gradients and moments."""
     spare: int = 0
-    """What a job takes beside, of no one stage."""
+    """What a job takes beside: libraries of its stages, figures, memory that is not given back."""
 
     @property
     def all(self) -> int:

@@ -120,7 +120,7 @@ def _estimates(plans: Sequence[Plan]) -> list[str]:
         "a batch that is written": memory.batch,
         "activations": memory.kept,
         "a copy that is trained": memory.training,
-        "results and figures": memory.spare,
+        "what stages load and figures take": memory.spare,
     }
     parts += [f"{name} {_bytes(size)}" for name, size in more.items() if size]
     beside = "" if memory.used is not None else ", beside Python, its libraries and what a pass needs"
