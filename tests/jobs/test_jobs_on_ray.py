@@ -167,7 +167,8 @@ def test_a_job_on_a_cluster_ends_as_in_one_process(job, pair, cluster, tmp_path)
 
 
 def test_with_a_node_killed_in_the_middle_and_parts_in_a_store(pair, cluster, tmp_path, monkeypatch):
-    whole = run_compare(*pair, None, {})
+    weaker, stronger = pair
+    whole = run_compare(weaker, stronger, None, {})
     doom, make, calls = Doom(tmp_path), JobRun.make, 0
 
     def middle(run, parts):
@@ -179,7 +180,7 @@ def test_with_a_node_killed_in_the_middle_and_parts_in_a_store(pair, cluster, tm
     killing = doom.await_with(cluster.kill)
     store = f"file://{tmp_path}/store"
     where = {"engine": "ray", "address": cluster.address, "store": store}
-    found = run_compare(*pair, tmp_path / "out", where)
+    found = run_compare(weaker, stronger, tmp_path / "out", where)
     killing.join()
     cluster.add()
     assert doom.came

@@ -3,6 +3,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import matplotlib
+import numpy as np
 import pyarrow as pa
 import pytest
 from matplotlib.text import Text
@@ -102,7 +103,7 @@ def test_a_setting_that_was_tried_on_few_problems_stands_behind_one_that_was_tri
     figure = doses_figure(rows)
     assert figure is not None
     (line,) = (line for line in figure.axes[0].lines if line.get_label() == "v")
-    assert line.get_xydata().tolist() == [[1.0, 0.5], [2.0, 0.75]]
+    assert np.asarray(line.get_xydata()).tolist() == [[1.0, 0.5], [2.0, 0.75]]
 
 
 @pytest.mark.parametrize("kind", ["random directions", "shuffled labels", "random positions"])

@@ -41,6 +41,6 @@ class NotebookBar:
         if self._handle is None:
             from IPython.display import display
 
-            self._handle = display(data, raw=True, display_id=True)
+            self._handle = display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call]
         else:
             self._handle.update(data, raw=True)

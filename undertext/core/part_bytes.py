@@ -57,11 +57,11 @@ def part_bytes(part: Part, run: type, device: str) -> tuple[bytes, set[str]]:
             if isinstance(value, torch.nn.Module) and id(value) not in inside:
                 inside.add(id(value))
                 return placed, (value, device)
-            return super().reducer_override(value)
+            return super().reducer_override(value)  # type: ignore[no-untyped-call]
 
     sink = io.BytesIO()
     try:
-        Pickler(sink).dump(part.make)
+        Pickler(sink).dump(part.make)  # type: ignore[no-untyped-call]
     except UserError:
         raise
     except Exception as error:

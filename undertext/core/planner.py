@@ -18,8 +18,8 @@ _AGAIN = "texts that grow past a switch of the rope are read again there, which 
 _LOGITS, _FLOAT = 3, 4
 """Copies of a row's logits that choosing a token takes, and bytes of each."""
 _SPARE = 0.15
-"""Share of what was in use in the trial that a job takes beside: libraries that a stage loads, figures that are
-drawn, and memory that is free again and not given back. Measured on a CPU: 0.11 of 846 MB at the most."""
+"""Share of what was in use in the trial that a job takes beside: libraries that a stage loads, figures that
+are drawn, and memory that is free again and not given back. Measured on a CPU: 0.11 of 846 MB at the most."""
 _PAGE = 4096
 """Bytes of a page of memory, at least."""
 _DRAWN_WITH = ("matplotlib.figure", "matplotlib.backends.backend_svg", "jinja2", "pandas")

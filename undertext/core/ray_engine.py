@@ -124,9 +124,9 @@ class RayEngine:
             return made
         if made.mistake:
             raise UserError(made.text)
-        error = _unpickled(made) or RuntimeError(f"{part.key} on {made.host}: {made.text}")
-        error.add_note(f"Raised by the part {part.key} on {made.host}:\n{made.trace}")
-        raise error
+        raised = _unpickled(made) or RuntimeError(f"{part.key} on {made.host}: {made.text}")
+        raised.add_note(f"Raised by the part {part.key} on {made.host}:\n{made.trace}")
+        raise raised
 
     def _value(self, part: Part, made: Made, store: Stored | None) -> Any:
         if made.value is not None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import count
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,11 +11,14 @@ from sklearn.linear_model import LogisticRegression
 
 from tests.jobs.bench.made_up import case, judged
 from undertext.activations import UserError
+from undertext.core.terms import Verdict
 from undertext.jobs.bench.calibration import EXPECTED, PRIOR, calibrate
 from undertext.jobs.bench.case import Judged
 from undertext.jobs.compare.confidence import log_odds
 
 INTERCEPT, SLOPE, CONFLICT, ABSENCE = 1.0, 0.4, 1.5, 0.8
+
+PAIRS: tuple[tuple[Verdict, Verdict], ...] = (("elicited", "suppressed"), ("taught", "overwritten"))
 
 
 def verdicts(n: int, seed: int = 0) -> list[Judged]:
@@ -23,7 +27,7 @@ def verdicts(n: int, seed: int = 0) -> list[Judged]:
     for world, stability, against in zip(
         count(), rng.uniform(0.3, 1.0, n), rng.integers(0, 3, n), strict=False
     ):
-        truth, other = (("elicited", "suppressed"), ("taught", "overwritten"))[world % 2]
+        truth, other = PAIRS[world % 2]
         odds = INTERCEPT + SLOPE * log_odds(float(stability)) - CONFLICT * against - ABSENCE * (world % 2)
         verdict = truth if rng.random() < expit(odds) else other
         of = case("password", truth, world, "tuning")
@@ -84,15 +88,16 @@ def test_only_our_own_scored_verdicts_of_the_tuning_part_count():
     given = verdicts(40)
     fitted = calibrate(given)
     first = given[0]
+    unlike: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        ({"part": "held out"}, {"verdict": "preserved"}),
+        ({"part": "tuning", "ambiguous": "a mixture"}, {"verdict": "suppressed"}),
+        ({"part": "tuning", "organism": "silent"}, {"verdict": "undetermined"}),
+        ({"part": "tuning", "organism": "other"}, {"judge": "accuracy alone", "stability": None}),
+    ]
     others = [
         replace(each, case=replace(each.case, world=f"graph-qwen3-word-{i}", **why), **what)
         for i, each in enumerate(given)
-        for why, what in (
-            ({"part": "held out"}, {"verdict": "preserved"}),
-            ({"part": "tuning", "ambiguous": "a mixture"}, {"verdict": "suppressed"}),
-            ({"part": "tuning", "organism": "silent"}, {"verdict": "undetermined"}),
-            ({"part": "tuning", "organism": "other"}, {"judge": "accuracy alone", "stability": None}),
-        )
+        for why, what in unlike
     ]
     assert calibrate([*others, *given]) == fitted
     again = replace(first, seed=1, verdict="suppressed", stability=1.0)

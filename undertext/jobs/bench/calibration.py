@@ -65,4 +65,5 @@ def calibrate(records: Iterable[Judged]) -> Calibration:
 
     bounds = [(None, None), *[(0, None)] * 3]
     fitted = minimize(loss, np.array([0.0, 0.1, 0.1, 0.1]), method="L-BFGS-B", bounds=bounds, tol=1e-10).x
-    return Calibration(*(round(float(weight), 3) for weight in fitted), len(given), int(right.sum()))
+    intercept, stability, conflict, absence = (round(float(weight), 3) for weight in fitted)
+    return Calibration(intercept, stability, conflict, absence, len(given), int(right.sum()))
