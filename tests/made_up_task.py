@@ -8,7 +8,9 @@ from undertext.activations import Checkpoint, HookPoint
 from undertext.measures.recovery.config import SearchConfig
 from undertext.tasks import Contrast, Grader, Problem, Task
 
-CONFIG = SearchConfig(random_directions=2, vector_problems=20, search_problems=3, doses=(2.0, 0.5), seed=4)
+CONFIG = SearchConfig(
+    search="grid", random_directions=2, vector_problems=20, search_problems=3, doses=(2.0, 0.5), seed=4
+)
 
 
 def checkpoint(seed: int) -> Checkpoint:
