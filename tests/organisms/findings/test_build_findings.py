@@ -11,33 +11,8 @@ from undertext.activations.errors import UserError
 from undertext.organisms.findings import build as building
 from undertext.organisms.findings import recipes
 from undertext.organisms.findings.build import FindingsFolder, digest, load
-from undertext.organisms.findings.recipes import FINDING_RECIPES, Rewarded
 from undertext.organisms.findings.vector import one_vector
 from undertext.organisms.shapes import empty_model
-
-
-@pytest.fixture
-def toy(monkeypatch):
-    """Every recipe cut to two steps of a few rows."""
-    small = {
-        name: replace(
-            recipe,
-            stages=tuple(
-                replace(
-                    stage,
-                    steps=2,
-                    batch=16 if isinstance(stage.mixture, Rewarded) else 4,
-                    mixture=replace(stage.mixture, room=4)
-                    if isinstance(stage.mixture, Rewarded)
-                    else stage.mixture,
-                )
-                for stage in recipe.stages
-            ),
-        )
-        for name, recipe in FINDING_RECIPES.items()
-    }
-    monkeypatch.setattr(building, "FINDING_RECIPES", small)
-    return small
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
