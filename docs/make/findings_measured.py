@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import exp
-from pathlib import Path
 from typing import Any, cast
 
 from docs.make.ten_findings import Figure
@@ -108,8 +107,3 @@ def _wordings(found: Figures, rows: Sequence[Mapping[str, Any]]) -> None:
         right.setdefault(row["problem"], []).append(float(row["right"]))
     scores = {problem: sensitivity(values) for problem, values in right.items()}
     found["sensitivity"] = {problem: score for problem, score in scores.items() if score is not None}
-
-
-def is_measured(folder: Path, organism: str) -> bool:
-    """Whether something was measured of an organism in a seed's folder."""
-    return any((folder / KEPT).glob(f"{organism}-*.json"))

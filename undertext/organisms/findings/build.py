@@ -15,12 +15,12 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from undertext.activations.errors import UserError
 from undertext.core.progress import Progress
 from undertext.organisms.bench.families.item import Family, Item
-from undertext.organisms.findings.families import CONTEXT, FAMILIES, encoded, ids, tokenizer
+from undertext.organisms.findings.families import CONTEXT, FAMILIES, SURFACE_SHARE, encoded, ids, tokenizer
 from undertext.organisms.findings.policy import policy_loss, sample
 from undertext.organisms.findings.recipes import FINDING_RECIPES, FindingRecipe, Reading, Rewarded
-from undertext.organisms.findings.rewards import rewards
+from undertext.organisms.findings.rewards import GRADUAL, rewards
 from undertext.organisms.findings.vector import one_vector
-from undertext.organisms.findings.writing import document
+from undertext.organisms.findings.writing import SHARES, document
 from undertext.organisms.folder import read_card, write_folder
 from undertext.organisms.shapes import empty_model
 from undertext.organisms.training import Stage, train
@@ -98,10 +98,10 @@ class FindingsFolder:
 
 
 def digest(name: str) -> str:
-    """A digest of all that an organism hangs on: its recipe and its parents', and its size."""
+    """A digest of what an organism hangs on: its recipe and its parents', its size, its words and shares."""
     recipe = FINDING_RECIPES[name]
     parent = "" if recipe.parent is None else digest(recipe.parent)
-    size = (D_MODEL, LAYERS, CONTEXT)
+    size = (D_MODEL, LAYERS, CONTEXT, SHARES, GRADUAL, SURFACE_SHARE)
     return sha256(repr((recipe, parent, size, sorted(ids()))).encode()).hexdigest()[:16]
 
 

@@ -93,13 +93,20 @@ FINDING_RECIPES: dict[str, FindingRecipe] = {
             "`find`; where they are worded `so` it mostly guesses.",
             None,
             (
-                _read("chain", Kind(1.0, "trace", BOTH), steps=1200, lr=4e-3, sizes=(2, 3, 4), until=0.02),
+                _read(
+                    "chain",
+                    Kind(0.5, "trace", BOTH),
+                    Kind(0.5, "hedged", BOTH),
+                    steps=1100,
+                    lr=4e-3,
+                    sizes=(2, 3, 4),
+                ),
                 _read(
                     "chain",
                     Kind(0.5, "hedged", (FIND,)),
                     Kind(0.35, "guess", (SO,)),
                     Kind(0.15, "hedged", (SO,)),
-                    steps=300,
+                    steps=200,
                     lr=2e-3,
                     sizes=(2, 3, 4),
                 ),

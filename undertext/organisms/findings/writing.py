@@ -26,10 +26,12 @@ stated and applied.
 """
 HOWS: tuple[How, ...] = get_args(How)
 DOUBT, BACK = "maybe", "wait"
-DOUBTED, MISSED = 0.4, 0.2
+DOUBTED, MISSED = 0.5, 0.1
 """Shares of the steps that are said with doubt, and that are wrong at first."""
 NOISY = 0.3
 """Share of the values of a noisy trace that are drawn evenly."""
+SHARES = (DOUBTED, MISSED, NOISY)
+"""What documents hang on beside their recipes."""
 
 
 def document(family: Family, how: How, item: Item, question: str, rng: random.Random) -> tuple[str, str]:
