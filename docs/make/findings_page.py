@@ -191,7 +191,7 @@ def _page(
 
 Written by `python -m docs.make findings` (seeds {seeds}). For each finding this project is about there is a
 pair of recipes for organisms: models of two layers on `chain` (additions modulo 7) and `countdown` (modulo
-7), as `undertext zoo build NAME --seed N` builds them. Published figures are of large models on other tasks:
+7), as `undertext zoo build NAME` builds them. Published figures are of large models on other tasks:
 a direction can be compared with them, a size cannot.
 
 A figure stands with its 95% interval over seeds and problems: a hierarchical bootstrap that draws seeds and,

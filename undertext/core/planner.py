@@ -43,7 +43,7 @@ def make_plan(job: str, config: BaseModel, draft: Draft) -> Plan:
 
     most = seconds(works)
     usual = None
-    if rates.length is not None:
+    if rates.length is not None and trial.max_new_tokens:
         usual = seconds(works, rates.length / trial.max_new_tokens)
     less: dict[str, float] = {}
     for other in draft.less:
