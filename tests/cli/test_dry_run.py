@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,7 @@ def files(folder: Path) -> dict[Path, int]:
     ],
 )
 def test_nothing_is_written_and_no_folder_is_made(command, here, capsys):
+    import_module("sae_lens")  # what it imports makes folders of its own
     before = files(here)
     task = "" if command.startswith("probe") else "--task task"
     out = said(f"{command} {task} --dry-run", capsys)

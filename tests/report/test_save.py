@@ -21,7 +21,7 @@ def test_verdict_has_the_keys_of_its_schema_and_no_others(rendered):
     assert list(verdict["splits"]) == ["test", "ood"]
     for split in verdict["splits"].values():
         assert set(split) == {
-            "verdict", "confidence", "weaker", "accuracy", "evidence", "flags",
+            "verdict", "confidence", "stability", "weaker", "accuracy", "evidence", "flags",
             "latent", "opened", "smallest_detectable_difference", "unfinished",
         }  # fmt: skip
         assert set(split["accuracy"]) == {"base", "tuned", "difference"}

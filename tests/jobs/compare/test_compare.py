@@ -101,7 +101,7 @@ def test_a_hand_written_folder_runs_to_a_verdict(made, gained):
     assert result.confidence > 0.5
     names = [line.name for line in result.evidence]
     worked = any("steps" in problem for problem in made.problems)
-    of_traces = ["prefilled"] if worked else [], ["continued"] if worked else []
+    of_traces = ["prefilled"] if worked else [], ["continued", "used"] if worked else []
     # Where the operands stand right before a value, whoever reads the value need know nothing.
     read = [] if worked else ["decodable", "transported"]
     assert names == ["behaviour", "prompted", *of_traces[0], "noised", *of_traces[1], *read, "recovered"]
@@ -200,7 +200,7 @@ def test_the_files_hold_what_was_returned(gained):
     comparison, out = gained
     written = json.loads((out / "verdict.json").read_text())
     assert written == {"run": comparison.id, **comparison.summary}
-    assert (written["schema"], written["seed"]) == (8, 0)
+    assert (written["schema"], written["seed"]) == (9, 0)
     assert {path.name for path in out.iterdir()} == {
         "verdict.json", "report.html", "run.json", "figures", "tables",
     }  # fmt: skip

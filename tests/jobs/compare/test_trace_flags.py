@@ -14,17 +14,15 @@ from undertext import compare
 from undertext.activations import Checkpoint, Pair, UserError
 from undertext.core.statistics import (
     mean_intervals,
-    proportion,
     ratio_intervals,
-    unpaired_difference,
 )
 from undertext.core.terms import ROLES, Role
 from undertext.jobs.compare.config import CompareConfig
 from undertext.jobs.compare.result import Comparison
-from undertext.jobs.compare.text_flags import memorised, of_form, on_other_numbers, voice_lost
+from undertext.jobs.compare.text_flags import of_form, voice_lost
 from undertext.jobs.compare.trace_figures import AFTER, BEFORE, TRACE
 from undertext.jobs.compare.trace_flags import trace_flags
-from undertext.jobs.compare.trace_parts import OtherNumbers, Traced, TraceReads, fresh_of
+from undertext.jobs.compare.trace_parts import Traced, TraceReads, fresh_of
 from undertext.measures.answers import Answers
 from undertext.measures.recovery.gate_config import GateConfig
 from undertext.measures.trace.changes import Change
@@ -307,52 +305,6 @@ def test_what_could_not_be_read_is_said_once():
     long = made(np.full(30, 0.1), np.full(30, 0.9), 0.1, long=10)
     _, flags = judged(long, np.ones(40, bool))
     assert flags[0] == "10 of the base's traces leave no room in the context for an answer: not measured"
-
-
-def completions(exact: int, chance: float) -> Completed:
-    return Completed(list(range(40)), np.arange(40) < exact, np.full(40, chance), 0)
-
-
-@pytest.mark.parametrize(
-    ("seen", "fresh", "flagged"),
-    [((24, 0.0), (0, 0.0), True), ((24, 0.0), (24, 0.0), False), ((40, 1.0), (0, 0.0), False),
-     ((6, 0.0), (0, 0.0), False)],
-)  # fmt: skip
-def test_memory_is_what_fresh_problems_and_chance_do_not_explain(seen, fresh, flagged):
-    done: dict[tuple[str, Role], Completed] = {
-        ("test", "base"): completions(*seen),
-        ("dev", "base"): completions(*fresh),
-    }
-    figures, flags = memorised("base", TraceReads({}, done), TASK, "test", CONFIG, RULE)
-    assert len(flags) == flagged
-    assert figures[-1].flag == ("memorised" if flagged else None)
-    assert figures[-1].estimate.value == pytest.approx((seen[0] - fresh[0]) / 40 - seen[1])
-    alone = memorised("base", TraceReads({}, done), TASK, "dev", CONFIG, RULE)
-    assert alone.flags == []
-    assert len(alone.figures) == 2
-
-
-@pytest.mark.parametrize(
-    ("seen", "fresh", "flagged"), [(36, 8, True), (36, 34, False), (8, 36, False), (36, 40, False)]
-)
-def test_memory_of_answers_is_what_other_numbers_do_not_explain(seen, fresh, flagged):
-    known = OtherNumbers(list(range(40)), list(range(40)), np.arange(40) < fresh)
-    reads = TraceReads({}, {}, {("test", "base"): known})
-    right = np.arange(40) < seen
-    own = Answers([""] * 40, right, right, np.ones(40), np.zeros(40, bool))
-    figures, flags = on_other_numbers("base", reads, TASK, "test", own, CONFIG, RULE)
-    wanted = unpaired_difference(proportion(np.arange(40) < fresh), proportion(right))
-    assert figures[-1].estimate == wanted
-    assert (figures[-1].flag == "memorised") == flagged == (wanted.low > RULE.memorised_above)
-    assert len(flags) == flagged
-    if flagged:
-        assert flags[0].startswith(
-            "memorised: the base is right on 0.90 of these problems, and on 0.20 of those of 'dev' that "
-        )
-    few = OtherNumbers([*range(10)], [*range(10)], np.zeros(10, bool))
-    reads = TraceReads({}, {}, {("test", "base"): few})
-    assert on_other_numbers("base", reads, TASK, "test", own, CONFIG, RULE).flags == []
-    assert on_other_numbers("tuned", reads, TASK, "test", own, CONFIG, RULE).figures == []
 
 
 def test_problems_with_other_numbers_are_those_of_the_fresh_split(letters):

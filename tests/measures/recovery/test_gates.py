@@ -37,7 +37,7 @@ STEPS = 3
 
 def config(*entries: Any, **options: Any) -> SearchConfig:
     given = {"positions": entries or ENTRIES, "doses": [DOSE], "search_problems": 6, "vector_problems": 20}
-    return SearchConfig.model_validate(given | {"random_directions": 1, **options})
+    return SearchConfig.model_validate(given | {"search": "grid", "random_directions": 1, **options})
 
 
 def readings(vector: SteeringVector, prompts: list[str]) -> torch.Tensor:
