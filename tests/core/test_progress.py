@@ -1,11 +1,14 @@
 """How far a job is, on a terminal, in a log and in a notebook; bars of one process are no other's concern."""
 
+import fcntl
 import itertools
 import multiprocessing
 import os
 import pty
 import signal
+import struct
 import sys
+import termios
 
 import nbclient
 import tqdm.std
@@ -54,6 +57,8 @@ def test_a_terminal_has_a_bar_that_says_what_is_left_and_goes(monkeypatch):
     """By a clock that goes on by a second whenever it is looked at."""
     monkeypatch.setattr(tqdm.std, "time", map(float, itertools.count()).__next__)
     master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))  # a new one has no columns
+    os.set_blocking(master, False)
     with open(slave, "w") as terminal:
         monkeypatch.setattr(sys, "stderr", terminal)
         with Progress().stage("a stage", 4) as done:

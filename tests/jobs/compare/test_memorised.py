@@ -3,16 +3,27 @@
 import numpy as np
 import pytest
 
+from tests.trails_task import problem
 from tests.verdicts import RULE
 from undertext.core.statistics import (
     proportion,
     unpaired_difference,
 )
 from undertext.core.terms import Role
+from undertext.jobs.compare.config import CompareConfig
 from undertext.jobs.compare.text_flags import memorised, on_other_numbers
 from undertext.jobs.compare.trace_parts import OtherNumbers, TraceReads
 from undertext.measures.answers import Answers
 from undertext.measures.trace.completion import Completed
+from undertext.tasks import Grader, Task
+
+CONFIG = CompareConfig(splits=("test",))
+TASK = Task(
+    name="made up", description="For a test.", grader=Grader(kind="number"),
+    problems=[
+        problem(k, split=split, id=f"{split}{k:02}") for split in ("test", "train", "dev") for k in range(40)
+    ],
+)  # fmt: skip
 
 
 def completions(exact: int, chance: float) -> Completed:
