@@ -18,6 +18,33 @@ STORE = 80 * 2**20
 """Bytes of a node's object store: about the least that Ray takes."""
 
 
+def children() -> set[psutil.Process]:
+    """Every process that this one has started, and those that they have."""
+    return set(psutil.Process().children(recursive=True))
+
+
+def end(processes: set[psutil.Process]) -> None:
+    """Kill processes, and wait until they are gone."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(list(processes))
+
+
+def started(start: Callable[[], Any]) -> Any:
+    """What `start` gives. Ray takes a node for failed that is not up in 30 seconds: on a busy machine it is
+    started again."""
+    for tries_left in range(4, -1, -1):
+        before = children()
+        try:
+            return start()
+        except Exception as error:  # Ray raises no type of its own for this
+            end(children() - before)
+            if not tries_left or "timed out" not in str(error):
+                raise
+    raise AssertionError("a try was left")
+
+
 class Nodes:
     """A head without CPUs, and nodes of one CPU each."""
 
@@ -25,7 +52,7 @@ class Nodes:
         from ray.cluster_utils import Cluster
 
         head = {"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False}
-        self._cluster = Cluster(initialize_head=True, head_node_args=head)
+        self._cluster = started(lambda: Cluster(initialize_head=True, head_node_args=head))
 
     @property
     def address(self) -> str:
@@ -34,14 +61,15 @@ class Nodes:
 
     def add(self, **resources: Any) -> None:
         """One node more."""
-        self._cluster.add_node(**{"num_cpus": 1, "object_store_memory": STORE, **resources})
+        options = {"num_cpus": 1, "object_store_memory": STORE, **resources}
+        started(lambda: self._cluster.add_node(**options))
 
     def kill(self, node: str, process: int) -> None:
         """Kill the node of this id, and the process on it that was running a part: SIGKILL to both."""
-        (found,) = [each for each in self._cluster.worker_nodes if each.node_id == node]
         with suppress(psutil.NoSuchProcess):
             psutil.Process(process).kill()
-        self._cluster.remove_node(found, allow_graceful=False)
+        for each in [each for each in self._cluster.worker_nodes if each.node_id == node]:
+            self._cluster.remove_node(each, allow_graceful=False)
 
     def close(self) -> None:
         """End every process of the cluster."""
@@ -51,8 +79,7 @@ class Nodes:
 @contextmanager
 def nodes(count: int) -> Iterator[Nodes]:
     """A cluster of so many nodes beside the head; none of its processes is left afterwards."""
-    before = {process.pid for process in psutil.Process().children(recursive=True)}
-    cluster = None
+    before, cluster = children(), None
     try:
         cluster = Nodes()
         for _ in range(count):
@@ -61,11 +88,7 @@ def nodes(count: int) -> Iterator[Nodes]:
     finally:
         if cluster is not None:
             cluster.close()
-        left = [one for one in psutil.Process().children(recursive=True) if one.pid not in before]
-        for process in left:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(left)
+        end(children() - before)
 
 
 class Doom:
@@ -99,7 +122,7 @@ class Doom:
             node, process = self._pipe.read_text().split()
             kill(node, int(process))
 
-        thread = threading.Thread(target=wait)
+        thread = threading.Thread(target=wait, daemon=True)
         thread.start()
         return thread
 
