@@ -168,7 +168,7 @@ def rendered(comparison: Comparison) -> dict[str, bytes]:
     return comparison.files()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # other modules have their own, and there can be but one at a time
 def browser() -> Iterator[Browser]:
     path = find_browser()
     if path is None:

@@ -120,7 +120,8 @@ def test_less_is_the_share_of_the_time_that_tokens_give(monkeypatch):
     monkeypatch.setattr(planner, "measure_rates", lambda trial, works: rates)
 
     def planned(**settings: Any) -> Plan:
-        config = SteerConfig(**STEERING | {"search_problems": 30, "side_texts": ("a b c d",), **settings})
+        own = {"search": "halving", "search_problems": 30, "side_texts": ("a b c d",)}
+        config = SteerConfig(**STEERING | own | settings)
         (plan,) = plans_of(lambda: steer(WEAKER, task_of([CONTRAST]), config=config, progress=False))
         return plan
 
