@@ -26,7 +26,16 @@ _inner_checks: dict[int, tuple[bool, Callable[..., Any], CodeType]] = {}
 
 By the code's id, which is held so that it stays: codes are equal that come from different files.
 """
-_waiting = threading.local()
+
+
+class _Local(threading.local):
+    """Sent to another process, it is an empty one there: a check goes with a function to a Ray cluster."""
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return threading.local, ()
+
+
+_waiting = _Local()
 """Inner functions that were called and whose arguments are being checked."""
 
 

@@ -1,6 +1,7 @@
 """That the check which tests run under sees what it is there to see."""
 
 import gc
+import pickle
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -45,6 +46,14 @@ def adding(number: int) -> Callable[..., int]:
         return to if times == 0 else number + added(to, times=times - 1)
 
     return added
+
+
+def test_functions_that_stand_in_others_travel_as_parts_of_jobs_do():
+    cloudpickle = pytest.importorskip("ray.cloudpickle")
+    sent = pickle.loads(cloudpickle.dumps(adding(2)))
+    assert sent(1, times=3) == 7
+    with pytest.raises(TypeCheckError):
+        sent("1")
 
 
 def test_functions_that_stand_in_others_are_checked_and_keep_to_their_own():
