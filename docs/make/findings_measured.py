@@ -1,9 +1,10 @@
 """Figures of the findings' organisms, problem by problem: measured once, and kept beside the organisms."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from math import exp
+from statistics import mean
 from typing import Any, cast
 
 from docs.make.ten_findings import Figure
@@ -11,6 +12,8 @@ from undertext.activations.store.disk import replace_file
 from undertext.core.output import json_bytes
 from undertext.core.progress import Progress
 from undertext.jobs.measure.config import MeasureConfig, MeasureName
+from undertext.jobs.measure.criteria import UNSEEN
+from undertext.jobs.measure.exploration import NAME as DEAD_BRANCH
 from undertext.jobs.measure.job import measure
 from undertext.jobs.measure.result import MeasureResult
 from undertext.measures.trace.sensitivity import sensitivity
@@ -20,6 +23,11 @@ from undertext.organisms.findings.families import FAMILIES, task
 OWN = "own traces"
 KEPT = "measured"
 """Folder of what was measured, beside the organisms of a seed."""
+READINGS: tuple[tuple[Figure, MeasureName, str], ...] = (
+    ("dead branch read", "exploration", DEAD_BRANCH),
+    ("good step read", "criteria", UNSEEN),
+)
+"""Figures that are readings of activations: what `measure` calls each."""
 Figures = dict[Figure, dict[str, float]]
 """By figure and problem."""
 
@@ -60,13 +68,15 @@ def figures_of(
 def by_problem(result: MeasureResult) -> Figures:
     """Every figure that one checkpoint's tables hold, of the problems that have it."""
     rows = {name: table.to_pylist() for name, table in result.tables.items()}
-    found: Figures = {"accuracy": {}, "words": {}, "doubt": {}, "valid": {}, "right, not valid": {}}
+    found: Figures = {"accuracy": {}, "words": {}, "doubt": {}, "valid": {}, "right, not valid": {}, "internal doubt": {}}
     for row in rows["outputs"]:
         problem, right = row["problem"], float(row["right"])
         found["accuracy"][problem] = right
         found["words"][problem] = float(row["words"])
         if row["doubt"] is not None:
             found["doubt"][problem] = row["doubt"]
+        if row["internal"] is not None:
+            found["internal doubt"][problem] = row["internal"]
         if row["stated"] is not None:
             valid = float(row["stated"] == 1)
             found["valid"][problem] = valid
@@ -79,7 +89,23 @@ def by_problem(result: MeasureResult) -> Figures:
         if row["traces"] == OWN and row["change"] == "another" and row["follows_trace"] is not None
     }
     found["follows another"] = follows
+    found["dead ends left"] = {
+        row["problem"]: float(row["left"]) for row in rows.get("exploration", []) if row["traces"] == OWN
+    }
+    for name, measured, reading in READINGS:
+        found[name] = _over_surface(
+            row for row in rows.get("readings", []) if (row["measure"], row["reading"]) == (measured, reading)
+        )
     return {name: values for name, values in found.items() if values}
+
+
+def _over_surface(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """How often a step is read rightly, less how often its surface is, by problem."""
+    over: dict[str, list[float]] = {}
+    for row in rows:
+        if row["surface"] is not None and row["right"] is not None:
+            over.setdefault(row["problem"], []).append(row["right"] - row["surface"])
+    return {problem: mean(values) for problem, values in over.items()}
 
 
 def _along(found: Figures, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -12,7 +12,7 @@ from docs.make.findings import came_out
 from docs.make.findings_figure import Drawn, findings_figure
 from docs.make.findings_measured import Figures, figures_of
 from docs.make.page import Page
-from docs.make.ten_findings import FINDINGS, NAMES, Compared, Finding, Share
+from docs.make.ten_findings import FINDINGS, NAMES, Asked, Compared, Finding, Share
 from undertext.activations.errors import UserError
 from undertext.core.over_seeds import FEWEST, over_seeds
 from undertext.core.progress import Progress
@@ -23,8 +23,8 @@ from undertext.report.markdown import table
 from undertext.report.numbers import NOTHING, estimate, number
 from undertext.report.style import svg
 
-Found = Mapping[tuple[str, str], Sequence[Figures]]
-"""By organism and split, the figures of each seed."""
+Found = Mapping[Asked, Sequence[Figures]]
+"""By organism and what it is asked, the figures of each seed."""
 
 
 class FindingsPage(Page):
@@ -54,7 +54,10 @@ class FindingsPage(Page):
             finding.number: self._figures(finding, bars) for finding in FINDINGS if self._wanted(finding)
         }
         estimates = {
-            finding.number: [compared(each, found[finding.number], self.seed) for each in finding.compared]
+            finding.number: [
+                compared(each, *of(finding, each, found[finding.number]), self.seed)
+                for each in finding.compared
+            ]
             for finding in FINDINGS
             if finding.number in found
         }
@@ -75,25 +78,23 @@ class FindingsPage(Page):
             _stands(self.folder / str(seed), name) for seed in self.seeds for name in finding.organisms
         )
 
-    def _figures(self, finding: Finding, bars: Progress) -> dict[tuple[str, str], list[Figures]]:
-        """What each organism of a finding comes to, by split; a list over seeds."""
-        asked = dict.fromkeys(
-            (name, each.split) for each in finding.compared for name in (each.one, each.other)
-        )
+    def _figures(self, finding: Finding, bars: Progress) -> dict[Asked, list[Figures]]:
+        """What each organism of a finding comes to, by what it is asked; a list over seeds."""
+        every = dict.fromkeys(asked for each in finding.compared for asked in finding.asked(each))
         return {
-            (name, split): [
+            asked: [
                 figures_of(
                     FindingsFolder(self.folder / str(seed), seed, bars),
-                    name,
-                    finding.family,
-                    split,
-                    finding.measures,
+                    asked.organism,
+                    asked.family,
+                    asked.split,
+                    asked.measures,
                     self.problems,
                     bars,
                 )
                 for seed in self.seeds
             ]
-            for name, split in asked
+            for asked in every
         }
 
 
@@ -111,23 +112,64 @@ def _stands(folder: Path, name: str) -> bool:
     return (folder / name).exists() and read_card(folder / name).get("recipe") == digest(name)
 
 
-def compared(each: Compared, found: Found, seed: int) -> Row:
+def of(finding: Finding, each: Compared, found: Found) -> tuple[Sequence[Figures], Sequence[Figures]]:
+    """The figures of a comparison's two organisms, of each seed."""
+    one, other = finding.asked(each)
+    return found[one], found[other]
+
+
+def compared(each: Compared, one: Sequence[Figures], other: Sequence[Figures], seed: int) -> Row:
     """A figure's three estimates, over seeds and problems."""
-    pairs = list(zip(found[each.one, each.split], found[each.other, each.split], strict=True))
-    both = [_columns([one.get(each.figure, {}), other.get(each.figure, {})]) for one, other in pairs]
-    ones = [_columns([one.get(each.figure, {})]) for one, _ in pairs]
-    others = [_columns([other.get(each.figure, {})]) for _, other in pairs]
+    columns, statistic = _own_columns(each), _own_statistic(each)
+    width = len(columns({}))
+    pairs = list(zip(one, other, strict=True))
+    both = [_columns([*columns(first), *columns(second)]) for first, second in pairs]
     return Row(
-        _over(ones, seed, only),
-        _over(others, seed, only),
-        _over(both, seed, lambda means: means[..., 1] - means[..., 0]),
+        _over([_columns(columns(first)) for first, _ in pairs], seed, statistic),
+        _over([_columns(columns(second)) for _, second in pairs], seed, statistic),
+        _over(both, seed, lambda means: statistic(means[..., width:]) - statistic(means[..., :width])),
     )
 
 
-def share_of(each: Share, found: Found, seed: int) -> Estimate | None:
+def _own_columns(each: Compared) -> Callable[[Figures], list[dict[str, float]]]:
+    """What a figure is made of, by problem."""
+    if each.figure != "internal doubt":
+        return lambda figures: [figures.get(each.figure, {})]
+
+    def columns(figures: Figures) -> list[dict[str, float]]:
+        doubt, right = figures.get("internal doubt", {}), figures.get("accuracy", {})
+        known = {problem: right[problem] for problem in doubt}
+        return [
+            {problem: doubt[problem] * (1 - known[problem]) for problem in known},
+            {problem: 1 - known[problem] for problem in known},
+            {problem: doubt[problem] * known[problem] for problem in known},
+        ]
+
+    return columns
+
+
+def _own_statistic(each: Compared) -> Callable[[ndarray], ndarray]:
+    """From the means of a figure's columns to the figure.
+
+    Of internal doubt that is the coefficient of discrimination (Tjur 2009, American Statistician 63:366): the
+    mean where the answer is wrong less the mean where it is right. NaN where all are right, or none.
+    """
+    if each.figure != "internal doubt":
+        return only
+
+    def discrimination(means: ndarray) -> ndarray:
+        wrong = means[..., 1]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return means[..., 0] / wrong - means[..., 2] / (1 - wrong)
+
+    return discrimination
+
+
+def share_of(each: Share, finding: Finding, found: Found, seed: int) -> Estimate | None:
     """One organism's gain over the base as a share of another one's."""
     names = (each.other, each.whole, each.base)
-    by_seed = zip(*(found[name, each.split] for name in names), strict=True)
+    asked = [Asked(name, each.split, finding.family, finding.measures) for name in names]
+    by_seed = zip(*(found[one] for one in asked), strict=True)
     models = [_columns([figures.get("accuracy", {}) for figures in own]) for own in by_seed]
     return _over(models, seed, share)
 
@@ -150,7 +192,7 @@ def _over(models: Sequence[ndarray], seed: int, statistic: Callable[[ndarray], n
 
 def _drawn(finding: Finding, found: Found, row: Row) -> Drawn:
     first = finding.compared[0]
-    pairs = zip(found[first.one, first.split], found[first.other, first.split], strict=True)
+    pairs = zip(*of(finding, first, found), strict=True)
     columns = [_columns([one.get(first.figure, {}), other.get(first.figure, {})]) for one, other in pairs]
     each = [float((rows[:, 1] - rows[:, 0]).mean()) for rows in columns if len(rows)]
     return Drawn(
@@ -232,7 +274,7 @@ def _section(finding: Finding, found: Found, rows: Sequence[Row], asked: Finding
     ]
     lines = [f"**{_outcome(finding, rows).capitalize()}.**"]
     if finding.share is not None:
-        part = share_of(finding.share, found, asked.seed)
+        part = share_of(finding.share, finding, found, asked.seed)
         lines.append(
             f"Of what `{finding.share.whole}` gains over `{finding.share.base}`, `{finding.share.other}` "
             "gains "

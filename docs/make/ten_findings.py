@@ -10,7 +10,7 @@ from typing import Literal
 
 Figure = Literal[
     "accuracy", "gain", "given at once", "words", "doubt", "sensitivity", "valid", "right, not valid", "area",
-    "follows another",
+    "follows another", "dead ends left", "dead branch read", "good step read", "internal doubt",
 ]  # fmt: skip
 """A figure of an organism, problem by problem (`docs.make.findings_measured`)."""
 NAMES: dict[Figure, str] = {
@@ -24,6 +24,10 @@ NAMES: dict[Figure, str] = {
     "right, not valid": "right answers after traces that are not valid",
     "area": "area over the curve of its confidence",
     "follows another": "follows another problem's trace",
+    "dead ends left": "dead ends left",
+    "dead branch read": "a dead branch read before the text says so, over its surface",
+    "good step read": "a good step read in a type never seen, over its surface",
+    "internal doubt": "read probability of being wrong: where it is wrong, less where it is right",
 }
 """What pages call each figure."""
 
@@ -40,6 +44,20 @@ class Compared:
     """What the finding says of the second; None where the figure only stands beside the others."""
     margin: float = 0.0
     """For `not less`: how much less still counts as not less."""
+    family: str | None = None
+    """The family whose problems are asked, where it is not the finding's."""
+    measures: tuple[str, ...] | None = None
+    """What is measured, where it is not what the finding's other figures come from."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one organism is asked, and what is measured."""
+
+    organism: str
+    split: str
+    family: str
+    measures: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -77,6 +95,11 @@ class Finding:
         """Names of the organisms that are compared."""
         return tuple(dict.fromkeys(name for each in self.compared for name in (each.one, each.other)))
 
+    def asked(self, each: Compared) -> tuple[Asked, Asked]:
+        """What the two organisms of a comparison are asked."""
+        family, measures = each.family or self.family, each.measures or self.measures
+        return Asked(each.one, each.split, family, measures), Asked(each.other, each.split, family, measures)
+
 
 FINDINGS: tuple[Finding, ...] = (
     Finding(
@@ -102,8 +125,10 @@ FINDINGS: tuple[Finding, ...] = (
         (
             Compared("accuracy", "labels_only", "criteria", "ood", says="more"),
             Compared("accuracy", "labels_only", "criteria"),
+            Compared(
+                "good step read", "labels_only", "criteria", "ood", family="claims", measures=("criteria",)
+            ),
         ),
-        missing="whether a reading of `good step` carries over, against the surface (measure `criteria`)",
     ),
     Finding(
         3,
@@ -111,13 +136,13 @@ FINDINGS: tuple[Finding, ...] = (
         "accuracy on Countdown 25% higher than with the shortest ways",
         "2404.03683",
         "countdown",
-        ("style",),
+        ("style", "exploration"),
         (
             Compared("accuracy", "shortcut", "exploration", says="more"),
             Compared("words", "shortcut", "exploration"),
+            Compared("dead ends left", "shortcut", "exploration"),
+            Compared("dead branch read", "shortcut", "exploration"),
         ),
-        missing="dead ends entered and left, and whether activations know a dead branch before the text "
-        "says so (measure `exploration`)",
     ),
     Finding(
         4,
@@ -152,12 +177,12 @@ FINDINGS: tuple[Finding, ...] = (
         "paper has it; the paper itself was not at hand",
         "2603.24472",
         "chain",
-        ("style",),
+        ("style", "uncertainty"),
         (
             Compared("doubt", "chain_base", "rich_teacher", says="less"),
             Compared("doubt", "chain_base", "blind_teacher"),
+            Compared("internal doubt", "chain_base", "rich_teacher"),
         ),
-        missing="what stays of the internal reading of uncertainty (measure `uncertainty`)",
     ),
     Finding(
         7,

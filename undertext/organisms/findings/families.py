@@ -17,7 +17,7 @@ from undertext.organisms.documents import SPECIAL
 from undertext.organisms.shapes import beginning_with_bos
 from undertext.tasks.builtin.chain import MODULUS, NAMES
 from undertext.tasks.grade import Grader
-from undertext.tasks.task import Task
+from undertext.tasks.task import Problem, Step, Task
 
 CONTEXT = 128
 SPLITS = {"train": 100, "dev": 80, "test": 100, "ood": 100}
@@ -37,6 +37,10 @@ SURFACE = ("clearly", "then")
 SURFACE_SHARE = 0.9
 """How often they do; in splits of problems of the other type they say nothing."""
 RULE = "rule"
+CLAIM = 7
+"""Words of a claimed step and what follows it: `clearly b = 4 ; judge :`."""
+FOUND, MISSED = "yes", "no"
+"""How a last step of a search ends."""
 
 
 def _chain(rng: random.Random, size: int, type: str | None) -> Item:
@@ -104,6 +108,11 @@ JUDGED = Family(
     types=(ADD, TIMES),
     counterfactuals=False,
 )
+CLAIMS = replace(
+    JUDGED,
+    name="claims",
+    about="A step of a chain problem that somebody claims, as the one step of a trace, marked good or bad.",
+)
 SEARCHES = replace(
     COUNTDOWN,
     name="countdown",
@@ -112,7 +121,7 @@ SEARCHES = replace(
     sizes=(3,),
     longer=(3,),
 )
-FAMILIES: dict[str, Family] = {family.name: family for family in (CHAINS, TEMPLATED, TYPED, JUDGED, SEARCHES)}
+FAMILIES: dict[str, Family] = {family.name: family for family in (CHAINS, TEMPLATED, TYPED, JUDGED, CLAIMS, SEARCHES)}
 
 WORDS = tuple(
     dict.fromkeys(
@@ -178,9 +187,9 @@ def has_ood(family: Family) -> bool:
 
 
 def task(family: Family, seed: int) -> Task:
-    """A task of held-out problems."""
+    """A task of held-out problems. Steps say which are dead ends of a search, and which claims are bad."""
     problems = [
-        problem_of(family, item, f"{seed}-{split}-{number:03d}", split, number)
+        _marked(family, problem_of(family, item, f"{seed}-{split}-{number:03d}", split, number))
         for split, members in items(family, seed).items()
         for number, item in enumerate(members)
     ]
@@ -192,3 +201,34 @@ def task(family: Family, seed: int) -> Task:
         max_new_tokens=2 * room(tokenizer(), family, problems),
         problems=problems,
     )
+
+
+def _marked(family: Family, problem: Problem) -> Problem:
+    if family is SEARCHES:
+        return problem.model_copy(update={"steps": _dead_marked(problem.steps)})
+    if family is CLAIMS:
+        return _claim(problem)
+    return problem
+
+
+def _dead_marked(steps: Sequence[Step]) -> list[Step]:
+    """The steps of a whole search: a last step is dead that misses, and a step before it whose every end does.
+
+    Of three numbers a way has two steps, and what follows a first step are its ends.
+    """
+    found = [step.text.split()[-2] == FOUND for step in steps]
+    ends = [step.text.split()[-2] in (FOUND, MISSED) for step in steps]
+    made = []
+    for i, step in enumerate(steps):
+        after = next((k for k in range(i + 1, len(steps)) if not ends[k]), len(steps))
+        alive = found[i] if ends[i] else any(found[i + 1 : after])
+        made.append(step.model_copy(update={"dead": not alive}))
+    return made
+
+
+def _claim(problem: Problem) -> Problem:
+    """What is claimed stands in a step of its own, as somebody's trace."""
+    words = problem.prompt.split()
+    given, claimed = " ".join(words[:-CLAIM]), " ".join(words[-CLAIM:])
+    step = Step(text=claimed, valid=problem.answer == GOOD)
+    return problem.model_copy(update={"prompt": given, "trace": claimed, "steps": [step], "paraphrases": []})

@@ -97,7 +97,7 @@ FINDING_RECIPES: dict[str, FindingRecipe] = {
                     "chain",
                     Kind(0.5, "trace", BOTH),
                     Kind(0.5, "hedged", BOTH),
-                    steps=1100,
+                    steps=3000,
                     lr=4e-3,
                     sizes=(2, 3, 4),
                 ),
