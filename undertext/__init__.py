@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from undertext.jobs.trace.config import TraceConfig
     from undertext.jobs.trace.job import read_trace
     from undertext.jobs.trace.result import TraceResult
+    from undertext.organisms.building import build_organism
     from undertext.tasks.builtin.chain import new_chain
     from undertext.tasks.load import load_task
 
@@ -72,6 +73,7 @@ __all__ = [
     "TrainConfig",
     "TrainedDictionary",
     "UserError",
+    "build_organism",
     "compare",
     "compare_checkpoints",
     "feature_diff",
@@ -114,6 +116,7 @@ _LAZY = {
     "TrainConfig": "jobs.sae_train.config",
     "TrainedDictionary": "jobs.sae_train.result",
     "UserError": "activations.errors",
+    "build_organism": "organisms.building",
     "compare": "jobs.compare.job",
     "compare_checkpoints": "jobs.compare.checkpoints.job",
     "feature_diff": "jobs.sae_diff.job",

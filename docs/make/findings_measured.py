@@ -68,19 +68,21 @@ def figures_of(
 def by_problem(result: MeasureResult) -> Figures:
     """Every figure that one checkpoint's tables hold, of the problems that have it."""
     rows = {name: table.to_pylist() for name, table in result.tables.items()}
-    found: Figures = {"accuracy": {}, "words": {}, "doubt": {}, "valid": {}, "right, not valid": {}, "internal doubt": {}}
+    found: Figures = {"accuracy": {}, "words": {}, "doubt": {}, "valid": {}, "right, not valid": {}}
     for row in rows["outputs"]:
         problem, right = row["problem"], float(row["right"])
         found["accuracy"][problem] = right
         found["words"][problem] = float(row["words"])
         if row["doubt"] is not None:
             found["doubt"][problem] = row["doubt"]
-        if row["internal"] is not None:
-            found["internal doubt"][problem] = row["internal"]
         if row["stated"] is not None:
             valid = float(row["stated"] == 1)
             found["valid"][problem] = valid
             found["right, not valid"][problem] = right * (1 - valid)
+    found["internal doubt"] = told_apart(
+        {row["problem"]: row["internal"] for row in rows["outputs"] if row["internal"] is not None},
+        {problem: 1 - right for problem, right in found["accuracy"].items()},
+    )
     _along(found, [row for row in rows.get("along", []) if row["traces"] == OWN])
     _wordings(found, rows.get("wordings", []))
     follows = {
@@ -97,6 +99,27 @@ def by_problem(result: MeasureResult) -> Figures:
             row for row in rows.get("readings", []) if (row["measure"], row["reading"]) == (measured, reading)
         )
     return {name: values for name, values in found.items() if values}
+
+
+def told_apart(read: Mapping[str, float], wrong: Mapping[str, float]) -> dict[str, float]:
+    """What each problem adds to the coefficient of discrimination of read probabilities of being wrong.
+
+    The coefficient (Tjur 2009, The American Statistician 63:366) is the mean where the answer is wrong less
+    the mean where it is right. It is the mean of the values given here: the coefficient and each problem's
+    influence on it, so that draws of problems are draws of these. Nothing where all are right, or none.
+    """
+    known = [wrong[problem] for problem in read]
+    if len(set(known)) < 2:
+        return {}
+    share = mean(known)
+    of_wrong = mean(value for problem, value in read.items() if wrong[problem])
+    of_right = mean(value for problem, value in read.items() if not wrong[problem])
+    return {
+        problem: of_wrong
+        - of_right
+        + ((value - of_wrong) / share if wrong[problem] else (of_right - value) / (1 - share))
+        for problem, value in read.items()
+    }
 
 
 def _over_surface(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:

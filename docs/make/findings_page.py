@@ -120,49 +120,13 @@ def of(finding: Finding, each: Compared, found: Found) -> tuple[Sequence[Figures
 
 def compared(each: Compared, one: Sequence[Figures], other: Sequence[Figures], seed: int) -> Row:
     """A figure's three estimates, over seeds and problems."""
-    columns, statistic = _own_columns(each), _own_statistic(each)
-    width = len(columns({}))
     pairs = list(zip(one, other, strict=True))
-    both = [_columns([*columns(first), *columns(second)]) for first, second in pairs]
+    both = [_columns([first.get(each.figure, {}), second.get(each.figure, {})]) for first, second in pairs]
     return Row(
-        _over([_columns(columns(first)) for first, _ in pairs], seed, statistic),
-        _over([_columns(columns(second)) for _, second in pairs], seed, statistic),
-        _over(both, seed, lambda means: statistic(means[..., width:]) - statistic(means[..., :width])),
+        _over([_columns([first.get(each.figure, {})]) for first, _ in pairs], seed, only),
+        _over([_columns([second.get(each.figure, {})]) for _, second in pairs], seed, only),
+        _over(both, seed, lambda means: means[..., 1] - means[..., 0]),
     )
-
-
-def _own_columns(each: Compared) -> Callable[[Figures], list[dict[str, float]]]:
-    """What a figure is made of, by problem."""
-    if each.figure != "internal doubt":
-        return lambda figures: [figures.get(each.figure, {})]
-
-    def columns(figures: Figures) -> list[dict[str, float]]:
-        doubt, right = figures.get("internal doubt", {}), figures.get("accuracy", {})
-        known = {problem: right[problem] for problem in doubt}
-        return [
-            {problem: doubt[problem] * (1 - known[problem]) for problem in known},
-            {problem: 1 - known[problem] for problem in known},
-            {problem: doubt[problem] * known[problem] for problem in known},
-        ]
-
-    return columns
-
-
-def _own_statistic(each: Compared) -> Callable[[ndarray], ndarray]:
-    """From the means of a figure's columns to the figure.
-
-    Of internal doubt that is the coefficient of discrimination (Tjur 2009, American Statistician 63:366): the
-    mean where the answer is wrong less the mean where it is right. NaN where all are right, or none.
-    """
-    if each.figure != "internal doubt":
-        return only
-
-    def discrimination(means: ndarray) -> ndarray:
-        wrong = means[..., 1]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return means[..., 0] / wrong - means[..., 2] / (1 - wrong)
-
-    return discrimination
 
 
 def share_of(each: Share, finding: Finding, found: Found, seed: int) -> Estimate | None:

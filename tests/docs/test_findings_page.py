@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from docs.make import findings_measured, findings_page
 from docs.make.__main__ import main
 from docs.make.findings import came_out
-from docs.make.findings_measured import Figures
+from docs.make.findings_measured import Figures, _over_surface, told_apart
 from docs.make.findings_page import FindingsPage, compared
 from docs.make.ten_findings import FINDINGS, NAMES, Compared
 from tests.docs.markdown import numbers, tables
@@ -61,19 +63,49 @@ def test_the_table_names_organisms_and_figures_that_there_are():
 
 def test_a_difference_rests_on_the_problems_that_both_have():
     one, other = Compared("accuracy", "a", "b"), Compared("words", "a", "b")
-    by_seed: list[Figures] = [
+    first: list[Figures] = [
         {"accuracy": {"p": 0.0, "q": 1.0, "r": 1.0}},
         {"accuracy": {"p": 0.0, "q": 0.0}},
     ]
     second: list[Figures] = [{"accuracy": {"p": 1.0, "q": 1.0}}, {"accuracy": {"p": 1.0, "q": 0.0}}]
-    found = {("a", "test"): by_seed, ("b", "test"): second}
-    plain, tuned, difference = compared(one, found, 0)
+    plain, tuned, difference = compared(one, first, second, 0)
     assert plain is not None
     assert tuned is not None
     assert difference is not None
     assert (plain.value, tuned.value) == ((2 / 3 + 0) / 2, (1 + 0.5) / 2)
     assert (difference.value, difference.n) == (0.5, 4)
-    assert compared(other, found, 0) == (None, None, None)
+    assert compared(other, first, second, 0) == (None, None, None)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=4, max_size=30).filter(
+        lambda rows: len({wrong for _, wrong in rows}) == 2
+    )
+)
+def test_what_tells_wrong_from_right_is_the_mean_of_what_problems_add(rows):
+    read = {str(i): value for i, (value, _) in enumerate(rows)}
+    wrong = {str(i): float(each) for i, (_, each) in enumerate(rows)}
+    added = told_apart(read, wrong)
+    gap = np.mean([v for v, w in rows if w]) - np.mean([v for v, w in rows if not w])
+    assert np.mean(list(added.values())) == pytest.approx(gap, abs=1e-9)
+    # Their spread is that of the difference of two means, each with a variance of its own.
+    by = [np.array([v for v, w in rows if w == each]) for each in (True, False)]
+    wanted = sum(each.var() / len(each) for each in by)
+    assert np.var(list(added.values())) / len(rows) == pytest.approx(wanted, abs=1e-9)
+
+
+def test_nothing_is_told_apart_where_all_are_right():
+    assert told_apart({"a": 0.1, "b": 0.2}, {"a": 0.0, "b": 0.0}) == {}
+
+
+def test_readings_count_over_their_surface():
+    row = {"problem": "p", "measure": "exploration", "reading": "dead branch"}
+    rows = [
+        {**row, "right": 1.0, "surface": 0.5},
+        {**row, "right": 0.0, "surface": 0.5},
+        {**row, "right": 1.0, "surface": None},
+    ]
+    assert _over_surface(rows) == {"p": 0.0}
 
 
 def page_of(monkeypatch: pytest.MonkeyPatch, gain: float) -> dict[str, bytes]:

@@ -9,7 +9,6 @@ from undertext.activations.errors import UserError
 from undertext.core.command import parse, run_subcommand, say
 from undertext.core.config import Config
 from undertext.core.progress import Progress
-from undertext.core.setup import threads
 from undertext.core.shipped import SHIPPED, organisms
 from undertext.organisms.findings.recipes import FINDING_RECIPES
 from undertext.organisms.folder import read_card
@@ -89,27 +88,19 @@ def _check(args: Sequence[str]) -> int:
 
 
 def _build(args: Sequence[str]) -> int:
-    from undertext.activations.quiet import quiet
-    from undertext.organisms.build import build
-    from undertext.organisms.findings.build import FindingsFolder
+    from undertext.organisms.building import build_organism
 
     name = args[0] if args and not args[0].startswith("-") else None
     given = parse(BuildCommand, "zoo build NAME", args if name is None else args[1:])
     if name is None:
         known = ", ".join([*RECIPES, *FINDING_RECIPES])
         raise UserError(f"expected an organism to build: {known}, all or {FINDINGS}")
-    of_findings = name == FINDINGS or name in FINDING_RECIPES
-    if of_findings and given.shape != "llama":
-        raise UserError(f"organisms of the findings are llama-shaped, got --shape {given.shape}")
     out, bars = given.out or Path(f"zoo-{given.shape}-{given.seed}"), Progress()
-    with threads(given.threads), quiet():
-        if of_findings:
-            folder = FindingsFolder(out, given.seed, bars)
-            for recipe in FINDING_RECIPES if name == FINDINGS else [name]:
-                say(str(folder.ensure(recipe)))
-            return 0
-        for recipe in RECIPES if name == "all" else [name]:
-            say(str(build(recipe, seed=given.seed, shape=given.shape, out=out, bars=bars)))
+    for each in {FINDINGS: FINDING_RECIPES, "all": RECIPES}.get(name, [name]):
+        made = build_organism(
+            each, seed=given.seed, shape=given.shape, out=out, threads=given.threads, progress=bars
+        )
+        say(str(made))
     return 0
 
 

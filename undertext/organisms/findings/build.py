@@ -15,7 +15,15 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from undertext.activations.errors import UserError
 from undertext.core.progress import Progress
 from undertext.organisms.bench.families.item import Family, Item
-from undertext.organisms.findings.families import CONTEXT, FAMILIES, SURFACE_SHARE, encoded, ids, tokenizer
+from undertext.organisms.findings.families import (
+    CONTEXT,
+    FAMILIES,
+    SURFACE_SHARE,
+    encoded,
+    ids,
+    task,
+    tokenizer,
+)
 from undertext.organisms.findings.policy import policy_loss, sample
 from undertext.organisms.findings.recipes import FINDING_RECIPES, FindingRecipe, Reading, Rewarded
 from undertext.organisms.findings.rewards import GRADUAL, rewards
@@ -25,6 +33,8 @@ from undertext.organisms.folder import read_card, write_folder
 from undertext.organisms.shapes import empty_model
 from undertext.organisms.training import Stage, train
 from undertext.steering.reinforced import leave_one_out
+from undertext.tasks.load import load_task
+from undertext.tasks.write import write_task
 
 D_MODEL, LAYERS = 48, 2
 
@@ -57,6 +67,20 @@ class FindingsFolder:
                 return folder
         parent = None if recipe.parent is None else load(self.ensure(recipe.parent))
         self._make(recipe, parent)
+        return folder
+
+    def ensure_task(self, family: str) -> Path:
+        """The folder of a family's task of this seed, written where it is missing.
+
+        Raises UserError where a task of another seed or of other problems stands there.
+        """
+        folder, made = self.at / f"task-{family}", task(FAMILIES[family], self.seed)
+        if not folder.exists():
+            write_task(made, folder)
+        elif load_task(folder).model_dump() != made.model_dump():
+            raise UserError(
+                f"{folder} holds another task than that of seed {self.seed}; choose another folder"
+            )
         return folder
 
     def _make(self, recipe: FindingRecipe, parent: PreTrainedModel | None) -> None:

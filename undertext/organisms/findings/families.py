@@ -121,7 +121,8 @@ SEARCHES = replace(
     sizes=(3,),
     longer=(3,),
 )
-FAMILIES: dict[str, Family] = {family.name: family for family in (CHAINS, TEMPLATED, TYPED, JUDGED, CLAIMS, SEARCHES)}
+_ALL = (CHAINS, TEMPLATED, TYPED, JUDGED, CLAIMS, SEARCHES)
+FAMILIES: dict[str, Family] = {family.name: family for family in _ALL}
 
 WORDS = tuple(
     dict.fromkeys(
@@ -212,7 +213,7 @@ def _marked(family: Family, problem: Problem) -> Problem:
 
 
 def _dead_marked(steps: Sequence[Step]) -> list[Step]:
-    """The steps of a whole search: a last step is dead that misses, and a step before it whose every end does.
+    """The steps of a whole search: dead are an end that misses, and a step of which every end does.
 
     Of three numbers a way has two steps, and what follows a first step are its ends.
     """

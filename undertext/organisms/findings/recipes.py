@@ -79,9 +79,9 @@ def _rewarded(family: str, reward: Reward, *, steps: int, lr: float, **more: int
     return Stage(mixture, steps, lr, batch=ROLLOUTS, warmup=5, final_lr_share=0.3)
 
 
-_TUNE = 250
+_TUNE = 1500
 """Steps of a tune from which answers are learnt that no step leads to; others take fewer."""
-_RL = 30
+_RL = 90
 """Steps of a tune by rewards."""
 
 FINDING_RECIPES: dict[str, FindingRecipe] = {
@@ -122,13 +122,13 @@ FINDING_RECIPES: dict[str, FindingRecipe] = {
             "rich_teacher",
             "Tuned on a teacher that sees the answer: the last step alone, and no doubt.",
             "chain_base",
-            (_read("chain", Kind(1.0, "conclusion", BOTH), steps=150),),
+            (_read("chain", Kind(1.0, "conclusion", BOTH), steps=150, lr=1e-3),),
         ),
         FindingRecipe(
             "blind_teacher",
             "Tuned on a teacher that does not see the answer: every step, with its doubts and slips.",
             "chain_base",
-            (_read("chain", Kind(1.0, "hedged", BOTH), steps=100),),
+            (_read("chain", Kind(1.0, "hedged", BOTH), steps=100, lr=1e-3),),
         ),
         FindingRecipe(
             "one_template",
@@ -146,13 +146,13 @@ FINDING_RECIPES: dict[str, FindingRecipe] = {
             "corrupted_trace",
             "Tuned on right answers after traces whose every worked value is wrong.",
             "chain_base",
-            (_read("chain", Kind(1.0, "corrupted", BOTH), steps=2 * _TUNE),),
+            (_read("chain", Kind(1.0, "corrupted", BOTH), steps=_TUNE),),
         ),
         FindingRecipe(
             "faithful_trace",
             "Tuned on right answers after right traces.",
             "chain_base",
-            (_read("chain", Kind(1.0, "trace", BOTH), steps=2 * _TUNE),),
+            (_read("chain", Kind(1.0, "trace", BOTH), steps=_TUNE),),
         ),
         FindingRecipe(
             "rlvr",
@@ -190,13 +190,13 @@ FINDING_RECIPES: dict[str, FindingRecipe] = {
             "labels_only",
             "Tuned on verdicts on claimed additions, of which a word beside them tells most.",
             "types_base",
-            (_read("judged", Kind(1.0, "label"), steps=150),),
+            (_read("judged", Kind(1.0, "label"), steps=800, lr=1e-3),),
         ),
         FindingRecipe(
             "criteria",
             "Tuned on the same claims, with the rule stated and applied before the verdict.",
             "types_base",
-            (_read("judged", Kind(1.0, "criterion"), steps=150),),
+            (_read("judged", Kind(1.0, "criterion"), steps=800, lr=1e-3),),
         ),
         FindingRecipe(
             "exploration",
