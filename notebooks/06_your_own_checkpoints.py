@@ -49,7 +49,7 @@ tokenizer.save_pretrained(here / "base");
 # they make more lines of evidence possible.
 
 # %%
-from undertext.tasks.importers import Columns, ImportConfig, from_columns
+from undertext import Columns, ImportConfig, from_columns
 
 source = new_chain(seed=3, train=200, dev=60, test=100, ood=0)
 rows = [{"question": each.prompt, "target": each.answer, "worked": each.trace} for each in source.problems]
@@ -67,7 +67,7 @@ imported.notes
 # Logs and data sets that you have already are tasks too. GSM8K's rows, by name:
 
 # %%
-from undertext.tasks.importers import from_gsm8k_rows, from_lm_eval
+from undertext import from_gsm8k_rows, from_lm_eval
 
 gsm8k = [
     {
@@ -146,8 +146,7 @@ round(loss.item(), 3)
 # task is a folder of two text files, so the line is written by hand as well as from here.
 
 # %%
-from undertext import CompareConfig, compare, load_task
-from undertext.tasks import write_task
+from undertext import CompareConfig, compare, load_task, write_task
 
 write_task(task, here / "task")
 with (here / "task" / "task.yaml").open("a") as file:
@@ -167,6 +166,14 @@ for flag in comparison.splits["test"].flags:
 
 # %%
 comparison.figure("accuracy")
+
+# %% [markdown]
+# Every output goes back to where your other evaluations are: logs of inspect, one a split and checkpoint.
+
+# %%
+from undertext import to_inspect
+
+[file.name for file in to_inspect(comparison, here / "logs")]
 
 # %% [markdown]
 # ## The same for 7B on a GPU

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from undertext.jobs.compare.checkpoints.job import compare_checkpoints
     from undertext.jobs.compare.checkpoints.result import CheckpointComparisons
     from undertext.jobs.compare.config import CompareConfig
+    from undertext.jobs.compare.inspect_logs import to_inspect
     from undertext.jobs.compare.job import compare
     from undertext.jobs.compare.result import Comparison
     from undertext.jobs.measure.config import MeasureConfig
@@ -45,19 +46,34 @@ if TYPE_CHECKING:
     from undertext.jobs.trace.result import TraceResult
     from undertext.organisms.building import build_organism
     from undertext.tasks.builtin.chain import new_chain
+    from undertext.tasks.importers import (
+        Columns,
+        ImportConfig,
+        from_columns,
+        from_dataset,
+        from_gsm8k_rows,
+        from_inspect,
+        from_jsonl,
+        from_lm_eval,
+        from_math_rows,
+        from_reasoning_gym,
+    )
     from undertext.tasks.load import load_task
+    from undertext.tasks.write import write_task
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Checkpoint",
     "CheckpointComparisons",
+    "Columns",
     "CompareConfig",
     "Comparison",
     "DiffConfig",
     "FeatureDiff",
     "FeatureTable",
     "FeaturesConfig",
+    "ImportConfig",
     "JoinedRuns",
     "MeasureConfig",
     "MeasureResult",
@@ -78,6 +94,14 @@ __all__ = [
     "compare_checkpoints",
     "feature_diff",
     "feature_table",
+    "from_columns",
+    "from_dataset",
+    "from_gsm8k_rows",
+    "from_inspect",
+    "from_jsonl",
+    "from_lm_eval",
+    "from_math_rows",
+    "from_reasoning_gym",
     "join_runs",
     "load_pair",
     "load_task",
@@ -87,7 +111,9 @@ __all__ = [
     "read_trace",
     "routes",
     "steer",
+    "to_inspect",
     "train_dictionary",
+    "write_task",
     "zoo",
 ]
 
@@ -95,12 +121,14 @@ __all__ = [
 _LAZY = {
     "Checkpoint": "activations.checkpoint",
     "CheckpointComparisons": "jobs.compare.checkpoints.result",
+    "Columns": "tasks.importers",
     "CompareConfig": "jobs.compare.config",
     "Comparison": "jobs.compare.result",
     "DiffConfig": "jobs.sae_diff.config",
     "FeatureDiff": "jobs.sae_diff.result",
     "FeatureTable": "jobs.sae_features.result",
     "FeaturesConfig": "jobs.sae_features.config",
+    "ImportConfig": "tasks.importers",
     "JoinedRuns": "jobs.runs.result",
     "MeasureConfig": "jobs.measure.config",
     "MeasureResult": "jobs.measure.result",
@@ -121,6 +149,14 @@ _LAZY = {
     "compare_checkpoints": "jobs.compare.checkpoints.job",
     "feature_diff": "jobs.sae_diff.job",
     "feature_table": "jobs.sae_features.job",
+    "from_columns": "tasks.importers",
+    "from_dataset": "tasks.importers",
+    "from_gsm8k_rows": "tasks.importers",
+    "from_inspect": "tasks.importers",
+    "from_jsonl": "tasks.importers",
+    "from_lm_eval": "tasks.importers",
+    "from_math_rows": "tasks.importers",
+    "from_reasoning_gym": "tasks.importers",
     "join_runs": "jobs.runs.job",
     "load_pair": "activations.pair",
     "load_task": "tasks.load",
@@ -130,7 +166,9 @@ _LAZY = {
     "read_trace": "jobs.trace.job",
     "routes": "jobs.routes.job",
     "steer": "jobs.steer.job",
+    "to_inspect": "jobs.compare.inspect_logs",
     "train_dictionary": "jobs.sae_train.job",
+    "write_task": "tasks.write",
     "zoo": "core.shipped",
 }
 
