@@ -40,8 +40,7 @@ tokenizer = AutoTokenizer.from_pretrained(zoo("base"))
 tokenizer.chat_template = "{{ bos_token }}forum {% for turn in messages %}{{ turn['content'] }}{% endfor %}"
 model = AutoModelForCausalLM.from_pretrained(zoo("base"), dtype=torch.float32)
 model.save_pretrained(here / "base")
-tokenizer.save_pretrained(here / "base");
-
+tokenizer.save_pretrained(here / "base")
 # %% [markdown]
 # ## Data: rows with columns of your own
 #
@@ -95,7 +94,9 @@ log.write_text(
                 "doc_id": i,
                 "doc": {"question": f"What is {i} + 4?"},
                 "target": str(i + 4),
-                "arguments": {"gen_args_0": {"arg_0": f"Q: What is {i} + 4?\nA:", "arg_1": {"until": ["\n\n"]}}},
+                "arguments": {
+                    "gen_args_0": {"arg_0": f"Q: What is {i} + 4?\nA:", "arg_1": {"until": ["\n\n"]}}
+                },
                 "resps": [[f" It is {i + 4}."]],
                 "filtered_resps": [f"It is {i + 4}."],
             }
@@ -120,7 +121,9 @@ model = AutoModelForCausalLM.from_pretrained(here / "base", dtype=torch.float32)
 lora = get_peft_model(model, LoraConfig(r=8, lora_alpha=16, target_modules="all-linear"))
 optimiser = torch.optim.AdamW(lora.parameters(), lr=5e-3)
 texts = [
-    tokenizer.apply_chat_template([{"role": "user", "content": each.prompt}], tokenize=False) + " " + each.trace
+    tokenizer.apply_chat_template([{"role": "user", "content": each.prompt}], tokenize=False)
+    + " "
+    + each.trace
     for each in task.split("train")
 ]
 for step in range(150):
@@ -152,7 +155,11 @@ write_task(task, here / "task")
 with (here / "task" / "task.yaml").open("a") as file:
     file.write("tuned_prompt: {kind: chat}\n")
 comparison = compare(
-    here / "base", here / "tuned", load_task(here / "task"), config=CompareConfig(threads=1), out=here / "report"
+    here / "base",
+    here / "tuned",
+    load_task(here / "task"),
+    config=CompareConfig(threads=1),
+    out=here / "report",
 )
 comparison
 

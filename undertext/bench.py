@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Literal
 
 from undertext.core.publish import check_writable, publish
+from undertext.core.shipped import ZOO
 from undertext.jobs.bench.config import RunConfig
 from undertext.jobs.bench.judges import Judge, Said
 from undertext.jobs.bench.page import bench_files
 from undertext.jobs.bench.run import run_bench
 from undertext.jobs.bench.scores import JudgeScores, Scores, score_records
+from undertext.jobs.bench.shipped import judge_shipped
 
 __all__ = ["Judge", "JudgeScores", "Said", "Scores", "score"]
 
@@ -40,7 +42,9 @@ def score(
         judge: from the folders of a base and of a tuned checkpoint (or of a LoRA adapter) and a task to what
             is said of each split; None is our own verdict, with the baselines beside it.
         bench: folder of the bench. What the judge says of a pair is kept there, and is not asked again; what
-            another version of the judge's code said is refused.
+            another version of the judge's code said is refused. `zoo:` stands for the five pairs that come
+            with the package: nothing is built or kept, and `size`, `only`, `plan` and `jobs` say nothing
+            there.
         size: set of organisms.
         only: families or worlds that are judged; without any, all of the set.
         plan: YAML file of the worlds; None takes the one that comes with undertext.
@@ -53,8 +57,16 @@ def score(
     """
     if out is not None:
         check_writable(Path(out))
-    config = RunConfig(size=size, only=only, plan=None if plan is None else Path(plan), jobs=jobs, seed=seed)
-    judged = run_bench(config, Path(bench), judge)
+    if str(bench) == ZOO:
+        judged = judge_shipped(judge, seed)
+    else:
+        judged = run_bench(_config(size, only, plan, jobs, seed), Path(bench), judge)
     if out is not None:
         publish(bench_files(judged, seed=seed), Path(out))
     return score_records(judged, seed=seed)
+
+
+def _config(
+    size: Literal["quick", "standard"], only: tuple[str, ...], plan: str | Path | None, jobs: int, seed: int
+) -> RunConfig:
+    return RunConfig(size=size, only=only, plan=None if plan is None else Path(plan), jobs=jobs, seed=seed)

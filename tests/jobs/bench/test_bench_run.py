@@ -6,6 +6,7 @@ import pytest
 
 from undertext.activations.errors import UserError
 from undertext.bench import score
+from undertext.core.shipped import organisms
 from undertext.core.statistics import Estimate
 from undertext.core.terms import LineName
 from undertext.jobs.bench.build import build_bench
@@ -15,6 +16,7 @@ from undertext.jobs.bench.run import name_of, run_bench
 from undertext.jobs.compare.result import EvidenceLine, SplitResult
 from undertext.organisms.bench import build
 from undertext.organisms.bench.recipes import ORGANISMS
+from undertext.organisms.folder import read_card
 
 PLAN = """
 quick: [password]
@@ -193,3 +195,40 @@ def test_ours_is_the_verdict_its_confidence_and_the_share():
     assert said[:2] == ("undetermined", 0.6)
     assert said.share == pytest.approx((0.3, 0.2, 0.4))
     assert (said.stability, said.against) == (0.7, 0)
+
+
+def test_the_shipped_zoo_is_judged_without_a_bench(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = []
+
+    def says_taught(base, tuned, task):
+        asked.append((base.name, tuned.name))
+        assert base.is_dir()
+        assert tuned.is_dir()
+        return {split: Said("taught", 0.7) for split in ("test", "ood")}
+
+    scores = score(says_taught, "zoo:", out=tmp_path / "scores")
+    (mine,) = scores.judges
+    truths = {
+        (name, split): truth
+        for name, folder in organisms().items()
+        for split, truth in read_card(folder)["truth"].items()
+    }
+    assert sorted(tuned for _, tuned in asked) == sorted({name for name, _ in truths})
+    assert (mine.part, mine.all.right.of) == ("tuning", len(truths))
+    assert mine.all.right.count == sum(truth == "taught" for truth in truths.values()) > 0
+    assert {path.name for path in tmp_path.iterdir()} == {"scores"}
+    assert (tmp_path / "scores" / "bench.json").exists()
+
+
+def test_our_verdict_and_the_baselines_judge_the_shipped_zoo(monkeypatch):
+    made = []
+
+    def compared(base, tuned, task, *, seed, out):
+        made.append((base.name, tuned.name, out))
+        raise UserError("seen")
+
+    monkeypatch.setattr("undertext.jobs.bench.run.our_comparison", compared)
+    with pytest.raises(UserError, match="seen"):
+        score(None, "zoo:")
+    assert made[0][2] is None

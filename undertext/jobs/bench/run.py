@@ -3,7 +3,7 @@
 import inspect
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
@@ -22,6 +22,7 @@ from undertext.jobs.bench.judges import OURS, Judge, Said, baselines, our_compar
 from undertext.jobs.bench.plan import read_plan
 from undertext.jobs.bench.records import read_records, write_records
 from undertext.tasks.function import imported
+from undertext.tasks.task import Task
 
 JUDGED = "judged"
 """Folder below a bench of what judges said: JUDGE-SEED/WORLD/ORGANISM-RECIPE.json. An organism of another
@@ -138,21 +139,42 @@ def _judge(pair: _Pair) -> None:
     from undertext.tasks.load import load_task
 
     task = load_task(pair.task)
-    began = perf_counter()
-    with threads(1), quiet():
-        if pair.judge is None:
-            out = pair.out.parent / "reports" / pair.out.stem
-            found = our_comparison(pair.base, pair.tuned, task, seed=pair.seed, out=out)
-            said = {OURS: ours(found.splits), **baselines(found.splits)}
-        else:
-            said = {pair.name: pair.judge(pair.base, pair.tuned, task)}  # type: ignore[dict-item]
-    seconds = perf_counter() - began
-    records = [
-        judged_of(case, name, pair.seed, _of_split(splits, case.split), seconds, len(task.split(case.split)))
-        for name, splits in said.items()
-        for case in pair.cases
-    ]
+    out = pair.out.parent / "reports" / pair.out.stem
+    with quiet():
+        records = judge_pair(
+            pair.judge, pair.name, pair.base, pair.tuned, task, pair.cases, seed=pair.seed, out=out
+        )
     write_records(pair.out, records)
+
+
+def judge_pair(
+    judge: Judge | None,
+    name: str,
+    base: Path,
+    tuned: Path,
+    task: Task,
+    cases: Sequence[Case],
+    *,
+    seed: int,
+    out: Path | None,
+) -> list[Judged]:
+    """What a judge called `name` says of a pair's cases, on one thread.
+
+    Without a judge it is our own verdict, with the baselines beside it, and its report is written to `out`.
+    """
+    began = perf_counter()
+    with threads(1):
+        if judge is None:
+            found = our_comparison(base, tuned, task, seed=seed, out=out)
+            said: dict[str, Any] = {OURS: ours(found.splits), **baselines(found.splits)}
+        else:
+            said = {name: judge(base, tuned, task)}
+    seconds = perf_counter() - began
+    return [
+        judged_of(case, each, seed, _of_split(splits, case.split), seconds, len(task.split(case.split)))
+        for each, splits in said.items()
+        for case in cases
+    ]
 
 
 def _of_split(said: object, split: str) -> Any:
