@@ -16,9 +16,9 @@
 # %% [markdown]
 # # Your own checkpoints, your own data
 #
-# What a pair looks like in practice: a Hugging Face folder, a LoRA adapter that PEFT wrote, a tokenizer with a
-# chat template, and problems that you have as rows. All of it is made here in a minute, at small size, so that
-# the notebook runs anywhere; put your own folders and files in place of ours.
+# What a pair looks like in practice: a Hugging Face folder, a LoRA adapter that PEFT wrote, a tokenizer
+# with a chat template, and problems that you have as rows. All of it is made here in a minute, at small
+# size, so that the notebook runs anywhere; put your own folders and files in place of ours.
 #
 # ## A base: any folder that `save_pretrained` wrote
 #
@@ -44,8 +44,8 @@ tokenizer.save_pretrained(here / "base")
 # %% [markdown]
 # ## Data: rows with columns of your own
 #
-# `from_columns` takes any rows by a map from a problem's fields to your columns. Steps and values are optional:
-# they make more lines of evidence possible.
+# `from_columns` takes any rows by a map from a problem's fields to your columns. Steps and values are
+# optional: they make more lines of evidence possible.
 
 # %%
 from undertext import Columns, ImportConfig, from_columns
@@ -71,8 +71,8 @@ from undertext import from_gsm8k_rows, from_lm_eval
 gsm8k = [
     {
         "question": f"Ann has {n} apples and buys twice as many. How many apples has she?",
-        "answer": f"She buys 2*{n}=<<2*{n}={2 * n}>>{2 * n}.\nShe has {n}+{2 * n}=<<{n}+{2 * n}={3 * n}>>{3 * n}.\n"
-        f"#### {3 * n}",
+        "answer": f"She buys 2*{n}=<<2*{n}={2 * n}>>{2 * n}.\n"
+        f"She has {n}+{2 * n}=<<{n}+{2 * n}={3 * n}>>{3 * n}.\n#### {3 * n}",
     }
     for n in range(2, 22)
 ]
@@ -80,8 +80,8 @@ problem = from_gsm8k_rows(gsm8k).task.problems[0]
 print(problem.answer, [step.values for step in problem.steps])
 
 # %% [markdown]
-# What lm-evaluation-harness wrote with `--log_samples` (here two samples, as it writes them), the model's outputs
-# included:
+# What lm-evaluation-harness wrote with `--log_samples` (here two samples, as it writes them), the model's
+# outputs included:
 
 # %%
 import json
@@ -109,8 +109,8 @@ logged = from_lm_eval(log)
 print(logged.task.problems[0].prompt, "|", logged.outputs[0], "|", logged.task.grader.kind)
 
 # %% [markdown]
-# `from_inspect`, `from_dataset`, `from_math_rows` and `from_reasoning_gym` are called alike; on the command line
-# they are `undertext task from KIND SOURCE --out DIR`.
+# `from_inspect`, `from_dataset`, `from_math_rows` and `from_reasoning_gym` are called alike; on the command
+# line they are `undertext task from KIND SOURCE --out DIR`.
 #
 # ## A tuned one: a LoRA adapter
 #
@@ -145,8 +145,8 @@ round(loss.item(), 3)
 # %% [markdown]
 # ## The verdict
 #
-# The task says how each checkpoint is asked: the base by the plain problem, the tuned one by its chat template. A
-# task is a folder of two text files, so the line is written by hand as well as from here.
+# The task says how each checkpoint is asked: the base by the plain problem, the tuned one by its chat
+# template. A task is a folder of two text files, so the line is written by hand as well as from here.
 
 # %%
 from undertext import CompareConfig, compare, load_task, write_task
@@ -164,8 +164,8 @@ comparison = compare(
 comparison
 
 # %% [markdown]
-# That the two were asked in different words is a flag; `CompareConfig(prompts="same")` asks both as the base is
-# asked. What each of them read of one problem, token by token, is in the report.
+# That the two were asked in different words is a flag; `CompareConfig(prompts="same")` asks both as the
+# base is asked. What each of them read of one problem, token by token, is in the report.
 
 # %%
 for flag in comparison.splits["test"].flags:
@@ -190,7 +190,7 @@ from undertext import to_inspect
 #     undertext compare --base org/base-7b --tuned org/tuned-7b --task gsm8k --out report \
 #         --device cuda --dtype auto --batch-size 64 --dry-run
 #
-# `--dry-run` prints rows, tokens, time and memory first, and what would shrink them. `--dtype auto` keeps the
-# checkpoint's own precision, `--device-map auto` spreads one model over several GPUs, several `--tuned` are judged
-# side by side, and a run that was killed goes on from its finished parts. docs/cluster.md has what a comparison
-# costs at 1.5B, 7B and 70B.
+# `--dry-run` prints rows, tokens, time and memory first, and what would shrink them. `--dtype auto` keeps
+# the checkpoint's own precision, `--device-map auto` spreads one model over several GPUs, several `--tuned`
+# are judged side by side, and a run that was killed goes on from its finished parts. docs/cluster.md has
+# what a comparison costs at 1.5B, 7B and 70B.

@@ -16,19 +16,19 @@
 # %% [markdown]
 # # The ten findings
 #
-# Ten published findings say what tuning does to reasoning: traces written after the fact lower information gain,
-# whole searches teach more than shortest ways, one vector brings out what the base already had, and so on. For
-# each there is a pair of small organisms that was trained to show it, and a measure that either sees it or does
-# not. docs/findings.md has all ten with their intervals over three seeds. This notebook builds one pair and
-# measures it, so that you can do the same to checkpoints of your own.
+# Ten published findings say what tuning does to reasoning: traces written after the fact lower information
+# gain, whole searches teach more than shortest ways, one vector brings out what the base already had, and
+# so on. For each there is a pair of small organisms that was trained to show it, and a measure that either
+# sees it or does not. docs/findings.md has all ten with their intervals over three seeds. This notebook
+# builds one pair and measures it, so that you can do the same to checkpoints of your own.
 #
 # The finding: *training on whole searches, dead ends included, teaches more than training on the way to the
 # answer alone* (Stream of Search, arXiv 2404.03683).
 #
 # ## The pair
 #
-# Both learn the same problems from nothing, for as many steps: given numbers and a target, which signs lead from
-# the one to the other? `exploration` reads searches as they go, `shortcut` the way that succeeded.
+# Both learn the same problems from nothing, for as many steps: given numbers and a target, which signs lead
+# from the one to the other? `exploration` reads searches as they go, `shortcut` the way that succeeded.
 
 # %%
 from pathlib import Path
@@ -44,7 +44,8 @@ print(problem.prompt)
 print(problem.trace)
 
 # %% [markdown]
-# The task says of its own steps which stand in a dead end: no sign that is left leads from them to the target.
+# The task says of its own steps which stand in a dead end: no sign that is left leads from them to the
+# target.
 
 # %%
 for step in problem.steps:
@@ -76,16 +77,16 @@ print(outputs.groupby("checkpoint")[["right", "words"]].mean())
 # %% [markdown]
 # ## Dead ends
 #
-# One of them enters dead ends and leaves them again. The other has never seen one, and must know the way before
-# the first step.
+# One of them enters dead ends and leaves them again. The other has never seen one, and must know the way
+# before the first step.
 
 # %%
 show("exploration", "dead ends entered", "dead ends left")
 
 # %% [markdown]
-# Do activations know that a branch is dead before the text says so? A probe reads it at the end of a first step,
-# beside nulls: what the text's surface tells, shuffled labels, a random initialisation. Whatever was not
-# measured is listed with its reason.
+# Do activations know that a branch is dead before the text says so? A probe reads it at the end of a first
+# step, beside nulls: what the text's surface tells, shuffled labels, a random initialisation. Whatever was
+# not measured is listed with its reason.
 
 # %%
 readings = found.table("readings")
@@ -102,8 +103,8 @@ for each in found.unmeasured:
 found.figure("along")
 
 # %% [markdown]
-# One pair is one draw: another seed has another base, other documents and other problems. The page has three, with
-# an interval over seeds *and* problems:
+# One pair is one draw: another seed has another base, other documents and other problems. The page has
+# three, with an interval over seeds *and* problems:
 #
 #     undertext zoo build findings --seed 0 --out organisms
 #     python -m docs.make findings --numbers 3

@@ -17,8 +17,8 @@
 # # Score a method of your own
 #
 # Any way of telling *elicited* from *taught* can be scored on organisms whose truth is known. A method is a
-# function: two folders and a task go in, what it says of each split comes out. This notebook writes the method
-# that most people use first, pass@k, and counts how often it is right.
+# function: two folders and a task go in, what it says of each split comes out. This notebook writes the
+# method that most people use first, pass@k, and counts how often it is right.
 #
 # ## A judge
 #
@@ -46,7 +46,9 @@ def right(folder, task, split, samples, temperature):
         temperature=temperature,
     )
     answers = [each.answer for each in problems for _ in range(samples)]
-    found = [grade(task.grader, text, answer).lenient for text, answer in zip(made.texts, answers)]
+    found = [
+        grade(task.grader, text, answer).lenient for text, answer in zip(made.texts, answers, strict=True)
+    ]
     return np.array(found).reshape(len(problems), samples)
 
 
@@ -85,8 +87,8 @@ rate = mine.all.right
 print(f"right in {rate.count} of {rate.of} cases [{rate.low:.2f}, {rate.high:.2f}]")
 
 # %% [markdown]
-# Where it is wrong, the most confident first. A guesser among seven answers passes most problems in eight samples:
-# what pass@k finds there is luck, and nothing in the figure says so.
+# Where it is wrong, the most confident first. A guesser among seven answers passes most problems in eight
+# samples: what pass@k finds there is luck, and nothing in the figure says so.
 
 # %%
 for each in mine.wrong:
@@ -110,8 +112,8 @@ for (row, column), count in np.ndenumerate(counts):
 # %% [markdown]
 # ## On the bench
 #
-# The zoo is five pairs of one task. The bench is built once, in some hours, and holds locks of many kinds, mixtures
-# and several families, with a part that nothing may be tuned on:
+# The zoo is five pairs of one task. The bench is built once, in some hours, and holds locks of many kinds,
+# mixtures and several families, with a part that nothing may be tuned on:
 #
 #     undertext bench build --size quick --out bench
 #
@@ -120,5 +122,5 @@ for (row, column), count in np.ndenumerate(counts):
 #     scores = score(my_module.pass_at_8, "bench", size="quick", jobs=2, out="scores")
 #     scores.of("my_module:pass_at_8", "held out").all.right
 #
-# `score(None, "bench")` scores the verdict of undertext itself, and beside it the methods that look at one figure
-# alone.
+# `score(None, "bench")` scores the verdict of undertext itself, and beside it the methods that look at one
+# figure alone.

@@ -175,9 +175,9 @@ FINDINGS: tuple[Finding, ...] = (
             Compared("doubt", "blind_teacher", "rich_teacher", says="less"),
             Compared("accuracy", "blind_teacher", "rich_teacher"),
         ),
-        tried="tunes at three times the learning rate: the blind teacher's student then forgot longer chains "
-        "too (accuracy out of distribution 0.11 against 0.13). The rate was chosen on seed 9, which is not "
-        "shown.",
+        tried="tunes at six times and twice the learning rate, at which the blind teacher's student forgot "
+        "longer chains too (out of distribution 0.11 and 0.46, over these seeds). A rate was chosen on seed "
+        "9, which is not shown; a lower one was taken after these seeds had been seen.",
     ),
     Finding(
         6,
@@ -234,6 +234,8 @@ FINDINGS: tuple[Finding, ...] = (
             Compared("follows another", "faithful_trace", "corrupted_trace"),
             Compared("accuracy", "faithful_trace", "corrupted_trace", "ood"),
         ),
+        tried="tunes of a sixth and of half as many steps: right answers after wrong steps are learnt late "
+        "(0.69 and 0.94 against 1.00, over these seeds).",
     ),
     Finding(
         10,

@@ -122,13 +122,13 @@ FINDING_RECIPES: dict[str, FindingRecipe] = {
             "rich_teacher",
             "Tuned on a teacher that sees the answer: the last step alone, and no doubt.",
             "chain_base",
-            (_read("chain", Kind(1.0, "conclusion", BOTH), steps=150, lr=1e-3),),
+            (_read("chain", Kind(1.0, "conclusion", BOTH), steps=150, lr=5e-4),),
         ),
         FindingRecipe(
             "blind_teacher",
             "Tuned on a teacher that does not see the answer: every step, with its doubts and slips.",
             "chain_base",
-            (_read("chain", Kind(1.0, "hedged", BOTH), steps=100, lr=1e-3),),
+            (_read("chain", Kind(1.0, "hedged", BOTH), steps=100, lr=5e-4),),
         ),
         FindingRecipe(
             "one_template",
@@ -146,13 +146,13 @@ FINDING_RECIPES: dict[str, FindingRecipe] = {
             "corrupted_trace",
             "Tuned on right answers after traces whose every worked value is wrong.",
             "chain_base",
-            (_read("chain", Kind(1.0, "corrupted", BOTH), steps=_TUNE),),
+            (_read("chain", Kind(1.0, "corrupted", BOTH), steps=2 * _TUNE),),
         ),
         FindingRecipe(
             "faithful_trace",
             "Tuned on right answers after right traces.",
             "chain_base",
-            (_read("chain", Kind(1.0, "trace", BOTH), steps=_TUNE),),
+            (_read("chain", Kind(1.0, "trace", BOTH), steps=2 * _TUNE),),
         ),
         FindingRecipe(
             "rlvr",
