@@ -99,8 +99,8 @@ def test_nothing_is_told_apart_where_all_are_right():
 
 
 def test_readings_count_over_their_surface():
-    row = {"problem": "p", "measure": "exploration", "reading": "dead branch"}
-    rows = [
+    row: dict[str, Any] = {"problem": "p", "measure": "exploration", "reading": "dead branch"}
+    rows: list[dict[str, Any]] = [
         {**row, "right": 1.0, "surface": 0.5},
         {**row, "right": 0.0, "surface": 0.5},
         {**row, "right": 1.0, "surface": None},

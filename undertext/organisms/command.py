@@ -96,7 +96,8 @@ def _build(args: Sequence[str]) -> int:
         known = ", ".join([*RECIPES, *FINDING_RECIPES])
         raise UserError(f"expected an organism to build: {known}, all or {FINDINGS}")
     out, bars = given.out or Path(f"zoo-{given.shape}-{given.seed}"), Progress()
-    for each in {FINDINGS: FINDING_RECIPES, "all": RECIPES}.get(name, [name]):
+    names = list(FINDING_RECIPES) if name == FINDINGS else list(RECIPES) if name == "all" else [name]
+    for each in names:
         made = build_organism(
             each, seed=given.seed, shape=given.shape, out=out, threads=given.threads, progress=bars
         )
