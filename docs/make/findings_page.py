@@ -12,7 +12,7 @@ from docs.make.findings import came_out
 from docs.make.findings_figure import Drawn, findings_figure
 from docs.make.findings_measured import Figures, figures_of
 from docs.make.page import Page
-from docs.make.ten_findings import FINDINGS, NAMES, Asked, Compared, Finding, Share
+from docs.make.ten_findings import CHOSEN_ON, FINDINGS, NAMES, Asked, Compared, Finding, Share
 from undertext.activations.errors import UserError
 from undertext.core.over_seeds import FEWEST, over_seeds
 from undertext.core.progress import Progress
@@ -32,7 +32,7 @@ class FindingsPage(Page):
 
     folder: Path = Path("build/findings")
     """Folder of the organisms, one below it for each seed; what stands there already is used."""
-    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=FEWEST)
+    seeds: tuple[int, ...] = Field(default=(3, 4, 5), min_length=FEWEST)
     """Seeds of the organisms, and of the problems that they are asked."""
     numbers: tuple[int, ...] = tuple(finding.number for finding in FINDINGS)
     """Findings whose organisms are built where they are missing; of the others those are shown whose
@@ -202,15 +202,26 @@ a direction can be compared with them, a size cannot.
 
 A figure stands with its 95% interval over seeds and problems: a hierarchical bootstrap that draws seeds and,
 within each, problems, widened for there being few seeds (`undertext.core.over_seeds`). Each seed has its own
-base, its own training documents and its own problems. A finding *came out* where every figure that it says
-something of is on the side that it says, with its whole interval. Whether a pair was built to show something
-is plain from its recipe (`undertext/organisms/findings/recipes.py`): that it comes out says that the measure
-sees it, and little about large models.
+base, its own training documents and its own problems. {_chosen(asked.seeds)}
+
+A finding *came out* where every figure that it says something of is on the side that it says, with its whole
+interval. Whether a pair was built to show something is plain from its recipe
+(`undertext/organisms/findings/recipes.py`): that it comes out says that the measure sees it, and little about
+large models.
 
 {summary}
 
 {figure}
 {sections}"""
+
+
+def _chosen(seeds: Sequence[int]) -> str:
+    """Whether the recipes were chosen with these seeds in sight."""
+    seen = [str(seed) for seed in seeds if seed in CHOSEN_ON]
+    if seen:
+        return f"Recipes were chosen with seeds {', '.join(seen)} in sight."
+    chosen = ", ".join(map(str, CHOSEN_ON))
+    return f"Recipes were chosen on seeds {chosen}; nothing was chosen on those shown here."
 
 
 def _outcome(finding: Finding, rows: Sequence[Row]) -> str:

@@ -154,6 +154,15 @@ def check(page: str) -> None:
         assert ("not measured yet" in line) == (finding.number not in measured)
 
 
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [((3, 4, 5), "nothing was chosen on those shown here"), ((0, 9, 4), "chosen with seeds 0, 9 in sight")],
+)
+def test_the_page_says_whether_recipes_were_chosen_on_its_seeds(seeds, said, tmp_path):
+    page = FindingsPage(folder=tmp_path, build=False, seeds=seeds).files(Progress(False))["findings.md"]
+    assert said in page.decode()
+
+
 def test_the_documented_page():
     page = Path("docs/findings.md").read_text()
     check(page)

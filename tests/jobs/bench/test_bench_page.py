@@ -98,6 +98,12 @@ def test_worlds_in_both_parts_are_a_warning():
     leak = [judged(case("a", "taught", 1, part), "taught") for part in ("tuning",)]
     page = bench_page(score_records([*leak, judged(case("b", "taught", 1), "taught")]))
     assert "**Not held out.** `chain-llama-word-1`" in page
+    both = "Judged worlds, held out: `chain-llama-word-1`; tuning: `chain-llama-word-1`."
+    assert both in page
+
+
+def test_no_world_is_named_where_none_was_judged():
+    assert "Judged worlds" not in bench_page(score_records([]))
 
 
 def test_figures_have_words_and_the_same_bytes(records, scores):

@@ -100,8 +100,8 @@ def bench_page(scores: Scores) -> str:
         "How to make it again": _AGAIN,
     }
     body = [f"## {title}\n\n{piece}" for title, piece in pieces.items() if piece]
-    top = ["# The bench", answer(scores), *sections.leaks(scores), _HOW_TO_READ]
-    return "\n\n".join([*top, *body]) + "\n"
+    top = ["# The bench", answer(scores), sections.worlds(scores), *sections.leaks(scores), _HOW_TO_READ]
+    return "\n\n".join(piece for piece in [*top, *body] if piece) + "\n"
 
 
 _HOW_TO_READ = f"""A case is a pair of organisms on one split. Its truth is known by construction, and checked

@@ -141,6 +141,8 @@ class Scores:
     """Cases that are not scored."""
     leaks: tuple[str, ...]
     """Worlds with cases in both parts: what is held out there was not."""
+    worlds: Mapping[Part, tuple[str, ...]]
+    """Worlds of each part of which something was judged."""
 
     def of(self, judge: str, part: Part) -> JudgeScores | None:
         """One judge on one part; None where it judged nothing there."""
@@ -165,7 +167,9 @@ def score_records(records: Iterable[Judged], *, seed: int = 0) -> Scores:
         judges += sorted(of_part, key=lambda each: -(each.all.right_of_all.value or 0))
     ambiguous = {each.case.key: each.case for each in judged if each.case.ambiguous}
     parts = {part: {each.case.world for each in judged if each.case.part == part} for part in PARTS}
-    return Scores(tuple(judges), tuple(ambiguous.values()), tuple(sorted(set.intersection(*parts.values()))))
+    leaks = tuple(sorted(set.intersection(*parts.values())))
+    by_part: dict[Part, tuple[str, ...]] = {part: tuple(sorted(names)) for part, names in parts.items()}
+    return Scores(tuple(judges), tuple(ambiguous.values()), leaks, by_part)
 
 
 def plain_scores(scores: Any) -> Any:

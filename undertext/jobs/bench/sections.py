@@ -39,6 +39,12 @@ def leaks(scores: Scores) -> list[str]:
     return [f"**Not held out.** {said}"]
 
 
+def worlds(scores: Scores) -> str:
+    """Which worlds the page rests on."""
+    said = [f"{part}: {_listed(names)}" for part, names in reversed(scores.worlds.items()) if names]
+    return f"Judged worlds, {'; '.join(said)}. The plan (`configs/bench.yaml`) may have more." if said else ""
+
+
 def aims(own: JudgeScores) -> str:
     """What must hold on the held-out part, and whether it does."""
     least = [("right, of verdicts given", own.all.right, 0.97)]
