@@ -41,7 +41,7 @@ def leaks(scores: Scores) -> list[str]:
 
 def worlds(scores: Scores) -> str:
     """Which worlds the page rests on."""
-    said = [f"{part}: {_listed(names)}" for part, names in reversed(scores.worlds.items()) if names]
+    said = [f"{part}: {_listed(names)}" for part, names in reversed(list(scores.worlds.items())) if names]
     return f"Judged worlds, {'; '.join(said)}. The plan (`configs/bench.yaml`) may have more." if said else ""
 
 
