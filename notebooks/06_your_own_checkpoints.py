@@ -110,7 +110,7 @@ print(logged.task.problems[0].prompt, "|", logged.outputs[0], "|", logged.task.g
 
 # %% [markdown]
 # `from_inspect`, `from_dataset`, `from_math_rows` and `from_reasoning_gym` are called alike; on the command
-# line they are `undertext task from KIND SOURCE --out DIR`.
+# line they are `undertext task from jsonl FILE --out DIR`, and so on.
 #
 # ## A tuned one: a LoRA adapter
 #
@@ -187,8 +187,7 @@ from undertext import to_inspect
 #
 # Nothing changes but the settings:
 #
-#     undertext compare --base org/base-7b --tuned org/tuned-7b --task gsm8k --out report \
-#         --device cuda --dtype auto --batch-size 64 --dry-run
+#     undertext compare --base BASE_7B --tuned TUNED_7B --task gsm8k --out report --device cuda --dry-run
 #
 # `--dry-run` prints rows, tokens, time and memory first, and what would shrink them. `--dtype auto` keeps
 # the checkpoint's own precision, `--device-map auto` spreads one model over several GPUs, several `--tuned`
