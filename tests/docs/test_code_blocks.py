@@ -171,7 +171,12 @@ def check_cluster(names: Names) -> None:
     assert 0 < names["cost"].device_hours < 10
 
 
+def check_serving(names: Names) -> None:
+    assert {each.operator for each in names["checked"]} >= {"read", "add", "ablate", "mixed"}
+
+
 SETUPS = {
+    "docs/serving.md": Setup(lambda _, __: None, check_serving),
     "docs/batch.md": Setup(batch, check_batch),
     "docs/cluster.md": Setup(cluster, check_cluster),
     "README.md": Setup(
