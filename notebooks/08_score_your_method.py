@@ -29,7 +29,7 @@ import numpy as np
 
 from undertext import Checkpoint
 from undertext.activations import generate
-from undertext.bench import Said, score
+from undertext.bench import Said, confusion_figure, score
 from undertext.tasks import grade
 
 K, PROBLEMS = 8, 60
@@ -95,19 +95,7 @@ for each in mine.wrong:
     print(f"{each.case.organism:<12} {each.case.split:<5} is {each.case.truth}, called {each.verdict}")
 
 # %%
-import matplotlib.pyplot as plt
-
-truths = sorted(mine.confusion)
-words = sorted({word for row in mine.confusion.values() for word, count in row.items() if count})
-counts = np.array([[mine.confusion[truth].get(word, 0) for word in words] for truth in truths])
-figure, axis = plt.subplots(figsize=(5, 3))
-axis.imshow(counts, cmap="Blues")
-axis.set_xticks(range(len(words)), words, rotation=30, ha="right")
-axis.set_yticks(range(len(truths)), truths)
-axis.set_xlabel("called")
-axis.set_ylabel("truth")
-for (row, column), count in np.ndenumerate(counts):
-    axis.text(column, row, count, ha="center", va="center")
+confusion_figure(mine.confusion, "pass@8 on the shipped zoo: number of cases")
 
 # %% [markdown]
 # ## On the bench
