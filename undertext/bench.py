@@ -17,10 +17,11 @@ from undertext.core.publish import check_writable, publish
 from undertext.core.shipped import ZOO
 from undertext.jobs.bench.config import RunConfig
 from undertext.jobs.bench.judges import Judge, Said
-from undertext.jobs.bench.page import bench_files, confusion_figure
+from undertext.jobs.bench.page import bench_files
 from undertext.jobs.bench.run import run_bench
 from undertext.jobs.bench.scores import JudgeScores, Scores, score_records
 from undertext.jobs.bench.shipped import judge_shipped
+from undertext.report.figures.judged import confusion_figure
 
 __all__ = ["Judge", "JudgeScores", "Said", "Scores", "confusion_figure", "score"]
 
