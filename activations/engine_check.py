@@ -89,7 +89,11 @@ def check_engine(
     mixed = [None, *carried]
     of_rows = [ids[k % len(ids)] for k in range(len(mixed))]
     wanted = reference.generate(of_rows, max_new_tokens=max_new_tokens, interventions=mixed)
-    got = engine.generate(of_rows, max_new_tokens=max_new_tokens, interventions=mixed)
+    try:
+        got = engine.generate(of_rows, max_new_tokens=max_new_tokens, interventions=mixed)
+    except Refused:
+        made.append(Checked(MIXED, MIXED, "refused", 0, len(mixed)))
+        return made
     spread = [
         Written([each.tokens[k % len(ids)] for k in range(len(mixed))], [0] * len(mixed))
         for each in (theirs, ours)

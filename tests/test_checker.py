@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from jaxtyping import Float, TypeCheckError
+from ray import cloudpickle
 from torch import Tensor
 
 from tests.checker import checked, signatures_unchecked
@@ -49,7 +50,6 @@ def adding(number: int) -> Callable[..., int]:
 
 
 def test_functions_that_stand_in_others_travel_as_parts_of_jobs_do():
-    cloudpickle = pytest.importorskip("ray.cloudpickle")
     sent = pickle.loads(cloudpickle.dumps(adding(2)))
     assert sent(1, times=3) == 7
     with pytest.raises(TypeCheckError):

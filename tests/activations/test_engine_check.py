@@ -101,6 +101,18 @@ def test_what_is_refused_is_called_so(checkpoint):
     assert {outcome for key, outcome in checked.items() if key not in refused} == {"equal"}
 
 
+def test_an_engine_that_takes_one_intervention_a_batch_says_so(checkpoint):
+    class OneKind(ReferenceEngine):
+        def generate(self, prompts, *, max_new_tokens, interventions):
+            if len({id(each) for each in interventions}) > 1:
+                raise Refused("one intervention a batch")
+            return super().generate(prompts, max_new_tokens=max_new_tokens, interventions=interventions)
+
+    checked = outcomes(check(OneKind(checkpoint), checkpoint))
+    assert checked.pop((MIXED, MIXED)) == "refused"
+    assert set(checked.values()) == {"equal"}
+
+
 def test_residuals_that_differ_are_told(checkpoint):
     class Shifted(ReferenceEngine):
         def read(self, prompts, points):
