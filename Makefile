@@ -5,6 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 MAIN := .venv/.installed-main
 FULL := .venv/.installed-full
+LLAMA := .venv/.installed-llama
 # Set while pip writes. Found afterwards, it means an install that was killed: such a .venv is made anew.
 BUSY := .venv/.installing
 TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
@@ -62,7 +63,13 @@ demo: $(MAIN)
 test: $(FULL) browser
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal $(HUNG)=1200
 
-test-all: $(FULL) browser
+# A slow test runs vectors in llama.cpp, which is compiled here: some minutes, once. Where that fails, the test fails
+# too, and the others run all the same.
+$(LLAMA): $(FULL)
+	-CMAKE_ARGS="-DLLAVA_BUILD=OFF" $(BIN)/python -m pip install --disable-pip-version-check llama-cpp-python \
+		-c constraints.txt && touch $(LLAMA)
+
+test-all: $(FULL) $(LLAMA) browser
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal $(HUNG)=5400 -m ""
 
 notebooks: $(FULL)

@@ -1,6 +1,7 @@
 """Three ways to the same figures: one masked pass, two passes sharing keys and values, one row a branch."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from undertext.activations.batching import pad_right
+from undertext.activations.branch_attention import CausalFirst
 from undertext.activations.branch_tree import BranchTree
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hooks import logits_only_at
@@ -29,17 +31,22 @@ def packed(
     width = max(len(tree.tokens) for tree in trees)
     ids = pad_right([tree.tokens for tree in trees], device)
     inputs: dict[str, Any] = {}
+    first: CausalFirst | nullcontext[None] = nullcontext()
     if any(tree.n_hung for tree in trees):
         # A row's padding stands at its last position: an embedding of positions must know it.
         inputs["position_ids"] = pad_right([tree.positions for tree in trees], device)
-        inputs["attention_mask"] = _by_kind(
-            {
-                kind: _additive([_square(tree.seen(window), width) for tree in trees], checkpoint)
-                for kind, window in windows.items()
-            }
-        )
+        masks = {
+            kind: _additive([_square(tree.seen(window), width) for tree in trees], checkpoint)
+            for kind, window in windows.items()
+        }
+        inputs["attention_mask"] = _by_kind(masks)
+        trunk = min(tree.n_trunk for tree in trees)
+        causal = [masks[kind] for kind, window in windows.items() if window is None or window >= trunk]
+        if device.type == "cpu" and trunk > 1:  # elsewhere it was not measured
+            first = CausalFirst(causal, trunk)
     readers = _Readers([tree.readers for tree in trees], device)
-    logits = _logits(checkpoint, ids, readers, use_cache=False, **inputs)
+    with first:
+        logits = _logits(checkpoint, ids, readers, use_cache=False, **inputs)
     return readers.log_probs(logits, [tree.targets for tree in trees])
 
 

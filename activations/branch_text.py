@@ -69,8 +69,9 @@ def _split(
     if tokenized == "alone":
         own = checkpoint.tokenizer(continuation, add_special_tokens=False, verbose=False)["input_ids"]
         return locate(checkpoint, prefix).ids, list(own)
-    ids, _, offsets, _ = locate(checkpoint, prefix + continuation)
-    read = next((i for i, (_, end) in enumerate(offsets) if end > len(prefix)), len(ids))
+    located = locate(checkpoint, prefix + continuation)
+    ids = located.ids
+    read = next((i for i, (_, end) in enumerate(located.offsets) if end > len(prefix)), len(ids))
     return ids[:read], ids[read:]
 
 

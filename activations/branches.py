@@ -118,13 +118,17 @@ def _score(
     return list(zip(numbers, torch.cat(values).split(sizes), strict=True))
 
 
+def _all_whole(tokens: Sequence[int]) -> bool:
+    return set(map(type, tokens)) <= {int} or all(map(is_whole, tokens))
+
+
 def _check(checkpoint: Checkpoint, index: int, trunk: Sequence[int], branch: Branch) -> None:
     """UserError unless `branch` hangs on `trunk`, number `index`, and can be scored."""
 
     def refuse(problem: str) -> UserError:
         return UserError(f"{checkpoint.name}: trunk {index}, {branch}: {problem}")
 
-    if not is_whole(branch.at) or not is_whole(branch.given) or not all(map(is_whole, branch.tokens)):
+    if not is_whole(branch.at) or not is_whole(branch.given) or not _all_whole(branch.tokens):
         raise refuse("at, given and tokens are whole numbers: tokens are ids, not texts")
     if not 0 <= branch.at <= len(trunk):
         raise refuse(f"at must be 1 to {len(trunk)}, the trunk's tokens")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
@@ -37,17 +37,22 @@ class TextSpan:
         return cls(at, at + len(part))
 
 
-class Located(NamedTuple):
+@dataclass(frozen=True)
+class Located:
     """A text's tokens, and the characters each of them holds."""
 
+    text: str
     ids: list[int]
     """As `Checkpoint.encode` gives them."""
     own: list[bool]
     """Whether a token is of the text itself, and not put before it by the tokenizer."""
     offsets: list[tuple[int, int]]
     """From which character, up to which, as the tokenizer says; (0, 0) for what it put before the text."""
-    spans: list[tuple[int, int]]
-    """The same without white space at the ends, where there is anything else."""
+
+    @cached_property
+    def spans(self) -> list[tuple[int, int]]:
+        """The same without white space at the ends, where there is anything else."""
+        return [_trim(self.text, *each) for each in self.offsets]
 
 
 def locate(checkpoint: Checkpoint, text: str) -> Located:
@@ -70,7 +75,7 @@ def locate(checkpoint: Checkpoint, text: str) -> Located:
     kept = checkpoint.added.kept(encoded["input_ids"])
     own = [not special for special in encoded["special_tokens_mask"]][kept]
     offsets = list(encoded["offset_mapping"])[kept]
-    return Located(list(encoded["input_ids"])[kept], own, offsets, [_trim(text, *each) for each in offsets])
+    return Located(text, list(encoded["input_ids"])[kept], own, offsets)
 
 
 def tokens_before(checkpoint: Checkpoint, text: str, offsets: Sequence[int]) -> tuple[list[int], list[int]]:

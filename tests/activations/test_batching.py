@@ -137,6 +137,7 @@ def test_a_failure_after_rows_have_finished_counts_them_once(llama):
     assert sum(counted) == len(PROMPTS)
 
 
+@pytest.mark.slow
 def test_a_machine_with_little_memory(tmp_path):
     """A real shortage: the address space of a process is limited so that the whole batch does not fit."""
     script = textwrap.dedent(

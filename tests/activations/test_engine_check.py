@@ -73,8 +73,8 @@ def test_an_engine_that_counts_and_does_nothing_is_unsteered(checkpoint):
 @pytest.mark.parametrize(
     ("gate", "change"),
     [
-        ("decay", lambda each: replace(each, decay=1.0)),
-        ("first", lambda each: replace(each, first=None)),
+        pytest.param("decay", lambda each: replace(each, decay=1.0), marks=pytest.mark.slow),
+        pytest.param("first", lambda each: replace(each, first=None), marks=pytest.mark.slow),
         ("indices", lambda each: replace(each, at="last_prompt") if isinstance(each.at, tuple) else each),
     ],
 )

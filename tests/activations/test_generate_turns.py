@@ -123,7 +123,9 @@ def test_a_long_queue_does_not_outgrow_the_context(ending, shape, monkeypatch):
     assert turns == generate(checkpoint, prompts, batch_size=1, **options)
 
 
-@pytest.mark.parametrize("batch_size", [2, 3, 5])
+@pytest.mark.parametrize(
+    "batch_size", [pytest.param(2, marks=pytest.mark.slow), 3, pytest.param(5, marks=pytest.mark.slow)]
+)
 def test_rows_may_be_set_aside_many_times(checkpoint, batch_size, monkeypatch):
     """Each time that a row is 1.4 times longer."""
     monkeypatch.setattr(writing, "_ROOM", 2)

@@ -66,6 +66,11 @@ def test_gates_narrow_where_an_operator_acts(checkpoints, operator, gates):
     check(checkpoints["llama"], [intervention(operator, row, **gates) for row in rows])
 
 
+@pytest.mark.parametrize(
+    "shape",
+    [pytest.param(each, marks=[pytest.mark.slow] * (each != "gpt2")) for each in SHAPES],
+    indirect=True,
+)
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_a_threshold_is_read_on_the_activation_as_it_comes(checkpoint, operator):
     prompts = PROMPTS * 2

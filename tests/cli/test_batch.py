@@ -57,6 +57,7 @@ def read(monkeypatch) -> list[int]:
     return made
 
 
+@pytest.mark.slow
 def test_a_grid_runs_and_runs_again_what_is_missing(cli, written, read, untrained, tmp_path, contents):
     out = tmp_path / "out"
     grid = {"checkpoint": [str(untrained / name) for name in "ab"], "problems": [4, 6]}
@@ -119,6 +120,7 @@ def test_a_run_that_was_stopped_goes_on(cli, written, read, tmp_path, monkeypatc
     assert not (out / "parts").exists()
 
 
+@pytest.mark.slow
 def test_a_run_of_other_settings_in_the_folder_is_no_finished_one(cli, written, read, tmp_path):
     out = tmp_path / "out"
     assert cli("trace", "--config", written({"seed": [0]}), "--out", out)[0] == 0

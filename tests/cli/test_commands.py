@@ -117,6 +117,7 @@ def test_an_interrupt_is_one_line_and_leaves_nothing_by_halves(tmp_path, calls, 
     assert {path.name for path in out.glob("*")} <= {"parts"}
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough_is_no_defect():
     """As `undertext compare --help | head -1`: what is printed goes to a pipe that nobody reads any more."""
     for args in (["compare", "--help"], ["--help"], ["zoo", "list"]):

@@ -65,6 +65,7 @@ def holds(args: str, out: Path) -> None:
     assert size(out) - report <= disk, (size(out), report, disk)
 
 
+@pytest.mark.slow
 def test_a_comparison_of_a_shipped_pair(task, tmp_path):
     holds(f"compare --base zoo:base --tuned zoo:elicited --task {task} {SMALL}", tmp_path / "out")
 

@@ -126,6 +126,7 @@ def comparison() -> Comparison:
             "sweep": made_up.sweep(),
             "recovery": made_up.recovery(),
             "trace": made_up.trace(),
+            "curves": made_up.curves(),
             "tokens": made_up.tokens(problems),
             "samples": made_up.samples(problems),
             "keys": made_up.keys(),

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from undertext.jobs.compare.token_parts import TOKENS
+from undertext.jobs.compare.trace_curves import CURVES, GAIN, GIVEN, SHARES
 
 PROBLEMS = 40
 LAYERS = range(4)
@@ -85,6 +86,26 @@ def trace() -> pa.Table:
     return pa.Table.from_pylist(
         [{"split": "test", **dict(zip(names, row, strict=True)), "n": PROBLEMS} for row in rows]
     )
+
+
+def curves() -> pa.Table:
+    """A base that comes to its answer by its trace, and a tuned one that has it beforehand."""
+    rows = []
+    for figure, ends in (
+        (GIVEN, {"base": (0.2, 0.7), "tuned": (0.8, 0.97)}),
+        (GAIN, {"base": (0.0, -1.3), "tuned": (0.0, 0.2)}),
+    ):
+        for role, (first, last) in ends.items():
+            for share in SHARES.tolist():
+                value = first + (last - first) * share
+                off = 0.05 * (share if figure == GAIN else 1)
+                rows.append(
+                    {
+                        "split": "test", "checkpoint": role, "figure": figure, "share": share,
+                        "value": value, "low": value - off, "high": value + off, "n": PROBLEMS,
+                    }
+                )  # fmt: skip
+    return pa.Table.from_pylist(rows, CURVES)
 
 
 def tokens(problems: pa.Table) -> pa.Table:

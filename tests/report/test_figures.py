@@ -8,12 +8,13 @@ import pyarrow as pa
 import pytest
 from matplotlib.text import Text
 
-from tests.report.made_up import VECTORS
+from tests.report.made_up import PROBLEMS, VECTORS
 from undertext.jobs.compare.report import figures
+from undertext.jobs.compare.trace_curves import GAIN, GIVEN
 from undertext.report.figures.doses import doses_figure
 from undertext.report.style import literal, pdf, png, svg
 
-NAMES = ("accuracy", "heatmap", "probes", "doses", "confidence")
+NAMES = ("accuracy", "heatmap", "probes", "doses", "confidence", "gain")
 PHONE = 358
 """Pixels a figure is wide on a 390-pixel screen, between the page's margins."""
 
@@ -79,6 +80,20 @@ def test_probes_are_means_over_the_values_read(comparison, drawn):
     assert (heights.min(), heights.max()) == pytest.approx((min(controls), max(controls)))
 
 
+@pytest.mark.parametrize(("name", "figure"), [("confidence", GIVEN), ("gain", GAIN)])
+def test_curves_are_those_of_the_table(comparison, drawn, name, figure):
+    (panel,) = drawn[name].axes
+    assert panel.get_title(loc="left") == "test"  # of ood no trace was read
+    rows = [row for row in comparison.tables["curves"].to_pylist() if row["figure"] == figure]
+    lines = [line for line in panel.lines if len(line.get_xdata()) > 2]
+    for role, line, band in zip(("base", "tuned"), lines, panel.collections, strict=True):
+        own = [row for row in rows if row["checkpoint"] == role]
+        assert np.asarray(line.get_xydata()).tolist() == [[row["share"], row["value"]] for row in own]
+        inside = {tuple(point) for point in band.get_paths()[0].vertices.tolist()}
+        assert {(row["share"], row[end]) for row in own for end in ("low", "high")} <= inside
+    assert ends(drawn[name]) == [f"base: {PROBLEMS} traces", f"tuned: {PROBLEMS} traces"]
+
+
 def test_doses_are_the_best_over_layers_and_positions(comparison, drawn):
     figure = drawn["doses"]
     rows = comparison.tables["sweep"].to_pylist()
@@ -142,7 +157,7 @@ def test_names_of_lines_stand_apart_within_the_figure(comparison, preserved):
     )
     shown = figures(one)
     assert len(ends(shown["probes"])) == 7
-    for name in ("probes", "doses", "confidence"):
+    for name in ("probes", "doses", "confidence", "gain"):
         figure = shown[name]
         figure.draw_without_rendering()
         (panel, *_) = figure.axes

@@ -56,7 +56,7 @@ def shown(rendered) -> Read:
 
 def test_model_text_is_text(shown):
     assert shown.tags.count("script") == 2 + len(shown.blocks)
-    assert shown.tags.count("img") == 5
+    assert shown.tags.count("img") == 6
     assert shown.tags.count("style") == 1
     assert not any(name.startswith("on") for name, _ in shown.attributes)
     for k in (0, 1):

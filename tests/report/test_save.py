@@ -61,7 +61,7 @@ def test_run_says_what_was_run_and_lists_the_files(rendered):
     assert run["files"] == sorted(rendered)
     assert {name for name in rendered if name.startswith("figures/")} == {
         f"figures/{name}.{kind}"
-        for name in ("accuracy", "heatmap", "probes", "doses", "confidence")
+        for name in ("accuracy", "heatmap", "probes", "doses", "confidence", "gain")
         for kind in ("svg", "png", "pdf")
     }
 
@@ -73,6 +73,7 @@ def test_tables_come_back_as_they_were(comparison, tmp_path):
         assert pq.read_table(out / "tables" / f"{name}.parquet").equals(table)
 
 
+@pytest.mark.slow
 def test_two_runs_differ_in_nothing_but_the_time_they_took(comparison, rendered):
     one = comparison.files()
     other = replace(comparison, run={**comparison.run, "elapsed_s": 99.25}).files()

@@ -56,6 +56,7 @@ def test_what_is_trained_opens_with_plain_sae_lens(architecture, activations, tm
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_longer_training_recovers_what_was_planted(activations):
     trained = train_sae(activations, config(steps=1000))
     assert trained.fidelity.explained_variance > 0.8

@@ -78,6 +78,14 @@ def test_in_bfloat16_any_batch_parts_from_it_only_at_near_ties(zoo, family, wide
     assert same > len(TEXTS) / 2
 
 
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(family, marks=[pytest.mark.slow] * (family not in ("llama", "gemma2", "pythia")))
+        for family in FAMILIES
+    ],
+    indirect=True,
+)
 def test_rows_that_take_the_places_of_others_write_what_they_write_alone(exact):
     """Each family counts positions and hides padding in its own way."""
     options: Any = {"max_new_tokens": STEPS, "samples": 3, "temperature": 1.5, "seed": 5}

@@ -223,6 +223,7 @@ def test_swapped_the_same_evidence_is_of_the_tuned(made, gained):
     assert lost.accuracy["difference"].value == -result.accuracy["difference"].value
 
 
+@pytest.mark.slow
 def test_killed_after_the_search_it_goes_on_from_there(made, gained, tmp_path, monkeypatch):
     out, searched = tmp_path / "out", tmp_path / "out" / "parts" / "steering" / "base" / "search.part"
 
@@ -284,7 +285,7 @@ def test_a_checkpoint_beside_itself_is_preserved(made):
     result = comparison.splits["test"]
     assert (result.verdict, result.weaker, result.evidence) == ("preserved", "neither", [])
     assert result.accuracy["difference"].value == 0
-    assert set(comparison.tables) == {"problems", "trace", "tokens"}
+    assert set(comparison.tables) == {"problems", "trace", "curves", "tokens"}
     assert not any(row["gap"] for row in comparison.tables["problems"].to_pylist())
     assert {row["steered_output"] for row in comparison.tables["problems"].to_pylist()} == {None}
 

@@ -71,6 +71,7 @@ def test_what_was_never_there_is_not_found(knows, seed, able, task, tokenizer):
     assert result.verdict in ("taught", "undetermined")
 
 
+@pytest.mark.slow
 def test_a_guesser_between_two_answers_has_nothing_latent(tmp_path):
     """Eight samples of a coin hold both sides: pass@8 of a guesser is 1, and so is that of chance."""
     problems = parities()

@@ -150,6 +150,7 @@ def test_less_is_the_share_of_the_time_that_tokens_give(monkeypatch):
     assert weights <= plan.memory.weights <= weights + buffers
 
 
+@pytest.mark.slow
 def test_a_comparison_by_choices_stays_within_its_plan(monkeypatch):
     """What the one checkpoint chooses is right, so that the other is the weaker."""
     problems = [

@@ -1,10 +1,12 @@
 """Answers at both ends of a trace: against bare passes, and what other problems' answers have there."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.trails_task import LEAD, RULE, problem, task_of, token_scores, toy, written
-from undertext.measures.trace.ends import OTHERS, ends
+from undertext.measures.trace.ends import OTHERS, PLACES, ends
 from undertext.measures.trace.trails import output_trails
 
 PROBLEMS = [problem(k, 3, id=f"r{k}") for k in range(6)]
@@ -41,10 +43,55 @@ def test_both_ends_are_those_of_bare_passes(of_bytes):
         assert found.by_chance[row] == pytest.approx(np.mean(others), rel=1e-4)
 
 
+@pytest.mark.parametrize("of_bytes", [False, True])
+def test_between_the_ends_both_answers_are_those_of_bare_passes(of_bytes):
+    checkpoint = toy(of_bytes=of_bytes)
+    found = ends(checkpoint, trails(), LEAD, 0)
+    for row, i in enumerate(found.index):
+        curve, prompt, right = found.curves[row], PROBLEMS[i].prompt, PROBLEMS[i].answer
+        assert right != str(i + 2)
+        assert curve.shares.tolist() == [0, 0.5, 1]
+        assert curve.right is not None
+        for place, steps in enumerate(("", f" a = {i} ;", f" a = {i} ; a = {i + 1} ;")):
+            text = f"{prompt}{steps}{LEAD}"
+            assert curve.given[place] == pytest.approx(probability(checkpoint, text, str(i + 2)), rel=1e-4)
+            assert np.exp(curve.right[place]) == pytest.approx(probability(checkpoint, text, right), rel=1e-4)
+        assert (curve.given[0], curve.given[-1]) == (found.before[row], found.after[row])
+
+
+def test_a_long_trace_is_scored_at_a_few_places_and_a_right_one_once():
+    checkpoint, asked = toy(n_ctx=512), problem(0, 25)
+    texts = [step.text for step in asked.steps]
+    (trail,) = output_trails(task_of([asked]), [asked], [asked.trace or ""], [False], RULE)
+    assert len(trail.steps) == 25
+    counted: list[int] = []
+    found = ends(checkpoint, {0: trail}, LEAD, 0, progress=counted.append)
+    (curve,) = found.curves
+    assert sum(counted) == 1
+    assert curve.right is not None
+    assert np.exp(curve.right) == pytest.approx(curve.given, rel=1e-6)
+    places = (25 * curve.shares).round().astype(int)
+    assert (len(places), places[0], places[-1]) == (PLACES + 1, 0, 25)
+    assert set(np.diff(places)) == {2, 3}
+    for place, p in zip(places, curve.given, strict=True):
+        text = f"{' '.join([asked.prompt, *texts[:place]])}{LEAD}"
+        assert p == pytest.approx(probability(checkpoint, text, asked.answer), rel=1e-4)
+
+
+def test_an_answer_that_does_not_fit_leaves_the_other():
+    checkpoint = toy(n_ctx=40)
+    trail = trails()[0]
+    asked = trail.problem.model_copy(update={"answer": " ".join("7" * 30)})
+    (curve,) = ends(checkpoint, {0: replace(trail, problem=asked)}, LEAD, 0).curves
+    assert curve.right is None
+    assert len(curve.given) == 3
+
+
 def test_an_output_without_steps_has_one_end_and_one_alone_has_no_others():
     alone = ends(toy(), {0: written("answer 4")}, LEAD, 0)
     assert alone.before.tolist() == alone.after.tolist()
     assert alone.stepped.tolist() == [False]
+    assert alone.curves[0].shares.tolist() == [0]
     assert np.isnan(alone.by_chance).all()
     none = ends(toy(), {}, LEAD, 0)
     assert (none.index, len(none.before)) == ([], 0)

@@ -25,6 +25,7 @@ def test_one_is_built_with_its_base_listed_and_not_checked(toy, tmp_path, capsys
     assert "zoo build rich_teacher --seed 3" in (tmp_path / "rich_teacher" / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_all_are_built_by_one_name(toy, tmp_path):
     assert run(["build", "findings", "--out", str(tmp_path)]) == 0
     assert {each.parent.name for each in tmp_path.glob("*/organism.json")} == set(FINDING_RECIPES)

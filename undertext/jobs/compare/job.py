@@ -25,6 +25,7 @@ from undertext.jobs.compare.problem_rows import problem_flags, problem_rows
 from undertext.jobs.compare.raw_line import RawLine
 from undertext.jobs.compare.result import SCHEMA, Comparison
 from undertext.jobs.compare.token_parts import OUTPUTS, Output, read_tokens, token_table, why_no_tokens
+from undertext.jobs.compare.trace_curves import CURVES, curve_rows
 from undertext.jobs.compare.trace_figures import TRACE, trace_rows
 from undertext.jobs.compare.trace_flags import trace_flags
 from undertext.jobs.compare.trace_parts import read_traces
@@ -45,6 +46,8 @@ _VECTORS = 16
 """About how many vectors are searched with."""
 _OF_A_TOKEN = 3
 """How many figures are kept of a token that is read, each as large as its text."""
+SCHEMAS = {"trace": TRACE, "curves": CURVES}
+"""Columns of tables that may have no row."""
 Answered = Mapping[str, Mapping[Role, Answers]]
 """Greedy answers, by split and checkpoint."""
 
@@ -188,6 +191,9 @@ def compare(
                 found = trace_flags(traces, tasks, split, answers, markers, config, rule)
                 flags += found.flags
                 tables.setdefault("trace", []).extend(trace_rows(split, found.figures))
+                tables.setdefault("curves", []).extend(
+                    curve_rows(traces, split, answers, rule.level, config.seed)
+                )
             elif config.trace_problems:
                 flags.append("answers are chosen by likelihood: no trace is written, and none was measured")
             marks = problem_flags(tasks, split, answers, traces, rule)
@@ -233,7 +239,7 @@ def compare(
                 "splits": results,
             },
             {
-                name: pa.Table.from_pylist(rows, TRACE if name == "trace" else schema_of(rows))
+                name: pa.Table.from_pylist(rows, SCHEMAS.get(name) or schema_of(rows))
                 for name, rows in tables.items()
                 if rows
             }

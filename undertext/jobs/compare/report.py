@@ -14,10 +14,11 @@ from undertext.jobs.compare import words
 from undertext.jobs.compare.paper import paper_of
 from undertext.jobs.compare.reading import reader_of
 from undertext.jobs.compare.result import Comparison, SplitResult
+from undertext.jobs.compare.trace_curves import GAIN, GIVEN
 from undertext.jobs.compare.trace_figures import AFTER, BEFORE
 from undertext.report.figures.accuracy import Mark, Panel, accuracy_figure
+from undertext.report.figures.curves import Line, curves_figure
 from undertext.report.figures.doses import doses_figure
-from undertext.report.figures.ends import ends_figure
 from undertext.report.figures.probes import probes_figure
 from undertext.report.figures.values import values_figure
 from undertext.report.numbers import NOTHING, estimate, interval, number, percent
@@ -57,15 +58,16 @@ class Split(NamedTuple):
 
 
 def figures(result: Comparison) -> dict[str, Figure]:
-    """`accuracy`, then `heatmap` (of the first split), `probes`, `doses` and `confidence` where they were
-    measured, in that order."""
+    """`accuracy`, then `heatmap` (of the first split), `probes`, `doses`, `confidence` and `gain` where
+    they were measured, in that order."""
     probes = {split: read for split in result.splits if (read := _rows(result, "probes", split=split))}
     drawn = {
         "accuracy": accuracy_figure([_panel(result, *item) for item in result.splits.items()]),
         "heatmap": None if not probes else values_figure(probes[next(iter(probes))], next(iter(probes))),
         "probes": probes_figure(probes),
         "doses": doses_figure(_rows(result, "sweep")),
-        "confidence": ends_figure({name: ends for name in result.splits if (ends := _ends(result, name))}),
+        "confidence": curves_figure(_curves(result, GIVEN), "probability", (-0.03, 1.03)),
+        "gain": curves_figure(_curves(result, GAIN), "nats"),
     }
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
@@ -136,6 +138,7 @@ def html(result: Comparison, pictures: Mapping[str, bytes]) -> str:
             "confidence": " ".join(
                 [words.CAPTIONS["confidence"], *(said for s in splits if (said := _sureness(result, s.name)))]
             ),
+            "gain": f"{words.CAPTIONS['gain']} {_gains(result)}",
         },
     )
 
@@ -185,7 +188,7 @@ def _present(splits: Sequence[Split], pictures: Mapping[str, bytes]) -> set[str]
         "keys": any(split.result.opened for split in splits),
         "values": "heatmap" in pictures or "probes" in pictures,
         "doses": "doses" in pictures,
-        "traces": "confidence" in pictures or any(split.traces for split in splits),
+        "traces": "confidence" in pictures or "gain" in pictures or any(split.traces for split in splits),
     }
     always = {"verdicts", "evidence", "recovery", "outputs", "paper", "missing", "again"}
     return always | {name for name, there in some.items() if there}
@@ -226,6 +229,23 @@ def _ends(result: Comparison, split: str) -> dict[Role, list[Estimate]]:
         for role in ROLES
         if (role, BEFORE) in rows
     }
+
+
+def _curves(result: Comparison, figure: str) -> dict[str, dict[Role, Line]]:
+    """A figure along traces, by split and checkpoint; splits of which it was measured."""
+    splits: dict[str, dict[Role, list[tuple[float, Estimate]]]] = {}
+    for row in _rows(result, "curves", figure=figure):
+        found = Estimate(row["value"], row["low"], row["high"], row["n"])
+        splits.setdefault(row["split"], {}).setdefault(row["checkpoint"], []).append((row["share"], found))
+    return {split: dict(roles) for split, roles in splits.items()}
+
+
+def _gains(result: Comparison) -> str:
+    """Where the curves of information gain end."""
+    return " ".join(
+        f"{split}: {'; '.join(f'{role} {number(line[-1][1].value)} nats' for role, line in roles.items())}."
+        for split, roles in _curves(result, GAIN).items()
+    )
 
 
 def _sureness(result: Comparison, split: str) -> str:

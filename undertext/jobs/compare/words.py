@@ -137,8 +137,9 @@ ELSEWHERE = (
     "Values by token position: `undertext probe` measures them; a comparison reads a value at one place, "
     "where it is about to be said.",
     "`retained` (features of an SAE, a crosscoder): `undertext sae features` and `undertext sae diff`.",
-    "Information gain and confidence after each single step: `undertext measure`. A comparison scores the "
-    "answer at both ends of a trace alone.",
+    "Information gain and confidence along the task's own traces and along the other checkpoint's: "
+    "`undertext measure`. A comparison scores answers along each checkpoint's own traces, at ten places at "
+    "most.",
     "A probe's or a feature's reading at each token of an output: `undertext trace`, `undertext sae "
     "features`.",
     "The steered checkpoint's own probabilities: its outputs are read by both checkpoints without the "
@@ -161,9 +162,12 @@ CAPTIONS = {
     "heatmap": "Accuracy of probes by layer (up) and value (across), each value read where it is about to "
     "be said: the base's own, the tuned checkpoint's own, the stronger's unchanged on the weaker, and the "
     "weaker's less that of control labels (selectivity).",
-    "confidence": "Mean probability of the answer finally given, before the first step of the checkpoint's "
-    "own trace and after the last, with its interval. An answer that is as sure before the first step owes "
-    "the trace nothing.",
+    "confidence": "Mean probability of the answer finally given, by the share of the checkpoint's own trace "
+    "that stands before it. Bands are intervals. An answer that is as sure before the first step owes the "
+    "trace nothing.",
+    "gain": "Mean log-probability of the right answer, less that before the first step, by the share of the "
+    "checkpoint's own trace. Bands are intervals. A trace that rises has told something of the right answer; "
+    "one that falls has led away from it.",
     "probes": "How well probes read the problem's values, by layer. Rings mark the layer chosen on dev. "
     "Stronger, weaker: a checkpoint's own probes; transported: the stronger's on the weaker; control labels "
     "with their range; surface: the text alone; last tokens: what can be put together from them; untrained: "

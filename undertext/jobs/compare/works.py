@@ -18,9 +18,11 @@ from undertext.measures.keys import key_works
 from undertext.measures.patching.works import used_work
 from undertext.measures.recovery.parts import SteeringParts
 from undertext.measures.recovery.works import less_steering, steering_works
+from undertext.measures.trace.trails import lead_of
 from undertext.measures.trace.works import completion_work, continued_work, ends_work, tokens_work
 from undertext.tasks.draws import drawn
 from undertext.tasks.open import splits_to_report
+from undertext.tasks.steps import rule_like
 from undertext.tasks.task import Task
 from undertext.tasks.work import answering, trial_of
 
@@ -148,7 +150,8 @@ def _traces(
     works = []
     for role in ROLES:
         stage, checkpoint, task = f"{role}'s traces", getattr(pair, role), tasks[role]
-        parts = [ends_work(stage, checkpoint, task, drawn_of(task, split, config)) for split in splits]
+        lead = lead_of(task, FIT, rule_like(task))
+        parts = [ends_work(stage, checkpoint, task, drawn_of(task, split, config), lead) for split in splits]
         parts += [
             completion_work(stage, checkpoint, drawn_of(task, split, config))
             for split in dict.fromkeys([*splits, config.fresh])

@@ -119,14 +119,16 @@ def _branch(
 ) -> tuple[Branch, int]:
     """The lead and the answer after a prefix of the trunk's text, and how many tokens are the answer's."""
     head = prefix + (lead.lstrip() if prefix[-1:].isspace() else lead)
-    ids, _, offsets, _ = locate(checkpoint, head + answer)
-    read = next((i for i, (_, end) in enumerate(offsets) if end > len(head)), len(ids))
+    located = locate(checkpoint, head + answer)
+    ids, ends = located.ids, [end for _, end in located.offsets]
+    read = next((i for i, end in enumerate(ends) if end > len(head)), len(ids))
     if read == len(ids):
         raise UserError(f"{checkpoint.name}: the answer {shown(answer)} has no tokens")
     if read == 0:
         raise UserError(f"{checkpoint.name} has no token before the answer {shown(answer)}")
-    pairs = zip(trunk, ids[:read], strict=False)
-    at = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(trunk), read))
+    at = min(len(trunk), read)
+    if list(trunk[:at]) != ids[:at]:
+        at = next(i for i, (a, b) in enumerate(zip(trunk, ids, strict=False)) if a != b)
     # A first token is read and never predicted.
     return Branch(at, ids[at:], given=0 if at else 1), len(ids) - read
 

@@ -7,9 +7,10 @@ from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.spans import tokens_before
 from undertext.core.plan import Work
 from undertext.core.terms import CHOOSE, FIT, ReaderKind
+from undertext.measures.trace.along_works import output_along
 from undertext.measures.trace.completion import MOST_TOKENS, SPARE
 from undertext.measures.trace.continued import say_values, step_values
-from undertext.measures.trace.ends import OTHERS
+from undertext.measures.trace.ends import OTHERS, PLACES
 from undertext.measures.trace.lens import LENS_STEPS, Answers
 from undertext.probes.trace import TOGETHER
 from undertext.tasks.task import Problem, Task
@@ -72,24 +73,25 @@ def reading_works(
     return works
 
 
-def ends_work(stage: str, checkpoint: Checkpoint, task: Task, problems: Sequence[Problem]) -> Work:
-    """Outputs to these problems, whose answers are scored at both ends and which are replaced."""
+def ends_work(stage: str, checkpoint: Checkpoint, task: Task, problems: Sequence[Problem], lead: str) -> Work:
+    """Outputs to these problems, whose answers are scored along them and which are replaced."""
     texts = _of_outputs(checkpoint, task, problems)
     # After an output stand what comes before an answer, and an answer, which is no longer than an output.
     longest = [min(checkpoint.n_ctx, each + 2 * task.max_new_tokens) for each in texts]
-    # At worst each answer is scored with all of its text: the output's own, both ends, and other answers.
-    scored = 1 + 2 + 1 + OTHERS
+    scored = output_along(stage, checkpoint, task, problems, lead, PLACES, problems)
+    # Other problems' answers are scored before the first step: at worst each with all of its text.
+    others = Work(stage, (1 + OTHERS) * len(texts), (1 + OTHERS) * sum(longest))
     checked = CHECKS * (max(longest, default=0) + CHECKED)
-    rows = (scored + REPLACEMENTS) * len(texts)
-    return Work(
+    replaced = Work(
         stage,
-        rows,
-        (scored + REPLACEMENTS) * sum(longest) + 2 * checked,
+        REPLACEMENTS * len(texts),
+        REPLACEMENTS * sum(longest) + checked,
         REPLACEMENTS * len(texts) * task.max_new_tokens,
         "outputs are read as long as they are, and answers where they give one",
         shared=True,
         longest=max(longest, default=0),
     )
+    return replaced.and_also(scored).and_also(others)
 
 
 def completion_work(stage: str, checkpoint: Checkpoint, problems: Sequence[Problem]) -> Work:
