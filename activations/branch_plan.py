@@ -54,7 +54,7 @@ def plan(
     for job in _jobs(trunks, branches, min(max_tokens, most_read)):
         # The last token of a text is predicted, never read.
         (side,) = sides(checkpoint, [len(job.longest) - 1])
-        way: Method = "naive" if windows is None or side else method or choose(job.tree)
+        way: Method = "naive" if windows is None or side else method or choose(job.tree, checkpoint.device)
         ways[way].append(job)
     for way in ("packed", "cached"):
         if ways[way] and not holds(

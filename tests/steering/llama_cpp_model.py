@@ -136,6 +136,10 @@ def opened(path: Path) -> Iterator[LlamaCpp]:
     options = library.llama_context_default_params()
     options.n_ctx = options.n_batch = options.n_ubatch = N_CTX
     options.n_threads = options.n_threads_batch = 1
+    options.type_k = options.type_v = (
+        library.GGML_TYPE_F32
+    )  # keys and values are rounded to float16 otherwise
+    options.flash_attn_type = library.LLAMA_FLASH_ATTN_TYPE_DISABLED
     context = library.llama_init_from_model(model, options)
     assert context
     try:
