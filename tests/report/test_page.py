@@ -101,7 +101,9 @@ def test_the_verdict_is_said_with_its_evidence(shown, comparison):
         "Elicited: the base already had it.",
         "Verdicts test: Elicited: the base already had it. Share of the gap that was latent: 0.82 [0.70,",
         "another prompt test 45% told 'Think <step> by step.'",
-        "Confidence: over 99% of resamples of the problems give the same verdict.",
+        "Confidence: 0.93, the chance that a verdict of such evidence is right. The rule gives the same "
+        "verdict to over 99% of resamples of the problems.",
+        "The rule says the same of 58% of resamples of the problems.",
         "the smallest accuracy difference this split could be expected to show (80% power) is 0.12",
         "Undetermined: the evidence does not decide.",
         "0.15 [0.07, 0.29]",
@@ -169,8 +171,8 @@ def test_summary_is_a_table_with_all_escaped(comparison, preserved):
     read = Read(comparison._repr_html_())
     assert "script" not in read.tags
     assert "zoo/<script>alert('ran')</script>" in read.text
-    row = "test Elicited: the base already had it. over 99% of resamples 0.15 [0.07, 0.29] 0.95 [0.83, 0.99]"
-    assert f"{row} 0.90 [0.80, 1.00] 0.94 [0.81, 1.06]" in read.text
+    row = "test Elicited: the base already had it. 0.93 over 99% of resamples 0.15 [0.07, 0.29] 0.95 [0.83,"
+    assert f"{row} 0.99] 0.90 [0.80, 1.00] 0.94 [0.81, 1.06]" in read.text
     assert read.tags.count("tr") == 3
     assert Read(preserved._repr_html_()).text.endswith("– –")
 

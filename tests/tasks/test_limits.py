@@ -93,6 +93,11 @@ def test_outputs_end_where_the_prompts_label_comes_again(prompts, trace, stop):
         assert found == stop
 
 
+def test_a_token_that_begins_every_text_is_no_label():
+    prompts = [f"<s><|user|>\n{each}<|end|>" for each in ("one", "two", "three")]
+    assert next_problem(task_of(prompts, [None] * 3), "<s>") == ["\n<|user|>"]
+
+
 def test_a_base_that_rambles_on_is_graded_as_with_a_stop_text():
     """Trained on problem after problem, with no end between: the next one follows each answer."""
     problems = plain_problems()[:20]

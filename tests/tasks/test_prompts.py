@@ -159,6 +159,14 @@ def test_each_of_two_is_asked_in_its_own_form_and_it_is_said():
     assert "the chat templates differ" in note
 
 
+def test_a_chat_template_that_no_task_asks_by_is_told():
+    pair = [chatting(byte_tokenizer()), chatting(byte_tokenizer())]
+    (note,) = ask(a_task(), pair, ("base", "tuned"), 0).notes
+    assert "a chat template, and the task names no form" in note
+    assert "prompt: {kind: chat}" in note
+    assert ask(a_task(prompt=PromptForm(kind="plain")), pair, ("base", "tuned"), 0).notes == []
+
+
 def test_a_template_that_writes_the_date_is_told_unless_the_date_is_given():
     dated = CHATML + "{{ date_string if date_string is defined else strftime_now('%d') }}"
     checkpoint = chatting(byte_tokenizer())

@@ -32,7 +32,9 @@ def limited(tasks: Sequence[Task], checkpoints: Sequence[Checkpoint]) -> list[Ta
     if "max_new_tokens" not in tasks[0].model_fields_set:
         chosen["max_new_tokens"] = min(map(_longest_output, tasks, checkpoints))
     if not tasks[0].stop:
-        chosen["stop"] = list(dict.fromkeys(text for task in tasks for text in next_problem(task)))
+        firsts = [checkpoint.tokenizer.bos_token or "" for checkpoint in checkpoints]
+        found = (next_problem(*each) for each in zip(tasks, firsts, strict=True))
+        chosen["stop"] = list(dict.fromkeys(text for own in found for text in own))
     own = {id(task): _with(task, chosen) for task in tasks}
     return [own[id(task)] for task in tasks]
 
@@ -49,12 +51,13 @@ def _with(task: Task, chosen: Mapping[str, object]) -> Task:
     return own
 
 
-def next_problem(task: Task) -> list[str]:
+def next_problem(task: Task, first: str = "") -> list[str]:
     """Stop texts at which an output goes on to a next problem; none where the prompts begin with no label.
 
-    None either of a label that an answer or a trace holds: outputs may hold that one too.
+    None either of a label that an answer or a trace holds: outputs may hold that one too. `first` is the
+    token that begins every text, which a chat template writes: it is no label, and the label stands after it.
     """
-    prompts = [problem.prompt for problem in task.problems]
+    prompts = [problem.prompt.lstrip().removeprefix(first) for problem in task.problems]
     labels = Counter(match[1] for prompt in prompts if (match := _LABEL.match(prompt)))
     shown = "\n".join(f"{p.answer}\n{p.trace}\n" + "\n".join(s.text for s in p.steps) for p in task.problems)
     own = [label for label, n in labels.items() if n >= COMMON * len(prompts) and label not in shown]

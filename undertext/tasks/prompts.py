@@ -59,6 +59,18 @@ def ask(task: Task, checkpoints: Sequence[Checkpoint], roles: Sequence[Role], se
         notes.append(f"checkpoints were asked differently: {said}; part of a difference may be the prompt's")
     elif any(own.problems[0].prompt != tasks[0].problems[0].prompt for own in tasks):
         notes.append("the chat templates differ: the checkpoints read different texts of one problem")
+    unused = [
+        printable(checkpoint.name)
+        for checkpoint, form in zip(checkpoints, forms, strict=True)
+        if form == PLAIN and task.prompt is None and getattr(checkpoint.tokenizer, "chat_template", None)
+    ]
+    if unused:
+        have = "have" if len(set(unused)) > 1 else "has"
+        notes.append(
+            f"{' and '.join(dict.fromkeys(unused))} {have} a chat template, and the task names no form: "
+            "problems were asked as plain text. `prompt: {kind: chat}` in task.yaml asks by the template, "
+            "`prompt: {kind: plain}` says that plain text is meant"
+        )
     for checkpoint, form in zip(checkpoints, forms, strict=True):
         dated = form.kind == "chat" and DAY in str(checkpoint.tokenizer.chat_template)
         if dated and not any("date" in switch for switch in form.switches):

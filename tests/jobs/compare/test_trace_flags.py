@@ -20,6 +20,7 @@ from undertext.core.terms import ROLES, Role
 from undertext.jobs.compare.config import CompareConfig
 from undertext.jobs.compare.result import Comparison
 from undertext.jobs.compare.text_flags import of_form, voice_lost
+from undertext.jobs.compare.trace_curves import CURVES, GAIN, GIVEN
 from undertext.jobs.compare.trace_figures import AFTER, BEFORE, TRACE
 from undertext.jobs.compare.trace_flags import trace_flags
 from undertext.jobs.compare.trace_parts import Traced, TraceReads, fresh_of
@@ -347,6 +348,21 @@ def test_form_and_ending_stand_in_the_table_by_the_names_of_their_flags():
     assert figures["tuned", "change of form alone"].flag == "format only"
     assert figures["tuned", "unfinished outputs"].flag == "unfinished"
     assert figures["base", "unfinished outputs"].flag is None
+
+
+def test_curves_end_where_the_table_of_figures_says(found):
+    rows = found.tables["curves"].to_pylist()
+    assert found.tables["curves"].schema == CURVES
+    for role in ROLES:
+        along = [each for each in rows if (each["checkpoint"], each["figure"]) == (role, GIVEN)]
+        for end, name in ((0, BEFORE), (-1, AFTER)):
+            figure = row(found, role, name)
+            assert along[end]["value"] == pytest.approx(figure["value"])
+            assert along[end]["n"] == figure["n"]
+        gain = [each for each in rows if (each["checkpoint"], each["figure"]) == (role, GAIN)]
+        assert gain[0]["value"] == 0
+        # Traces say the answer: who follows them learns it there, who answers from the prompt has it before.
+        assert (gain[-1]["value"] > 1) == (role == "base")
 
 
 def test_confidence_at_both_ends_is_a_mean_over_traces_with_a_step():

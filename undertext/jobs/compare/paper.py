@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from undertext.core.terms import CONTROL_KINDS, OTHER
 from undertext.jobs.compare.result import Comparison, SplitResult
+from undertext.jobs.compare.words import confident
 from undertext.report import latex, markdown
 from undertext.report.numbers import NOTHING, estimate, interval, percent
 
@@ -16,6 +17,7 @@ HEAD = (
     "base",
     "tuned",
     "verdict",
+    "confidence",
     "same in",
     "gap",
     "share latent",
@@ -64,7 +66,8 @@ def _cells(result: Comparison, split: str, found: SplitResult) -> list[str]:
         estimate(found.accuracy["base"]),
         estimate(found.accuracy["tuned"]),
         found.verdict,
-        percent(found.confidence),
+        confident(found),
+        percent(found.stability),
         NOTHING if found.latent is None else str(found.latent.n),
         NOTHING if found.latent is None else estimate(found.latent),
         NOTHING if best is None else _recovered(best),
@@ -76,7 +79,7 @@ def _sentence(result: Comparison, split: str, found: SplitResult) -> str:
     base, tuned = (f"{role} {estimate(found.accuracy[role])}" for role in ("base", "tuned"))
     said = (
         f"On {split} ({found.accuracy['base'].n} problems; accuracy: {base}, {tuned}) the capability was "
-        f"{found.verdict} (the same verdict in {percent(found.confidence)} of resamples)"
+        f"{found.verdict} ({_sure(found)})"
     )
     if found.weaker == "neither":
         return f"{said}."
@@ -91,6 +94,11 @@ def _sentence(result: Comparison, split: str, found: SplitResult) -> str:
         if control is not None and control["recovered"] is not None:
             said += f", the best control under the same search ({control['control']}) {_recovered(control)}"
     return f"{said}."
+
+
+def _sure(found: SplitResult) -> str:
+    same = f"the same verdict in {percent(found.stability)} of resamples"
+    return same if found.verdict == "undetermined" else f"confidence {confident(found)}; {same}"
 
 
 def _recovered(row: Row) -> str:

@@ -86,13 +86,14 @@ def summary_html(result: Comparison) -> str:
             [
                 split,
                 words.VERDICTS[found.verdict][0],
+                words.confident(found),
                 f"{percent(found.stability)} of resamples",
                 estimate(found.accuracy["base"]),
                 estimate(found.accuracy["tuned"]),
                 *recovered,
             ]
         )
-    head = ["split", "verdict", "same verdict in", "base", "tuned", "steered", "recovered gap"]
+    head = ["split", "verdict", "confidence", "same verdict in", "base", "tuned", "steered", "recovered gap"]
     heading = f"{base} and {tuned} on {task}, seed {result.summary['seed']}"
     return fragment(heading, Section("", head=head, rows=rows))
 
@@ -102,7 +103,7 @@ def lines(result: Comparison) -> list[str]:
     said = []
     for split, found in result.splits.items():
         accuracy = ", ".join(f"{role} {number(found.accuracy[role].value)}" for role in ROLES)
-        said.append(f"{split}: {found.verdict} (confidence {number(found.confidence)}; accuracy {accuracy})")
+        said.append(f"{split}: {found.verdict} ({words.sureness(found)}; accuracy {accuracy})")
         said += [f"  {line.name}: {line.says}" for line in found.evidence]
         said += [f"  note: {flag}" for flag in found.flags]
     return said

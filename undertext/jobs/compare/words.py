@@ -1,9 +1,10 @@
 """What the report of a comparison says, in words."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from undertext.core.terms import LineName, Verdict
+from undertext.report.numbers import NOTHING, number, percent
 
 QUESTION = "Was the capability already there?"
 
@@ -193,3 +194,43 @@ POSITIONS = {
     "all": "at every token",
 }
 """The tokens at which a vector was added, in words."""
+
+
+@runtime_checkable
+class Judged(Protocol):
+    """A verdict, and how sure it is."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Its word."""
+
+    @property
+    def confidence(self) -> float:
+        """The chance that it is right."""
+
+    @property
+    def stability(self) -> float:
+        """The share of resamples that give it too."""
+
+
+def confident(result: Judged) -> str:
+    """The chance that a verdict is right; `undetermined` is no claim that could be."""
+    return NOTHING if result.verdict == "undetermined" else number(result.confidence)
+
+
+def sureness(result: Judged) -> str:
+    """How sure a verdict is, in brackets behind it."""
+    if result.verdict == "undetermined":
+        return f"the same in {percent(result.stability)} of resamples"
+    return f"confidence {number(result.confidence)}"
+
+
+def sure(result: Judged) -> str:
+    """How sure a verdict is, in a sentence or two."""
+    same = f"{percent(result.stability)} of resamples of the problems"
+    if result.verdict == "undetermined":
+        return f"The rule says the same of {same}."
+    return (
+        f"Confidence: {number(result.confidence)}, the chance that a verdict of such evidence is right. The "
+        f"rule gives the same verdict to {same}."
+    )

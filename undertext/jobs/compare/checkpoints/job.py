@@ -144,6 +144,7 @@ def _rows(name: str, source: Any, found: Comparison) -> list[dict[str, Any]]:
             "split": split,
             "verdict": result.verdict,
             "confidence": result.confidence,
+            "stability": result.stability,
             "weaker": result.weaker,
             "accuracy": {key: plain(asdict(each)) for key, each in result.accuracy.items()},
             "unfinished": dict(result.unfinished),

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from undertext.core.terms import ROLES
 from undertext.jobs.compare.checkpoints.result import CheckpointComparisons, CheckpointSplit
+from undertext.jobs.compare.words import confident, sureness
 from undertext.report.figures.training import Moment, training_figure
 from undertext.report.numbers import NOTHING, estimate, number, percent
 from undertext.report.page import Section, document, fragment
@@ -13,6 +14,7 @@ from undertext.report.page import Section, document, fragment
 _SHARES = (
     "Share: of what the stronger checkpoint shows over a line's null, the part that the weaker one shows. "
     "The weaker is the base where tuning helped, and the tuned checkpoint where tuning hurt.",
+    "Confidence: the chance that a verdict of such evidence is right; an undetermined one claims nothing. "
     "Same verdict in: share of resamples of the problems to which the rule gives the same verdict.",
     "The report of each checkpoint is NAME/report.html beside this page. Flags are in that report.",
 )
@@ -52,10 +54,7 @@ def lines(result: CheckpointComparisons) -> list[str]:
     said = []
     for row in result.rows:
         accuracy = ", ".join(f"{role} {number(row.accuracy[role].value)}" for role in ROLES)
-        said.append(
-            f"{row.checkpoint}, {row.split}: {row.verdict} (confidence {number(row.confidence)}; "
-            f"accuracy {accuracy})"
-        )
+        said.append(f"{row.checkpoint}, {row.split}: {row.verdict} ({sureness(row)}; accuracy {accuracy})")
     return said + [f"{name}: not compared: {error}" for name, error in result.failed.items()]
 
 
@@ -82,14 +81,26 @@ def _table(title: str, rows: list[CheckpointSplit], split: bool = False) -> Sect
     names = list(dict.fromkeys(name for row in rows for name in row.lines))
     shares = [f"share, {name}" for name in names]
     own = ["split"] if split else []
-    head = ["checkpoint", "step", *own, "verdict", "same verdict in", *ROLES, *shares, "unfinished", "flags"]
+    head = [
+        "checkpoint",
+        "step",
+        *own,
+        "verdict",
+        "confidence",
+        "same verdict in",
+        *ROLES,
+        *shares,
+        "unfinished",
+        "flags",
+    ]
     cells = [
         [
             row.checkpoint,
             NOTHING if row.step is None else f"{row.step:,}",
             *([row.split] if split else []),
             row.verdict,
-            percent(row.confidence),
+            confident(row),
+            percent(row.stability),
             *(estimate(row.accuracy[role]) for role in ROLES),
             *(
                 f"{estimate(line.share)} {line.says}" if (line := row.lines.get(name)) else NOTHING

@@ -12,7 +12,7 @@ from undertext.core.statistics import Estimate
 from undertext.core.terms import LineName, Role, Says, Verdict
 from undertext.jobs.compare.result import Comparison
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of result.json."""
 
 
@@ -38,6 +38,8 @@ class CheckpointSplit:
     split: str
     verdict: Verdict
     confidence: float
+    """As of `SplitResult`."""
+    stability: float
     weaker: Role | Literal["neither"]
     accuracy: Mapping[Literal["base", "tuned", "difference"], Estimate]
     unfinished: Mapping[Role, float]
