@@ -119,11 +119,11 @@ def test_any_trunks_in_any_batches(checkpoint, method, hung, max_tokens):
 
 
 def test_the_two_ways_are_told_apart_by_length():
-    long, short = Branch(900, [5, 6]), Branch(20, [5, 6])
+    long, short = Branch(2600, [5, 6]), Branch(20, [5, 6])
     roomy = config("llama")
-    roomy.max_position_embeddings = 1024
+    roomy.max_position_embeddings = 4096
     checkpoint = load(roomy)
-    trunk = [i % 30 for i in range(900)]
+    trunk = [i % 30 for i in range(2600)]
     scores = score_branches(checkpoint, [trunk, trunk], [[long], [short]])
     assert scores.methods == ("cached", "packed")
     same(scores, score_each(checkpoint, [trunk, trunk], [[long], [short]]))
