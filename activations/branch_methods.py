@@ -26,11 +26,12 @@ SHARED: dict[str, Callable[[Checkpoint, Sequence[BranchTree], Windows], list[Flo
     "cached": cached,
 }
 
-_CACHED_PAYS = {"cpu": 2500, "accelerator": 800}
+_CACHED_PAYS = {"cpu": 2000, "accelerator": 800}
 """From how many trunk tokens on a second pass over the weights costs less than a mask over everything.
-Measured on a CPU (width 512, 8 layers), where a packed pass reads its trunk as causal: packed over cached is
-0.92 at 400, 0.94 at 1,200, 0.96 at 2,000, 1.05 at 3,000. Under the mask alone, as elsewhere, they were equal
-at 800; on a GPU it was not measured."""
+On a CPU, where a packed pass reads its trunk as causal, packed over cached is 0.94 at 400 tokens, 0.97 at
+1,200, 1.00 at 2,000 and 0.98 at 3,000 (benchmarks/branch_ways.py: width 512, 8 layers; rounds differ by a
+fifth). Where they are equal the mask, which grows with the square, decides. Under the mask alone, as
+elsewhere, they were equal at 800; on a GPU it was not measured."""
 
 
 def windows_of(checkpoint: Checkpoint) -> Windows | None:
@@ -59,7 +60,7 @@ def windows_of(checkpoint: Checkpoint) -> Windows | None:
 
 
 def choose(tree: BranchTree, device: torch.device) -> Method:
-    """The faster of the two shared ways for one tree, by a rule that was measured."""
+    """The faster of the two shared ways for one tree (measured by benchmarks/branch_ways.py)."""
     pays = _CACHED_PAYS["cpu" if device.type == "cpu" else "accelerator"]
     return "cached" if tree.n_hung and tree.n_trunk >= pays else "packed"
 

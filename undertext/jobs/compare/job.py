@@ -47,7 +47,7 @@ _VECTORS = 16
 _OF_A_TOKEN = 3
 """How many figures are kept of a token that is read, each as large as its text."""
 SCHEMAS = {"trace": TRACE, "curves": CURVES}
-"""Columns of tables that may have no row."""
+"""Tables whose columns are told here: one of them may hold no value at all."""
 Answered = Mapping[str, Mapping[Role, Answers]]
 """Greedy answers, by split and checkpoint."""
 

@@ -39,7 +39,7 @@ def curve_rows(
     for role in ROLES:
         ends, clusters = reads.traced[split, role].ends, answers[role].clusters
         stepped = [
-            (i, each) for i, each, some in zip(ends.index, ends.curves, ends.stepped, strict=False) if some
+            (i, each) for i, each, some in zip(ends.index, ends.curves, ends.stepped, strict=True) if some
         ]
         known = [(i, each) for i, each in stepped if each.right is not None]
 
