@@ -93,7 +93,7 @@ bench: $(FULL)
 # The figure in the README comes out of the demo; the pages measure every organism.
 figures: demo $(FULL)
 	mkdir -p docs/figures
-	cp build/demo/elicited/figures/doses.svg docs/figures/doses.svg
+	cp build/demo/figures/opened.svg docs/figures/opened.svg
 	for page in zoo zoo_recovered zoo_features routes fates; do \
 		$(ONE_THREAD) $(BIN)/python -m docs.make $$page --out docs || exit 1; \
 	done

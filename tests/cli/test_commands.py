@@ -159,6 +159,43 @@ def test_a_verdict_is_printed_though_it_cannot_be_saved(cli, untrained, small_ta
     code, _, stderr = cli("compare", *args, "--threads", 1, "--seed", 9, "--out", tmp_path / "out")
     assert code == 2
     assert "holds a report of other settings: config.seed was 0, is 9" in stderr
+    args[3] = args[1]
+    code, _, stderr = cli("compare", *args, "--threads", 1, "--out", tmp_path / "out")
+    assert code == 2
+    assert "other settings: tuned has other content (fingerprint " in stderr
+
+
+def test_a_job_that_is_finished_is_not_run_again(cli, untrained, small_task, tmp_path):
+    out = tmp_path / "out"
+    args = ["trace", "--checkpoint", untrained / "a", "--task", small_task, "--out", out, "--problems", 5]
+    args += ["--readers", "logit_lens"]
+    code, said, _ = cli(*args, "--threads", 1)
+    assert code == 0
+    written = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    code, again, _ = cli(*args, "--threads", 2)
+    assert code == 0
+    first, _, rest = again.partition("\n")
+    assert first.startswith(f"{out} holds this job, finished before: nothing is run")
+    assert rest == said
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == written
+    (out / "report.html").unlink()
+    assert cli(*args, "--threads", 1)[:2] == (0, said)
+    assert (out / "report.html").is_file()
+
+
+def test_a_flag_of_another_command_is_answered_with_those_of_this_one(cli, untrained, tmp_path):
+    code, _, stderr = cli("trace", "--base", untrained / "a", "--out", tmp_path / "out")
+    assert code == 2
+    assert stderr.splitlines()[-1] == "undertext trace must be given --checkpoint, --task too"
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"), [("--samples", "a whole number, got 'many'"), ("--random-directions", "a whole number")]
+)
+def test_a_flag_that_is_no_number_is_told_so(cli, untrained, tmp_path, flag, said):
+    code, _, stderr = cli("compare", flag, "many")
+    assert code == 2
+    assert f"{flag}: expected {said}" in " ".join(stderr.replace("│", " ").split())
 
 
 def test_what_is_said_does_nothing_to_a_terminal(capsys):

@@ -6,12 +6,13 @@ import matplotlib
 import numpy as np
 import pyarrow as pa
 import pytest
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
 
 from tests.report.made_up import PROBLEMS, VECTORS
 from undertext.jobs.compare.report import figures
 from undertext.jobs.compare.trace_curves import GAIN, GIVEN
 from undertext.report.figures.doses import doses_figure
+from undertext.report.figures.opened import OpenedPair, opened_figure
 from undertext.report.style import literal, pdf, png, svg
 
 NAMES = ("accuracy", "heatmap", "probes", "doses", "confidence", "gain")
@@ -31,6 +32,22 @@ def labels(figure: matplotlib.figure.Figure) -> list[str]:
 def ends(figure: matplotlib.figure.Figure) -> list[str]:
     """Names of lines where they end, in the first panel."""
     return [text.get_text() for text in figure.axes[0].texts]
+
+
+def test_what_a_vector_opens_is_drawn_where_it_is():
+    opened = OpenedPair("mine_$", "tuned", 0.1, 0.9, 0.6, "suppressed")
+    closed = OpenedPair("other", "base", 0.2, 0.24, 1.0, "taught")
+    figure = opened_figure([opened, closed], "test")
+    (panel,) = figure.axes
+    names = [tick.get_text() for tick in panel.get_yticklabels()]
+    assert names == [r"mine_\$: tuned", "other: base"]
+    assert {(line.get_marker(), *np.array(line.get_xydata())[0]) for line in panel.lines} == {
+        ("o", 0.1, 0), ("D", 0.9, 0), ("s", 0.6, 0), ("o", 0.2, 1), ("D", 0.24, 1), ("s", 1.0, 1),
+    }  # fmt: skip
+    arrows = [text for text in panel.texts if isinstance(text, Annotation)]
+    assert [(text.xy, text.xyann) for text in arrows] == [((0.9, 0), (0.1, 0))]
+    assert {"suppressed", "taught"} <= {text.get_text() for text in panel.texts}
+    assert svg(figure) == svg(opened_figure([opened, closed], "test"))
 
 
 def test_what_was_not_measured_is_not_drawn(drawn, preserved):

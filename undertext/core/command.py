@@ -22,8 +22,10 @@ Run = Callable[[Sequence[str]], int]
 _REGISTRY = tyro.constructors.ConstructorRegistry()
 _WORDS: dict[Any, str] = {int: "N", float: "NUMBER", str: "TEXT", Path: "PATH", bool: "{True,False}"}
 """What stands for a value of these types in a help text."""
+_NUMBERS: dict[Any, str] = {int: "a whole number", float: "a number"}
 _EVERY_JOB = (
-    "A job that was stopped goes on when the same command is given again. `--config FILE` reads any of these "
+    "A job that was stopped goes on when the same command is given again, and one that is finished in its "
+    "folder is not run again. `--config FILE` reads any of these "
     "options from a YAML file, and flags override the file: `--config {}` reads a file that comes with "
     "undertext, and `undertext --configs` prints the folder of such files. Where the file has a key `grid`, "
     "each combination of the values that it lists is a run in a folder of its own."
@@ -34,6 +36,8 @@ _DRY_RUN = (
 )
 _RUN_GRID = "undertext.jobs.runs.batch.run_grid"
 """What runs a grid, by name: it knows how results are joined, which nothing here does."""
+_OPEN_RUN = "undertext.jobs.runs.folders.open_run"
+"""What opens the result of any job, by name as well."""
 
 
 class _Misread(Exception):
@@ -60,6 +64,30 @@ def _one_argument(
         metavar=kind.METAVAR,
         instance_from_str=read,
         is_instance=lambda value: isinstance(value, kind),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+@_REGISTRY.primitive_rule
+def _number(
+    info: tyro.constructors.PrimitiveTypeInfo,
+) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
+    """A number, with a message of what was expected where the argument is none."""
+    if info.type not in _NUMBERS:
+        return None
+    kind: Any = info.type
+
+    def read(args: list[str]) -> Any:
+        try:
+            return kind(args[0])
+        except ValueError:
+            raise ValueError(f"expected {_NUMBERS[kind]}, got {shown(repr(args[0]))}") from None
+
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=_WORDS[kind],
+        instance_from_str=read,
+        is_instance=lambda value: isinstance(value, int | kind) and not isinstance(value, bool),
         str_from_instance=lambda value: [str(value)],
     )
 
@@ -96,22 +124,38 @@ def job_command(
         from undertext.core.output import PAGE
         from undertext.core.result import NotSaved
 
+        out: Path | None = getattr(given, "out", None)
         token = given_command.set(shlex.join(["undertext", *prog.split(), *args]))
         try:
             if grid is not None:
                 return int(_named(_RUN_GRID)(grid, call, say))
-            result = call(given)
+            result = _unless_finished(lambda: call(given), out)
         except NotSaved as error:
             _say_all(error.result.lines())
             raise
         finally:
             given_command.reset(token)
         _say_all(result.lines())
-        if (out := getattr(given, "out", None)) is not None:
+        if out is not None:
             say(f"report: {out / PAGE}")
         return int(result.code)
 
     return run
+
+
+def _unless_finished(call: Callable[[], Any], out: Path | None) -> Any:
+    """The result of a job: what its folder holds, where it holds this very job, finished by this version."""
+    from undertext.core.job import FinishedBefore, finished_stays
+
+    token = finished_stays.set(out)
+    try:
+        return call()
+    except FinishedBefore:
+        assert out is not None
+        say(f"{out} holds this job, finished before: nothing is run (to run it again, delete the folder)")
+        return _named(_OPEN_RUN)(out).result
+    finally:
+        finished_stays.reset(token)
 
 
 def _named(name: str) -> Any:
@@ -205,6 +249,14 @@ def _parsed(
         return kind.model_validate({name: getattr(given, name) for name in kind.model_fields})
     except _Misread as error:
         raise UserError(str(error)) from error
+    except SystemExit as ended:  # a wrong flag may be that of another command: what this one must have
+        given_names = {arg.partition("=")[0] for arg in rest}
+        missing = [
+            flag for flag in (f"--{name.replace('_', '-')}" for name in needs) if flag not in given_names
+        ]
+        if ended.code and file is None and missing:
+            print(f"undertext {prog} must be given {', '.join(missing)} too", file=sys.stderr)
+        raise
     except ValidationError as error:
         raise UserError(problems_of(error, kind)) from error
 

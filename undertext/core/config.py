@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from undertext.activations.errors import UserError
 from undertext.core.printable import printable, shown
 from undertext.core.terms import Role
-from undertext.core.yaml_file import MOST_BYTES, YamlError, parse_yaml, read_regular
+from undertext.core.yaml_file import MOST_BYTES, YamlError, parse_yaml, read_regular, reason
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 """A random seed, as large as all that is given one takes: numpy and scikit-learn take no larger one."""
@@ -131,7 +131,7 @@ def config_values(path: str | Path) -> dict[Any, Any]:
         where = file if error.line is None else f"{file}:{error.line}"
         raise UserError(f"{where} is not YAML as configs may hold it: {error}") from error
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot read the config {file}: {printable(str(error), 300)}") from error
+        raise UserError(f"cannot read the config {file}: {reason(error)}") from error
     if not isinstance(values, dict):
         raise UserError(f"expected keys and values in the config {file}, got {shown(values)}")
     for place, line in repeated:

@@ -20,7 +20,7 @@ from undertext.activations.errors import UserError, shown
 from undertext.core.config import WORK_ONLY, given_command
 from undertext.core.engine import Engine, engine_of
 from undertext.core.memory import forget_peak
-from undertext.core.output import RESULT, VERDICT, json_bytes
+from undertext.core.output import PAGE, RESULT, VERDICT, json_bytes
 from undertext.core.plan import Draft, Planned, planning
 from undertext.core.planner import make_plan
 from undertext.core.progress import Progress
@@ -33,7 +33,8 @@ from undertext.core.stored import Stored
 
 R = TypeVar("R", bound=Result)
 finished_stays: ContextVar[Path | None] = ContextVar("finished_stays", default=None)
-"""Folder whose job is not done again where it is finished there; None does every job again."""
+"""Folder whose job is not done again where it is finished there: that of a command. None, as for a call from
+Python, does every job again."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 """What the system says where a disk, a quota or the largest file is full, or the disk fails."""
 
@@ -149,8 +150,10 @@ class JobRun:
             summary, _, run = read_run(self.out, VERDICT if (self.out / VERDICT).is_file() else RESULT)
         except UserError:
             return False
-        if summary.get("failed"):  # of one job of several: what failed is tried again
-            return False
+        if summary.get("failed") or not (self.out / PAGE).is_file():
+            return (
+                False  # what failed of a job of several is tried again, and a page that was removed is made
+            )
         return not differences({key: run.get(key) for key in self._job}, json.loads(json_bytes(self._job)))
 
     def make(self, parts: Sequence[Part]) -> list[Any]:

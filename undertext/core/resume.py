@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from undertext.core.output import LAST, PAGE, RUN, json_bytes
 from undertext.core.packing import pack, unpack
 
 FOLDER, JOB = "parts", "job.json"
+_FINGERPRINT = re.compile("[0-9a-f]{16,64}")
 MOST_BYTES = 4 << 30
 """No part comes near this size; what does would fill the memory when it is read."""
 Done = Callable[[int], None]
@@ -206,10 +208,15 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], but: tuple[st
         for key in sorted({*old, *new})
         if key.removeprefix("config.") not in WORK_ONLY and key not in but and old.get(key) != new.get(key)
     ]
-    said = [
-        f"{key} was {shown(repr(old.get(key)), 100)}, is {shown(repr(new.get(key)), 100)}" for key in differ
-    ]
+    said = [_differ(key, old.get(key), new.get(key)) for key in differ]
     return "; ".join([*said[:3], *([f"and {len(said) - 3} more"] if len(said) > 3 else [])])
+
+
+def _differ(key: str, before: Any, now: Any) -> str:
+    """One value in which two records differ. A fingerprint tells nobody what it is of: the key does."""
+    if all(isinstance(each, str) and _FINGERPRINT.fullmatch(each) for each in (before, now)):
+        return f"{key.removesuffix('.fingerprint')} has other content (fingerprint {before}, now {now})"
+    return f"{key} was {shown(repr(before), 100)}, is {shown(repr(now), 100)}"
 
 
 def flattened(value: Mapping[str, Any], above: str = "") -> dict[str, Any]:

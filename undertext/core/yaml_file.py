@@ -37,6 +37,11 @@ def read_regular(path: str | Path, most: int) -> bytes:
     return data
 
 
+def reason(error: OSError | ValueError) -> str:
+    """Why `read_regular` failed, in words: the system's own, without its number and the path once more."""
+    return getattr(error, "strerror", None) or printable(str(error), 300)
+
+
 MOST_BYTES = 256 * 1024
 MOST_NODES = 20_000
 """Most keys and values of a file: PyYAML takes a second for so many."""

@@ -13,7 +13,7 @@ import pyarrow.parquet
 from undertext.activations.errors import UserError
 from undertext.activations.store.disk import replace_file
 from undertext.core.printable import printable, shown
-from undertext.core.yaml_file import read_regular
+from undertext.core.yaml_file import read_regular, reason
 from undertext.tasks.output_grader import OutputGrader
 from undertext.tasks.problems_file import parse_object
 from undertext.tasks.spans import join
@@ -81,7 +81,7 @@ def read_outputs(path: Path, task: Task) -> list[tuple[str, str]]:
     try:
         data = read_regular(path, MOST_BYTES)
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot read the outputs {name}: {printable(str(error), 200)}") from error
+        raise UserError(f"cannot read the outputs {name}: {reason(error)}") from error
     for number, line in enumerate(data.split(b"\n"), 1):
         if not line.strip():
             continue

@@ -11,7 +11,7 @@ from undertext.core.config import Config, Grading, Seed
 from undertext.core.printable import printable, shown
 from undertext.tasks.builtin.chain import MOST_OOD, new_chain
 from undertext.tasks.checking import check_answers, check_outputs, read_outputs, report, write_table
-from undertext.tasks.draws import check_prompts
+from undertext.tasks.draws import check_prompts, few_problems
 from undertext.tasks.load import load_task
 from undertext.tasks.open import open_task
 from undertext.tasks.value_positions import values_not_said, values_said_twice
@@ -98,6 +98,7 @@ def _check(args: Sequence[str]) -> int:
             warnings.append(
                 f"value {shown(name)}: {problem} by its step in {count} places, and not used there"
             )
+    warnings += few_problems(task)
     for warning in warnings:
         say(f"warning: {warning}")
     if task.grader.kind == "python" and given.grader is None and given.outputs is None:

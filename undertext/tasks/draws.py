@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from undertext.activations.errors import UserError
+from undertext.core.config import config_values
 from undertext.core.printable import printable
+from undertext.core.shipped import config_file
 from undertext.core.statistics import Clusters
 from undertext.core.terms import CHOOSE, FIT
 from undertext.tasks.task import Problem, Task
@@ -84,6 +86,24 @@ def check_prompts(task: Task, splits: Sequence[str] | None = None) -> list[str]:
                 f"{FIT} or {CHOOSE} has as well"
             )
     return prompt_warnings(task, splits)
+
+
+def few_problems(task: Task) -> list[str]:
+    """A warning for each split with reported figures that has too few problems, or groups, for a line of
+    evidence to say anything."""
+    fewest = config_values(config_file("verdict.yaml"))["min_problems"]
+    warnings = []
+    for split in task.splits:
+        if split in (FIT, CHOOSE):
+            continue
+        groups = clusters(task.split(split))
+        n, what = (len(task.split(split)), "problems") if groups is None else (len(set(groups)), "groups")
+        if n < fewest:
+            warnings.append(
+                f"{n} {what} in {split!r}: a line of evidence says nothing on fewer than {fewest} "
+                "(`min_problems`), and most lines count those in the gap alone"
+            )
+    return warnings
 
 
 def _plain(prompt: str) -> str:

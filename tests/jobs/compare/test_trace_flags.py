@@ -301,7 +301,7 @@ def test_what_could_not_be_read_is_said_once():
     assert flags == [
         "the base and the tuned write no step before an answer: `rationalised` and `shortcut` not measured "
         "there",
-        "the base and the tuned write no answer that can be told: confidence not measured there",
+        "the base and the tuned write no answer that the grader finds: confidence not measured there",
     ]
     long = made(np.full(30, 0.1), np.full(30, 0.9), 0.1, long=10)
     _, flags = judged(long, np.ones(40, bool))

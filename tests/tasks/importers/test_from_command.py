@@ -7,6 +7,7 @@ import pytest
 from tests.tasks.importers.made import GSM8K, LOGS, gsm8k_rows
 from undertext.__main__ import main
 from undertext.tasks import load_task
+from undertext.tasks.draws import clusters
 
 
 @pytest.fixture
@@ -42,10 +43,36 @@ def test_each_kind_gives_a_task_that_check_finds_clean(cli, rows, tmp_path):
         assert said.startswith(f"{out}: ")
         code, said, _ = cli("check", out)
         assert code == 0
-        assert len(said.splitlines()) == 1, said
+        (warned,) = said.splitlines()[1:]  # of so few problems
+        units = clusters(load_task(out).split("test"))
+        n = f"{len(load_task(out).split('test'))} problems" if units is None else f"{max(units) + 1} groups"
+        assert warned.startswith(f"warning: {n} in 'test': a line of evidence says nothing on fewer than 20")
     assert len((tmp_path / "lm-eval" / "outputs.jsonl").read_text().splitlines()) == 10
     assert len(load_task(tmp_path / "dataset").split("train")) == 10
     assert load_task(tmp_path / "jsonl").problems[0].steps[0].values
+
+
+def test_a_row_of_a_data_set_that_is_no_good_is_found_by_its_place(cli, rows, tmp_path):
+    args = ("from", "dataset", rows, "--format", "gsm8k", "--out", tmp_path / "out")
+    lines = rows.read_text().splitlines()
+    bad = json.dumps({"question": "How many?", "answer": "no last line"})
+    rows.write_text("\n".join([*lines[:7], bad, *lines[7:]]) + "\n")
+    code, _, errors = cli(*args)
+    assert (code, len(errors.splitlines())) == (2, 1)
+    assert "row 8 of 31: expected a last line with the answer" in errors
+    for broken, why in (
+        ('{"question": "How', "no JSON: Unterminated string"),
+        ("[1]", "expected a JSON object"),
+    ):
+        rows.write_text("\n".join([*lines[:4], "", broken, *lines[4:]]) + "\n")
+        code, _, errors = cli(*args)
+        assert (code, len(errors.splitlines())) == (2, 1), errors
+        assert f"{rows}:6: {why}" in errors
+
+
+def test_a_task_is_named_after_its_file_less_its_ending(cli, rows, tmp_path):
+    assert cli("from", "dataset", rows, "--format", "gsm8k", "--out", tmp_path / "out")[0] == 0
+    assert load_task(tmp_path / "out").name == "rows"
 
 
 def test_a_config_file(cli, rows, tmp_path):

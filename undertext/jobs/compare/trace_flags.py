@@ -165,7 +165,7 @@ def _unmeasured(reads: TraceReads, split: str) -> list[str]:
     mute = [role for role, each in traces.items() if not each.ends.index and not each.ends.long]
     for roles, what, flags in (
         (bare, "no step before an answer", "`rationalised` and `shortcut`"),
-        (mute, "no answer that can be told", "confidence"),
+        (mute, "no answer that the grader finds", "confidence"),
     ):
         if roles:
             writes = "write" if len(roles) > 1 else "writes"

@@ -354,8 +354,8 @@ def _flags(
     if not any(each.low > 0 and each.value >= rule.min_gap for each in over.values()):
         figures = ", ".join(f"{role} {each.value:+.2f}" for role, each in over.items())
         flags.append(
-            "neither checkpoint solves the task: there is no capability to speak of (accuracy over what the "
-            f"same outputs score on other problems: {figures})"
+            "neither checkpoint solves the task, so there is no capability to compare (accuracy over what "
+            f"the same outputs score on other problems: {figures})"
         )
     for role in ROLES:
         if role in alike:

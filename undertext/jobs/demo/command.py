@@ -41,10 +41,26 @@ def run(args: Sequence[str]) -> int:
     judged = demo(part_of(DemoConfig, given), given.out)
     Console(width=None if sys.stdout.isatty() else 100).print(_table(judged))
     summary = [{name: getattr(one, name) for name in SUMMARY} for one in judged]
-    publish({"summary.json": encoded(json.dumps(plain(summary), indent=2) + "\n")}, given.out)
+    if any(one.recovered is not None for one in judged):
+        say("recovered gap: how much of the stronger checkpoint's lead a vector gives to the weaker one;")
+        say("above 1 the weaker one passes it. test: new problems of the kind fitted on; ood: longer ones")
+    files = {"summary.json": encoded(json.dumps(plain(summary), indent=2) + "\n")}
+    publish(files | _figure(judged), given.out)
     right = sum(one.verdict == one.truth for one in judged)
     say(f"{right} of {len(judged)} verdicts are the true ones; reports: {given.out}/*/report.html")
     return 0 if right == len(judged) else 1
+
+
+def _figure(judged: Sequence[Judged]) -> dict[str, bytes]:
+    """What a vector opens in each pair on the first split that any has; no file where no pair has a gap."""
+    from undertext.report.figures.opened import opened_figure
+    from undertext.report.style import svg
+
+    pairs = [one.opened for one in judged if one.opened is not None and one.split == judged[0].split]
+    if not pairs:
+        return {}
+    pairs.sort(key=lambda pair: pair.alone - pair.steered)
+    return {"figures/opened.svg": svg(opened_figure(pairs, judged[0].split), "What a vector opens")}
 
 
 def _table(judged: Sequence[Judged]) -> Table:

@@ -1,15 +1,19 @@
 """The pairs of a zoo, each compared in a process of its own."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from undertext.activations.errors import UserError
 from undertext.core.shipped import SHIPPED, organisms
 from undertext.core.side_by_side import side_by_side
 from undertext.core.statistics import Estimate
-from undertext.core.terms import Verdict
+from undertext.core.terms import OTHER, Verdict
 from undertext.jobs.demo.config import DemoConfig
 from undertext.organisms.folder import read_card
+
+if TYPE_CHECKING:  # what a help text need not wait for
+    from undertext.jobs.compare.result import Comparison
+    from undertext.report.figures.opened import OpenedPair
 
 
 class Judged(NamedTuple):
@@ -23,6 +27,8 @@ class Judged(NamedTuple):
     confidence: float
     recovered: Estimate | None
     """Recovered gap of the best vector; None without a gap."""
+    opened: "OpenedPair | None"
+    """Accuracies of the pair with that vector and without; None without a gap."""
 
 
 class _Pair(NamedTuple):
@@ -66,7 +72,20 @@ def _compare(pair: _Pair) -> list[Judged]:
     for split, result in comparison.splits.items():
         line = result.line("recovered")
         recovered = None if line is None else line.estimate
+        opened = _opened(pair.tuned.name, comparison, split)
         judged.append(
-            Judged(pair.tuned.name, split, truth[split], result.verdict, result.confidence, recovered)
+            Judged(pair.tuned.name, split, truth[split], result.verdict, result.confidence, recovered, opened)
         )
     return judged
+
+
+def _opened(name: str, comparison: "Comparison", split: str) -> "OpenedPair | None":
+    from undertext.report.figures.opened import OpenedPair
+
+    found = comparison.splits[split]
+    if found.weaker == "neither":
+        return None
+    rows = comparison.tables["recovery"].to_pylist() if "recovery" in comparison.tables else []
+    best = [row["accuracy"] for row in rows if row["split"] == split and row["best_vector"]]
+    alone, stronger = found.accuracy[found.weaker].value, found.accuracy[OTHER[found.weaker]].value
+    return OpenedPair(name, found.weaker, alone, best[0], stronger, found.verdict) if best else None

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from undertext.tasks.importers.dataset import dataset_rows
+from undertext.tasks.importers.dataset import KINDS, dataset_rows
 from undertext.tasks.importers.inspect_log import inspect_source
 from undertext.tasks.importers.lm_eval import lm_eval_source
 from undertext.tasks.importers.reasoning_gym import reasoning_gym_source
@@ -68,8 +68,9 @@ def from_dataset(
     marks: Marks = "drop",
 ) -> Imported:
     """A Hugging Face data set: a folder or a hub id (see `dataset_rows`)."""
-    rows = dataset_rows(str(source), subset, split)
-    return make_task(rows_source(rows, format, columns, name=Path(source).name, marks=marks), config)
+    rows, path = dataset_rows(str(source), subset, split), Path(source)
+    name = path.stem if path.suffix in KINDS else path.name
+    return make_task(rows_source(rows, format, columns, name=name, marks=marks), config)
 
 
 def from_lm_eval(log: str | Path, config: ImportConfig | None = None) -> Imported:

@@ -1,9 +1,10 @@
 """Rows of a Hugging Face data set: a folder or a hub id, read by the package datasets."""
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def dataset_rows(
 
     shown = printable(source, 200)
     try:
-        with tempfile.TemporaryDirectory() as scratch, quiet(), _no_bars(datasets):
+        with tempfile.TemporaryDirectory() as scratch, quiet(), _silent(datasets):
             found = _loaded(datasets, Path(source), source, subset, scratch)
             parts = dict(found) if isinstance(found, Mapping) else {"": found}
             if split is not None and split not in parts:
@@ -43,23 +44,41 @@ def dataset_rows(
                 raise UserError(f"{shown}: expected at most {MOST_ROWS:,} rows, got more: name one --split")
             several = len(parts) > 1
             return [
-                (f"row {i}" if not name else f"{printable(name)} row {i}", row, name if several else None)
+                (f"{printable(name)} row {i} of {len(part)}".lstrip(), row, name if several else None)
                 for name, part in parts.items()
-                for i, row in enumerate(part)
+                for i, row in enumerate(part, 1)
             ]
     except UserError:
         raise
     except Exception as error:  # whatever datasets, pyarrow or the network raise
-        raise UserError(f"{shown}: no data set could be read: {one_line(error)}") from error
+        why = _bad_line(Path(source)) or one_line(error)
+        raise UserError(f"{shown}: no data set could be read: {why}") from error
+
+
+def _bad_line(path: Path) -> str | None:
+    """The first line of a JSONL file, or of those in a folder, that is none: the reader of data sets says the
+    row of a block at most. None where all lines can be read."""
+    files = [path] if path.suffix == ".jsonl" else sorted(path.rglob("*.jsonl")) if path.is_dir() else []
+    for file in files:
+        with suppress(OSError), open(file, encoding="utf-8", errors="replace") as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    if line.strip() and not isinstance(json.loads(line.rstrip("\r\n")), dict):
+                        return f"{printable(str(file))}:{number}: expected a JSON object, got other JSON"
+                except json.JSONDecodeError as error:
+                    return f"{printable(str(file))}:{number}: no JSON: {error.msg} (character {error.colno})"
+    return None
 
 
 @contextmanager
-def _no_bars(datasets: Any) -> Iterator[None]:
-    off = datasets.utils.are_progress_bars_disabled()
+def _silent(datasets: Any) -> Iterator[None]:
+    off, verbosity = datasets.utils.are_progress_bars_disabled(), datasets.logging.get_verbosity()
     datasets.utils.disable_progress_bars()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # the error says what went wrong
     try:
         yield
     finally:
+        datasets.logging.set_verbosity(verbosity)
         if not off:
             datasets.utils.enable_progress_bars()
 
