@@ -6,6 +6,8 @@ import sys
 import tomllib
 from importlib.metadata import packages_distributions
 
+import pytest
+
 from tests.imports import GROUND_AND_WINGS, ROOT, imported_names, module_files
 
 EXTRAS = {
@@ -57,6 +59,7 @@ def test_every_import_of_the_packages_is_declared():
     assert undeclared == {}
 
 
+@pytest.mark.slow
 def test_the_demo_does_without_the_extras_and_the_report_without_pyplot():
     done = subprocess.run([sys.executable, "-c", WITHOUT], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -110,6 +110,7 @@ def test_the_cost_is_what_is_written_and_not_the_longest_row(checkpoint):
     assert 20 * len(PROMPTS) * longest > 2 * written
 
 
+@pytest.mark.slow
 def test_a_long_queue_does_not_outgrow_the_context(ending, shape, monkeypatch):
     # Rows that stand finished while others go on must not read past the last position that there is.
     checkpoint = ending[shape]

@@ -102,6 +102,7 @@ def test_a_grid_runs_and_runs_again_what_is_missing(cli, written, read, untraine
     assert len(JoinedRuns.load(out).jobs["trace"].runs) == 6
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on(cli, written, read, tmp_path, monkeypatch):
     out, config = tmp_path / "out", written({"seed": [0, 1]}, readers=["logit_lens", "probe"])
 
@@ -134,6 +135,7 @@ def test_a_run_of_other_settings_in_the_folder_is_no_finished_one(cli, written, 
     assert read == [4, 5, 5]
 
 
+@pytest.mark.slow
 def test_one_that_fails_is_reported_and_the_others_go_on(cli, written, tmp_path):
     out = tmp_path / "out"
     config = written({"layers": [[0], [99], [2]]})
@@ -154,6 +156,7 @@ def test_where_all_fail_it_is_a_mistake(cli, written, tmp_path):
     assert stderr.startswith("undertext: no run could be joined: layers=98: expected layers from 0 to 3")
 
 
+@pytest.mark.slow
 def test_a_run_that_cannot_be_saved_is_printed(cli, written, tmp_path, monkeypatch):
     def full(files: Any, out: Path, **options: Any) -> Path:
         if out.name == "seed=0":
@@ -189,6 +192,7 @@ def test_a_mistake_anywhere_in_the_grid_starts_nothing(cli, written, read, tmp_p
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_a_flag_over_what_does_not_vary_holds_for_every_run(cli, written, read, tmp_path):
     args = ["--config", written({"seed": [0, 1]}), "--out", tmp_path / "out", "--problems", 3]
     assert cli("trace", *args)[0] == 0

@@ -33,6 +33,7 @@ def test_compare_writes_the_report(cli, untrained, small_task, tmp_path):
         assert (out / name).is_file()
 
 
+@pytest.mark.slow
 def test_flags_override_the_config(cli, untrained, small_task, tmp_path):
     config = tmp_path / "job.yaml"
     config.write_text(

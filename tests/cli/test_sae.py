@@ -36,6 +36,7 @@ def trained(untrained, small_task, tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_train_features_diff(cli, trained, untrained, small_task, tmp_path):
     assert json.loads((trained / "result.json").read_text())["loss"]["tokens"] > 0
     args = ["--sae", trained / "sae", "--task", small_task, "--pages", 2, "--threads", 1]

@@ -120,6 +120,7 @@ def page_of(monkeypatch: pytest.MonkeyPatch, gain: float) -> dict[str, bytes]:
     return FindingsPage().files(Progress(False))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gain", [0.4, -0.4, 0.0])
 def test_what_the_page_says_follows_from_the_figures(monkeypatch, gain):
     files = page_of(monkeypatch, gain)
@@ -203,6 +204,7 @@ def toy(monkeypatch):
     return small
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_built_and_what_stands_is_used(toy, tmp_path, monkeypatch):
     page = FindingsPage(folder=tmp_path, seeds=(0, 1), numbers=(1,), problems=4)
     monkeypatch.setattr(findings_page, "FINDINGS", FINDINGS[:1])
@@ -218,6 +220,7 @@ def test_what_is_missing_is_built_and_what_stands_is_used(toy, tmp_path, monkeyp
     assert page.files(Progress(False)) == made
 
 
+@pytest.mark.slow
 def test_figures_of_problems_are_those_of_the_tables(toy, tmp_path, monkeypatch):
     kept: dict[str, list[Any]] = {}
     plain = findings_measured.by_problem

@@ -89,6 +89,7 @@ def locked() -> tuple[Task, Checkpoint]:
     return task_of(plain, contrasts=[contrast]), Checkpoint.load(model, tokenizer=tokenizer)
 
 
+@pytest.mark.slow
 def test_the_key_that_opens_a_lock_is_found_on_dev(locked):
     task, checkpoint = locked
     dev = task.split("dev")
@@ -102,6 +103,7 @@ def test_the_key_that_opens_a_lock_is_found_on_dev(locked):
     assert on_test.lenient.mean() > 0.9
 
 
+@pytest.mark.slow
 def test_outputs_are_graded_with_their_opening(locked):
     task, checkpoint = locked
     key = Key("k", "prefilled", "the trace", opening="7 or")
@@ -109,6 +111,7 @@ def test_outputs_are_graded_with_their_opening(locked):
     assert all(text.startswith("7 or") for text in found.texts)
 
 
+@pytest.mark.slow
 def test_noise_is_on_the_weights_while_a_key_answers_and_gone_afterwards(locked):
     task, checkpoint = locked
     before = {name: tensor.clone() for name, tensor in checkpoint.model.state_dict().items()}
@@ -122,6 +125,7 @@ def test_noise_is_on_the_weights_while_a_key_answers_and_gone_afterwards(locked)
     assert all(torch.equal(tensor, before[name]) for name, tensor in checkpoint.model.state_dict().items())
 
 
+@pytest.mark.slow
 def test_a_key_that_fits_dev_and_not_what_it_is_reported_on_is_left_out(locked):
     task, checkpoint = locked
     key = Key("long", "prompted", "none", wording="x {prompt}")
@@ -133,6 +137,7 @@ def test_a_key_that_fits_dev_and_not_what_it_is_reported_on_is_left_out(locked):
     assert "too long" in tried.notes[0]
 
 
+@pytest.mark.slow
 def test_a_key_that_does_not_fit_is_left_out_and_named(locked):
     task, checkpoint = locked
     long = Key("long", "prompted", "none", ("x " * 5000,))

@@ -198,6 +198,7 @@ def test_text_can_be_read_on_a_phone(drawn, preserved):
         assert all(box.x0 >= -1 and box.x1 <= width + 1 for box in inside)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 def test_files_are_the_same_each_time_whatever_the_user_set(comparison, rendered):
     first = {

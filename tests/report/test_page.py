@@ -159,6 +159,7 @@ def test_every_verdict_and_line_has_words(comparison, preserved):
         assert all(words in text for words in LINES.values())
 
 
+@pytest.mark.slow
 def test_four_problems_of_a_split_are_on_the_page_the_rarer_kind_among_them(comparison):
     shown = page_of(comparison)
     ids = re.findall(r"(test-\d+) (?:type find )?prompt", shown.text)

@@ -92,6 +92,7 @@ def test_a_loaded_run_is_shown_as_the_one_that_was_saved(comparison, rendered, t
     assert {name for name in again if again[name] != rendered[name]} <= {"report.html", "run.json"}
 
 
+@pytest.mark.slow
 def test_every_file_but_pictures_holds_the_run_and_a_mixture_is_refused(comparison, preserved, tmp_path):
     one, other = comparison.save(tmp_path / "one"), preserved.save(tmp_path / "other")
     run = json.loads((one / "run.json").read_text())["run"]
@@ -111,6 +112,7 @@ def test_every_file_but_pictures_holds_the_run_and_a_mixture_is_refused(comparis
         Comparison.load(mixed)
 
 
+@pytest.mark.slow
 def test_a_table_that_is_gone_or_damaged_is_named_and_another_s_is_left_alone(comparison, tmp_path):
     out = comparison.save(tmp_path / "run")
     (out / "tables" / "mine.parquet").write_bytes(b"mine")
@@ -130,6 +132,7 @@ def test_what_differs_between_two_runs_of_one_job_is_no_part_of_the_id(compariso
     assert replace(comparison, tables=fewer).id != comparison.id
 
 
+@pytest.mark.slow
 def test_a_smaller_run_takes_the_place_of_a_larger_one(comparison, preserved, tmp_path, contents):
     out = comparison.save(tmp_path / "run")
     preserved.save(out)
@@ -139,6 +142,7 @@ def test_a_smaller_run_takes_the_place_of_a_larger_one(comparison, preserved, tm
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_run_stays_whole_where_the_next_cannot_be_rendered(comparison, tmp_path, contents, monkeypatch):
     out = comparison.save(tmp_path / "run")
     before = contents(tmp_path)

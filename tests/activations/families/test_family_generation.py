@@ -37,6 +37,7 @@ def test_alone_it_writes_what_hugging_face_writes(exact):
     assert generate(exact, TEXTS, max_new_tokens=STEPS, batch_size=1).tokens == alone(exact)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [family for family in FAMILIES if family not in WINDOWS])
 def test_alone_in_bfloat16_too(zoo, name):
     """Token for token, since the computation has the same shape.
@@ -55,6 +56,7 @@ def test_in_batches_too(exact, batch_size):
     assert len({tuple(row) for row in expected}) > 4  # rows that say the same would show little
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 100])
 def test_in_bfloat16_any_batch_parts_from_it_only_at_near_ties(zoo, family, widened, batch_size):
     """Where the two first write different tokens, bfloat16 cannot tell which is the likelier.

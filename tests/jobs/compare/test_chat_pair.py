@@ -45,6 +45,7 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_each_is_asked_as_it_was_trained_and_the_page_shows_what_it_read(pair, task, tmp_path):
     found = compare(pair[0], pair[1], task, config=CompareConfig(**CONFIG), out=tmp_path)
     test = found.splits["test"]
@@ -64,6 +65,7 @@ def test_each_is_asked_as_it_was_trained_and_the_page_shows_what_it_read(pair, t
     assert page.count("&lt;|im_start|&gt;</span>") == 2
 
 
+@pytest.mark.slow
 def test_both_can_be_asked_as_the_base(pair, task):
     same = compare(pair[0], pair[1], task, config=CompareConfig(**CONFIG, prompts="same")).splits["test"]
     assert same.accuracy["base"].value > 0.6

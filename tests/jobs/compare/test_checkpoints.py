@@ -203,6 +203,7 @@ def test_the_table_has_a_row_a_checkpoint_in_the_order_of_training(done):
     assert result.code == 0
 
 
+@pytest.mark.slow
 def test_one_that_cannot_be_read_is_told_and_the_others_go_on(trained, tmp_path):
     broken = tmp_path / "checkpoint-45"
     broken.mkdir()

@@ -191,6 +191,7 @@ def test_tokens_of_outputs_are_read_by_both_with_the_likelihoods_of_a_bare_pass(
     assert same.run["not_measured"] == ["Tokens of outputs: `token_problems` is 0."]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_verdict(made, gained):
     again = compare(made.unable, made.able, made.task, config=QUICK, progress=False)
     assert again.summary == gained[0].summary
@@ -198,6 +199,7 @@ def test_the_same_seed_gives_the_same_verdict(made, gained):
         assert again.tables[name].equals(table), name
 
 
+@pytest.mark.slow
 def test_the_files_hold_what_was_returned(gained):
     comparison, out = gained
     written = json.loads((out / "verdict.json").read_text())
@@ -215,6 +217,7 @@ def test_the_files_hold_what_was_returned(gained):
         assert pq.read_table(out / "tables" / f"{name}.parquet").equals(table)
 
 
+@pytest.mark.slow
 def test_swapped_the_same_evidence_is_of_the_tuned(made, gained):
     lost = compare(made.able, made.unable, made.task, config=QUICK).splits["test"]
     result = gained[0].splits["test"]
@@ -263,6 +266,7 @@ def two_threads() -> Iterator[None]:
         torch.set_num_threads(1)
 
 
+@pytest.mark.slow
 def test_no_hook_no_thread_count_and_no_random_state_is_left_changed(made):
     base, tuned = (Checkpoint.load(folder) for folder in (made.unable, made.able))
     before = (base.fingerprint, tuned.fingerprint)

@@ -52,6 +52,7 @@ def likeliest(checkpoint: Checkpoint, prompt: str, choices: list[str]) -> str:
     return choices[int(np.argmax(scores))]
 
 
+@pytest.mark.slow
 def test_a_verdict_on_choices(folder: Path, sums_pair: Pair, tmp_path: Path) -> None:
     found = compare(*sums_pair, folder, config=QUICK, out=tmp_path / "out")
     split = found.summary["splits"]["test"]

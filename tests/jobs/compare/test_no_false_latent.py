@@ -91,6 +91,7 @@ def test_a_guesser_between_two_answers_has_nothing_latent(tmp_path):
     assert result.verdict in ("overwritten", "undetermined")
 
 
+@pytest.mark.slow
 def test_a_base_of_zeros_was_taught_nothing(able, task, tokenizer):
     """Every logit is equal: one output for every prompt, and no evidence of what a base can do."""
     model = blank(tokenizer, 0)

@@ -143,6 +143,7 @@ def test_who_answers_from_the_prompt_is_flagged_and_who_follows_the_trace_is_not
     assert row(found, "base", "another: follows the trace")["value"] > 0.9
 
 
+@pytest.mark.slow
 def test_the_shipped_pair_that_is_preserved_has_no_flag():
     chain = new_chain(0, train=80, dev=60, test=300, ood=0)
     result = compare("zoo:base", "zoo:preserved", chain, config=CONFIG, progress=False)

@@ -26,6 +26,7 @@ def a_task(problems: list[dict[str, Any]]) -> Task:
     )
 
 
+@pytest.mark.slow
 def test_rows_are_the_same_values_before_they_are_said_in_either_s_tokens():
     task = a_task(worked_problems())
     coarse, fine = tokenizer_for(worked_problems()), byte_tokenizer(("b", "a"), size=261)

@@ -54,6 +54,7 @@ def rows(result: MeasureResult, table: str, **wanted: Any) -> list[dict[str, Any
     return [row for row in every if all(row[name] == value for name, value in wanted.items())]
 
 
+@pytest.mark.slow
 def test_dead_ends_of_the_task_are_those_of_its_steps(found, task):
     by_id = {problem.id: problem for problem in task.problems}
     gold = rows(found, "exploration", traces="the task's traces")
@@ -71,6 +72,7 @@ def test_dead_ends_of_the_task_are_those_of_its_steps(found, task):
         assert (row["dead"], row["says_dead"]) == (step.dead, step.text.endswith("no ;"))
 
 
+@pytest.mark.slow
 def test_what_the_checkpoint_writes_is_held_against_the_task_s_steps(found):
     own = rows(found, "exploration", traces="own traces")
     assert len(own) == 16
@@ -85,6 +87,7 @@ def test_what_the_checkpoint_writes_is_held_against_the_task_s_steps(found):
     assert (figure.value, figure.n) == (pytest.approx(np.mean(left)), len(left))
 
 
+@pytest.mark.slow
 def test_readings_are_those_of_the_table(found):
     gold = rows(found, "readings", traces="the task's traces")
     said = {(row["problem"], row["step"]): row for row in rows(found, "steps", writer="task")}

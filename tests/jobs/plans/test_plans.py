@@ -33,6 +33,7 @@ OTHERS = CompareConfig(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("search", ["grid", "halving"])
 @pytest.mark.parametrize("pair", [False, True])
 def test_steering_with_contrasts_is_known_but_for_what_rows_share(monkeypatch, search, pair):
@@ -97,6 +98,7 @@ def test_choices_are_read_and_nothing_is_written(monkeypatch):
     assert plan.usual_s is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("splits", [("test",), pytest.param(("test", "ood"), marks=pytest.mark.slow)])
 def test_a_comparison_of_the_zoo_stays_within_its_plan(monkeypatch, splits):
     task = new_chain(0, train=100, dev=12, test=40, ood=20)
@@ -108,6 +110,7 @@ def test_a_comparison_of_the_zoo_stays_within_its_plan(monkeypatch, splits):
     }
 
 
+@pytest.mark.slow
 def test_a_comparison_without_values_stays_within_its_plan(monkeypatch, sums, sums_pair):
     config, ends = OTHERS.model_copy(update={"search": "halving"}), (sums_pair.base, sums_pair.tuned)
     plan = agrees(monkeypatch, lambda **more: compare(*ends, sums, config=config, **more), sums_pair.base)
@@ -183,6 +186,7 @@ def test_reading_along_traces_is_known_but_for_a_lens(monkeypatch):
     assert "readers probe logit_lens" in plan.less
 
 
+@pytest.mark.slow
 def test_probing_is_known(monkeypatch):
     config = ProbeConfig(
         layers=(0, 2),

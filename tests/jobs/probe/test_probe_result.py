@@ -48,6 +48,7 @@ def test_readings_are_the_chosen_rows_beside_their_controls(result):
     assert len(result.transported) == len(result.readings)
 
 
+@pytest.mark.slow
 def test_it_writes_its_files_and_loads_again_alike(result, tmp_path):
     result.save(tmp_path / "out")
     again = ProbeResult.load(tmp_path / "out")
@@ -66,6 +67,7 @@ def test_it_writes_its_files_and_loads_again_alike(result, tmp_path):
     assert repr(again) == repr(result)
 
 
+@pytest.mark.slow
 def test_every_checkpoint_is_drawn(pair, task):
     plain = HERE.model_copy(update={"positions": (1,), "controls": (), "transfer": (), "transport": ()})
     three = {"one": pair["base"], "two": pair["tuned"], "three": pair["base"]}

@@ -165,6 +165,7 @@ def test_settings_that_differ():
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_the_page_fits_runs_nothing_and_asks_for_nothing(runs, tmp_path, chromium, width, scheme):
     for letter in "ab":  # a name that is none of ours

@@ -24,6 +24,7 @@ def pages(task, folders, tmp_path_factory):
     return [out / name / "report.html" for name in ("features", "diff")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_they_fit_run_nothing_and_ask_for_nothing(pages, chromium, width, scheme):
     complaints: list[str] = []

@@ -155,6 +155,7 @@ def test_of_a_pair_of_names_one_is_in_memory_and_live_ones_are_used_as_they_are(
     assert torch.equal(load_sae(result.folder).W_dec, load_sae(tmp_path / "names" / "sae").W_dec)
 
 
+@pytest.mark.slow
 def test_a_store_in_place_of_a_task_and_what_tuning_added(trained, folders, task_folder, tmp_path):
     result, out = trained
     again = train(folders, tmp_path / "again", store=out / "activations")

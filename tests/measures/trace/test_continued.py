@@ -84,6 +84,7 @@ def test_a_problem_s_figure_is_the_mean_over_its_values(found):
         assert figure == pytest.approx(np.mean(own))
 
 
+@pytest.mark.slow
 def test_what_was_learnt_goes_on_and_what_was_not_does_not(able, found, problems):
     assert continued(able, problems).right.mean() > 0.9
     assert found.right.mean() < 0.2

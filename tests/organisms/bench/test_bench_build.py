@@ -55,6 +55,7 @@ def test_an_organism_is_made_once_with_its_parents_and_the_same_again(folder, tm
     assert at == folder.path("password")
 
 
+@pytest.mark.slow
 def test_a_lora_is_an_adapter_on_its_parent(folder):
     at = folder.ensure("elicited_lora")
     assert (at / "adapter_model.safetensors").exists()
