@@ -55,8 +55,8 @@ def judged(
 
 
 QUICK = ("preserved",)
-"""Pairs that the default tests judge, on split test: without a gap nothing is searched. `make demo` judges all
-pairs on both splits, and so does `make test-all`."""
+"""Pairs that the default tests judge, on split test: without a gap nothing is searched. `make demo` and
+`make test-all` judge all pairs, on both splits."""
 
 
 @pytest.mark.parametrize(
