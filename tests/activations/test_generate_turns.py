@@ -73,6 +73,7 @@ def test_each_row_is_what_it_is_alone(ending, prompts, batch_size, acting, at, s
         assert len(found.margins[row]) == len(expected.tokens)
 
 
+@pytest.mark.slow
 def test_samples_are_the_same_wherever_their_rows_stand(ending, shape):
     options: Any = {"max_new_tokens": STEPS, "samples": 4, "temperature": 1.0, "top_p": 0.9, "seed": 3}
     whole = generate(ending[shape], PROMPTS, batch_size=1, **options)

@@ -73,6 +73,7 @@ def loads_or_refuses(folder):
     return said
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_stands_anywhere_in_a_file(folders, tmp_path, data):

@@ -47,6 +47,7 @@ def files(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [

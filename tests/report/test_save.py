@@ -66,6 +66,7 @@ def test_run_says_what_was_run_and_lists_the_files(rendered):
     }
 
 
+@pytest.mark.slow
 def test_tables_come_back_as_they_were(comparison, tmp_path):
     out = comparison.save(tmp_path / "run")
     assert comparison.tables

@@ -269,6 +269,7 @@ def test_a_latent_that_never_fires_is_dead(small, trained):
         crosscoder.encoder_bias[3] = load_crosscoder(trained.folder).encoder_bias[3]
 
 
+@pytest.mark.slow
 def test_planted_features_are_found_and_sorted():
     found = recovery(seed=1, per_kind=8, d_model=24, n=12_000, steps=700, own_strength=0.0)
     assert found.cosine >= 0.9

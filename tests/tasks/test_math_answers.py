@@ -88,6 +88,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", HOSTILE.values(), ids=HOSTILE)
 def test_what_takes_too_long_is_no_answer(monkeypatch: pytest.MonkeyPatch, output: str) -> None:
     monkeypatch.setattr("undertext.tasks.math_answers.SECONDS", 1.0)

@@ -173,10 +173,12 @@ def test_what_depends_on_the_base_alone_is_made_once(done, alone):
     assert sum(done.seen.rows) == 3 * by_itself - 2 * by_itself * sum(own) // vectors
 
 
+@pytest.mark.slow
 def test_no_more_than_two_checkpoints_are_in_memory(done):
     assert done.seen.alive == [0, 0, 0]
 
 
+@pytest.mark.slow
 def test_the_table_has_a_row_a_checkpoint_in_the_order_of_training(done):
     result, out, _ = done
     assert [row.step for row in result.rows] == list(STEPS)

@@ -52,6 +52,7 @@ def value(result: MeasureResult, figure: str) -> float:
     return estimate.value
 
 
+@pytest.mark.slow
 def test_a_rule_that_is_one_everywhere_is_carried_and_a_rule_of_each_type_is_not(found):
     assert value(found["one"], f"{UNSEEN}: read right") > 0.9
     assert value(found["one"], f"{UNSEEN}: over chance") > 0.3
@@ -63,6 +64,7 @@ def test_a_rule_that_is_one_everywhere_is_carried_and_a_rule_of_each_type_is_not
     assert abs(value(found["one"], f"{UNSEEN}: over the surface")) < 0.1
 
 
+@pytest.mark.slow
 def test_figures_and_the_change_rest_on_problems(found):
     result = found["one"]
     rows: list[dict[str, Any]] = result.tables["readings"].to_pylist()

@@ -175,6 +175,7 @@ def test_a_comparison_by_choices_stays_within_its_plan(monkeypatch):
     assert plan.written == 0
 
 
+@pytest.mark.slow
 def test_reading_along_traces_is_known_but_for_a_lens(monkeypatch):
     task = made_task(train=120, dev=40, test=30)
     rid = [problem.model_copy(update={"steps": []}) for problem in task.problems]

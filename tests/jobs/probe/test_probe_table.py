@@ -24,6 +24,7 @@ def result(pair, task) -> ProbeResult:
     return probe(pair, {"made": task}, config=CONFIG)
 
 
+@pytest.mark.slow
 def test_a_row_for_each_of_everything(result):
     table = result.tables["probes"]
     assert table.schema == PROBES
@@ -52,6 +53,7 @@ def test_a_row_for_each_of_everything(result):
     assert len(table) == 2 * 8 * 2 * (4 * 2 + 2 + 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offset", [-1, 0, 1])
 def test_accuracy_is_that_of_probes_fitted_by_hand(result, pair, task, offset):
     for name, checkpoint in pair.items():
@@ -74,6 +76,7 @@ def test_accuracy_is_that_of_probes_fitted_by_hand(result, pair, task, offset):
         assert [row["accuracy"] for row in moved] == pytest.approx(across.tolist(), abs=0.026)
 
 
+@pytest.mark.slow
 def test_what_was_just_said_reads_and_controls_are_what_they_say(result, pair, task):
     at = {"checkpoint": "base", "fitted_on": "base", "value": "a", "split": "test"}
     said = rows_of(result.tables["probes"], **at, position="1", control="none")

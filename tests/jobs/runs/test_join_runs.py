@@ -45,6 +45,7 @@ def runs(made, tmp_path) -> Path:
     return shutil.copytree(made, tmp_path / "runs")
 
 
+@pytest.mark.slow
 def test_the_table_holds_what_each_run_found(runs, tmp_path):
     joined = join_runs(runs, out=tmp_path / "joined")
     assert (list(joined.jobs), joined.code, joined.failed) == (["steer", "trace"], 0, {})

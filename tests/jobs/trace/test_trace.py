@@ -136,6 +136,7 @@ def test_leads_are_those_of_the_tokens(traced):
         traced.leads("tuned_lens", 0)
 
 
+@pytest.mark.slow
 def test_it_writes_its_files_and_loads_again_alike(traced, tmp_path):
     traced.save(tmp_path / "out")
     again = TraceResult.load(tmp_path / "out")

@@ -78,6 +78,7 @@ def test_what_is_taken(output, right, taken):
     assert answer_in(output, right) == taken
 
 
+@pytest.mark.slow
 def test_an_answer_that_takes_too_long_is_wrong_and_the_next_is_graded(scorer):
     problem = from_reasoning_gym("countdown", 6).task.problems[0]
     grade = scorer("countdown", seconds=3.0)
