@@ -184,6 +184,33 @@ def test_a_job_that_is_finished_is_not_run_again(cli, untrained, small_task, tmp
     assert (out / "report.html").is_file()
 
 
+def test_a_job_that_is_finished_is_put_into_a_store_that_is_given_later(cli, untrained, small_task, tmp_path):
+    out, store = tmp_path / "out", tmp_path / "store"
+    args = ["trace", "--checkpoint", untrained / "a", "--task", small_task, "--out", out, "--problems", 5]
+    args += ["--readers", "logit_lens", "--threads", 1]
+    assert cli(*args)[0] == 0
+    code, said, _ = cli(*args, "--store", store.as_uri())
+    assert (code, "nothing is run" in said) == (0, True)
+    (there,) = store.iterdir()
+    names = {path.relative_to(out) for path in out.rglob("*") if path.is_file()}
+    assert {path.relative_to(there) for path in there.rglob("*") if path.is_file()} == names
+    assert all((there / name).read_bytes() == (out / name).read_bytes() for name in names)
+    written = {path: path.stat().st_mtime_ns for path in store.rglob("*")}
+    assert cli(*args, "--store", store.as_uri())[:2] == (0, said)
+    assert {path: path.stat().st_mtime_ns for path in store.rglob("*") if path.is_file()} == {
+        path: time for path, time in written.items() if path.is_file()
+    }
+
+
+def test_a_word_that_is_no_choice_is_answered_with_the_choices(cli, tmp_path):
+    code, _, stderr = cli(
+        "task", "from", "dataset", "rows.jsonl", "--format", "gsmk", "--out", tmp_path / "t"
+    )
+    assert code == 2
+    said = " ".join(stderr.replace("\u2502", " ").split())
+    assert "--format: expected one of gsm8k, math, columns, got 'gsmk'" in said
+
+
 def test_a_flag_of_another_command_is_answered_with_those_of_this_one(cli, untrained, tmp_path):
     code, _, stderr = cli("trace", "--base", untrained / "a", "--out", tmp_path / "out")
     assert code == 2

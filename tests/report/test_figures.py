@@ -164,6 +164,7 @@ def test_many_vectors_share_one_name(comparison):
     assert ends(figure)[0] == "9 other vectors"
 
 
+@pytest.mark.slow
 def test_names_of_lines_stand_apart_within_the_figure(comparison, preserved):
     """One split, and everything that a line can be."""
     rows = [row for row in comparison.tables["probes"].to_pylist() if row["split"] == "test"]

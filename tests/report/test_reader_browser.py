@@ -165,6 +165,7 @@ def test_the_sample_stands_in_where_nothing_runs(browser, rendered, tmp_path):
     page.close()
 
 
+@pytest.mark.slow
 def test_thousands_of_problems_open_and_move_on(comparison, open_report):
     few = [row for row in made_up.problems().to_pylist() if row["split"] == "ood"]
     rows = [

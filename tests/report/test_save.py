@@ -84,6 +84,7 @@ def test_two_runs_differ_in_nothing_but_the_time_they_took(comparison, rendered)
         assert one[name].replace(b"41.52", b"99.25") == other[name]
 
 
+@pytest.mark.slow
 def test_a_loaded_run_is_shown_as_the_one_that_was_saved(comparison, rendered, tmp_path):
     loaded = Comparison.load(comparison.save(tmp_path / "run"))
     assert loaded.splits.keys() == comparison.splits.keys()

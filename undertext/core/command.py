@@ -92,6 +92,33 @@ def _number(
     )
 
 
+@_REGISTRY.primitive_rule
+def _word_or_none(
+    info: tyro.constructors.PrimitiveTypeInfo,
+) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
+    """One of some words, or nothing; `None` is read, to put nothing in place of what a config file says."""
+    kinds = get_args(info.type) if get_origin(info.type) in (Union, UnionType) else ()
+    words = [kind for kind in kinds if get_origin(kind) is Literal]
+    if len(words) != 1 or set(kinds) != {words[0], type(None)}:
+        return None
+    known = {str(value): value for value in get_args(words[0])}
+
+    def read(args: list[str]) -> Any:
+        if args[0] == "None":
+            return None
+        if args[0] not in known:
+            raise ValueError(f"expected one of {', '.join(known)}, got {shown(repr(args[0]))}")
+        return known[args[0]]
+
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=_metavar(info.type),
+        instance_from_str=read,
+        is_instance=lambda value: value is None or value in known.values(),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
 def job_command(
     kind: type[Model], prog: str, job: str, *, needs: Sequence[str], example: str, plans: bool = False
 ) -> Run:

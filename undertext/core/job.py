@@ -25,7 +25,7 @@ from undertext.core.plan import Draft, Planned, planning
 from undertext.core.planner import make_plan
 from undertext.core.progress import Progress
 from undertext.core.publish import ROOM, check_writable, publish
-from undertext.core.result import NotSaved, Result, read_run
+from undertext.core.result import NotSaved, Result, read_files, read_run
 from undertext.core.resume import FOLDER, JobFolder, Part, differences
 from undertext.core.setup import threads, versions
 from undertext.core.shared import digest_of, sharing
@@ -121,6 +121,8 @@ class JobRun:
         if self._folder is None or self.out is None:
             return False
         if finished_stays.get() == self.out and self._folder.unbegun(self._job) and self._is_finished():
+            if self._store is not None and not self._store.holds_result():
+                self._store.publish(read_files(self.out))
             self._folder.finish()
             raise FinishedBefore
         other = self._folder.begin(self._job, getattr(self._config, "overwrite", False))

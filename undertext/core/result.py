@@ -150,6 +150,15 @@ class NotSaved(UserError):
         self.result = result
 
 
+def read_files(folder: Path) -> dict[str, bytes]:
+    """Every file of the run in `folder`, by its name in there; UserError where one is gone."""
+    names = [str(name) for name in read_json(folder / RUN).get("files", ())]
+    try:
+        return {name: (folder / name).read_bytes() for name in names}
+    except OSError as error:
+        raise UserError(f"{shown(error.filename)} is missing or cannot be read: {one_line(error)}") from error
+
+
 def read_run(folder: Path, file: str) -> tuple[dict[str, Any], dict[str, pa.Table], dict[str, Any]]:
     """Figures, tables and run.json of the run in `folder` whose figures are in `file`.
 

@@ -10,7 +10,7 @@ from fsspec.core import url_to_fs
 
 from undertext.activations.errors import UserError, shown
 from undertext.activations.files import one_line
-from undertext.core.output import LAST
+from undertext.core.output import LAST, RESULT, VERDICT
 from undertext.core.packing import pack, unpack
 
 PARTS = "parts"
@@ -71,6 +71,13 @@ class Stored:
     def write(self, key: str, value: Any) -> None:
         """Keep what a part made, whole or not at all."""
         self._put(self._path(key), pack(value))
+
+    def holds_result(self) -> bool:
+        """Whether the job's result is there, and so all its files."""
+        found = False
+        with self._reached("cannot read from"):
+            found = any(self._files.exists(f"{self._folder}/{name}") for name in (RESULT, VERDICT))
+        return found
 
     def publish(self, files: Mapping[str, bytes]) -> None:
         """Put a run's files there, the result itself last; then the parts have served and are removed."""

@@ -99,6 +99,17 @@ def test_outputs_that_are_surely_too_often_cut_are_named(cut, named):
     assert "`max_unfinished`" in flag
 
 
+def test_outputs_that_no_more_tokens_would_end_are_counted():
+    n, loop = 20, "and so on, and so on, and so on, and so on, and so on, "
+    texts = [loop if i < 3 else "a long way from the answer, step by step by step by step" for i in range(n)]
+    both: dict[Role, Answers] = {
+        "base": answers(["x"] * n, [True] * n),
+        "tuned": answers(texts, [False] * n, [i < 5 for i in range(n)]),
+    }
+    (flag,) = output_flags(dict.fromkeys(ROLES, task_of(n)), "test", both, RULE)
+    assert "3 of the 5 end in the same text over and over" in flag
+
+
 def test_outputs_that_go_on_or_are_blank_are_flagged():
     n, task = 20, task_of(20)
     rambling = [f" {i % 10}\nand so to q{i + 1}: {(i + 1) % 10}" for i in range(n)]

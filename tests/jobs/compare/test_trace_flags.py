@@ -130,6 +130,7 @@ def row(result: Comparison, checkpoint: str, figure: str) -> dict[str, Any]:
     return own
 
 
+@pytest.mark.slow
 def test_who_answers_from_the_prompt_is_flagged_and_who_follows_the_trace_is_not(found):
     raised = {
         (each["checkpoint"], each["flag"]) for each in found.tables["trace"].to_pylist() if each["flag"]
@@ -160,6 +161,7 @@ def test_the_shipped_pair_that_is_preserved_has_no_flag():
     }
 
 
+@pytest.mark.slow
 def test_each_flag_is_one_sentence_with_figure_threshold_and_checkpoint(found):
     flags = found.splits["test"].flags
     limits = {
@@ -179,6 +181,7 @@ def test_each_flag_is_one_sentence_with_figure_threshold_and_checkpoint(found):
         assert f"{own['value']:.2f} [{own['low']:.2f}, {own['high']:.2f}]" in said
 
 
+@pytest.mark.slow
 def test_flags_never_change_the_verdict(pair, letters, found):
     bare = compare(
         pair.base, pair.tuned, letters, config=CONFIG.model_copy(update={"trace_problems": 0}), progress=False
@@ -351,6 +354,7 @@ def test_form_and_ending_stand_in_the_table_by_the_names_of_their_flags():
     assert figures["base", "unfinished outputs"].flag is None
 
 
+@pytest.mark.slow
 def test_curves_end_where_the_table_of_figures_says(found):
     rows = found.tables["curves"].to_pylist()
     assert found.tables["curves"].schema == CURVES

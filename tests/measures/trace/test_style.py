@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from tests.trails_task import written
 from undertext.activations import UserError
-from undertext.measures.trace.style import BACKTRACKING, DOUBT, HEDGES, Markers, open_markers, style_of
+from undertext.measures.trace.style import (
+    BACKTRACKING,
+    DOUBT,
+    HEDGES,
+    Markers,
+    ends_in_a_loop,
+    open_markers,
+    style_of,
+)
 
 SHIPPED = open_markers()
 
@@ -107,3 +115,32 @@ def test_the_rate_of_a_text_is_that_of_its_style():
     own = style_of(written(text), SHIPPED)
     assert SHIPPED.rate(text, DOUBT) == own.rate(*DOUBT) == 100 * 3 / own.words
     assert SHIPPED.rate(" ; ", DOUBT) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "loops"),
+    [
+        ("", False),
+        ("no", False),
+        ("no " * 13, False),  # 38 characters
+        ("no " * 14, True),
+        ("x" * 39, False),
+        ("x" * 40, True),
+        ("first the sum is 4 ; " * 3, True),
+        ("first the sum is 4 ; " * 2, False),
+        ("first the sum is 4 ; " * 3 + "answer 4", False),
+        ("first the sum is 4 ; " * 4 + "first the", True),
+        ("a = 1 ; b = 2 ; c = 3 ; d = 4 ; e = 5 ; f = 6 ; g = 7 ; h = 8 ;", False),
+        ("wait,\n\n no\t" * 6, True),
+    ],
+)
+def test_a_loop_at_the_end_by_hand(text, loops):
+    assert ends_in_a_loop(text) is loops
+
+
+@given(st.text(st.sampled_from("ab "), max_size=12), st.integers(1, 30), st.text(max_size=30))
+def test_what_is_repeated_until_the_end_is_a_loop(unit, times, before):
+    whole = " ".join(unit.split())
+    text = before + unit * times
+    if times >= 4 and len(unit) * times >= 60 and len(whole) == len(unit):
+        assert ends_in_a_loop(text)

@@ -306,3 +306,11 @@ def test_no_data_set_there(tmp_path):
         with pytest.raises(UserError) as caught:
             from_dataset(source, format="gsm8k")
         assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("source", ["rows.jsonl", "./rows", "/nowhere/at/all", "data/of/mine"])
+def test_a_path_that_leads_nowhere_is_not_looked_for_on_the_hub(source, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: pytest.fail("the hub was asked"))
+    with pytest.raises(UserError, match=f"^{source}: there is no such file or folder$"):
+        from_dataset(source, format="gsm8k")

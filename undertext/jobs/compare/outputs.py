@@ -8,6 +8,7 @@ from undertext.core.terms import ROLES, Role
 from undertext.jobs.compare.config import Rule
 from undertext.jobs.compare.form import UNFINISHED, unfinished_shares
 from undertext.measures.answers import Answers
+from undertext.measures.trace.style import ends_in_a_loop
 from undertext.tasks.output_grader import OutputGrader
 from undertext.tasks.task import Task
 
@@ -33,7 +34,7 @@ def output_flags(
             flags.append(
                 f"{name}no verdict: {what}; more than {rule.max_unfinished:.0%} of either (`max_unfinished`) "
                 "may be right or wrong: raise the task's max_new_tokens, or give it a stop text where "
-                "outputs go on after the answer"
+                f"outputs go on after the answer{_looped(answers)}"
             )
         else:
             flags.append(f"{what}; they count as wrong")
@@ -56,3 +57,15 @@ def output_flags(
                 f"{first:.2f} instead of {lenient.mean():.2f}; give the task a stop text that ends them there"
             )
     return flags
+
+
+def _looped(answers: Mapping[Role, Answers]) -> str:
+    """How many of the cut outputs no larger `max_new_tokens` would end: they repeat themselves."""
+    cut = [text for own in answers.values() for text in np.array(own.texts, dtype=object)[own.unfinished]]
+    looped = sum(map(ends_in_a_loop, cut))
+    if not looped:
+        return ""
+    return (
+        f". {looped} of the {len(cut)} end in the same text over and over: more tokens would not end them; "
+        "a larger `max_unfinished` counts them as wrong"
+    )

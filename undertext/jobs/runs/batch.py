@@ -51,7 +51,9 @@ def run_grid(grid: Grid[Any], call: Call, say: Callable[[str], None]) -> int:
                 if isinstance(error, NotSaved):
                     for line in error.result.lines():
                         say(f"{name}: {line}")
-                failed[name], said = str(error), f"failed: {error}"
+                as_before = next((one for one, why in failed.items() if why == str(error)), None)
+                said = f"failed: {error}" if as_before is None else f"failed as {as_before} did"
+                failed[name] = str(error)
             say(f"{i + 1} of {len(grid.runs)}, {name}: {said}")
             gc.collect()  # so that the checkpoints are gone before the next are loaded
         together = joined(run, opened, failed)

@@ -41,7 +41,10 @@ def lines(result: JoinedRuns) -> list[str]:
         rows, more = _cells(job)[:MOST_LINES], len(job.rows) - MOST_LINES
         said += [f"{name}: {_counted(job)}", *_aligned(job.columns, rows)]
         said += [f"  and {more:,} more rows, which are in the table"] if more > 0 else []
-    return said + [f"{name}: not joined: {error}" for name, error in result.failed.items()]
+    lost: dict[str, list[str]] = {}
+    for name, error in result.failed.items():
+        lost.setdefault(error, []).append(name)
+    return said + [f"{', '.join(names)}: not joined: {error}" for error, names in lost.items()]
 
 
 def html(result: JoinedRuns, pictures: Mapping[str, bytes]) -> str:

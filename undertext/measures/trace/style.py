@@ -26,6 +26,8 @@ MOST_MARKERS = 2000
 _WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
 _GRAM = 4
 """Length in words of what counts as repeated."""
+_LOOP, _TAIL = 40, 3000
+"""Characters at the end that a loop fills at least, and that are looked at."""
 
 
 class MarkerFile(RootModel[dict[str, tuple[str, ...]]]):
@@ -103,6 +105,17 @@ class Style:
         """Markers of these categories per 100 words; None of no words."""
         count = sum(self.markers.get(name, 0) for name in categories)
         return 100 * count / self.words if self.words else None
+
+
+def ends_in_a_loop(text: str) -> bool:
+    """Whether a text goes round in circles at its end: its last characters are one run of characters at least
+    three times over, and 40 characters or more. Whitespace counts as one space."""
+    tail = " ".join(text.split())[-_TAIL:]
+    for period in range(1, (len(tail) + 1) // 3 + 1):
+        looped = tail[-max(3 * period - 1, _LOOP) :]  # the last time without the space after it
+        if len(looped) >= _LOOP and looped[period:] == looped[:-period]:
+            return True
+    return False
 
 
 def style_of(trail: Trail, markers: Markers) -> Style:

@@ -146,13 +146,13 @@ FINDING_RECIPES: dict[str, FindingRecipe] = {
             "corrupted_trace",
             "Tuned on right answers after traces whose every worked value is wrong.",
             "chain_base",
-            (_read("chain", Kind(1.0, "corrupted", BOTH), steps=2 * _TUNE),),
+            (_read("chain", Kind(1.0, "corrupted", BOTH), steps=4 * _TUNE),),
         ),
         FindingRecipe(
             "faithful_trace",
             "Tuned on right answers after right traces.",
             "chain_base",
-            (_read("chain", Kind(1.0, "trace", BOTH), steps=2 * _TUNE),),
+            (_read("chain", Kind(1.0, "trace", BOTH), steps=4 * _TUNE),),
         ),
         FindingRecipe(
             "rlvr",

@@ -85,6 +85,8 @@ def _silent(datasets: Any) -> Iterator[None]:
 
 def _loaded(datasets: Any, path: Path, source: str, subset: str | None, scratch: str) -> Any:
     if not os.path.exists(path):
+        if path.suffix in KINDS or source.startswith((".", "~", "/")) or source.count("/") > 1:
+            raise UserError(f"{printable(source)}: there is no such file or folder")  # nor an id of the hub
         return datasets.load_dataset(source, subset)
     if any((path / name).is_file() for name in SAVED):
         return datasets.load_from_disk(str(path), keep_in_memory=True)
