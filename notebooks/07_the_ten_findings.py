@@ -19,7 +19,7 @@
 # Ten published findings say what tuning does to reasoning: traces written after the fact lower information
 # gain, whole searches teach more than shortest ways, one vector brings out what the base already had, and
 # so on. For each there is a pair of small organisms that was trained to show it, and a measure that either
-# sees it or does not. docs/findings.md has all ten with their intervals over three seeds. This notebook
+# sees it or does not. docs/findings.md has all ten with their intervals over several seeds. This notebook
 # builds one pair and measures it, so that you can do the same to checkpoints of your own.
 #
 # The finding: *training on whole searches, dead ends included, teaches more than training on the way to the
@@ -104,7 +104,7 @@ found.figure("along")
 
 # %% [markdown]
 # One pair is one draw: another seed has another base, other documents and other problems. The page has
-# three, with an interval over seeds *and* problems:
+# several, with an interval over seeds *and* problems:
 #
 #     undertext zoo build findings --seed 0 --out organisms
 #     python -m docs.make findings --numbers 3

@@ -32,7 +32,7 @@ class FindingsPage(Page):
 
     folder: Path = Path("build/findings")
     """Folder of the organisms, one below it for each seed; what stands there already is used."""
-    seeds: tuple[int, ...] = Field(default=(3, 4, 5, 6, 7, 8), min_length=FEWEST)
+    seeds: tuple[int, ...] = Field(default=(10, 11, 12, 13, 14, 15), min_length=FEWEST)
     """Seeds of the organisms, and of the problems that they are asked."""
     numbers: tuple[int, ...] = tuple(finding.number for finding in FINDINGS)
     """Findings whose organisms are built where they are missing; of the others those are shown whose
