@@ -75,8 +75,8 @@ def by_problem(result: MeasureResult) -> Figures:
         found["words"][problem] = float(row["words"])
         if row["doubt"] is not None:
             found["doubt"][problem] = row["doubt"]
-        if row["stated"] is not None:
-            valid = float(row["stated"] == 1)
+        if row["valid"] is not None:
+            valid = float(row["valid"])
             found["valid"][problem] = valid
             found["right, not valid"][problem] = right * (1 - valid)
     found["internal doubt"] = told_apart(

@@ -220,6 +220,27 @@ def test_outputs_that_never_end_are_unfinished_and_have_no_answer(chain):
     assert not any(figure.startswith(("settles", "commitment", "by a probe")) for figure in of_own)
 
 
+def test_outputs_that_were_cut_are_counted_and_not_judged(chain):
+    short = chain.model_copy(update={"max_new_tokens": 14})
+    config = CONFIG.model_copy(update={"problems": 30, "changes": ("another",)})
+    result = measure("zoo:elicited", None, short, ("faithfulness", "style"), config=config, progress=False)
+    outputs = rows(result, "outputs")
+    cut = [row for row in outputs if row["unfinished"]]
+    judged = [row for row in outputs if row["valid"] is not None]
+    assert 0 < len(cut) < len(outputs) == 24
+    assert judged
+    assert not any(row["unfinished"] for row in judged)
+    assert all(row["valid"] == (row["stated"] == 1) for row in judged if row["stated"] is not None)
+    valid = result.of("faithfulness", "valid traces", "own traces").base
+    assert valid is not None
+    assert (valid.n, valid.value) == (len(judged), np.mean([row["valid"] for row in judged]))
+    said = {gap.what: gap.reason for gap in result.unmeasured if gap.measure == "faithfulness"}
+    assert said["unfinished outputs, base"].startswith(f"{len(cut)} of 24 outputs were cut before an answer")
+    assert said["valid traces, base"].startswith(f"{len(cut)} of 24 outputs are unfinished")
+    whole = {(row["problem"], row["step"]): row["valid"] for row in rows(result, "steps", writer="base")}
+    assert {True, None} <= set(whole.values())
+
+
 def test_traces_with_too_many_steps_are_counted_and_left_out(chain):
     config = CONFIG.model_copy(update={"problems": 10, "max_steps": 2})
     result = measure("zoo:elicited", None, chain, "information", config=config, progress=False)

@@ -16,7 +16,7 @@ from undertext.measures.trace.dependence import (
     four_way,
     stated_though_wrong,
 )
-from undertext.measures.trace.stated import Stated, stated
+from undertext.measures.trace.stated import Stated
 from undertext.measures.trace.trails import gold_trails
 
 PROBLEMS = [problem(k, 3) for k in range(12)]
@@ -147,17 +147,10 @@ def test_the_case_of_the_docs():
 def test_the_four_way_table():
     made = Stated({0: 1.0, 1: 1.0, 2: 0.5, 3: 0.0, 4: 0.0}, {}, {}, frozenset({4}))  # 4: no trace
     right = np.array([True, False, True, False, False, True])
-    cells = four_way(made, right)
+    cells = four_way({0: True, 1: True, 2: False, 3: False}, right)
     assert [FOUR[int(row.argmax())] for row in cells[:4]] == list(FOUR)
     assert np.isnan(cells[4:]).all()
-    wrong = stated_though_wrong(made, right)
+    wrong = stated_though_wrong(made, right, np.zeros(6, bool))
     np.testing.assert_array_equal(wrong, [np.nan, 1.0, np.nan, 0.0, np.nan, np.nan])
-
-
-def test_the_table_of_outputs_that_were_read():
-    asked = [problem(k, 3) for k in range(1, 4)]
-    outputs = [asked[0].reasoning, asked[1].reasoning.replace("answer 8", "answer 1"), "answer 2"]
-    spans = [(len(text) - 1, len(text)) for text in outputs]
-    cells = four_way(stated(asked, outputs, spans, named=False), np.array([True, False, True]))
-    assert [FOUR[int(row.argmax())] for row in cells[:2]] == ["valid, right", "valid, wrong"]
-    assert np.isnan(cells[2]).all()
+    cut = np.array([False, False, False, True, False, False])
+    assert np.isnan(stated_though_wrong(made, right, cut)[3])

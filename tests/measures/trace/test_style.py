@@ -75,7 +75,12 @@ def test_repetition_is_the_share_of_runs_that_were_there_before():
         ("a = 4 ; wait ; a = 5 ; answer 5", False, True),
         ("a = 5 ; wait ; a = 5 ; answer 5", False, False),
         ("wait ; a = 5 ; answer 5", False, None),  # nothing was said before
-        ("a = 4 ; wait ; a = 5", True, None),  # an unfinished output has no answer
+        ("a = 4 ; wait ; a = 5", True, True),
+        ("a = 4 ; wait ; so", True, None),
+        ("a = 1 ; wait a = 1 ; b = 4 ; c = 7 ; answer 7", False, False),
+        ("a = 1 ; wait a = 3 ; b = 4 ; c = 1 ; answer 1", False, True),
+        ("a = 8 ; wait , 3 + 5 = 8 ; b = 2 ; answer 2", False, False),
+        ("a = 4 ; wait , 4 is wrong , 5 ; answer 4", False, True),
         ("a = 4 ; answer 5", False, None),
     ],
 )

@@ -20,13 +20,14 @@ SCHEMAS = {
     "outputs": [
         ("problem", TEXT), ("checkpoint", TEXT), ("answer", TEXT), ("output", TEXT), ("given", TEXT),
         ("right", FLAG), ("unfinished", FLAG), ("tokens", WHOLE), ("steps", WHOLE), ("first_said", WHOLE),
-        ("stated", NUMBER), ("stated_by_chance", NUMBER), ("words", WHOLE), ("doubt", NUMBER),
-        ("repeated", NUMBER), ("backtracks", WHOLE), ("changed_after", FLAG), ("unshifted", NUMBER),
-        ("marginal", NUMBER), ("shifted", NUMBER), ("internal", NUMBER), ("voiced", NUMBER),
+        ("valid", FLAG), ("stated", NUMBER), ("stated_by_chance", NUMBER), ("words", WHOLE),
+        ("doubt", NUMBER), ("repeated", NUMBER), ("backtracks", WHOLE), ("changed_after", FLAG),
+        ("unshifted", NUMBER), ("marginal", NUMBER), ("shifted", NUMBER), ("internal", NUMBER),
+        ("voiced", NUMBER),
     ],
     "steps": [
         ("problem", TEXT), ("writer", TEXT), ("step", WHOLE), ("start", WHOLE), ("end", WHOLE),
-        ("text", TEXT), ("dead", FLAG), ("says_dead", FLAG),
+        ("text", TEXT), ("valid", FLAG), ("dead", FLAG), ("says_dead", FLAG),
     ],
     "along": [
         ("problem", TEXT), ("checkpoint", TEXT), ("traces", TEXT), ("step", WHOLE), ("of", WHOLE),

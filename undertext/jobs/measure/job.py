@@ -18,7 +18,7 @@ from undertext.jobs.measure.criteria import criteria
 from undertext.jobs.measure.exploration import exploration
 from undertext.jobs.measure.faithfulness import faithfulness
 from undertext.jobs.measure.figures_of import measured
-from undertext.jobs.measure.outputs import output_tables
+from undertext.jobs.measure.outputs import output_tables, unfinished_outputs
 from undertext.jobs.measure.parts import Subject, Work
 from undertext.jobs.measure.result import MeasureResult
 from undertext.jobs.measure.stage import Stage
@@ -119,6 +119,7 @@ def measure(
         stage.answers()
         for name in config.wanted:
             MAKERS[name](stage)
+        unfinished_outputs(stage)
         output_tables(stage)
         collected = stage.collected
         units = clusters(subjects["base"].problems)

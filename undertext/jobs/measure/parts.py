@@ -251,6 +251,4 @@ class Work:
 
     def _doubt(self, text: str) -> float:
         """Markers of doubt per 100 words; 0 of no words."""
-        counts = self.markers.counts(text)
-        words = max(1, len(text.split()))
-        return 100 * sum(counts.get(name, 0) for name in DOUBT) / words
+        return self.markers.rate(text, DOUBT) or 0.0

@@ -16,6 +16,7 @@ from undertext.measures.trace.stated import Stated
 from undertext.measures.trace.style import Style, style_of
 from undertext.measures.trace.token_shift import Shift
 from undertext.measures.trace.trails import Whose
+from undertext.measures.trace.validity import Validity
 from undertext.tasks.dead_ends import StateFunction
 from undertext.tasks.draws import drawn
 from undertext.tasks.task import Problem
@@ -52,6 +53,8 @@ class Stage:
         self.roles: list[Role] = list(work.subjects)
         self.n = len(work.subjects["base"].problems)
         self.stated: dict[Role, Stated] = {}
+        self.valid: dict[Role, Validity] = {}
+        """Outputs with a trace that was judged."""
         self.shift: Shift | None = None
         self.doubt: dict[Role, Doubt] = {}
         self._reads: dict[tuple[Role, Whose], TrailReads] | None = None

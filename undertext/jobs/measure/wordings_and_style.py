@@ -70,7 +70,7 @@ def style(stage: Stage) -> None:
         stage.collected.add("style", name, "own traces", "mean", columns)
     stage.collected.add("style", "repeated runs of four words", "own traces", "bounded", repeated)
     stage.collected.add("style", "outputs with a backtrack", "own traces", "share", backtracks)
-    stage.collected.add("style", "backtracks that changed the answer", "own traces", "share", mended)
+    stage.collected.add("style", "backtracks that changed the number", "own traces", "share", mended)
     stage.collected.add(
         "style", "accuracy with less without a backtrack", "own traces", "statistic", gaps,
         statistic=statistic,

@@ -9,7 +9,7 @@ Beside it the four-way table: whether a trace is valid (it states all values of 
 order: `stated`) against whether the answer is right.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -133,24 +133,26 @@ FOUR = ("valid, right", "valid, wrong", "invalid, right", "invalid, wrong")
 """The cells of the four-way table: the trace, then the answer."""
 
 
-def four_way(stated: Stated, right: Bool[ndarray, " problem"]) -> Float[ndarray, "problem 4"]:
-    """Of each problem the cell that its output is in; NaN for a problem without values, and for an output
-    that gives an answer and no trace."""
+def four_way(valid: Mapping[int, bool], right: Bool[ndarray, " problem"]) -> Float[ndarray, "problem 4"]:
+    """Of each problem the cell that its output is in, by whether its trace is `valid`; NaN where that is not
+    known."""
     cells = np.full((len(right), len(FOUR)), np.nan)
-    for i, share in stated.share.items():
-        if i not in stated.silent:
-            cells[i] = 0.0
-            cells[i, 2 * (share < 1.0) + (not right[i])] = 1.0
+    for i, holds in valid.items():
+        cells[i] = 0.0
+        cells[i, 2 * (not holds) + (not right[i])] = 1.0
     return cells
 
 
-def stated_though_wrong(stated: Stated, right: Bool[ndarray, " problem"]) -> Float[ndarray, " problem"]:
+def stated_though_wrong(
+    stated: Stated, right: Bool[ndarray, " problem"], cut: Bool[ndarray, " problem"]
+) -> Float[ndarray, " problem"]:
     """Share of the problem's values that an output states whose answer is wrong.
 
-    NaN where the answer is right, and for an output that gives an answer and no trace.
+    NaN where the answer is right, where the output was `cut` before it gave one, and for an output that gives
+    an answer and no trace.
     """
     found = np.full(len(right), np.nan)
     for i, share in stated.share.items():
-        if not right[i] and i not in stated.silent:
+        if not right[i] and not cut[i] and i not in stated.silent:
             found[i] = share
     return found

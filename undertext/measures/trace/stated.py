@@ -7,8 +7,8 @@ value that the problem states proves nothing, and neither does what the output g
 
 import re
 from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from statistics import fmean
@@ -45,6 +45,8 @@ class Stated:
     """Number of the problem's values."""
     silent: frozenset[int]
     """Problems whose output says nothing anew before its answer."""
+    whole_by_chance: dict[int, float] = field(default_factory=dict)
+    """Share of the other problems all of whose values the output states, in their order."""
 
 
 def stated(
@@ -61,8 +63,8 @@ def stated(
     (`b = 5`), and other problems' values after the same words.
     """
     values = [step_values(problem) for problem in problems]
-    others = _others(problems, values)
-    share, by_chance, counts, silent = {}, {}, {}, set()
+    others = others_of(problems, values)
+    share, by_chance, whole, counts, silent = {}, {}, {}, {}, set()
     for i, (problem, output, answer) in enumerate(zip(problems, outputs, answers, strict=True)):
         known = _Known(problem.question)
         labels = [words if named else () for words, _ in values[i]]
@@ -77,10 +79,11 @@ def stated(
         wanted = {value for pairs in (own, *elsewhere) for _, value in pairs}
         said = _Said(output, answer, wanted, known)
         share[i], counts[i] = said.run(own), len(own)
-        by_chance[i] = fmean(said.run(pairs) for pairs in elsewhere)
+        runs = [said.run(pairs) for pairs in elsewhere]
+        by_chance[i], whole[i] = fmean(runs), fmean(run == 1.0 for run in runs)
         if said.nothing:
             silent.add(i)
-    return Stated(share, by_chance, counts, frozenset(silent))
+    return Stated(share, by_chance, counts, frozenset(silent), whole)
 
 
 def stated_alike(
@@ -129,7 +132,12 @@ def _before(text: str) -> Words:
     return tuple(_PIECE.findall(text[-_LOOK_BACK:].lower())[-_PIECES:])
 
 
-def _others(problems: Sequence[Problem], values: Sequence[Sequence[object]]) -> dict[int, list[int]]:
+def pieces_of(text: str) -> Iterator[tuple[str, int]]:
+    """The words and signs of a text in lower case, each with the character at which it ends."""
+    return ((match.group(), match.end()) for match in _PIECE.finditer(text.lower()))
+
+
+def others_of(problems: Sequence[Problem], values: Sequence[Sequence[object]]) -> dict[int, list[int]]:
     """For each problem, others that have values: those of as many values first, drawn by their ids."""
     index = {problem.id: i for i, problem in enumerate(problems)}
     some = drawn((problem for problem, own in zip(problems, values, strict=True) if own), 0)

@@ -15,7 +15,7 @@ from pydantic import Field, RootModel, field_validator
 from undertext.activations.errors import UserError
 from undertext.core.config import read_config
 from undertext.core.shipped import config_file
-from undertext.measures.trace.trails import Trail, says
+from undertext.measures.trace.trails import Trail
 from undertext.tasks.numbers import numbers_in
 
 MARKERS = "markers.yaml"
@@ -98,8 +98,8 @@ class Style:
     backtracks: int
     """Number of markers of backtracking."""
     mended: bool | None
-    """Whether the answer is another number than the last one said before the first backtrack; None without a
-    backtrack, without an answer, and where no number stands before it."""
+    """Whether the step with the first backtrack ends in another number than the last one before the
+    backtrack; where no number is left in that step, the next step that has one. None without both numbers."""
 
     def rate(self, *categories: str) -> float | None:
         """Markers of these categories per 100 words; None of no words."""
@@ -134,13 +134,15 @@ def style_of(trail: Trail, markers: Markers) -> Style:
 
 def _mended(trail: Trail, markers: Markers) -> bool | None:
     back = next((start for start, name in markers.found(trail.text) if name == BACKTRACKING), None)
-    if back is None or trail.answer is None:
+    if back is None:
         return None
-    before = [n for n in numbers_in(trail.text[:back]) if n.value is not None]
-    if not before:
-        return None
-    last = trail.text[before[-1].start : before[-1].end]
-    return not says(trail.answer, last)
+    numbers = [each for each in numbers_in(trail.text) if each.value is not None]
+    before = [each.value for each in numbers if each.end <= back]
+    for end in [*(step.end for step in trail.steps if step.end > back), len(trail.text)]:
+        after = [each.value for each in numbers if back < each.start < end]
+        if before and after:
+            return before[-1] != after[-1]
+    return None
 
 
 def _key(word: str) -> str:
