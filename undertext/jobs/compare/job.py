@@ -28,7 +28,7 @@ from undertext.jobs.compare.token_parts import OUTPUTS, Output, read_tokens, tok
 from undertext.jobs.compare.trace_curves import CURVES, curve_rows
 from undertext.jobs.compare.trace_figures import TRACE, trace_rows
 from undertext.jobs.compare.trace_flags import trace_flags
-from undertext.jobs.compare.trace_parts import read_traces
+from undertext.jobs.compare.trace_parts import read_traces, split_by
 from undertext.jobs.compare.verdict import gap_between, split_result
 from undertext.jobs.compare.works import compare_draft
 from undertext.measures.answers import Answers, greedy, guesses, same_answer
@@ -244,6 +244,11 @@ def compare(
                 if rows
             }
             | ({"tokens": token_table(readings)} if readings else {}),
+            **(
+                {}
+                if traces is None
+                else {"split_by": dict(zip(("steps", "lead"), split_by(task, config), strict=True))}
+            ),
             not_measured=[f"Tokens of outputs: {unread}."] if unread else [],
             **noted([*pair.notes, *asked.notes]),
         )

@@ -23,11 +23,15 @@ from undertext.report.figures.probes import probes_figure
 from undertext.report.figures.values import values_figure
 from undertext.report.numbers import NOTHING, estimate, interval, number, percent
 from undertext.report.page import Document, Section, fragment, template
+from undertext.tasks.steps import THINK, split_steps
 
 GRADE = "lenient"
 """The grade that figures and the sample of problems go by; the page gives both."""
 SHOWN = 4
 """Problems of a split that are on the page itself, for print and for those who run no script."""
+
+_STEPS, _STEP = 3, 40
+"""Steps of an output that are shown to say how outputs are split, and characters of each."""
 
 Row = dict[str, Any]
 
@@ -124,6 +128,7 @@ def html(result: Comparison, pictures: Mapping[str, bytes]) -> str:
         made=dict.fromkeys(("command", "device", "dtype")) | result.run.get("made", {}),
         missing=[*result.run.get("not_measured", []), *_unmeasured(result, splits)],
         summary=result.summary,
+        split_by=_split_by(result),
         present=_present(splits, pictures),
         read=result.summary["read"],
         words=words,
@@ -217,6 +222,20 @@ def _unmeasured(result: Comparison, splits: Sequence[Split]) -> list[str]:
     if "sae" in config and config["sae"] is None:
         said.append("Steering with features of an SAE: none was given (`sae`).")
     return [*said, *words.ELSEWHERE]
+
+
+def _split_by(result: Comparison) -> dict[str, Any] | None:
+    """The rule by which outputs were split into steps, and the text before answers, as they can be seen; with
+    the first steps of an output. None where no traces were read."""
+    if (split_by := result.run.get("split_by")) is None:
+        return None
+    rule, shown = split_by["steps"], list[str]()
+    for row in _rows(result, "problems"):
+        text = (row["tuned_output"] or "").strip()
+        if rule != THINK and len(spans := split_steps(text, rule)) > 1:
+            shown = [text[slice(*span)].strip()[:_STEP] for span in spans[:_STEPS]]
+            break
+    return {"steps": rule, "lead": repr(split_by["lead"]), "shown": shown}
 
 
 def _ends(result: Comparison, split: str) -> dict[Role, list[Estimate]]:

@@ -32,7 +32,7 @@ from undertext.tasks.dead_ends import StateFunction, state_function
 from undertext.tasks.draws import check_prompts, clusters, drawn
 from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record, texts_of
 from undertext.tasks.prompts import ask, ask_by, form_of
-from undertext.tasks.steps import AUTO, rule_like
+from undertext.tasks.steps import rule_of
 from undertext.tasks.task import Problem, Task
 
 MAKERS: dict[MeasureName, Callable[[Stage], None]] = {
@@ -76,7 +76,7 @@ def measure(
         states = _states(task, config)
         task = open_task(task, config, writes="measure")
         (split,) = splits_to_report(task, [config.split])
-        rule = rule_like(task) if config.steps == AUTO else config.steps
+        rule = rule_of(task, config.steps)
         markers = open_markers(config.markers)
         with run.bars.stage("loading"):
             if tuned is None:
