@@ -5,14 +5,13 @@ A step stands in a dead end where no way on from it reaches a right answer. The 
 its own and is ended where a trace takes too long.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from undertext.activations.errors import UserError, shown
-from undertext.tasks.function import imported, source_of
+from undertext.tasks.function import imported
+from undertext.tasks.step_function import StepFunction, kind_of
 from undertext.tasks.task import Problem, Task
-from undertext.tasks.worker import TooLong, Worker
 
 States = list[bool | None]
 """Of each step of a trace whether it stands in a dead end; None where that is not known."""
@@ -44,53 +43,26 @@ def _plain(text: str) -> str:
     return " ".join(text.split())
 
 
-class StateFunction:
+class StateFunction(StepFunction):
     """A user's `(steps, problem) -> a list of true, false or None, one a step`, bounded in time."""
 
-    def __init__(self, function: Callable[..., Any], name: str, seconds: float) -> None:
-        self.name, self._seconds, self._function = name, seconds, function
-        self._worker = Worker(lambda: lambda asked: _sendable(function(*asked)))
-
-    @property
-    def source(self) -> str:
-        """A digest of the function's file: results of another version are told apart."""
-        return source_of(self._function)
+    things, wanted = "states", "true, false and None"
 
     def __call__(self, texts: Sequence[str], problem: Problem) -> States:
-        """The states of these steps; the function is not asked of no steps.
+        """The states of these steps. Raises UserError as `ask`."""
+        return self.ask(texts, problem)
 
-        Raises UserError, naming function and problem, where it raises, takes too long or returns something
-        else.
-        """
-        if not texts:
-            return []
-        of = f"the function {shown(self.name, 100)} on the steps of problem {shown(problem.id, 60)}"
-        try:
-            said = self._worker.ask((list(texts), problem), self._seconds)
-        except TooLong:
-            raise UserError(
-                f"{of}: expected states within {self._seconds:g} seconds, got none (--grader-seconds)"
-            ) from None
-        except UserError as error:
-            raise UserError(f"{of}: {shown(error, 200)}") from None
-        if not isinstance(said, list) or any(not isinstance(each, bool | None) for each in said):
-            raise UserError(f"{of}: expected a list of true, false and None, got {shown(said, 100)}")
-        if len(said) != len(texts):
-            raise UserError(f"{of}: expected {len(texts)} states, one a step, got {len(said)}")
-        return said
+    @staticmethod
+    def _plain(each: Any) -> Any:
+        """Numpy's booleans are booleans too."""
+        if each is None:
+            return None
+        return bool(each) if type(each).__name__ in ("bool", "bool_") else kind_of(each)
+
+    def _is_wanted(self, each: Any) -> bool:
+        return isinstance(each, bool | None)
 
 
 def state_function(name: str, folder: Path | None, seconds: float) -> StateFunction:
     """The function `module:function`. UserError as `imported`."""
     return StateFunction(imported(name, "a function that says which steps are dead", folder), name, seconds)
-
-
-def _sendable(value: Any) -> Any:
-    """What the function returned as plain values: numpy's booleans among them."""
-    if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
-        return f"a {type(value).__name__}"
-    return [bool(each) if type(each).__name__ in ("bool", "bool_") else _named(each) for each in value]
-
-
-def _named(value: Any) -> Any:
-    return None if value is None else f"a {type(value).__name__}"

@@ -1,6 +1,7 @@
 """`measure` on made-up models and a shipped pair: figures, tables, what is missing, files, mistakes."""
 
 import re
+import sys
 from math import exp
 from pathlib import Path
 from typing import Any
@@ -266,6 +267,33 @@ def test_paraphrases_are_asked_in_the_task_s_own_form():
     assert len(rows(result, "wordings")) == 12
     assert result.of("sensitivity", "PromptSensiScore").base is not None
     assert rows(result, "changes", change="reworded")
+
+
+SAID_ANEW = """
+def anew(steps, problem):
+    return [f"then {text}" for text in steps]
+"""
+
+
+def test_steps_are_said_in_other_words_by_a_function_named_by_the_user(tmp_path, monkeypatch):
+    (tmp_path / "own_words.py").write_text(SAID_ANEW)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "own_words", raising=False)
+    config = MeasureConfig(problems=6, changes=("paraphrased",), paraphrase="own_words:anew", threads=1)
+    result = measure(toy(), None, whole_task(), "faithfulness", config=config, progress=False)
+    made = rows(result, "changes", change="paraphrased", traces="the task's traces")
+    assert len(made) == 6
+    kept = result.of("faithfulness", "paraphrased: keeps its answer", "the task's traces").base
+    assert kept is not None
+    assert kept.value == np.mean([row["kept"] for row in made if row["kept"] is not None])
+    alone = config.model_copy(update={"paraphrase": None})
+    result = measure(toy(), None, whole_task(), "faithfulness", config=alone, progress=False)
+    assert not rows(result, "changes", change="paraphrased")
+    said = {gap.what: gap.reason for gap in result.unmeasured}
+    assert said["paraphrased, the task's traces"] == "no function says steps in other words (--paraphrase)"
+    missing = config.model_copy(update={"paraphrase": "own_words:nothing"})
+    with pytest.raises(UserError, match="a function that says steps in other words as module:function"):
+        measure(toy(), None, whole_task(), "faithfulness", config=missing, progress=False)
 
 
 def test_groups_make_intervals_wider(chain):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from tests.trails_task import LEAD, RULE, problem, task_of, toy
+from undertext.activations.errors import UserError
 from undertext.measures.answers import greedy
-from undertext.measures.trace.changes import CHANGES, SENTENCES, changed, follows
+from undertext.measures.trace.changes import CHANGES, SENTENCES, changed, follows, in_other_words
 from undertext.measures.trace.dependence import (
     FOUR,
     AfterChange,
@@ -18,6 +19,7 @@ from undertext.measures.trace.dependence import (
 )
 from undertext.measures.trace.stated import Stated
 from undertext.measures.trace.trails import gold_trails
+from undertext.tasks.paraphrases import ParaphraseFunction
 
 PROBLEMS = [problem(k, 3) for k in range(12)]
 TRAILS = gold_trails(task_of(PROBLEMS), PROBLEMS, RULE)
@@ -63,9 +65,48 @@ def test_other_words_are_those_given():
     assert found[2].prompt == "so a ? b = 2 a = 2 ; a = 5 ; a = 8 ; answer"
 
 
+def test_steps_in_other_words_stand_where_the_steps_stood():
+    trail = TRAILS[1]
+    said = [f"let a be {text.split()[2]} ;" for text in ("a = 1 ;", "a = 4 ;", "a = 7 ;")]
+    text = in_other_words(trail, said)
+    assert text == "let a be 1 ; let a be 4 ; let a be 7 ;"
+    assert in_other_words(trail, ["a = 1 ;", "a  =  4 ;", "a = 7 ;"]) is None
+    found = prompts("paraphrased", said_anew={1: text})
+    assert list(found) == [1]
+    assert found[1].prompt == f"{PROBLEMS[1].prompt} {text} answer"
+    assert found[1].answer is None
+
+
+def anew(steps, problem):
+    return [f"{text} ({problem.id})" for text in steps]
+
+
+def test_a_function_says_steps_in_other_words():
+    function = ParaphraseFunction(anew, "made:anew", 10.0)
+    assert function(["a = 1 ;"], PROBLEMS[0]) == [f"a = 1 ; ({PROBLEMS[0].id})"]
+    assert function([], PROBLEMS[0]) == []
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda steps, problem: "so a is 1", "expected a list of texts, got "),
+        (lambda steps, problem: [1], "expected a list of texts, got "),
+        (lambda steps, problem: steps + steps, "expected 1 texts, one a step, got 2"),
+        (lambda steps, problem: 1 / 0, "ZeroDivisionError"),
+    ],
+)
+def test_a_function_that_says_no_steps_is_told(function, said):
+    made = ParaphraseFunction(function, "made:up", 5.0)
+    with pytest.raises(UserError, match="the function made:up on the steps of problem") as error:
+        made(["a = 1 ;"], PROBLEMS[0])
+    assert said in str(error.value)
+
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_draws_hang_on_seed_and_problem_alone(change):
     more: dict[str, Any] = {"among": PROBLEMS, "wordings": {i: ["so a ?", "find a"] for i in range(12)}}
+    more["said_anew"] = dict.fromkeys(range(12), "a is 1 , so a is 4")
     whole = changed(change, TRAILS, LEAD, 5, **more)
     turned = dict(reversed(TRAILS.items()))
     again = {each.index: each for each in changed(change, turned, LEAD, 5, **more)}

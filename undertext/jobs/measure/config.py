@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from undertext.activations.patterns import pattern_groups
 from undertext.core.config import GradingConfig, PairConfig
-from undertext.measures.trace.changes import EDITS, Edit
+from undertext.measures.trace.changes import EDITS, PARAPHRASED, Edit
 from undertext.tasks.steps import AUTO, checked_rule
 
 MeasureName = Literal[
@@ -50,7 +50,10 @@ class MeasureConfig(PairConfig, GradingConfig):
     out."""
     changes: tuple[Edit, ...] = Field(default=EDITS, min_length=1)
     """Changes of a trace after which the answer is read, beside the unchanged trace: truncated, corrupted,
-    filler, another, irrelevant, reworded."""
+    filler, another, irrelevant, reworded, paraphrased."""
+    paraphrase: str | None = None
+    """Function that says the steps of a trace in other words, as module:function: of (steps, problem) it
+    returns a list of texts, one a step, which say the same. Without one, no trace is paraphrased."""
     templates: tuple[Annotated[str, AfterValidator(_holds_prompt)], ...] = ()
     """Templates around {prompt} that count as wordings of every problem, beside the task's paraphrases."""
     markers: Path | None = None
@@ -69,6 +72,11 @@ class MeasureConfig(PairConfig, GradingConfig):
     one included."""
     max_layers: int = Field(default=8, ge=1)
     """Number of layers that are read where `layers` is not given."""
+
+    @property
+    def made(self) -> tuple[Edit, ...]:
+        """The changes that can be made: a trace is paraphrased by a function alone."""
+        return tuple(each for each in self.changes if each != PARAPHRASED or self.paraphrase is not None)
 
     @property
     def wanted(self) -> tuple[MeasureName, ...]:

@@ -10,7 +10,7 @@ from undertext.core.terms import Role
 from undertext.jobs.measure.collected import spread
 from undertext.jobs.measure.figures_of import Kind
 from undertext.jobs.measure.stage import TRACES, Stage
-from undertext.measures.trace.changes import UNCHANGED
+from undertext.measures.trace.changes import PARAPHRASED, UNCHANGED, in_other_words
 from undertext.measures.trace.dependence import (
     FOUR,
     AfterChange,
@@ -142,8 +142,18 @@ def _changes(stage: Stage, whose: Whose) -> None:
             reason = "no trace has a step before its answer"
             stage.collected.miss("faithfulness", f"changes, {role}, {TRACES[whose]}", reason)
     changes = (UNCHANGED, *stage.work.config.changes)
+    if stage.paraphrase is None and PARAPHRASED in changes:
+        reason = "no function says steps in other words (--paraphrase)"
+        stage.collected.miss("faithfulness", f"{PARAPHRASED}, {TRACES[whose]}", reason)
+        changes = tuple(change for change in changes if change != PARAPHRASED)
     keys = [(role, change) for role in roles for change in changes]
-    made = stage.run.make([stage.work.change_part(role, whose, change) for role, change in keys])
+    anew = {role: _said_anew(stage, role, whose) for role in roles if PARAPHRASED in changes}
+    made = stage.run.make(
+        [
+            stage.work.change_part(role, whose, change, anew[role] if change == PARAPHRASED else None)
+            for role, change in keys
+        ]
+    )
     after = dict(zip(keys, made, strict=True))
     for change in changes:
         found = {role: dependence(after[role, change], after[role, UNCHANGED], stage.n) for role in roles}
@@ -170,6 +180,18 @@ def _changes(stage: Stage, whose: Whose) -> None:
             values = {role: getattr(found[role], column) for role in made_by}
             if not all(np.isnan(each).all() for each in values.values()):
                 stage.collected.add("faithfulness", f"{change}: {name}", TRACES[whose], "share", values)
+
+
+def _said_anew(stage: Stage, role: Role, whose: Whose) -> dict[int, str]:
+    """The traces whose steps the user's function says in other words, so said."""
+    assert stage.paraphrase is not None
+    found = {}
+    for i, trail in stage.work.trails(role, whose).items():
+        if trail.steps and not trail.unfinished:
+            steps = stage.paraphrase([trail.text[slice(*span)] for span in trail.steps], trail.problem)
+            if (text := in_other_words(trail, steps)) is not None:
+                found[i] = text
+    return found
 
 
 def _change_rows(stage: Stage, role: Role, whose: Whose, after: AfterChange, found: Dependence) -> None:

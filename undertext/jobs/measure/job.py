@@ -31,6 +31,7 @@ from undertext.measures.trace.trails import lead_of
 from undertext.tasks.dead_ends import StateFunction, state_function
 from undertext.tasks.draws import check_prompts, clusters, drawn
 from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record, texts_of
+from undertext.tasks.paraphrases import ParaphraseFunction, paraphrase_function
 from undertext.tasks.prompts import ask, ask_by, form_of
 from undertext.tasks.steps import rule_of
 from undertext.tasks.task import Problem, Task
@@ -73,7 +74,7 @@ def measure(
     """
     config = _named(config or MeasureConfig(), names)
     with job_run("measure", config, out, progress) as run:
-        states = _states(task, config)
+        states, paraphrase = _states(task, config), _paraphrase(task, config)
         task = open_task(task, config, writes="measure")
         (split,) = splits_to_report(task, [config.split])
         rule = rule_of(task, config.steps)
@@ -112,10 +113,11 @@ def measure(
             task_read=[read[id(own)] for own in asked.tasks],
             markers=markers.by_category,
             dead_ends=None if states is None else states.source,
+            paraphrase=None if paraphrase is None else paraphrase.source,
         )
 
         work = Work(subjects, config, rule, lead, markers)
-        stage = Stage(run, work, differing, layers, states)
+        stage = Stage(run, work, differing, layers, states, paraphrase)
         stage.answers()
         for name in config.wanted:
             MAKERS[name](stage)
@@ -161,8 +163,19 @@ def _states(source: str | Path | Task, config: MeasureConfig) -> StateFunction |
     """The user's function of dead ends; none is taken from a task's folder."""
     if config.dead_ends is None:
         return None
-    folder = None if isinstance(source, Task) or str(source).startswith(ZOO) else Path(source)
-    return state_function(config.dead_ends, folder, config.grader_seconds)
+    return state_function(config.dead_ends, _folder(source), config.grader_seconds)
+
+
+def _paraphrase(source: str | Path | Task, config: MeasureConfig) -> ParaphraseFunction | None:
+    """The user's function of steps in other words; none is taken from a task's folder."""
+    if config.paraphrase is None:
+        return None
+    return paraphrase_function(config.paraphrase, _folder(source), config.grader_seconds)
+
+
+def _folder(source: str | Path | Task) -> Path | None:
+    """The task's folder, of which no code is run."""
+    return None if isinstance(source, Task) or str(source).startswith(ZOO) else Path(source)
 
 
 def _worded(

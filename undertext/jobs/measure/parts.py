@@ -142,10 +142,12 @@ class Work:
         units = len(self.subjects[role].problems)
         return Part(f"along/{role}/{whose}", partial(self._along, role, whose), units, f"{role} along traces")
 
-    def change_part(self, role: Role, whose: Whose, change: Change) -> Part:
-        """Answers after one change of the traces."""
+    def change_part(
+        self, role: Role, whose: Whose, change: Change, said_anew: Mapping[int, str] | None = None
+    ) -> Part:
+        """Answers after one change of the traces; `said_anew` are their steps in other words."""
         units = len(self.subjects[role].problems)
-        make = partial(self._changed, role, whose, change)
+        make = partial(self._changed, role, whose, change, said_anew)
         return Part(f"changes/{role}/{whose}/{change}", make, units, f"{role} after changes")
 
     def wordings_part(self, role: Role) -> Part:
@@ -217,11 +219,24 @@ class Work:
         ]
         return Reads([i for i, _, _ in asked], [rows[0] for rows in found], given, long)
 
-    def _changed(self, role: Role, whose: Whose, change: Change, done: Callable[[int], None]) -> AfterChange:
+    def _changed(
+        self,
+        role: Role,
+        whose: Whose,
+        change: Change,
+        said_anew: Mapping[int, str] | None,
+        done: Callable[[int], None],
+    ) -> AfterChange:
         subject = self.subjects[role]
         trails = {i: trail for i, trail in self.trails(role, whose).items() if not trail.unfinished}
         changes = changed(
-            change, trails, self.lead, self.config.seed, among=subject.problems, wordings=subject.wordings
+            change,
+            trails,
+            self.lead,
+            self.config.seed,
+            among=subject.problems,
+            wordings=subject.wordings,
+            said_anew=said_anew,
         )
         size = self.config.batch_size
         return after_change(

@@ -36,7 +36,9 @@ LINES = {
     ),
     "faithfulness": (
         "After a change: the answer follows the changed trace, is still the one given after the unchanged "
-        "trace, is right. A trace is valid that states all values of the problem's steps in their order.",
+        "trace, is right. A trace is valid where every value of the problem's steps is said by its step's "
+        "words, and right where it is said last; if no checkpoint writes in these words, where it states all "
+        "values in order.",
     ),
     "sensitivity": ("PromptSensiScore: mean difference of right and wrong over pairs of wordings.",),
     "style": ("Markers count as whole words; configs/markers.yaml lists those that are shipped.",),

@@ -19,6 +19,7 @@ from undertext.measures.trace.trails import Whose
 from undertext.measures.trace.validity import Validity
 from undertext.tasks.dead_ends import StateFunction
 from undertext.tasks.draws import drawn
+from undertext.tasks.paraphrases import ParaphraseFunction
 from undertext.tasks.task import Problem
 
 TRACES: dict[Whose, str] = {
@@ -45,10 +46,11 @@ class Stage:
         differing: str | None,
         layers: Sequence[int],
         states: StateFunction | None = None,
+        paraphrase: ParaphraseFunction | None = None,
     ) -> None:
         self.run, self.work, self.layers, self.differing = run, work, layers, differing
-        self.states = states
-        """The user's function that says which steps stand in a dead end."""
+        self.states, self.paraphrase = states, paraphrase
+        """The user's functions: which steps stand in a dead end; steps in other words."""
         self.collected = Collected()
         self.roles: list[Role] = list(work.subjects)
         self.n = len(work.subjects["base"].problems)

@@ -96,7 +96,7 @@ def _works(subject: Subject, writers: int, config: MeasureConfig, rule: str, lea
         if gold:
             works.append(gold_along(stage, checkpoint, gold, lead, config.max_steps))
     if "faithfulness" in wanted:
-        stage, changes = f"{role} after changes", (UNCHANGED, *config.changes)
+        stage, changes = f"{role} after changes", (UNCHANGED, *config.made)
         works.append(output_changes(stage, checkpoint, task, problems, changes, lead, subject.wordings))
         if any(trail.steps for trail in gold.values()):
             works.append(

@@ -9,6 +9,7 @@
 | `another` | the trace of another problem | that problem's answer |
 | `irrelevant` | as many sentences on something else as there are steps | |
 | `reworded` | the question in other words, and the whole trace | |
+| `paraphrased` | the question, and the steps in other words | |
 
 After all but `corrupted` the lead follows, so that the answer is given at once. After a corrupted step the
 checkpoint goes on by itself: later steps may take the value up.
@@ -25,10 +26,11 @@ from undertext.tasks.spans import join
 from undertext.tasks.task import Problem
 from undertext.tasks.value_positions import ValuePosition, unsaid_positions
 
-Edit = Literal["truncated", "corrupted", "filler", "another", "irrelevant", "reworded"]
+Edit = Literal["truncated", "corrupted", "filler", "another", "irrelevant", "reworded", "paraphrased"]
 Change = Edit | Literal["unchanged"]
 EDITS: tuple[Edit, ...] = get_args(Edit)
 UNCHANGED: Literal["unchanged"] = "unchanged"
+PARAPHRASED: Literal["paraphrased"] = "paraphrased"
 CHANGES: tuple[Change, ...] = (UNCHANGED, *EDITS)
 FILLER = "."
 SENTENCES = (
@@ -64,13 +66,15 @@ def changed(
     *,
     among: Sequence[Problem] = (),
     wordings: Mapping[int, Sequence[str]] | None = None,
+    said_anew: Mapping[int, str] | None = None,
 ) -> list[Changed]:
     """The change made to every trail that allows it.
 
     `among` are problems whose values may be put in the place of a step's own (`corrupted`); `wordings` are
-    the prompts of other wordings, by the problem's index. A trail without a step allows no change.
+    the prompts of other wordings, and `said_anew` the steps in other words (`in_other_words`), by the
+    problem's index. A trail without a step allows no change.
     `corrupted` needs a value that the task says of a step, with the answers there would be for other values;
-    `another` a trace with another answer; `reworded` another wording.
+    `another` a trace with another answer; `reworded` another wording; `paraphrased` steps in other words.
     """
     made = []
     order = list(trails)
@@ -78,7 +82,8 @@ def changed(
     spare = _Values(among) if change == "corrupted" else None
     for i, stream in zip(order, streams, strict=True):
         others = (wordings or {}).get(i, ())
-        one = _change(change, i, trails, lead, random.Random(stream), spare, others)
+        anew = (said_anew or {}).get(i)
+        one = _change(change, i, trails, lead, random.Random(stream), spare, others, anew)
         if one is not None:
             made.append(one)
     return made
@@ -92,6 +97,7 @@ def _change(
     rng: random.Random,
     spare: "_Values | None",
     wordings: Sequence[str],
+    said_anew: str | None,
 ) -> Changed | None:
     trail = trails[i]
     problem, steps = trail.problem, trail.steps
@@ -115,8 +121,21 @@ def _change(
         case "reworded":
             others = [text for text in wordings if text != problem.prompt]
             return _asked(i, rng.choice(others), body, lead) if others else None
+        case "paraphrased":
+            return None if said_anew is None else _asked(i, problem.prompt, said_anew, lead)
         case "corrupted":
             return None if spare is None else _corrupted(i, trail, rng, spare)
+
+
+def in_other_words(trail: Trail, steps: Sequence[str]) -> str | None:
+    """The trace as far as its last step, with other texts in the place of its steps; None where no step
+    differs, white space aside."""
+    text, end, differs = "", 0, False
+    for span, said in zip(trail.steps, steps, strict=True):
+        own = trail.text[slice(*span)]
+        text += trail.text[end : span.start] + said
+        differs, end = differs or said.split() != own.split(), span.end
+    return text if differs else None
 
 
 def _asked(i: int, prompt: str, text: str, lead: str, answer: str | None = None) -> Changed:

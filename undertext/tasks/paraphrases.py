@@ -1,0 +1,32 @@
+"""Steps of a trace in other words, by a function of the user's own: what they say stays the same."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from undertext.tasks.function import imported
+from undertext.tasks.step_function import StepFunction, kind_of
+from undertext.tasks.task import Problem
+
+
+class ParaphraseFunction(StepFunction):
+    """A user's `(steps, problem) -> a list of texts, one a step`, bounded in time."""
+
+    things, wanted = "texts", "texts"
+
+    def __call__(self, texts: Sequence[str], problem: Problem) -> list[str]:
+        """These steps in other words. Raises UserError as `ask`."""
+        return self.ask(texts, problem)
+
+    @staticmethod
+    def _plain(each: Any) -> Any:
+        return str(each) if isinstance(each, str) else [kind_of(each)]
+
+    def _is_wanted(self, each: Any) -> bool:
+        return isinstance(each, str)
+
+
+def paraphrase_function(name: str, folder: Path | None, seconds: float) -> ParaphraseFunction:
+    """The function `module:function`. UserError as `imported`."""
+    what = "a function that says steps in other words"
+    return ParaphraseFunction(imported(name, what, folder), name, seconds)

@@ -1,0 +1,74 @@
+"""A user's function on the steps of a trace: in a process of its own, which is ended where it is slow."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from undertext.activations.errors import UserError, shown
+from undertext.tasks.function import source_of
+from undertext.tasks.task import Problem
+from undertext.tasks.worker import TooLong, Worker
+
+
+class StepFunction(ABC):
+    """A user's `(steps, problem) -> a list with something for each step`, bounded in time."""
+
+    things: str
+    """What the list holds, in the plural."""
+    wanted: str
+    """What it may hold."""
+
+    def __init__(self, function: Callable[..., Any], name: str, seconds: float) -> None:
+        self.name, self._seconds, self._function = name, seconds, function
+        plain = self._plain
+        self._worker = Worker(lambda: lambda asked: _sendable(function(*asked), plain))
+
+    @staticmethod
+    @abstractmethod
+    def _plain(each: Any) -> Any:
+        """One entry as a plain value; a text that begins with `a ` and says its type where it is none that is
+        wanted. It is called in the function's process."""
+
+    @abstractmethod
+    def _is_wanted(self, each: Any) -> bool:
+        """Whether a plain value is one that the list may hold."""
+
+    @property
+    def source(self) -> str:
+        """A digest of the function's file: results of another version are told apart."""
+        return source_of(self._function)
+
+    def ask(self, texts: Sequence[str], problem: Problem) -> list[Any]:
+        """What the function says of these steps; it is not asked of no steps.
+
+        Raises UserError, naming function and problem, where it raises, takes too long or returns something
+        else.
+        """
+        if not texts:
+            return []
+        of = f"the function {shown(self.name, 100)} on the steps of problem {shown(problem.id, 60)}"
+        try:
+            said = self._worker.ask((list(texts), problem), self._seconds)
+        except TooLong:
+            raise UserError(
+                f"{of}: expected {self.things} within {self._seconds:g} seconds, got none (--grader-seconds)"
+            ) from None
+        except UserError as error:
+            raise UserError(f"{of}: {shown(error, 200)}") from None
+        if not isinstance(said, list) or not all(map(self._is_wanted, said)):
+            raise UserError(f"{of}: expected a list of {self.wanted}, got {shown(said, 100)}")
+        if len(said) != len(texts):
+            raise UserError(f"{of}: expected {len(texts)} {self.things}, one a step, got {len(said)}")
+        return said
+
+
+def kind_of(value: Any) -> str:
+    """A value's type in words."""
+    return f"a {type(value).__name__}"
+
+
+def _sendable(value: Any, plain: Callable[[Any], Any]) -> Any:
+    """What the function returned as plain values."""
+    if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
+        return kind_of(value)
+    return [plain(each) for each in value]
