@@ -241,8 +241,8 @@ FINDINGS: tuple[Finding, ...] = (
             Compared("accuracy", "faithful_trace", "corrupted_trace", "ood"),
         ),
         tried="tunes of a twelfth, a quarter and half as many steps: right answers after wrong steps are "
-        "learnt late (0.69 and 0.94 against 1.00 over seeds 0 to 2; after half as many 0.62 and 0.63 on seeds 3 "
-        "and 7, which come to 1.00).",
+        "learnt late (0.69 and 0.94 against 1.00 over seeds 0 to 2; after half as many 0.62 and 0.63 on "
+        "seeds 3 and 7, which come to 1.00).",
     ),
     Finding(
         10,

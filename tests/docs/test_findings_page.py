@@ -157,7 +157,10 @@ def check(page: str) -> None:
 
 @pytest.mark.parametrize(
     ("seeds", "said"),
-    [((10, 11, 12), "nothing was chosen on those shown here"), ((0, 9, 14), "chosen with seeds 0, 9 in sight")],
+    [
+        ((10, 11, 12), "nothing was chosen on those shown here"),
+        ((0, 9, 14), "chosen with seeds 0, 9 in sight"),
+    ],
 )
 def test_the_page_says_whether_recipes_were_chosen_on_its_seeds(seeds, said, tmp_path):
     page = FindingsPage(folder=tmp_path, build=False, seeds=seeds).files(Progress(False))["findings.md"]
