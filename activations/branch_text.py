@@ -1,4 +1,4 @@
-"""From places in a text to branches hung on its tokens."""
+"""From places in a text to branches that continue it there."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -22,7 +22,7 @@ def branches_at(
 ) -> list[Branch]:
     """`continuation` after the first `offset` characters of `text`, for each offset.
 
-    The branches hang on `checkpoint.encode([text])[0]`, so `text` can be given as their trunk.
+    The branches continue `checkpoint.encode([text])[0]`, so `text` can be given as their trunk.
 
     `in context` (the default): the tokens are those of `text[:offset] + continuation`, which is what the
     model would have been given had the text been written so. All tokens that end past the offset are

@@ -9,7 +9,7 @@ from jaxtyping import Bool
 
 @dataclass(frozen=True)
 class Branch:
-    """A continuation hung on a trunk (a text's tokens)."""
+    """A continuation of a trunk (a text's tokens)."""
 
     at: int
     """How many of the trunk's tokens it follows, from the first on."""

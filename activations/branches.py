@@ -22,7 +22,7 @@ class BranchScores:
     """Log-probabilities, trunk by trunk and branch by branch, in the order in which they were given."""
 
     trunks: Int[Tensor, " branch"]
-    """Which trunk each branch hangs on."""
+    """Which trunk each branch continues."""
     starts: Int[Tensor, " branch_and_end"]
     """Branch `b` has the scored tokens from `starts[b]` up to `starts[b + 1]`."""
     tokens: Float[Tensor, " token"]
@@ -123,7 +123,7 @@ def _all_whole(tokens: Sequence[int]) -> bool:
 
 
 def _check(checkpoint: Checkpoint, index: int, trunk: Sequence[int], branch: Branch) -> None:
-    """UserError unless `branch` hangs on `trunk`, number `index`, and can be scored."""
+    """UserError unless `branch` continues `trunk`, number `index`, and can be scored."""
 
     def refuse(problem: str) -> UserError:
         return UserError(f"{checkpoint.name}: trunk {index}, {branch}: {problem}")

@@ -1,4 +1,7 @@
-"""The one exception that means "the user can mend this", and how text from outside is shown in it."""
+"""The one exception that means "the user can mend this", and how text from outside is shown in it.
+
+Of an extra that is missing a message says how it is installed.
+"""
 
 
 class UserError(ValueError):
@@ -27,3 +30,8 @@ def escaped(text: str, kept: str = "") -> str:
         each if each.isprintable() or each in kept else each.encode("unicode_escape").decode("ascii")
         for each in text
     )
+
+
+def install(extra: str) -> str:
+    """How an extra is installed: the package is on no index yet, so that pip must be given the clone."""
+    return f"pip install -e '.[{extra}]' in the clone of undertext"

@@ -25,7 +25,7 @@ class ForwardTexts:
     """Of the next token, on the checkpoint's device. Texts stand on the left; what is to their right means
     nothing."""
     touched: list[Touched]
-    """Where each text was changed. Its last token is read too, though nothing of the text hangs on it."""
+    """Where each text was changed. Its last token is read too, though nothing of the text depends on it."""
 
 
 @torch.inference_mode()

@@ -118,7 +118,7 @@ def lognormal(seed: int) -> list[int]:
 def long_outputs(checkpoint: Checkpoint, seeds: Sequence[int] = range(5)) -> float:
     """Time per token written of outputs of mixed length, over that of a batch whose rows all end together.
 
-    The median over draws of the lengths, so that it does not hang on one of them.
+    The median over draws of the lengths, so that it does not depend on one of them.
     """
     checkpoint.model.generation_config.eos_token_id = None
 

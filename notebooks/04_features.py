@@ -17,7 +17,7 @@
 # # Which features predict the values, and what became of them
 #
 # A sparse autoencoder of a shipped base, trained by sae-lens on the residual stream of layer 2, at every
-# token of the task's prompts and traces (`pip install undertext[saes]`).
+# token of the task's prompts and traces (`pip install -e '.[saes]'` in the clone).
 
 # %%
 from pathlib import Path

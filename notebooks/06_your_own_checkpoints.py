@@ -109,8 +109,8 @@ logged = from_lm_eval(log)
 print(logged.task.problems[0].prompt, "|", logged.outputs[0], "|", logged.task.grader.kind)
 
 # %% [markdown]
-# `from_inspect`, `from_dataset`, `from_math_rows` and `from_reasoning_gym` are called alike; on the command
-# line they are `undertext task from jsonl FILE --out DIR`, and so on.
+# `from_inspect`, which is used below, `from_dataset`, `from_math_rows` and `from_reasoning_gym` are called
+# alike; on the command line they are `undertext task from jsonl FILE --out DIR`, and so on.
 #
 # ## A tuned one: a LoRA adapter
 #
@@ -176,20 +176,34 @@ comparison.figure("accuracy")
 
 # %% [markdown]
 # Every output goes back to where your other evaluations are: logs of inspect, one a split and checkpoint.
+# `from_inspect` reads such a log as a task, and so it reads the logs that inspect itself wrote; what the
+# model of the log wrote stands beside the task.
 
 # %%
-from undertext import to_inspect
+from undertext import from_inspect, to_inspect
 
-[file.name for file in to_inspect(comparison, here / "logs")]
+logs = {file.name: file for file in to_inspect(comparison, here / "logs")}
+again = from_inspect(logs["test-tuned.json"])
+print(again.task.problems[0].prompt, "->", again.task.problems[0].answer, "|", again.outputs[0])
+list(logs)
 
 # %% [markdown]
 # ## The same for 7B on a GPU
 #
-# Nothing changes but the settings:
+# Nothing changes but the settings. They are flags of the command, fields of `CompareConfig`, or a file:
 #
-#     undertext compare --base BASE_7B --tuned TUNED_7B --task gsm8k --out report --device cuda --dry-run
+# ```yaml
+# # undertext compare --config compare_7b.yaml --out report
+# base: BASE_7B            # a folder or a hub id
+# tuned: [TUNED_7B]        # several are compared one after another, and share what is measured on the base
+# task: TASK               # a task's folder
+# device: cuda             # auto spreads each checkpoint over all GPUs
+# dtype: bfloat16          # auto is the precision that each checkpoint says of itself
+# batch_size: 128          # rows that are generated together: with too little memory, halve it first
+# one_at_a_time: true      # the weights of one checkpoint are held in memory at a time; figures are the same
+# token_problems: 200      # outputs of so many problems a split are read token by token, for the page
+# ```
 #
-# `--dry-run` prints rows, tokens, time and memory first, and what would shrink them. `--dtype auto` keeps
-# the checkpoint's own precision, `--device-map auto` spreads one model over several GPUs, several `--tuned`
-# are judged side by side, and a run that was killed goes on from its finished parts. docs/cluster.md has
+# With `--dry-run` the command prints rows, tokens, time and memory first, and what would make them smaller.
+# A run that was killed goes on from its finished parts when the command is given again. docs/cluster.md has
 # what a comparison costs at 1.5B, 7B and 70B.

@@ -5,7 +5,7 @@ features; a crosscoder reads base and tuned together and writes in both. What le
 `encode` gives how strongly each feature fires, and a row of `decoder_directions` is a vector like any other,
 which steering can add and probes can be compared with.
 
-sae-lens is an extra: `pip install undertext[saes]`. It is loaded when an SAE is, not when `saes` is
+sae-lens is an extra: `pip install -e '.[saes]'` in the clone. It is loaded when an SAE is, not when `saes` is
 imported; the names below load what they need when they are first used.
 """
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from safetensors import safe_open
 from torch import Tensor
 
-from undertext.activations.errors import UserError, shown
+from undertext.activations.errors import UserError, install, shown
 from undertext.activations.files import check_safetensors, entry, is_file, one_line, read_json
 from undertext.activations.quiet import quiet
 from undertext.saes.sae_type import SAE
@@ -50,7 +50,7 @@ def load_sae(source: str | Path, sae_id: str | None = None, *, device: str = "cp
     try:
         from sae_lens import SAE as Loader
     except ImportError as error:
-        raise UserError("SAEs need sae-lens, which is not installed: pip install undertext[saes]") from error
+        raise UserError(f"SAEs need sae-lens, which is not installed: {install('saes')}") from error
 
     name = shown(source if sae_id is None else f"{source}, {sae_id}")
     try:

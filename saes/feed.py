@@ -1,4 +1,4 @@
-"""The rows an SAE is trained on: batches of one size, in an order that hangs on the seed alone."""
+"""The rows an SAE is trained on: batches of one size, in an order that depends on the seed alone."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from undertext.activations.checkpoint import Checkpoint
-from undertext.activations.errors import UserError
+from undertext.activations.errors import UserError, install
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.store import Store
 from undertext.saes.checkpoints import Checkpoints, trained_sae
@@ -213,5 +213,5 @@ def check_sae_lens() -> Any:
     try:
         import sae_lens
     except ImportError as error:
-        raise UserError("SAEs need sae-lens, which is not installed: pip install undertext[saes]") from error
+        raise UserError(f"SAEs need sae-lens, which is not installed: {install('saes')}") from error
     return sae_lens

@@ -5,7 +5,7 @@ calls `build_cvec(cur, il)` where block `il` ends. That is our `resid_post` of l
 place for layer 0, refuses a file that holds `direction.0`, and takes layers that a file leaves out as
 zeros; repeng writes whatever layers it was given, by default all but 0.
 
-The package gguf is an extra: `pip install undertext[gguf]`. It is loaded when a file is.
+The package gguf is an extra: `pip install -e '.[gguf]'` in the clone. It is loaded when a file is.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from undertext.activations.errors import UserError
+from undertext.activations.errors import UserError, install
 from undertext.activations.files import one_line
 from undertext.activations.store.disk import replace_file
 from undertext.steering.files import CARD, Card
@@ -37,9 +37,7 @@ def load_gguf() -> Any:
     try:
         import gguf
     except ImportError as error:
-        raise UserError(
-            "GGUF files need gguf, which is not installed: pip install undertext[gguf]"
-        ) from error
+        raise UserError(f"GGUF files need gguf, which is not installed: {install('gguf')}") from error
     return gguf
 
 

@@ -23,7 +23,7 @@ CHOOSING: dict[str, Any] = {"logistic, chosen": lambda: LogisticProbeCV(Cs=(0.01
 
 
 def drawn(n: int, d: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Features of very different scales and means, and labels that hang on two of them, noisily."""
+    """Features of very different scales and means, and labels that depend on two of them, noisily."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, d)) * rng.uniform(0.01, 50, d) + 10 * rng.normal(size=d)
     Z = (X - X.mean(0)) / X.std(0)

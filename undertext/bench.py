@@ -44,8 +44,8 @@ def score(
             is said of each split; None is our own verdict, with the baselines beside it.
         bench: folder of the bench. What the judge says of a pair is kept there, and is not asked again; what
             another version of the judge's code said is refused. `zoo:` stands for the five pairs that come
-            with the package: nothing is built or kept, and `size`, `only`, `plan` and `jobs` say nothing
-            there.
+            with the package: nothing is built or kept, and `size`, `only`, `plan` and `jobs` are
+            ignored.
         size: set of organisms.
         only: families or worlds that are judged; without any, all of the set.
         plan: YAML file of the worlds; None takes the one that comes with undertext.

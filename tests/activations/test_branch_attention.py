@@ -86,5 +86,5 @@ def test_a_packed_pass_reads_its_trunk_as_causal(checkpoints, shape, monkeypatch
     plain = CausalFirst.__torch_function__
     monkeypatch.setattr(CausalFirst, "__torch_function__", seen)
     score_branches(checkpoint, trunks, branches, method="packed")
-    # The last token of a trunk is read: a branch hangs on it.
+    # The last token of a trunk is read: a branch continues it.
     assert calls == [(len(trunks[0]), max(map(len, trunks)) + 3, True)] * checkpoint.n_layers

@@ -1,14 +1,18 @@
-"""Every command in the README, the docs, the shipped configs and the notebooks is one that there is."""
+"""Every command in the README, the docs, the shipped configs and the notebooks is one that there is.
+
+A block of YAML says in a comment which command reads it (`undertext JOB --config NAME`), and is read by it.
+"""
 
 import re
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 import undertext.core.command
 from docs.make.__main__ import PAGES
-from tests.cli.golden import HELPS, SUBCOMMANDS
+from tests.cli.golden import GOLDEN, HELPS, SUBCOMMANDS
 from tests.imports import ROOT
 from undertext.__main__ import COMMANDS, main
 
@@ -17,19 +21,50 @@ FILES += [path for folder, ending in (("docs", "md"), ("configs", "yaml"), ("not
           for path in sorted((ROOT / folder).glob(f"*.{ending}"))]  # fmt: skip
 LINE = re.compile(r"^(?:#?\s{4,}|\t\$\(BIN\)/)(undertext(?: .*)?)$", re.MULTILINE)
 INLINE = re.compile(r"`(undertext [a-z][^`]*)`")
+BASH = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
+IN_BASH = re.compile(r"^(?:.* -- )?(?:\.venv/bin/)?(undertext .*)$", re.MULTILINE)
+YAML = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+IN_YAML = re.compile(r"^#.*?(undertext [a-z]+ .*--config .*)$", re.MULTILINE)
+FLAGS = re.compile(r"`(--[a-z][^`]*)`")
 GROUPS = tuple(SUBCOMMANDS)
+OF_OTHERS = {
+    "--control-vector": "llama.cpp",
+    "--help": "every command has it, and its help does not say so",
+    "--log_samples": "lm-evaluation-harness",
+}
+"""Flags that are no option of a command, and what has them."""
 
 
 class Parsed(Exception):
     """Raised in place of the work, once the flags have been read."""
 
 
+def text_of(file: Path) -> str:
+    """What a file says; of a notebook the comments, which hold its prose, without their signs."""
+    text = file.read_text()
+    return re.sub(r"^# ?", "", text, flags=re.MULTILINE) if file.parent.name == "notebooks" else text
+
+
 def shown() -> Iterator[tuple[str, str]]:
     """Every command line, with the file that shows it."""
     for file in FILES:
-        text = file.read_text()
-        for line in (*LINE.findall(text), *INLINE.findall(text)):
+        text = text_of(file)
+        lines = [*LINE.findall(text), *INLINE.findall(text)]
+        for block in BASH.findall(text):
+            lines += IN_BASH.findall(block.replace("\\\n", " "))
+        for block in YAML.findall(text):
+            lines += IN_YAML.findall(block)
+        for line in lines:
             yield str(file.relative_to(ROOT)), " ".join(line.split("#")[0].split())
+
+
+def configs_of(file: str) -> dict[str, str]:
+    """By name, the blocks of YAML in a file that say by which command they are read."""
+    found = {}
+    for block in YAML.findall(text_of(ROOT / file)):
+        for line in IN_YAML.findall(block):
+            found[Path(shlex.split(line)[shlex.split(line).index("--config") + 1]).name] = block
+    return found
 
 
 def commands() -> list[tuple[str, str]]:
@@ -38,10 +73,18 @@ def commands() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("file", "line"), commands())
-def test_a_command_is_one_that_there_is_and_its_flags_are_read(file, line, monkeypatch):
+def test_a_command_is_one_that_there_is_and_its_flags_are_read(file, line, monkeypatch, tmp_path):
     args = shlex.split(line)[1:]
+    for name, block in configs_of(file).items():
+        (tmp_path / name).write_text(block)
+        args = [str(tmp_path / name) if Path(arg).name == name else arg for arg in args]
+    if args[0].startswith("--"):  # undertext --version
+        with pytest.raises(SystemExit) as ended:
+            main(args)
+        assert ended.value.code == 0, f"{file}: {line}"
+        return
     assert args[0] in COMMANDS, f"{file}: {line}"
-    if len(args) == 1 and args[0] in GROUPS:
+    if " ".join(args) in (*GROUPS, "task from"):
         return
 
     def parsed(*given, **options):
@@ -53,6 +96,28 @@ def test_a_command_is_one_that_there_is_and_its_flags_are_read(file, line, monke
     monkeypatch.chdir(ROOT)
     with pytest.raises(Parsed):
         main(args)
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if YAML.search(text_of(path))], ids=lambda p: p.name)
+def test_a_block_of_yaml_says_which_command_reads_it(path):
+    if path.name == "tasks.md":
+        return  # a task's settings: tests/docs/test_documented.py reads them
+    blocks = [block for block in YAML.findall(text_of(path)) if "apiVersion:" not in block]
+    assert blocks == list(configs_of(str(path.relative_to(ROOT))).values())
+
+
+def test_flags_in_prose_are_those_of_a_command():
+    known = {
+        flag for file in GOLDEN.glob("*.txt") for flag in re.findall(r"--[a-z][a-z-]*", file.read_text())
+    }
+    named = {
+        (str(file.relative_to(ROOT)), re.split(r"[ =]", flag)[0])
+        for file in FILES
+        if file.suffix in (".md", ".py")
+        for flag in FLAGS.findall(text_of(file))
+    }
+    assert len(named) > 50
+    assert {(file, flag) for file, flag in named if flag not in known | set(OF_OTHERS)} == set()
 
 
 def test_lists_of_commands_name_those_that_there_are():

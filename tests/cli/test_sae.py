@@ -143,8 +143,8 @@ def test_what_is_left_out_or_wrong(mistake, cli, untrained, small_task, monkeypa
         assert "expected one of: undertext sae train, undertext sae features, undertext sae diff" in stderr
     monkeypatch.setitem(sys.modules, "sae_lens", None)
     args = ["--checkpoint", untrained / "a", "--task", small_task]
-    assert "pip install undertext[saes]" in mistake("train", *args)
-    assert "pip install undertext[saes]" in mistake("features", *args, "--sae", "x", "--words", "answer")
+    assert "pip install -e '.[saes]'" in mistake("train", *args)
+    assert "pip install -e '.[saes]'" in mistake("features", *args, "--sae", "x", "--words", "answer")
 
 
 @pytest.fixture

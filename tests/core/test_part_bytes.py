@@ -153,7 +153,7 @@ def test_an_engine_that_cannot_run_says_why(settings, says, tmp_path):
 
 def test_without_ray_its_extra_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
-    with pytest.raises(UserError, match=r"pip install undertext\[ray\]"), connected("127.0.0.1:1"):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[ray\]'"), connected("127.0.0.1:1"):
         pass
 
 

@@ -41,7 +41,7 @@ def two(made, request) -> Both:
 
 
 def test_float32_is_float32():
-    """Nothing here turns TF32 on, which rounds to 10 bits: figures hang on what the caller has set."""
+    """Nothing here turns TF32 on, which rounds to 10 bits: figures depend on what the caller has set."""
     import undertext.activations.checkpoint
     import undertext.saes  # noqa: F401
 

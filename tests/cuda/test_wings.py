@@ -224,7 +224,7 @@ def test_fitted_vectors(two, at):
 
 
 def test_training_by_reward(two):
-    """One update: which texts are sampled may hang on rounding from the next one on."""
+    """One update: which texts are sampled may depend on rounding from the next one on."""
     practice = Practice(steps=1, prompts=4, samples=4, max_new_tokens=5, lr=0.01)
     reward = lambda row, text, cut: (len(text) + 3 * row) % 5 / 4  # noqa: E731
     found, wanted = (reinforce_vectors(each, TEXTS, reward, NORMS, practice) for each in (two.gpu, two.cpu))

@@ -32,6 +32,26 @@ def test_families_that_are_tested_are_named():
     assert [family for family in FAMILIES if family not in re.sub("[ -]", "", listed)] == []
 
 
+def test_the_index_lists_every_page():
+    listed = re.findall(r"\]\((\w+\.md)\)", (ROOT / "docs" / "index.md").read_text())
+    assert sorted(listed) == sorted(
+        path.name for path in (ROOT / "docs").glob("*.md") if path.name != "index.md"
+    )
+
+
+def test_modules_that_pages_and_notebooks_import_are_in_the_api():
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "notebooks").glob("*.py")]
+    used = {
+        name
+        for path in pages
+        for name in re.findall(r"^from (undertext[\w.]*) import", path.read_text(), re.M)
+    }
+    listed = re.findall(r"^::: (\S+)$", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE)
+    assert len(used) > 20
+    assert used - set(listed) == set()
+    assert len(listed) == len(set(listed))
+
+
 def load(tmp_path: Path, problems: str, settings: str = SETTINGS) -> Task:
     folder = tmp_path / "sums"
     folder.mkdir()

@@ -28,7 +28,7 @@ CERTAIN = ("constant in classes", "turned", "wide")
 
 
 def rows(kind: str, classes: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
-    """Singular float64 features [seed, n, d] of different scales and means, and labels they hang on."""
+    """Singular float64 features [seed, n, d] of different scales and means, and labels they depend on."""
     n, d = (20, 40) if kind == "wide" else (60, 4)
     y = torch.arange(n) % classes
     made = []
@@ -136,8 +136,8 @@ def test_ridge_is_the_pseudoinverses(kind, alpha, dtype, make: Any):
         Z = scaler.transform(X[seed])
         W = least_squares(Z, values.numpy(), alpha)
         close(predicted[seed], Z @ W + values.numpy().mean(0), 2e-3 if dtype == torch.float32 else 1e-6)
-        # In float32 weights along what hardly varies are known to two digits; what is predicted hangs on the
-        # others.
+        # In float32 weights along what hardly varies are known to two digits; what is predicted depends on
+        # the others.
         close(probe.coef_[seed], (W / scaler.scale_[:, None]).T, 0.05 if dtype == torch.float32 else 1e-5)
 
 

@@ -247,7 +247,7 @@ def test_an_unknown_id_lists_those_of_the_release():
 def test_without_sae_lens_the_extra_is_named(standard, tmp_path, monkeypatch):
     standard.save_model(tmp_path)
     monkeypatch.setitem(sys.modules, "sae_lens", None)  # importing it now fails as if it were not installed
-    with pytest.raises(UserError, match=r"pip install undertext\[saes\]"):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[saes\]'"):
         load_sae(tmp_path)
 
 

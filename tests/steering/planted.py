@@ -1,4 +1,4 @@
-"""A model made by hand whose answer hangs on one direction, and the same without it."""
+"""A model made by hand whose answer depends on one direction, and the same without it."""
 
 from typing import Any, NamedTuple
 

@@ -222,8 +222,8 @@ def test_what_llama_cpp_could_not_read_is_not_written(tmp_path):
 def test_without_the_package_gguf_the_error_says_how_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "gguf", None)
     vector = SteeringVector("v", torch.ones(2, 4), torch.ones(2), "made up")
-    with pytest.raises(UserError, match=r"pip install undertext\[gguf\]"):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[gguf\]'"):
         export_gguf(vector, tmp_path / "v.gguf", model_type="llama")
-    with pytest.raises(UserError, match=r"pip install undertext\[gguf\]"):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[gguf\]'"):
         import_gguf(tmp_path / "v.gguf", n_layers=2, d_model=4)
     assert not list(tmp_path.iterdir())

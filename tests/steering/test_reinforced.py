@@ -25,7 +25,7 @@ def digit(row: int, text: str, cut: bool = False) -> float:
 
 
 def uneven(row: int, text: str, cut: bool = False) -> float:
-    """A reward of many values, which hangs on prompt and text."""
+    """A reward of many values, which depends on prompt and text."""
     return (len(text) + 3 * row) % 5 / 4
 
 

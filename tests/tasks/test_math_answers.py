@@ -117,7 +117,7 @@ def test_a_task_may_ask_for_a_form_of_its_own() -> None:
 def test_without_math_verify_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     value_in.cache_clear()
     monkeypatch.setattr("undertext.tasks.math_answers.find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"pip install 'undertext\[math\]'"):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[math\]' in the clone"):
         grade(MATH, r"\boxed{x^2}", "0.5")
 
 

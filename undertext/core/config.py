@@ -71,7 +71,7 @@ class PartsConfig(RunConfig):
 
     engine: Literal["local", "ray"] = "local"
     """What runs the parts of the job: local is this process, one part after another; ray is a Ray cluster,
-    a task for each part (it needs `pip install undertext[ray]`)."""
+    a task for each part (it needs the extra ray: `pip install -e '.[ray]'` in the clone of undertext)."""
     address: str | None = None
     """Address of the Ray cluster: HOST:PORT of its head, or local, which starts one on this machine for as
     long as the job takes; None is the cluster that this machine belongs to. It belongs to engine ray."""

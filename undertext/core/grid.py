@@ -129,7 +129,7 @@ def _names(keys: Sequence[str], configs: Sequence[BaseModel], file: str) -> list
 
     Of a path its last two parts are said; what is not of letters, digits and `_ . -` becomes `-`. Values that
     are then alike, or long, end in a digest, and so does a long name: names differ by more than case, and do
-    not hang on other runs but those.
+    not depend on other runs but those.
     """
     plain = [config.model_dump(mode="json", include=set(keys)) for config in configs]
     texts: dict[str, dict[str, str]] = {}

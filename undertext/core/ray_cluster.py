@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from undertext.activations.errors import UserError, shown
+from undertext.activations.errors import UserError, install, shown
 from undertext.activations.files import one_line
 
 SENT = (
@@ -33,7 +33,7 @@ def ray() -> Any:
     try:
         import ray as module
     except ImportError as error:
-        raise UserError("engine ray needs Ray: pip install undertext[ray]") from error
+        raise UserError(f"engine ray needs Ray: {install('ray')}") from error
     return module
 
 

@@ -132,7 +132,7 @@ def sampled(
 ) -> Samples:
     """So many `samples` of each problem, at a temperature.
 
-    A problem's samples hang on the seed and on its id: whatever stands beside it, and wherever. Choices by
+    A problem's samples depend on the seed and on its id: whatever stands beside it, and wherever. Choices by
     likelihood are drawn by the softmax of their scores.
     """
     repeated = [problem for problem in problems for _ in range(samples)]

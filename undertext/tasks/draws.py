@@ -15,7 +15,7 @@ from undertext.tasks.task import Problem, Task
 
 
 def drawn(problems: Iterable[Problem], seed: int, count: int | None = None) -> list[Problem]:
-    """`count` of these problems (all where None), in an order that hangs on the seed and their ids alone.
+    """`count` of these problems (all where None), in an order that depends on the seed and their ids alone.
 
     The same problems come out in the same order wherever their lines stand, and a smaller count's are the
     first of a larger one's.

@@ -11,7 +11,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from typing import NamedTuple
 
-from undertext.activations.errors import UserError
+from undertext.activations.errors import UserError, install
 from undertext.tasks.last_number import asides_in, unworked_in, within
 from undertext.tasks.math_values import Value, rational, reader
 from undertext.tasks.numbers import Number, numbers_in
@@ -22,7 +22,6 @@ SECONDS = 5.0
 LONGEST, DEEPEST, TAIL = 500, 30, 4000
 """Characters and nested braces of a content that is read; characters at an output's end that are looked at
 where it has no box."""
-NEEDED = "pip install 'undertext[math]'"
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _BOXES = ("\\boxed", "\\fbox", "\\boxed{", "\\fbox{", "\\boxed {", "\\fbox {")
 _BARE_BOX = re.compile(r"\\(?:boxed|fbox)[ \t]+([^\s{}$\\]+)")
@@ -57,7 +56,9 @@ class Piece(NamedTuple):
 def check_installed() -> None:
     """UserError, naming what to install, where math-verify is not there."""
     if find_spec("math_verify") is None:
-        raise UserError(f"expected math-verify, which grades the kind math, got no such package: {NEEDED}")
+        raise UserError(
+            f"expected math-verify, which grades the kind math, got no such package: {install('math')}"
+        )
 
 
 def boxes(text: str) -> list[Piece]:

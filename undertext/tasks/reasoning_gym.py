@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from undertext.activations.errors import UserError
+from undertext.activations.errors import UserError, install
 from undertext.activations.files import one_line
 from undertext.core.printable import printable, shown
 from undertext.tasks.numbers import numbers_in, parse_number
@@ -103,8 +103,7 @@ def generator(name: str, options: Mapping[str, Any] | None = None) -> Any:
         from reasoning_gym.factory import DATASETS
     except ImportError as error:
         raise UserError(
-            "tasks of reasoning-gym need reasoning-gym, which is not installed: "
-            "pip install undertext[reasoning-gym]"
+            "tasks of reasoning-gym need reasoning-gym, which is not installed: " + install("reasoning-gym")
         ) from error
     if name not in DATASETS:
         near = [known for known in sorted(DATASETS) if name.casefold() in known or known in name.casefold()]

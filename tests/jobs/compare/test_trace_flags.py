@@ -45,7 +45,7 @@ CONFIG = CompareConfig(
 
 
 def asked(i: int, j: int) -> tuple[str, str]:
-    """A prompt of two letters and three drawn ones, and its answer, which hangs on the first letter."""
+    """A prompt of two letters and three drawn ones, and its answer, which depends on the first letter."""
     drawn = np.random.default_rng(100 * i + j).choice(list(LETTERS), 3)
     return f"{LETTERS[i]} {LETTERS[j]} : {' '.join(drawn)}", str(i % 10)
 

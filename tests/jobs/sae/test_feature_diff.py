@@ -194,7 +194,7 @@ def test_an_sae_of_the_tuned_model_reads_the_base_at_its_size(found, task, folde
     result = feature_diff(folders["base"], folders["tuned"], task, sae=folders["sae"], config=config)
     norms, scales = result.summary["mean_norm"], result.summary["scales"]
     assert scales == {"base": norms["tuned"] / norms["base"], "tuned": 1}
-    # What fires hangs on no size here: the SAE's thresholds are zero.
+    # What fires depends on no size here: the SAE's thresholds are zero.
     assert result.tables["features"]["fate"].equals(found[0].tables["features"]["fate"])
     strength = "strength_tuned"
     theirs, ours = (each.tables["features"][strength][0].as_py() for each in (found[0], result))

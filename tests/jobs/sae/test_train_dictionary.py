@@ -222,5 +222,5 @@ def test_mistakes_with_a_task(folders, task_folder, tmp_path, monkeypatch):
         )
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setitem(sys.modules, "sae_lens", None)
-    with pytest.raises(UserError, match=r"sae-lens, which is not installed: pip install undertext\[saes\]"):
+    with pytest.raises(UserError, match=r"sae-lens, which is not installed: pip install -e '\.\[saes\]'"):
         run()

@@ -211,6 +211,6 @@ def test_a_control_vector_of_llama_cpp_is_steered_with(sums, sums_pair, given_ve
 def test_without_the_package_gguf_nothing_is_begun(sums, sums_pair, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "gguf", None)
     config = SMALL.model_copy(update={"export": "gguf"})
-    with pytest.raises(UserError, match=r"pip install undertext\[gguf\]"):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[gguf\]'"):
         steer(sums_pair.base, sums, config=config, out=tmp_path / "out", progress=False)
     assert not (tmp_path / "out").exists()

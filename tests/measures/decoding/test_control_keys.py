@@ -1,4 +1,4 @@
-"""What control labels hang on: as much text as recurs, and no less than tells enough keys apart."""
+"""What control labels depend on: as much text as recurs, and no less than tells enough keys apart."""
 
 import random
 

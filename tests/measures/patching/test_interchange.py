@@ -55,7 +55,7 @@ def planted() -> Checkpoint:
 
 
 def planted_task(seed: int = 0) -> Task:
-    """Read some letters: the answer is the last one's first value, and the task claims it hangs on both."""
+    """Read some letters: the answer is the last one's first value, and the task claims it depends on both."""
     rng = random.Random(seed)
     problems = []
     for split, count in (("train", 160), ("dev", 40), ("test", 80)):

@@ -91,7 +91,7 @@ def test_another_recipe_is_built_anew(toy, tmp_path, monkeypatch):
     changed = replace(toy["types_base"], stages=(replace(toy["types_base"].stages[0], lr=1e-2),))
     was = digest("labels_only")
     monkeypatch.setitem(toy, "types_base", changed)
-    assert digest("labels_only") != was  # it hangs on its parent's
+    assert digest("labels_only") != was  # it depends on its parent's
     after = weights(FindingsFolder(tmp_path, 0).ensure("types_base"))
     assert not all(torch.equal(before[name], after[name]) for name in before)
 

@@ -15,7 +15,7 @@ PAD, EOS = 0, 2
 
 
 class Bigram(torch.nn.Module):
-    """A policy whose next token hangs on the last one alone: one row of logits a token."""
+    """A policy whose next token depends on the last one alone: one row of logits a token."""
 
     def __init__(self, logits: torch.Tensor) -> None:
         super().__init__()

@@ -136,5 +136,5 @@ def test_without_reasoning_gym_one_line_says_what_to_install(monkeypatch):
     task = from_reasoning_gym("leg_counting", 6).task
     monkeypatch.setitem(sys.modules, "reasoning_gym", None)
     scorer_of.cache_clear()
-    with pytest.raises(UserError, match=r"pip install undertext\[reasoning-gym\]"):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[reasoning-gym\]'"):
         OutputGrader(task)

@@ -14,8 +14,8 @@ from undertext.jobs.compare.confidence import NOT_FOUND, log_odds
 PRIOR = 0.1
 """Weight of the squares by which slopes differ from `EXPECTED`."""
 EXPECTED = (0.0, 1.0, 0.0)
-"""Slopes where cases do not tell, by stability, contradiction and absence: confidence hangs on what was seen,
-but that a line contradicts a verdict lowers it, by a log odds of 1."""
+"""Slopes where cases do not tell, by stability, contradiction and absence: confidence depends on what was
+seen, but that a line contradicts a verdict lowers it, by a log odds of 1."""
 
 
 class Calibration(NamedTuple):

@@ -45,8 +45,8 @@ LEGENDS = {
     "probability": "No shade: a probability of 1. Darkest: 0.",
     "rank": "No shade: the likeliest token. Light: the second or third. Dark: none of these.",
     "steered": "Shaded: tokens of the steered output that were chosen in a pass which the vector changed, "
-    "by the setting's rule. Where that hangs on the text (a token, a pattern, a threshold) it was not kept, "
-    "and none is shaded.",
+    "by the setting's rule. Where that depends on the text (a token, a pattern, a threshold) it was not "
+    "kept, and none is shaded.",
     "plain": "No shade.",
 }
 TOKEN = "Point at a token, or press it, for its probability, surprise and rank under each checkpoint."

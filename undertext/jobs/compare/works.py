@@ -165,7 +165,7 @@ def _traces(
 
 
 def _fixed(steering: SteeringParts, splits: Sequence[str], layers: int, *, shared_tokens: bool) -> list[Work]:
-    """Of what is measured on one checkpoint as the weaker one, that which hangs on no more than these."""
+    """Of what is measured on one checkpoint as the weaker one, that which depends on no more than these."""
     weaker, stronger, task = steering.weaker, steering.stronger, steering.task
     assert stronger is not None, "a comparison has two checkpoints"
     of_stronger = steering.of_stronger or task

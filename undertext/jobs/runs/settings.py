@@ -11,7 +11,7 @@ from undertext.core.resume import flattened
 NAMED = ("base", "tuned", "checkpoint", "stronger", "task")
 """Inputs that a result names beside their fingerprints."""
 _DERIVED = ("task_read", "training_batch_size")
-"""Records that hang on other settings, which are there."""
+"""Records that depend on other settings, which are there."""
 _CONFIG = "config."
 Setting = str | int | float
 

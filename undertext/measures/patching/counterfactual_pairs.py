@@ -84,7 +84,7 @@ def counterfactual_pairs(
 ) -> list[CounterfactualPair]:
     """A pair for each problem that has one, its row and its source drawn evenly; `most` of them, drawn too.
 
-    What is drawn hangs on the seed and on the problems' ids, wherever the problems stand.
+    What is drawn depends on the seed and on the problems' ids, wherever the problems stand.
     `among` are the indices of the problems that may have a pair; None: all.
     `positions` are those that the sites were made of, row by row. A source has another value of the same
     name, among `values`, and is of another problem. Its counterfactual answer is known and is not the

@@ -55,7 +55,7 @@ def along(
     for trail, own in zip(trails, answers, strict=True):
         text = trail.reading
         trunk = locate(checkpoint, text).ids
-        # The trace itself hangs on its first token: its own log-probabilities come in the same pass.
+        # The trace itself depends on its first token: its own log-probabilities come in the same pass.
         hung = [Branch(1, trunk[1:])] if len(trunk) > 1 else []
         sizes = [0] * len(hung)
         for answer in own:

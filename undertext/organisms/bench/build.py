@@ -88,7 +88,7 @@ class WorldFolder:
         return self.relearnt(self.model(NEVER_HAD), self.task, SPLITS_JUDGED)
 
     def recipe(self, name: str) -> str:
-        """A digest of all that an organism hangs on: its recipe, its parents', its world."""
+        """A digest of all that an organism depends on: its recipe, its parents', its world."""
         organism = ORGANISMS[name]
         parent = "" if organism.parent is None else self.recipe(organism.parent)
         return sha256(repr((organism, self.world, SPLITS, LEANING, parent)).encode()).hexdigest()[:16]

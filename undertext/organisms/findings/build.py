@@ -122,7 +122,7 @@ class FindingsFolder:
 
 
 def digest(name: str) -> str:
-    """A digest of what an organism hangs on: its recipe and its parents', its size, its words and shares."""
+    """A digest of what an organism depends on: recipes (own and parents'), its size, its words and shares."""
     recipe = FINDING_RECIPES[name]
     parent = "" if recipe.parent is None else digest(recipe.parent)
     size = (D_MODEL, LAYERS, CONTEXT, SHARES, GRADUAL, SURFACE_SHARE)

@@ -31,7 +31,7 @@ DOUBTED, MISSED = 0.5, 0.1
 NOISY = 0.3
 """Share of the values of a noisy trace that are drawn evenly."""
 SHARES = (DOUBTED, MISSED, NOISY)
-"""What documents hang on beside their recipes."""
+"""What documents depend on beside their recipes."""
 
 
 def document(family: Family, how: How, item: Item, question: str, rng: random.Random) -> tuple[str, str]:
