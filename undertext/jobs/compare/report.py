@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from undertext.core.statistics import Estimate
 from undertext.core.terms import ROLES, Role
-from undertext.jobs.compare import words
+from undertext.jobs.compare import trace_words, words
 from undertext.jobs.compare.paper import paper_of
 from undertext.jobs.compare.reading import reader_of
 from undertext.jobs.compare.result import Comparison, SplitResult
@@ -127,6 +127,7 @@ def html(result: Comparison, pictures: Mapping[str, bytes]) -> str:
         present=_present(splits, pictures),
         read=result.summary["read"],
         words=words,
+        trace_words=trace_words,
         pictures=pictures,
         captions=words.CAPTIONS | {"accuracy": words.CAPTIONS["accuracy"] + words.STEERED}
         if any(split.vectors for split in splits)
