@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.made_up import HOSTILE
+from tests.report.made_up import HOSTILE, PROBLEMS
 from undertext.core.statistics import Estimate
 from undertext.jobs.compare import trace_words
 from undertext.jobs.compare.result import Comparison, EvidenceLine, SplitResult
@@ -152,6 +152,22 @@ def test_a_pair_that_does_not_differ_makes_no_claim_of_what_was_not_measured(pre
     assert "No checkpoint counts as the weaker one here, so no evidence was measured." in text
     assert not re.search("Steering|Which keys|Where values are read|Dose and response|Flags", text)
     assert "test: every line of evidence, since no checkpoint counts as the weaker one." in text
+
+
+@pytest.mark.parametrize(
+    ("most", "said"),
+    [
+        ((PROBLEMS, PROBLEMS), ()),
+        ((PROBLEMS - 1, 7), ("Traces of more than 39 problems of a split (`trace_problems`): test has 40.",
+                             "Tokens of the outputs of more than 7 problems of a split (`token_problems`): ")),
+        ((0, 0), ("Traces: `trace_problems` is 0.",)),
+    ],
+)  # fmt: skip
+def test_problems_that_were_left_out_are_named_only_where_there_are_some(preserved, most, said):
+    config = dict(zip(("trace_problems", "token_problems"), most, strict=True))
+    text = page_of(replace(preserved, run={"config": config})).text
+    assert all(each in text for each in said)
+    assert len(re.findall(r"`(?:trace|token)_problems`", text)) == len(said)
 
 
 def test_every_verdict_and_line_has_words(comparison, preserved):

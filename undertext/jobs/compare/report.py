@@ -211,10 +211,14 @@ def _unmeasured(result: Comparison, splits: Sequence[Split]) -> list[str]:
                 f"{split.name}: {lines}: the task or the pair does not allow it, and the flags say why."
             )
     config = result.run.get("config", {})
-    if (most := config.get("trace_problems")) is not None:
-        said.append(f"Traces of more than {most} problems of a split (`trace_problems`).")
-    if (most := config.get("token_problems")) is not None:
-        said.append(f"Tokens of the outputs of more than {most} problems of a split (`token_problems`).")
+    for what, key in (("Traces", "trace_problems"), ("Tokens of the outputs", "token_problems")):
+        most = config.get(key)
+        more = [split for split in splits if most and split.result.accuracy["base"].n > most]
+        if more:
+            counts = ", ".join(f"{split.name} has {split.result.accuracy['base'].n:,}" for split in more)
+            said.append(f"{what} of more than {most:,} problems of a split (`{key}`): {counts}.")
+    if config.get("trace_problems") == 0:  # that no token is read is said by the run itself
+        said.append("Traces: `trace_problems` is 0.")
     if "sae" in config and config["sae"] is None:
         said.append("Steering with features of an SAE: none was given (`sae`).")
     return [*said, *words.ELSEWHERE]
