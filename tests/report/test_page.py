@@ -158,8 +158,8 @@ def test_a_pair_that_does_not_differ_makes_no_claim_of_what_was_not_measured(pre
     ("most", "said"),
     [
         ((PROBLEMS, PROBLEMS), ()),
-        ((PROBLEMS - 1, 7), ("Traces of more than 39 problems of a split (`trace_problems`): test has 40.",
-                             "Tokens of the outputs of more than 7 problems of a split (`token_problems`): ")),
+        ((39, 7), ("Traces of more than 39 problems of a split (`trace_problems`): test has 40.",
+                   "Tokens of the outputs of more than 7 problems of a split (`token_problems`): ")),
         ((0, 0), ("Traces: `trace_problems` is 0.",)),
     ],
 )  # fmt: skip
