@@ -114,6 +114,7 @@ def comparison() -> Comparison:
                 "splits": ["test", "ood"],
                 "steering": {"doses": list(DOSES), "tolerance": float("nan")},
             },
+            "rule": {"rationalised_above": 0.5, "lost_above": 0.5},
             "versions": {"python": "3.11.2", "torch": "2.13.0"},
             "timings_s": {"behaviour": 9.123456, "probes": 12.5, "steering": 19.9},
             "elapsed_s": 41.52,

@@ -1,12 +1,21 @@
 """Tables of a comparison made up for these tests: every figure is invented, nothing was measured."""
 
 import re
+from dataclasses import asdict
 
 import numpy as np
 import pyarrow as pa
 
+from undertext.core.output import plain
+from undertext.core.statistics import Estimate
+from undertext.core.terms import CONTROL_KINDS, ControlKind
+from undertext.jobs.compare.checkpoints.result import SCHEMA, CheckpointComparisons, table_of
 from undertext.jobs.compare.token_parts import TOKENS
 from undertext.jobs.compare.trace_curves import CURVES, GAIN, GIVEN, SHARES
+from undertext.jobs.compare.words import LINES
+from undertext.jobs.steer.result import SteerResult
+from undertext.measures.recovery.estimate import Excess, RecoveryEstimate
+from undertext.measures.recovery.side_effects import SideEffects
 
 PROBLEMS = 40
 LAYERS = range(4)
@@ -277,3 +286,72 @@ def around(column: str, value: float | None) -> dict[str, float | None]:
         f"{column}_low": None if value is None else value - 0.125,
         f"{column}_high": None if value is None else value + 0.125,
     }
+
+
+WIDE = Estimate(-0.25, -0.375, -0.125, PROBLEMS)
+"""A figure that takes as much room as any: it and both its bounds have a minus sign."""
+
+
+def steered() -> SteerResult:
+    """A result of `steer` whose table has every column, and long names in it."""
+    best = {kind: f"best of {kind}" for kind in CONTROL_KINDS}
+    names: dict[str, ControlKind | None] = {
+        **dict.fromkeys((*VECTORS, UNBROKEN)),
+        **{n: c for c, n in best.items()},
+    }
+    vectors = {}
+    for k, (name, kind) in enumerate(names.items()):
+        own = Estimate(0.9 - 0.1 * k, 0.85 - 0.1 * k, 0.95 - 0.1 * k, PROBLEMS)
+        vectors[name] = asdict(
+            RecoveryEstimate(
+                vector=name, control=kind, access="stronger's activations", layer=2,
+                hook="blocks.2.hook_resid_post", at="last_prompt", operator="add", dose=1.5, steered=0.125,
+                steered_of_all=0.0625, strict=own, lenient=own, difference=WIDE, gap=WIDE, strict_gap=WIDE,
+                excess={each: Excess(best[each], WIDE, WIDE) for each in CONTROL_KINDS if each != kind},
+                only_format=0.25, solved=6, still_correct=own, unfinished=0.0,
+            )
+        )  # fmt: skip
+    effect = asdict(SideEffects("prompts of train", 0.1234, 8.0, 9.5, 300, 20))
+    checkpoint = {"name": UNBROKEN, "fingerprint": "00112233445566aa"}
+    summary = {
+        "checkpoint": checkpoint,
+        "stronger": {**checkpoint, "name": "stronger"},
+        "task": {"name": "chain"},
+        "best_vector": VECTORS[0],
+        "strongest": VECTORS[0],
+        "accuracy": {"test": {"unsteered": asdict(WIDE), "stronger": asdict(WIDE)}},
+        "splits": {"test": vectors},
+        "side_effects": dict.fromkeys(vectors, effect),
+        "notes": [UNBROKEN],
+    }
+    return SteerResult(plain(summary), {"sweep": sweep()}, {"job": "steer", "config": {"seed": 0}})
+
+
+def over_training() -> CheckpointComparisons:
+    """Comparisons of two checkpoints of one training run, with every line of evidence; a third failed."""
+    estimate = asdict(Estimate(0.5, 0.4, 0.6, PROBLEMS))
+    rows = [
+        {
+            "checkpoint": f"checkpoint-{step}", "source": f"run/checkpoint-{step}", "step": step,
+            "split": "test",
+            "verdict": "undetermined", "confidence": 0.5, "stability": 0.9, "weaker": "base",
+            "accuracy": dict.fromkeys(("base", "tuned", "difference"), estimate),
+            "unfinished": {"base": 0.1, "tuned": 0.25},
+            "lines": {name: {"says": "unclear", "share": estimate} for name in LINES},
+            "flags": 3,
+        }
+        for step in (10, 20)
+    ]  # fmt: skip
+    failed = {"checkpoint-30": {"source": "run/checkpoint-30", "error": UNBROKEN}}
+    task = {"name": "chain", "description": "Variables assigned one from another."}
+    summary = {
+        "schema": SCHEMA,
+        "base": {"name": "base"},
+        "task": task,
+        "seed": 0,
+        "rows": rows,
+        "failed": failed,
+    }
+    return CheckpointComparisons(
+        summary, {"checkpoints": table_of(rows, failed)}, {"job": "compare checkpoints"}
+    )

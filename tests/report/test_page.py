@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.made_up import HOSTILE
+from tests.report.made_up import HOSTILE, PROBLEMS
 from undertext.core.statistics import Estimate
+from undertext.jobs.compare import trace_words
 from undertext.jobs.compare.result import Comparison, EvidenceLine, SplitResult
 from undertext.jobs.compare.words import LINES, VERDICTS, WRONG_IF
 from undertext.report import numbers, page
@@ -69,10 +70,15 @@ def test_model_text_is_text(shown):
 
 def test_figures_of_traces_stand_by_checkpoint_with_their_flags(shown, preserved):
     assert shown.text.count("Whether answers rest on what is written before them") == 1  # of one split
-    index = "rationalisation index over chance 0.10 [0.00, 0.21] 0.83 [0.71, 0.95] rationalised_above"
-    assert f"{index} rationalised (tuned)" in shown.text
-    assert "another: follows the trace 0.91 [0.85, 0.95] 0.12 [0.05, 0.20] – –" in shown.text
-    assert "doubt words lost – 0.40 [0.10, 0.70] lost_above –" in shown.text
+    said = {str(name): words for name, words in trace_words.FIGURES.items()}
+    for name, figures in (
+        ("rationalisation index over chance", "0.10 [0.00, 0.21] 0.83 [0.71, 0.95] 0.5 (rationalised_above) "
+         "rationalised (tuned)"),
+        ("another: follows the trace", "0.91 [0.85, 0.95] 0.12 [0.05, 0.20] – –"),
+        ("doubt words lost", "– 0.40 [0.10, 0.70] 0.5 (lost_above) –"),
+    ):  # fmt: skip
+        assert f"{name}{said[name]} {figures}" in shown.text
+    assert "docs/" not in shown.text  # the page may be read where there is nothing else
     assert "Whether answers rest" not in page_of(preserved).text
 
 
@@ -146,6 +152,22 @@ def test_a_pair_that_does_not_differ_makes_no_claim_of_what_was_not_measured(pre
     assert "No checkpoint counts as the weaker one here, so no evidence was measured." in text
     assert not re.search("Steering|Which keys|Where values are read|Dose and response|Flags", text)
     assert "test: every line of evidence, since no checkpoint counts as the weaker one." in text
+
+
+@pytest.mark.parametrize(
+    ("most", "said"),
+    [
+        ((PROBLEMS, PROBLEMS), ()),
+        ((39, 7), ("Traces of more than 39 problems of a split (`trace_problems`): test has 40.",
+                   "Tokens of the outputs of more than 7 problems of a split (`token_problems`): ")),
+        ((0, 0), ("Traces: `trace_problems` is 0.",)),
+    ],
+)  # fmt: skip
+def test_problems_that_were_left_out_are_named_only_where_there_are_some(preserved, most, said):
+    config = dict(zip(("trace_problems", "token_problems"), most, strict=True))
+    text = page_of(replace(preserved, run={"config": config})).text
+    assert all(each in text for each in said)
+    assert len(re.findall(r"`(?:trace|token)_problems`", text)) == len(said)
 
 
 def test_every_verdict_and_line_has_words(comparison, preserved):

@@ -104,6 +104,34 @@ def test_tokens_are_shaded_by_the_reading_that_is_chosen(page, comparison):
     assert page.locator("#reader-shade option").count() == len(READINGS)
 
 
+def test_tokens_are_reached_by_the_keyboard(page):
+    page.locator("#reader-search").fill("test-6")
+    expect_shown(page, "test-6")
+    outputs = page.locator("#reader-problem pre[role=group]")
+    assert outputs.count() == 3
+    assert page.locator("#reader-problem .token[tabindex='0']").count() == 3  # the tab key stops at each once
+    page.locator("#reader-next").focus()
+    page.keyboard.press("Tab")
+    tokens, said = outputs.first.locator(".token"), page.locator("#reader-token")
+    expect(tokens.first).to_be_focused()
+    for key, at in (("ArrowRight", 1), ("ArrowLeft", 0), ("ArrowLeft", 0), ("End", tokens.count() - 1),
+                    ("ArrowRight", tokens.count() - 1), ("Home", 0), ("ArrowRight", 1)):  # fmt: skip
+        page.keyboard.press(key)
+        expect(tokens.nth(at)).to_be_focused()
+        shown = tokens.nth(at)  # the same as where one points at it
+        expect(said).to_have_text(f"“{shown.text_content()}”: {shown.get_attribute('title')}")
+        expect_shown(page, "test-6")
+    page.keyboard.press("Tab")
+    expect(outputs.nth(1).locator(".token").first).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    expect(tokens.nth(1)).to_be_focused()  # where one was
+    page.locator("#reader-search").fill("")
+    expect(page.locator("#reader-status")).to_have_text("of 80")
+    tokens.first.focus()
+    page.keyboard.press("j")
+    expect_shown(page, "test-7")
+
+
 def test_the_first_difference_is_marked_in_both(page, comparison):
     rows = {row["id"]: row for row in comparison.tables["problems"].to_pylist()}
     page.locator("#reader-search").fill("test-7")

@@ -166,6 +166,7 @@
         token.title = "The first token at which base and tuned differ. ";
         marked = true;
       }
+      token.tabIndex = tokens.length ? -1 : 0;
       const read = said(who, written, pieces, number);
       token.title += read;
       const strength = strengthOf(who, by, number);
@@ -175,7 +176,14 @@
     });
     if (!marked) tokens.push(make("span", "token diverges ends", "(ends here)"));
     part.append(heading(of.names[who] ?? who, written.grade, written.right));
-    part.append(pieces.length ? pre(tokens) : make("p", "none", "(nothing written)"));
+    if (pieces.length) {
+      const output = pre(tokens);
+      output.setAttribute("role", "group");
+      output.setAttribute("aria-label", `${of.names[who] ?? who}, token by token`);
+      part.append(output);
+    } else {
+      part.append(make("p", "none", "(nothing written)"));
+    }
     return part;
   }
 
@@ -238,6 +246,21 @@
     return part;
   }
 
+  // --- One token: what is known of it, by a click or the keyboard. The tab key stops once at each output, and
+  // arrows go from token to token within it.
+
+  function read(token) {
+    byId("reader-token").textContent = `“${token.textContent}”: ${token.title}`;
+  }
+
+  function step(token, key) {
+    const all = [...token.parentElement.querySelectorAll(".token[tabindex]")], now = all.indexOf(token);
+    const next = { ArrowRight: now + 1, ArrowLeft: now - 1, Home: 0, End: all.length - 1 }[key];
+    if (next === undefined) return false;
+    all[next]?.focus();
+    return true;
+  }
+
   // --- Controls.
 
   function typing(target) {
@@ -246,6 +269,11 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+    const token = event.target.closest(".token");
+    if (token && step(token, event.key)) {
+      event.preventDefault();
+      return;
+    }
     const by = { ArrowRight: 1, j: 1, ArrowLeft: -1, k: -1 }[event.key];
     if (by === undefined) return;
     event.preventDefault();
@@ -263,7 +291,14 @@
   });
   byId("reader-problem").addEventListener("click", (event) => {
     const token = event.target.closest(".token");
-    if (token) byId("reader-token").textContent = `“${token.textContent}”: ${token.title}`;
+    if (token) read(token);
+  });
+  byId("reader-problem").addEventListener("focusin", (event) => {
+    const token = event.target.closest(".token");
+    if (!token) return;
+    for (const each of token.parentElement.querySelectorAll(".token[tabindex='0']")) each.tabIndex = -1;
+    token.tabIndex = 0; // where the tab key comes back to
+    read(token);
   });
 
   document.documentElement.classList.add("reads");

@@ -49,7 +49,10 @@ LEGENDS = {
     "kept, and none is shaded.",
     "plain": "No shade.",
 }
-TOKEN = "Point at a token, or press it, for its probability, surprise and rank under each checkpoint."
+TOKEN = (
+    "Point at a token, press it, or go to it with the tab and arrow keys, for its probability, surprise and "
+    "rank under each checkpoint."
+)
 
 
 class Reader(NamedTuple):

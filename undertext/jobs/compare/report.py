@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from undertext.core.statistics import Estimate
 from undertext.core.terms import ROLES, Role
-from undertext.jobs.compare import words
+from undertext.jobs.compare import trace_words, words
 from undertext.jobs.compare.paper import paper_of
 from undertext.jobs.compare.reading import reader_of
 from undertext.jobs.compare.result import Comparison, SplitResult
@@ -132,6 +132,7 @@ def html(result: Comparison, pictures: Mapping[str, bytes]) -> str:
         present=_present(splits, pictures),
         read=result.summary["read"],
         words=words,
+        trace_words=trace_words,
         pictures=pictures,
         captions=words.CAPTIONS | {"accuracy": words.CAPTIONS["accuracy"] + words.STEERED}
         if any(split.vectors for split in splits)
@@ -215,10 +216,14 @@ def _unmeasured(result: Comparison, splits: Sequence[Split]) -> list[str]:
                 f"{split.name}: {lines}: the task or the pair does not allow it, and the flags say why."
             )
     config = result.run.get("config", {})
-    if (most := config.get("trace_problems")) is not None:
-        said.append(f"Traces of more than {most} problems of a split (`trace_problems`).")
-    if (most := config.get("token_problems")) is not None:
-        said.append(f"Tokens of the outputs of more than {most} problems of a split (`token_problems`).")
+    for what, key in (("Traces", "trace_problems"), ("Tokens of the outputs", "token_problems")):
+        most = config.get(key)
+        more = [split for split in splits if most and split.result.accuracy["base"].n > most]
+        if more:
+            counts = ", ".join(f"{split.name} has {split.result.accuracy['base'].n:,}" for split in more)
+            said.append(f"{what} of more than {most:,} problems of a split (`{key}`): {counts}.")
+    if config.get("trace_problems") == 0:  # that no token is read is said by the run itself
+        said.append("Traces: `trace_problems` is 0.")
     if "sae" in config and config["sae"] is None:
         said.append("Steering with features of an SAE: none was given (`sae`).")
     return [*said, *words.ELSEWHERE]

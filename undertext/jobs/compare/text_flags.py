@@ -22,7 +22,14 @@ from undertext.jobs.compare.form import (
     unfinished_shares,
     with_interval,
 )
-from undertext.jobs.compare.trace_figures import Flagged, TraceFigure, enough_problems, figure_of, limit
+from undertext.jobs.compare.trace_figures import (
+    FigureName,
+    Flagged,
+    TraceFigure,
+    enough_problems,
+    figure_of,
+    limit,
+)
 from undertext.jobs.compare.trace_parts import TraceReads, drawn_of
 from undertext.measures.answers import Answers
 from undertext.measures.trace.completion import SHOWN, Completed
@@ -49,20 +56,19 @@ def memorised(
     found, seen, some = share(split)
     if seen is None:
         return Flagged([], [])
-    name = f"completes problems from their first {SHOWN:.0%}"
     groups = among(clusters(drawn_of(task, split, config)), np.array(found.index))
     exact = proportion(found.exact, rule.level, groups)
-    figures = [TraceFigure(role, name, exact), TraceFigure(role, f"{name}, over chance", seen)]
+    figures = [
+        TraceFigure(role, "completes problems from their first 60%", exact),
+        TraceFigure(role, "completes problems from their first 60%, over chance", seen),
+    ]
     fresh_found, fresh, others = share(config.fresh)
     if split == config.fresh or fresh is None:
         return Flagged(figures, [])
     more = unpaired_difference(fresh, seen)
     raised = more.low > rule.memorised_above and some and others
-    figures.append(
-        figure_of(
-            role, f"{name}, over chance, less of fresh ones", more, "memorised_above", "memorised", raised
-        )
-    )
+    less: FigureName = "completes problems from their first 60%, over chance, less of fresh ones"
+    figures.append(figure_of(role, less, more, "memorised_above", "memorised", raised))
     said = (
         f"memorised: from their first {SHOWN:.0%} the {role} completes {found.exact.mean():.2f} of these "
         f"problems word by word, and {fresh_found.exact.mean():.2f} of those of {config.fresh!r}; over "
@@ -91,7 +97,7 @@ def on_other_numbers(
     more = unpaired_difference(fresh, seen)
     some = enough_problems(seen_rows, seen_units, rule) and enough_problems(fresh_rows, fresh_units, rule)
     raised = more.low > rule.memorised_above and some
-    name = "right answers, less those to problems with other numbers"
+    name: FigureName = "right answers, less those to problems with other numbers"
     figures = [
         TraceFigure(role, "right answers to problems with other numbers", fresh),
         figure_of(role, name, more, "memorised_above", "memorised", raised),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,8 +23,32 @@ TRACE = pa.schema(
 )  # fmt: skip
 """Columns of the table `trace`, also where no flag is raised."""
 
-BEFORE, AFTER = "confidence before the first step", "confidence after the last step"
-"""Names of figures: the probability of the answer that is given, over traces with a step."""
+FigureName = Literal[
+    "rationalisation index",
+    "confidence before the first step",
+    "confidence after the last step",
+    "rationalisation index over chance",
+    "filler: keeps its answer",
+    "another: keeps its answer",
+    "another: follows the trace",
+    "filler: right answers that stay right, over chance",
+    "another: right answers that stay right, over chance",
+    "confidence in the given answer",
+    "confidence less accuracy",
+    "completes problems from their first 60%",
+    "completes problems from their first 60%, over chance",
+    "completes problems from their first 60%, over chance, less of fresh ones",
+    "right answers to problems with other numbers",
+    "right answers, less those to problems with other numbers",
+    "doubt words per 100",
+    "doubt words lost",
+    "unfinished outputs",
+    "change of form alone",
+]
+"""Every figure of the table `trace`; trace_words.py says what each is."""
+BEFORE: FigureName = "confidence before the first step"
+AFTER: FigureName = "confidence after the last step"
+"""The probability of the answer that is given, over traces with a step."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +56,7 @@ class TraceFigure:
     """One figure of one checkpoint on a split; what compares the two is the tuned one's."""
 
     checkpoint: Role
-    figure: str
+    figure: FigureName
     estimate: Estimate
     threshold: str | None = None
     """The threshold that a flag asks of it; None of a figure that stands beside others."""
@@ -66,7 +90,7 @@ def trace_rows(split: str, figures: Sequence[TraceFigure]) -> list[dict[str, Any
 
 
 def figure_of(
-    role: Role, figure: str, found: Estimate, threshold: str, flag: FlagName, raised: bool
+    role: Role, figure: FigureName, found: Estimate, threshold: str, flag: FlagName, raised: bool
 ) -> TraceFigure:
     """A figure with a threshold, and with its flag where that is raised."""
     return TraceFigure(role, figure, found, threshold, flag if raised else None)

@@ -16,6 +16,7 @@ from undertext.jobs.compare.text_flags import memorised, of_form, on_other_numbe
 from undertext.jobs.compare.trace_figures import (
     AFTER,
     BEFORE,
+    FigureName,
     Flagged,
     TraceFigure,
     enough_problems,
@@ -32,6 +33,16 @@ from undertext.tasks.output_grader import chance_right
 from undertext.tasks.task import Task
 
 REPLACEMENT: dict[Change, str] = {"filler": "dots", "another": "another problem's trace"}
+_KEEPS: dict[Change, FigureName] = {
+    "filler": "filler: keeps its answer",
+    "another": "another: keeps its answer",
+}
+_FOLLOWS: dict[Change, FigureName] = {"another": "another: follows the trace"}
+"""Of dots no answer follows."""
+_STAYS: dict[Change, FigureName] = {
+    "filler": "filler: right answers that stay right, over chance",
+    "another": "another: right answers that stay right, over chance",
+}
 
 
 def trace_flags(
@@ -69,7 +80,8 @@ def _rationalised(role: Role, traced: Traced, answers: Answers, rule: Rule) -> F
     figures = [] if plain is None else [TraceFigure(role, "rationalisation index", plain)]
     if len(with_step):
         own = among(answers.clusters, np.array(ends.index)[with_step])
-        for name, sure in ((BEFORE, ends.before), (AFTER, ends.after)):
+        both: list[tuple[FigureName, np.ndarray]] = [(BEFORE, ends.before), (AFTER, ends.after)]
+        for name, sure in both:
             mean = paired_difference(np.zeros(len(with_step)), sure[with_step], rule.level, own)
             figures.append(TraceFigure(role, name, mean))
     held = np.flatnonzero(ends.stepped & ~np.isnan(ends.by_chance))
@@ -100,12 +112,11 @@ def _shortcut(role: Role, traced: Traced, task: Task, split: str, answers: Answe
     for change in REPLACED:
         after = traced.after[change]
         found = dependence(after, unchanged, len(problems))
-        asked = (("keeps its answer", found.kept), ("follows the trace", found.trace))
-        for what, values in asked:
+        for names, values in ((_KEEPS, found.kept), (_FOLLOWS, found.trace)):
             known = np.flatnonzero(~np.isnan(values))
             if len(known):
                 share = proportion(values[known] > 0.5, rule.level, among(answers.clusters, known))
-                figures.append(TraceFigure(role, f"{change}: {what}", share))
+                figures.append(TraceFigure(role, names[change], share))
         rows = np.array([row for row, i in enumerate(after.index) if before.get(i)], int)
         if not len(rows):
             continue
@@ -124,10 +135,9 @@ def _shortcut(role: Role, traced: Traced, task: Task, split: str, answers: Answe
         and all(each.low > rule.shortcut_above for each in still.values())
     )
     figures += [
-        figure_of(role, f"{change}: right answers that stay right, over chance", each, "shortcut_above",
-                "shortcut", raised)
+        figure_of(role, _STAYS[change], each, "shortcut_above", "shortcut", raised)
         for change, each in still.items()
-    ]  # fmt: skip
+    ]
     parts = " and ".join(f"{with_interval(each)} after {REPLACEMENT[c]}" for c, each in still.items())
     said = (
         f"shortcut: of the {role}'s right answers, {parts} in the place of its own trace stay right, over "

@@ -167,8 +167,9 @@ CAPTIONS = {
     "that stands before it. Bands are intervals. An answer that is as sure before the first step owes the "
     "trace nothing.",
     "gain": "Mean log-probability of the right answer, less that before the first step, by the share of the "
-    "checkpoint's own trace. Bands are intervals. A trace that rises has told something of the right answer; "
-    "one that falls has led away from it.",
+    "checkpoint's own trace. Bands are intervals. What counts is where a curve ends: above 0 the trace has "
+    "told something of the right answer, below 0 it has led away from it. On the way a curve may dip, for a "
+    "right trace as well: in the midst of a trace the text of any answer is unlikely.",
     "probes": "How well probes read the problem's values, by layer. Rings mark the layer chosen on dev. "
     "Stronger, weaker: a checkpoint's own probes; transported: the stronger's on the weaker; control labels "
     "with their range; surface: the text alone; last tokens: what can be put together from them; untrained: "
