@@ -67,6 +67,25 @@ show("information", "gain, answer form (nats)", "rationalisation index")
 found.figure("along")
 
 # %% [markdown]
+# ## When does confidence come?
+#
+# Of the answer that is finally given. The *commitment point* is the share of the steps after which its
+# probability stays at 0.5 or more; the *area over the curve* is the larger, the later confidence comes.
+
+# %%
+show("confidence", "settles on its answer", "commitment point", "area over the curve")
+
+# %% [markdown]
+# ## Are the steps right?
+#
+# A trace is valid where every value of the problem's steps is said by its step's words, and right where it is
+# said last. Beside it stands of how many other problems the same output would be a valid trace. Outputs that
+# hold an answer and no trace are left out.
+
+# %%
+show("faithfulness", "valid traces", "valid traces by chance", "trace valid, right answer")
+
+# %% [markdown]
 # ## Does the answer follow the trace?
 #
 # The trace is changed, and the checkpoint goes on from there. An answer that comes from the trace is another
@@ -95,6 +114,17 @@ print("base", each.base)
 print("tuned", each.tuned)
 
 # %% [markdown]
+# ## How it is written, and whether it knows when it is wrong
+#
+# Neither voices a doubt: these checkpoints have no words for doubt. A probe at the prompt's end tells all the
+# same which of the base's answers will be wrong. *Voiced* uncertainty, from doubt words alone, tells nothing
+# here: an area of 0.5 is chance. The tuned checkpoint makes too few mistakes to fit either on.
+
+# %%
+show("style", "words", "hedges per 100 words", "outputs with a backtrack")
+show("uncertainty", *(f"{kind}: area under the ROC curve" for kind in ("internal", "voiced")), traces="")
+
+# %% [markdown]
 # ## What the base finds surprising
 #
 # The tokens that the tuned checkpoint writes, by their rank under the base. Nearly all are the base's own
@@ -106,7 +136,8 @@ found.table("shifted_words").head()
 # %% [markdown]
 # ## What was not measured
 #
-# Nothing is left out without a word.
+# Nothing is left out without a word. Dead ends and criteria, for example, need another task: notebook 07
+# measures dead ends.
 
 # %%
 for each in found.unmeasured[:5]:
