@@ -260,6 +260,12 @@ def test_shares_and_p_values_claim_no_more_than_they_know():
     assert [numbers.probability(p) for p in (0.00049, 0.0126, 1.0)] == ["<\u00a00.001", "0.013", "1.000"]
 
 
+def test_a_name_in_a_sentence_stands_on_one_line_and_is_cut_where_it_is_long():
+    assert numbers.brief("a\nname \u202e") == "a name \u27e8U+202E\u27e9"
+    assert numbers.brief("x" * 40) == "x" * 40
+    assert numbers.brief("x" * 41) == "x" * 39 + "…"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_its_ground(scheme):
     css = Path(page.__file__).with_name("page.css").read_text()
