@@ -5,6 +5,7 @@ from hashlib import sha256
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
@@ -100,6 +101,38 @@ def test_pictures_say_what_they_show(shown):
     alternatives = [value or "" for name, value in shown.attributes if name == "alt"]
     assert "test: base 0.15, tuned 0.95, steered 0.90. ood: base 0.15, tuned 0.95." in alternatives[0]
     assert all(len(text) > 40 for text in alternatives)
+
+
+def test_pictures_of_probes_and_doses_say_where_their_lines_are_highest(shown, comparison):
+    heatmap, probes, doses = [value or "" for name, value in shown.attributes if name == "alt"][1:4]
+    rows = [row for row in comparison.tables["probes"].to_pylist() if row["split"] == "test"]
+    cells = {(row["role"], row["layer"], row["name"]): row for row in rows}
+    layers, names = range(4), ("first value", "last value")
+
+    def means(role: str, column: str = "accuracy") -> list[float]:
+        return [fmean(cells[role, layer, name][column] for name in names) for layer in layers]
+
+    for role in ("stronger", "weaker", "transported"):
+        best = max(layers, key=means(role).__getitem__)
+        assert f"{role} {means(role)[best]:.2f} at layer {best}" in probes
+    both = [
+        fmean(pair) for pair in zip(means("weaker", "control"), means("stronger", "control"), strict=True)
+    ]
+    assert f"control labels {max(both):.2f} at layer {both.index(max(both))}" in probes
+    assert "surface 0.28 at layer 0; last tokens 0.30 at layer 0; untrained 0.24 at layer 0." in probes
+    assert "Best layer of each line on ood: " in probes
+
+    _, layer, name = max((key for key in cells if key[0] == "weaker"), key=lambda key: cells[key]["accuracy"])
+    value = cells["weaker", layer, name]["accuracy"]
+    assert f"Highest on test: base {value:.2f} (layer {layer}, value {name}); tuned 0." in heatmap
+    assert "tuned's probes on base 0." in heatmap
+    assert "selectivity, base 0." in heatmap
+
+    tried = comparison.tables["sweep"].to_pylist()
+    best = max((row for row in tried if row["vector"] == "delta"), key=lambda row: row["lenient"])
+    assert f"delta {best['lenient']:.2f} at dose {best['dose']:g} (64 problems)" in doses
+    random = max((row for row in tried if row["control"] == "random directions"), key=lambda r: r["lenient"])
+    assert f"random directions (best of 8) {random['lenient']:.2f} at dose {random['dose']:g} (64" in doses
 
 
 def test_the_verdict_is_said_with_its_evidence(shown, comparison):
@@ -225,6 +258,12 @@ def test_shares_and_p_values_claim_no_more_than_they_know():
     assert (numbers.percent(None), numbers.probability(None)) == ("–", "–")
     assert numbers.percent(float("nan")) == "–"
     assert [numbers.probability(p) for p in (0.00049, 0.0126, 1.0)] == ["<\u00a00.001", "0.013", "1.000"]
+
+
+def test_a_name_in_a_sentence_stands_on_one_line_and_is_cut_where_it_is_long():
+    assert numbers.brief("a\nname \u202e") == "a name \u27e8U+202E\u27e9"
+    assert numbers.brief("x" * 40) == "x" * 40
+    assert numbers.brief("x" * 41) == "x" * 39 + "…"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

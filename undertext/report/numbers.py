@@ -61,6 +61,12 @@ def shown(text: str) -> str:
     return f"{visible(cut)}… ({left:,} more characters)" if left else visible(cut)
 
 
+def brief(text: str, most: int = 40) -> str:
+    """A name in a sentence that is read aloud: on one line, cut where it is long."""
+    line = " ".join(visible(text).split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
 def visible(text: str) -> str:
     """`text` with what would not show, or turn the text round, by code."""
     return "".join(f"\u27e8U+{ord(c):04X}\u27e9" if _unseen(c) else c for c in text)

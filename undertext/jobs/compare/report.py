@@ -18,9 +18,9 @@ from undertext.jobs.compare.trace_curves import GAIN, GIVEN
 from undertext.jobs.compare.trace_figures import AFTER, BEFORE
 from undertext.report.figures.accuracy import Mark, Panel, accuracy_figure
 from undertext.report.figures.curves import Line, curves_figure
-from undertext.report.figures.doses import doses_figure
-from undertext.report.figures.probes import probes_figure
-from undertext.report.figures.values import values_figure
+from undertext.report.figures.doses import doses_figure, doses_said
+from undertext.report.figures.probes import probes_figure, probes_said
+from undertext.report.figures.values import values_figure, values_said
 from undertext.report.numbers import NOTHING, estimate, interval, number, percent
 from undertext.report.page import Document, Section, fragment, template
 from undertext.tasks.steps import THINK, split_steps
@@ -64,7 +64,7 @@ class Split(NamedTuple):
 def figures(result: Comparison) -> dict[str, Figure]:
     """`accuracy`, then `heatmap` (of the first split), `probes`, `doses`, `confidence` and `gain` where
     they were measured, in that order."""
-    probes = {split: read for split in result.splits if (read := _rows(result, "probes", split=split))}
+    probes = _probes(result)
     drawn = {
         "accuracy": accuracy_figure([_panel(result, *item) for item in result.splits.items()]),
         "heatmap": None if not probes else values_figure(probes[next(iter(probes))], next(iter(probes))),
@@ -120,6 +120,7 @@ def html(result: Comparison, pictures: Mapping[str, bytes]) -> str:
     about["outputs"] = words.limits(task)
     title = f"{base['name']} and {tuned['name']} on {task['name']}"
     splits = [_split(result, name, found) for name, found in result.splits.items()]
+    probes = _probes(result)
     return template("page.html.j2", Path(__file__).parent).render(
         document=Document(title, "undertext comparison", words.QUESTION, list(about.items()), (), result.run),
         splits=splits,
@@ -139,9 +140,9 @@ def html(result: Comparison, pictures: Mapping[str, bytes]) -> str:
         else words.CAPTIONS,
         alternatives={
             "accuracy": f"Accuracy. {' '.join(map(_accuracies, splits))}",
-            "heatmap": f"{words.CAPTIONS['heatmap']} The figures are in tables/probes.parquet.",
-            "probes": f"{words.CAPTIONS['probes']} The figures are in tables/probes.parquet.",
-            "doses": f"{words.CAPTIONS['doses']} The figures are in tables/sweep.parquet.",
+            "heatmap": f"Accuracy of probes by layer and value. {_values(probes)}",
+            "probes": f"Accuracy of probes by layer. {probes_said(probes)}",
+            "doses": f"Accuracy by dose. {doses_said(_rows(result, 'sweep'))}",
             "confidence": " ".join(
                 [words.CAPTIONS["confidence"], *(said for s in splits if (said := _sureness(result, s.name)))]
             ),
@@ -241,6 +242,16 @@ def _split_by(result: Comparison) -> dict[str, Any] | None:
             shown = [text[slice(*span)].strip()[:_STEP] for span in spans[:_STEPS]]
             break
     return {"steps": rule, "lead": repr(split_by["lead"]), "shown": shown}
+
+
+def _probes(result: Comparison) -> dict[str, list[Row]]:
+    """Rows of the table `probes` by split; splits of which there are some."""
+    return {split: read for split in result.splits if (read := _rows(result, "probes", split=split))}
+
+
+def _values(probes: Mapping[str, Sequence[Row]]) -> str:
+    """What the heatmap shows, which is of the first split."""
+    return next((values_said(rows, split) for split, rows in probes.items()), "")
 
 
 def _ends(result: Comparison, split: str) -> dict[Role, list[Estimate]]:

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from math import exp
+from statistics import fmean
 
 from matplotlib.figure import Figure
 
 from undertext.core.statistics import Estimate
 from undertext.jobs.measure.result import Measured, MeasureResult
 from undertext.report.figures.along import along_figure
-from undertext.report.numbers import NOTHING, estimate, shown
+from undertext.report.numbers import NOTHING, estimate, number, shown
 from undertext.report.page import Section, document, fragment
 
 TITLES = {
@@ -66,6 +67,12 @@ WORDS_SHOWN = 20
 def figures(result: MeasureResult) -> dict[str, Figure]:
     """`along`: the probability of the right answer along each kind of traces, and what a probe reads of it;
     none where no trace has a step."""
+    drawn = _along(result)
+    return {"along": along_figure(drawn)} if drawn else {}
+
+
+def _along(result: MeasureResult) -> dict[str, dict[str, list[list[float]]]]:
+    """By kind of traces and line, the values along each trace that has a step."""
     panels: dict[str, dict[str, dict[str, list[float]]]] = {}
     if "along" not in result.tables:
         return {}
@@ -77,11 +84,16 @@ def figures(result: MeasureResult) -> dict[str, Figure]:
             if row["probe_right"] is not None:
                 read = own.setdefault(f"{row['checkpoint']}, by a probe", {})
                 read.setdefault(row["problem"], []).append(row["probe_right"])
-    drawn = {
+    return {
         traces: {name: list(by_problem.values()) for name, by_problem in lines.items()}
         for traces, lines in panels.items()
     }
-    return {"along": along_figure(drawn)} if drawn else {}
+
+
+def _from_to(lines: Mapping[str, list[list[float]]]) -> str:
+    """Where each line begins and ends, in words."""
+    ends = {name: [fmean(each[at] for each in rows) for at in (0, -1)] for name, rows in lines.items()}
+    return "; ".join(f"{name} from {number(a)} to {number(b)}" for name, (a, b) in ends.items())
 
 
 def summary_html(result: MeasureResult) -> str:
@@ -115,8 +127,8 @@ def html(result: MeasureResult, pictures: Mapping[str, bytes]) -> str:
     if "along" in pictures:
         shows = (
             "Mean probability of the right answer against the share of the steps, and what a probe reads of "
-            "it at their ends; a panel a kind of traces."
-        )
+            "it at their ends; a panel a kind of traces. "
+        ) + " ".join(f"{traces}: {_from_to(drawn)}." for traces, drawn in _along(result).items())
         sections.insert(1, Section("Along the trace", picture=(pictures["along"], shows)))
     if "shifted_words" in result.tables:
         rows = result.tables["shifted_words"].slice(0, WORDS_SHOWN).to_pylist()

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from undertext.core.printable import shown
 from undertext.core.terms import CHOOSE
 from undertext.jobs.probe.result import BestReading, ProbeResult
-from undertext.report.numbers import NOTHING, number
+from undertext.report.numbers import NOTHING, brief, number
 from undertext.report.page import Section, document, fragment
 
 Row = Mapping[str, Any]
@@ -74,7 +74,8 @@ def html(result: ProbeResult, pictures: Mapping[str, bytes]) -> str:
         for other in others or [None]:
             name = f"heatmap-{task}" if len(others) < 2 else f"heatmap-{task}-{other}"
             pair = base if other is None else f"{base} and {other}"
-            shows = f"Layer by position on {task}, {pair}: accuracy of each, transported, and selectivity."
+            own = _highest(result, task, [base] if other is None else [base, other])
+            shows = f"Layer by position on {task}, {pair}: accuracy and selectivity. {own}"
             sections.append(Section(f"Layer by position: {task}, {pair}", picture=(pictures[name], shows)))
     if result.transported:
         sections.append(_transported(result))
@@ -89,6 +90,18 @@ def html(result: ProbeResult, pictures: Mapping[str, bytes]) -> str:
         sections,
         result.run,
     )
+
+
+def _highest(result: ProbeResult, task: str, checkpoints: Sequence[str]) -> str:
+    """The value that is read best on each checkpoint, at the layer chosen on dev."""
+    said = []
+    for name in checkpoints:
+        own = [each for each in result.readings if (each.task, each.checkpoint) == (task, name)]
+        if own:
+            best = max(own, key=lambda each: each.accuracy)
+            where = f"value {brief(best.value)}, position {best.position}, layer {best.layer}"
+            said.append(f"{name} {number(best.accuracy)}, selectivity {number(best.selectivity)} ({where})")
+    return f"Highest at a layer chosen on dev: {'; '.join(said)}."
 
 
 def _readings(result: ProbeResult, tasks: Sequence[str]) -> Section:

@@ -65,9 +65,9 @@ def html(result: RoutesResult, pictures: Mapping[str, bytes]) -> str:
         "task": summary["task"]["name"],
     }
     sections = [_table(result, split) for split in result.splits]
-    recovered = "What each route recovers of the gap, with its interval, by split."
+    recovered = f"What each route recovers of the gap, or its accuracy where there is none. {_said(result)}"
     sections.append(Section("Recovered gap", [_TRAINING], picture=(pictures["routes"], recovered)))
-    agreement = "A grid of Cohen's kappa for every two routes, by split."
+    agreement = f"A grid of Cohen's kappa for every two routes, by split. {_agreeing(result)}"
     sections.append(Section("Agreement", [_AGREEMENT], picture=(pictures["agreement"], agreement)))
     if result.notes:
         sections.append(Section("Notes", result.notes))
@@ -79,6 +79,26 @@ def html(result: RoutesResult, pictures: Mapping[str, bytes]) -> str:
         sections,
         result.run,
     )
+
+
+def _said(result: RoutesResult) -> str:
+    """What every route recovers, by split."""
+    said = []
+    for split, routes in result.splits.items():
+        found = [r.accuracy if any(each.gap is None for each in routes) else r.gap for r in routes]
+        parts = [f"{r.name} {number(each.value)}" for r, each in zip(routes, found, strict=True) if each]
+        said.append(f"{split}: {'; '.join(parts)}.")
+    return " ".join(said)
+
+
+def _agreeing(result: RoutesResult) -> str:
+    """The range of kappa between two routes, by split."""
+    said = []
+    for split, kappas in result.agreement.items():
+        found = [kappa for (one, other), kappa in kappas.items() if one != other and kappa == kappa]
+        span = f"from {number(min(found))} to {number(max(found))}" if found else "not defined"
+        said.append(f"{split}: {span}.")
+    return " ".join(said)
 
 
 def _table(result: RoutesResult, split: str) -> Section:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from undertext.jobs.steer.result import SteerResult
 from undertext.measures.recovery.estimate import RecoveryEstimate
 from undertext.measures.recovery.side_effects import SideEffects
-from undertext.report.figures.doses import doses_figure
+from undertext.report.figures.doses import doses_figure, doses_said
 from undertext.report.numbers import NOTHING, estimate, number, percent
 from undertext.report.page import Section, document, fragment
 from undertext.report.style import house_style
@@ -68,7 +68,7 @@ def html(result: SteerResult, pictures: Mapping[str, bytes]) -> str:
     }
     sections = [_accuracy(result), *(_recovery(result, split) for split in result.splits)]
     if "doses" in pictures:
-        alternative = "Accuracy on dev by dose, a line a vector, each kind of control as a band."
+        alternative = f"Accuracy by dose. {doses_said(result.tables['sweep'].to_pylist())}"
         sections.append(Section("Dose", [_FEW], picture=(pictures["doses"], alternative)))
     sections.append(_side_effects(result))
     if result.notes:

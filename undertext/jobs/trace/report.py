@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from undertext.jobs.trace.result import TraceResult
+from undertext.jobs.trace.result import Lead, TraceResult
 from undertext.report.numbers import number
 from undertext.report.page import Section, document, fragment
 
@@ -13,7 +13,10 @@ _LINES = (
     "it. Early: share whose answer is read right one token before that or more, and stays so.",
     "With k answers that are equally likely, about 1/k of the problems are read right by luck.",
 )
-_SHOWS = "Layer by token, a panel a reader: share of problems whose answer is read right."
+_SHOWS = (
+    "Layer by token, a panel a reader: share of problems whose answer is read right. Best layer just before "
+    "the answer is said:"
+)
 
 
 def figures(result: TraceResult) -> dict[str, Figure]:
@@ -41,7 +44,7 @@ def html(result: TraceResult, pictures: Mapping[str, bytes]) -> str:
     summary = result.summary
     sections = [_leads(result)]
     if pictures:
-        sections.append(Section("Layer by token", picture=(pictures["trace"], _SHOWS)))
+        sections.append(Section("Layer by token", picture=(pictures["trace"], f"{_SHOWS} {_best(result)}.")))
     about = {
         "checkpoint": summary["checkpoint"]["name"],
         "task": summary["task"]["name"],
@@ -54,6 +57,19 @@ def html(result: TraceResult, pictures: Mapping[str, bytes]) -> str:
         about,
         sections,
         result.run,
+    )
+
+
+def _best(result: TraceResult) -> str:
+    """The layer at which each reader reads the answer best, and how well."""
+    best: dict[str, Lead] = {}
+    for lead in result.by_layer:
+        if (lead.right_when_said or 0) > (best.setdefault(lead.reader, lead).right_when_said or 0):
+            best[lead.reader] = lead
+    return "; ".join(
+        f"{reader.replace('_', ' ')} {number(lead.right_when_said)} at layer {lead.layer} "
+        f"(early {number(lead.early)})"
+        for reader, lead in best.items()
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from undertext.report.numbers import brief, number
 from undertext.report.style import BAND, GREY, LOOKS, WIDE, End, house_style, label_ends, literal, stacked
 
 # One filled, the others hatched: they lie over each other, and each must be seen through the others. An edge,
@@ -58,6 +59,33 @@ def doses_figure(sweep: Sequence[Row]) -> Figure | None:
         panel.set_ylabel("accuracy on dev")
         label_ends(panel, ends, _HEIGHT)
     return figure
+
+
+def doses_said(sweep: Sequence[Row]) -> str:
+    """What the same figure shows, in words: the best dose of each vector that is named, and of the best
+    control of each kind."""
+    vectors = _best(row for row in sweep if row["control"] is None)
+    tops = {name: _top(doses) for name, doses in vectors.items()}
+    ranked = sorted(tops, key=lambda name: tops[name], reverse=True)
+    said = [f"{brief(name)} {_at(tops[name])}" for name in ranked[: len(LOOKS)]]
+    if len(ranked) > len(LOOKS):
+        said.append(f"{len(ranked) - len(LOOKS)} other vectors, none better")
+    for kind in _BANDS:
+        controls = _best(row for row in sweep if row["control"] == kind)
+        if controls:
+            said.append(f"{kind} (best of {len(controls)}) {_at(max(map(_top, controls.values())))}")
+    return f"Best accuracy on dev: {'; '.join(said)}."
+
+
+def _top(doses: Doses) -> tuple[int, float, float]:
+    """Of the doses that were tried on most problems the best: their number, the accuracy, the dose."""
+    dose = max(sorted(doses), key=doses.__getitem__)
+    return (*doses[dose], dose)
+
+
+def _at(top: tuple[int, float, float]) -> str:
+    problems, accuracy, dose = top
+    return f"{number(accuracy)} at dose {dose:g} ({problems} problems)"
 
 
 def _best(sweep: Iterable[Row]) -> dict[str, Doses]:

@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from undertext.report.numbers import brief, number
 from undertext.report.style import (
     BAND,
     BLUE,
@@ -56,6 +57,26 @@ def probes_figure(splits: Mapping[str, Sequence[Row]]) -> Figure | None:
             panel.set_title(f"{literal(split, 24)}: {literal(read, 24)}")
         axes[-1].set_xlabel("layer")
     return figure
+
+
+def probes_said(splits: Mapping[str, Sequence[Row]]) -> str:
+    """What the same figure shows, in words: the layer at which each line is highest."""
+    said = []
+    for split, probes in splits.items():
+        lines = {
+            label: _by_layer([row for row in probes if row["role"] == role], "accuracy")
+            for role, (label, _) in _ROLES.items()
+        }
+        lines["control labels"] = _by_layer(probes, "control")
+        lines |= {label: _by_layer(probes, column) for column, (label, _) in _FLOORS.items()}
+        parts = []
+        for label, values in lines.items():
+            means = {layer: fmean(found) for layer, found in sorted(values.items())}
+            if means:
+                best = max(means, key=means.__getitem__)
+                parts.append(f"{label} {number(means[best])} at layer {best}")
+        said.append(f"Best layer of each line on {brief(split)}: {'; '.join(parts)}.")
+    return " ".join(said)
 
 
 def _draw(panel: Axes, probes: Sequence[Row]) -> None:

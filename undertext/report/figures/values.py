@@ -11,6 +11,7 @@ from numpy import ndarray
 
 from undertext.core.terms import OTHER, Role
 from undertext.report.figures.heatmap import MOST_WRITTEN, Panel, drawn
+from undertext.report.numbers import brief, number
 from undertext.report.style import WIDE, house_style, literal
 
 MOST_VALUES = 10
@@ -27,6 +28,32 @@ def values_figure(probes: Sequence[Row], split: str) -> Figure | None:
     """
     if not probes:
         return None
+    panels, layers, names = _panels(probes)
+    shown = names[:MOST_VALUES]
+    title = split if len(names) <= MOST_VALUES else f"{split}: the first {MOST_VALUES} of {len(names)} values"
+    most = MOST_WRITTEN if len(shown) <= MOST_NUMBERED else 0
+    with house_style():
+        return drawn(
+            panels, layers, [literal(name, 14) for name in shown], title, "value",
+            width=WIDE, size=10.0, most=most,
+        )  # fmt: skip
+
+
+def values_said(probes: Sequence[Row], split: str) -> str:
+    """What the same figure shows, in words: where each panel is highest."""
+    panels, layers, names = _panels(probes)
+    said = []
+    for panel in panels:
+        if np.isnan(panel.cells).all():
+            continue
+        i, j = np.unravel_index(np.nanargmax(panel.cells), panel.cells.shape)
+        best = number(float(panel.cells[i, j]))
+        said.append(f"{panel.title} {best} (layer {layers[i]}, value {brief(names[j])})")
+    return f"Highest on {split}: {'; '.join(said)}."
+
+
+def _panels(probes: Sequence[Row]) -> tuple[list[Panel], list[int], list[str]]:
+    """The heatmaps, their layers, and the names of all values; the first `MOST_VALUES` have columns."""
     names = list(dict.fromkeys(str(row["name"]) for row in probes))
     shown, layers = names[:MOST_VALUES], sorted({row["layer"] for row in probes})
     weaker: Role = next((row["checkpoint"] for row in probes if row["role"] == "weaker"), "base")
@@ -51,10 +78,4 @@ def values_figure(probes: Sequence[Row], split: str) -> Figure | None:
     if any(row["role"] == "transported" for row in probes):
         panels.append(Panel(f"{OTHER[weaker]}'s probes on {weaker}", cells("transported"), False))
     panels.append(Panel(f"selectivity, {weaker}", cells("weaker", less=True), True))
-    title = split if len(names) <= MOST_VALUES else f"{split}: the first {MOST_VALUES} of {len(names)} values"
-    most = MOST_WRITTEN if len(shown) <= MOST_NUMBERED else 0
-    with house_style():
-        return drawn(
-            panels, layers, [literal(name, 14) for name in shown], title, "value",
-            width=WIDE, size=10.0, most=most,
-        )  # fmt: skip
+    return panels, layers, names
