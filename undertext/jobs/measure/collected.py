@@ -31,8 +31,13 @@ SCHEMAS = {
     ],
     "along": [
         ("problem", TEXT), ("checkpoint", TEXT), ("traces", TEXT), ("step", WHOLE), ("of", WHOLE),
-        ("log_p_right", NUMBER), ("log_p_given", NUMBER), ("perplexity", NUMBER), ("probe_right", NUMBER),
-        ("probe_given", NUMBER), ("probe_will_be_right", NUMBER),
+        ("log_p_right", NUMBER), ("log_p_given", NUMBER), ("perplexity", NUMBER), ("gain", NUMBER),
+        ("gain_published", NUMBER), ("probe_right", NUMBER), ("probe_given", NUMBER),
+        ("probe_will_be_right", NUMBER),
+    ],
+    "curves": [
+        ("traces", TEXT), ("checkpoint", TEXT), ("share", NUMBER), ("gain", NUMBER), ("low", NUMBER),
+        ("high", NUMBER), ("n", WHOLE),
     ],
     "exploration": [
         ("problem", TEXT), ("checkpoint", TEXT), ("traces", TEXT), ("steps", WHOLE), ("known", WHOLE),
@@ -102,9 +107,9 @@ def spread(index: Sequence[int], values: Sequence[float | None], problems: int) 
 
 
 def information_columns(
-    collected: Collected, traces: str, by_role: Mapping[Role, "TrailReads"], problems: int
+    collected: Collected, traces: str, by_role: Mapping[Role, "TrailReads"], problems: int, *, paired: bool
 ) -> None:
-    """Information gain, in both forms, and the rationalisation index."""
+    """Information gain, in both forms, and the rationalisation index; with their change where `paired`."""
     totals: dict[str, dict[Role, ndarray]] = {}
     index: dict[Role, ndarray] = {}
     for role, reads in by_role.items():
@@ -124,7 +129,6 @@ def information_columns(
         rows = np.full((problems, 2), np.nan)
         rows[reads.index] = rationalised(given)
         index[role] = rows
-    paired = traces != "the other's traces"
     for name, columns in totals.items():
         collected.add("information", name, traces, "mean", columns, paired=paired)
     collected.add("information", "rationalisation index", traces, "ratio", index, paired=paired)
@@ -174,6 +178,7 @@ def along_rows(role: Role, traces: str, reads: "TrailReads", probed: Probed | No
             "probe_given": None if probed is None else probed.answer.of(k, trail.answer),
             "probe_will_be_right": None if probed is None else probed.right.of(k, RIGHT),
         }
+        gained = gain(trail, right, trail.problem.answer)
         for step, value in enumerate(right.log_probs.tolist()):
             rows.append(
                 {
@@ -185,6 +190,8 @@ def along_rows(role: Role, traces: str, reads: "TrailReads", probed: Probed | No
                     "log_p_right": value,
                     "log_p_given": None if given is None else float(given.log_probs[step]),
                     "perplexity": float(right.perplexities[step]),
+                    "gain": float(gained.steps[step - 1]) if step else None,
+                    "gain_published": float(gained.published_steps[step - 1]) if step else None,
                     **{name: None if p is None else float(p[step]) for name, p in read.items()},
                 }
             )

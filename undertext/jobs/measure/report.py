@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from undertext.core.statistics import Estimate
 from undertext.jobs.measure.result import Measured, MeasureResult
 from undertext.report.figures.along import along_figure
+from undertext.report.figures.curves import Line, curves_figure
 from undertext.report.numbers import NOTHING, estimate, shown
 from undertext.report.page import Section, document, fragment
 
@@ -57,6 +58,15 @@ LINES = {
         "chosen on the other types of problem alone, beside the surface (tokens, position) and every null.",
     ),
 }
+ALONG = {"along": "Along the trace", "gain": "Information gain along the trace"}
+SHOWS = {
+    "along": "Mean probability of the right answer against the share of the steps, and what a probe reads of "
+    "it at their ends; a panel a kind of traces.",
+    "gain": "Mean log-probability of the right answer less that before the first step, in nats, against the "
+    "share of the steps, with 95% intervals; change: tuned less base, problem by problem; a panel a kind of "
+    "traces.",
+}
+"""What the figures of the page show, by their names."""
 HEAD = ["figure", "traces", "base", "tuned", "change"]
 SPLIT_SHOWN = 3
 """Traces of each writer whose steps are shown."""
@@ -65,10 +75,25 @@ WORDS_SHOWN = 20
 
 def figures(result: MeasureResult) -> dict[str, Figure]:
     """`along`: the probability of the right answer along each kind of traces, and what a probe reads of it;
-    none where no trace has a step."""
+    `gain`: information gain summed up along them, with its change. None where no trace has a step."""
+    drawn = {"along": _along(result), "gain": curves_figure(_gains(result), "nats")}
+    return {name: figure for name, figure in drawn.items() if figure is not None}
+
+
+def _gains(result: MeasureResult) -> dict[str, dict[str, Line]]:
+    """By whose traces, the information gain of each checkpoint and its change."""
+    panels: dict[str, dict[str, list[tuple[float, Estimate]]]] = {}
+    table = result.tables.get("curves")
+    for row in table.to_pylist() if table is not None else []:
+        found = Estimate(row["gain"], row["low"], row["high"], row["n"])
+        panels.setdefault(row["traces"], {}).setdefault(row["checkpoint"], []).append((row["share"], found))
+    return {traces: dict(lines) for traces, lines in panels.items()}
+
+
+def _along(result: MeasureResult) -> Figure | None:
     panels: dict[str, dict[str, dict[str, list[float]]]] = {}
     if "along" not in result.tables:
-        return {}
+        return None
     for row in result.tables["along"].to_pylist():
         if row["of"]:
             own = panels.setdefault(row["traces"], {})
@@ -81,7 +106,7 @@ def figures(result: MeasureResult) -> dict[str, Figure]:
         traces: {name: list(by_problem.values()) for name, by_problem in lines.items()}
         for traces, lines in panels.items()
     }
-    return {"along": along_figure(drawn)} if drawn else {}
+    return along_figure(drawn) if drawn else None
 
 
 def summary_html(result: MeasureResult) -> str:
@@ -112,12 +137,9 @@ def html(result: MeasureResult, pictures: Mapping[str, bytes]) -> str:
         for name in summary["measures"]
         if (rows := [_row(each) for each in result.measured if each.measure == name])
     ]
-    if "along" in pictures:
-        shows = (
-            "Mean probability of the right answer against the share of the steps, and what a probe reads of "
-            "it at their ends; a panel a kind of traces."
-        )
-        sections.insert(1, Section("Along the trace", picture=(pictures["along"], shows)))
+    sections[1:1] = [
+        Section(ALONG[name], picture=(pictures[name], SHOWS[name])) for name in ALONG if name in pictures
+    ]
     if "shifted_words" in result.tables:
         rows = result.tables["shifted_words"].slice(0, WORDS_SHOWN).to_pylist()
         cells = [

@@ -27,6 +27,8 @@ TRACES: dict[Whose, str] = {
     "gold": "the task's traces",
     "other": "the other's traces",
 }
+WRITTEN: dict[Role, str] = {"base": "the base's traces", "tuned": "the tuned one's traces"}
+"""What figures call traces that both checkpoints read, by who wrote them."""
 
 
 class Answered(NamedTuple):
