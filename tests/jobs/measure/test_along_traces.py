@@ -126,3 +126,63 @@ def test_curves_are_drawn_with_their_change(found):
         assert [text.get_text().split(":")[0] for text in axis.texts] == ["base", "tuned", "change"]
     page = found.files()["report.html"].decode()
     assert "Information gain along the trace" in page
+
+
+CONFIDENCE = {
+    "given": "",
+    "right": "right answer: ",
+    "probe_given": "by a probe: ",
+    "probe_right": "right answer, by a probe: ",
+}
+
+
+def test_confidence_has_a_row_a_trace_and_figures_are_its_means(found):
+    table = found.table("confidence")
+    kinds = ["own traces", "the task's traces", "the other's traces"]
+    assert table.groupby(["checkpoint", "traces"]).size().to_dict() == {
+        (role, whose): 12 for role in ("base", "tuned") for whose in kinds
+    }
+    estimates = {
+        (each.figure, each.traces, role): getattr(each, role)
+        for each in found.measured
+        for role in ("base", "tuned")
+        if each.measure == "confidence"
+    }
+    for whose in kinds[:2]:
+        for column, said in CONFIDENCE.items():
+            for name, figure in (("commitment", "commitment point"), ("monotonicity", "monotonicity"),
+                                 ("area", "area over the curve")):  # fmt: skip
+                for role in ("base", "tuned"):
+                    own = table[(table["traces"] == whose) & (table["checkpoint"] == role)]
+                    values = own[f"{column}_{name}"].dropna()
+                    estimate = estimates.get((f"{said}{figure}", whose, role))
+                    assert (estimate is None) == (len(values) < 2)
+                    if estimate is not None:
+                        assert (estimate.value, estimate.n) == (pytest.approx(values.mean()), len(values))
+
+
+def test_each_row_of_confidence_is_that_trace_along_its_steps(found):
+    confidence = found.table("confidence").set_index(["checkpoint", "traces", "problem"])
+    for role in ("base", "tuned"):
+        for whose in ("own traces", "the other's traces"):
+            for problem, rows in traces(found, role, whose).items():
+                own = confidence.loc[role, whose, problem]
+                read = {"right": np.exp(rows["log_p_right"]), "given": np.exp(rows["log_p_given"]),
+                        "probe_right": rows["probe_right"], "probe_given": rows["probe_given"]}  # fmt: skip
+                for name, p in read.items():
+                    area = 1 - np.trapezoid(p, dx=1 / (len(p) - 1))
+                    rises = np.mean(np.diff(p) >= -1e-12)
+                    wanted = [np.nan, np.nan] if p.isna().any() else [area, rises]
+                    held = [own[f"{name}_area"], own[f"{name}_monotonicity"]]
+                    assert held == pytest.approx(wanted, nan_ok=True)
+
+
+def test_accuracy_is_held_against_commitment_on_own_traces_alone(found):
+    figures = [each for each in found.measured if each.figure == "accuracy of later less early ones"]
+    assert {each.traces for each in figures} <= {"own traces"}
+    assert not any("accuracy of later" in gap.what and "task's" in gap.what for gap in found.unmeasured)
+    titles = [axis.get_title(loc="left") for axis in found.figure("along").axes]
+    assert titles == [
+        f"{whose}{said}" for whose in ("own traces", "the task's traces", "the other's traces")
+        for said in ("", ", by a probe")
+    ]  # fmt: skip

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from undertext.core.terms import Role
-from undertext.jobs.measure.collected import TrailReads, confidence_columns, information_columns
+from undertext.jobs.measure.collected import TrailReads, information_columns
 from undertext.jobs.measure.gain_curves import curve_rows
 from undertext.jobs.measure.probed import probed
 from undertext.jobs.measure.stage import TRACES, WRITTEN, Stage, known
+from undertext.jobs.measure.trajectories import by_answers, early_columns, trajectory_columns
 from undertext.measures.trace.trails import Whose
 from undertext.tasks.draws import clusters
 
@@ -50,7 +51,9 @@ def confidence(stage: Stage) -> None:
     """The confidence trajectory on own traces and the task's, by the answers' probabilities and by probes."""
 
     def add(name: str, reads: Mapping[Role, TrailReads]) -> None:
-        confidence_columns(stage.collected, name, reads, stage.right, stage.n)
+        found = {role: by_answers(each) for role, each in reads.items()}
+        points = trajectory_columns(stage.collected, name, found, stage.n)
+        early_columns(stage.collected, name, points, stage.right if name == TRACES["own"] else None)
 
     _by_traces(stage, "confidence", add, but=("other",))
     probed(stage, stage.along())

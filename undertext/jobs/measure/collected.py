@@ -11,7 +11,7 @@ from numpy import ndarray
 from undertext.core.terms import Role
 from undertext.jobs.measure.figures_of import Column, Kind, Statistic
 from undertext.jobs.measure.parts import Probed
-from undertext.measures.trace.confidence import accuracy_gap, early_and_late, trajectory
+from undertext.measures.trace.confidence import accuracy_gap
 from undertext.measures.trace.information import gain, rationalised
 from undertext.measures.trace.probe_along import RIGHT
 
@@ -38,6 +38,14 @@ SCHEMAS = {
     "curves": [
         ("traces", TEXT), ("checkpoint", TEXT), ("share", NUMBER), ("gain", NUMBER), ("low", NUMBER),
         ("high", NUMBER), ("n", WHOLE),
+    ],
+    "confidence": [
+        ("problem", TEXT), ("checkpoint", TEXT), ("traces", TEXT), ("steps", WHOLE),
+        ("given_commitment", NUMBER), ("given_monotonicity", NUMBER), ("given_area", NUMBER),
+        ("right_commitment", NUMBER), ("right_monotonicity", NUMBER), ("right_area", NUMBER),
+        ("probe_given_commitment", NUMBER), ("probe_given_monotonicity", NUMBER),
+        ("probe_given_area", NUMBER), ("probe_right_commitment", NUMBER),
+        ("probe_right_monotonicity", NUMBER), ("probe_right_area", NUMBER),
     ],
     "exploration": [
         ("problem", TEXT), ("checkpoint", TEXT), ("traces", TEXT), ("steps", WHOLE), ("known", WHOLE),
@@ -132,41 +140,6 @@ def information_columns(
     for name, columns in totals.items():
         collected.add("information", name, traces, "mean", columns, paired=paired)
     collected.add("information", "rationalisation index", traces, "ratio", index, paired=paired)
-
-
-def confidence_columns(
-    collected: Collected,
-    traces: str,
-    by_role: Mapping[Role, "TrailReads"],
-    right: Mapping[Role, ndarray],
-    problems: int,
-) -> None:
-    """Commitment, monotonicity and area over the curve of the given answer; early commitment and accuracy."""
-    named: dict[tuple[str, Kind], dict[Role, ndarray]] = {}
-    gaps: dict[Role, ndarray] = {}
-    for role, reads in by_role.items():
-        found = [None if r is None else trajectory(r.probability) for r in reads.given]
-        has = [each is not None and each.area is not None for each in found]
-        commits = [
-            None if not known or each is None else float(each.commitment is not None)
-            for each, known in zip(found, has, strict=True)
-        ]
-        figures: tuple[tuple[str, Kind, list[float | None]], ...] = (
-            ("settles on its answer", "share", commits),
-            ("commitment point", "bounded", [None if each is None else each.commitment for each in found]),
-            ("monotonicity", "bounded", [None if each is None else each.monotonicity for each in found]),
-            ("area over the curve", "bounded", [None if each is None else each.area for each in found]),
-        )
-        for name, kind, values in figures:
-            named.setdefault((name, kind), {})[role] = spread(reads.index, values, problems)
-        gaps[role] = early_and_late(named["commitment point", "bounded"][role], right[role])
-    for (name, kind), columns in named.items():
-        collected.add("confidence", name, traces, kind, columns)
-    early = {role: rows[:, 1] for role, rows in gaps.items()}
-    collected.add("confidence", "settles early", traces, "share", early)
-    collected.add(
-        "confidence", "accuracy of later less early ones", traces, "statistic", gaps, statistic=accuracy_gap
-    )
 
 
 def along_rows(role: Role, traces: str, reads: "TrailReads", probed: Probed | None) -> list[Row]:

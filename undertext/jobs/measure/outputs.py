@@ -6,6 +6,7 @@ from typing import Any
 from undertext.core.terms import Role
 from undertext.jobs.measure.collected import along_rows
 from undertext.jobs.measure.stage import TRACES, Stage
+from undertext.jobs.measure.trajectories import confidence_rows
 from undertext.measures.trace.exploration import Marked
 from undertext.measures.trace.style import DOUBT
 from undertext.measures.trace.trails import Trail
@@ -32,10 +33,12 @@ def unfinished_outputs(stage: Stage) -> None:
 
 
 def output_tables(stage: Stage) -> None:
-    """Gather the rows of `outputs`, `steps` and `along`."""
+    """Gather the rows of `outputs`, `steps`, `along` and `confidence`."""
     for (role, whose), reads in stage.read.items():
         probed = stage.probed.get((role, whose))
         stage.collected.tables["along"] += along_rows(role, TRACES[whose], reads, probed)
+        if "confidence" in stage.work.config.wanted:
+            stage.collected.tables["confidence"] += confidence_rows(role, TRACES[whose], reads, probed)
     for role in stage.roles:
         trails = stage.work.trails(role, "own")
         _step_rows(stage, role, trails, stage.marked.get((role, "own"), {}))

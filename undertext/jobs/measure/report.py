@@ -1,14 +1,14 @@
 """How `measure`'s result is shown: a table a measure, the curves along traces, and how traces were split."""
 
 from collections.abc import Mapping
-from math import exp
 
 from matplotlib.figure import Figure
 
 from undertext.core.statistics import Estimate
+from undertext.jobs.measure.panels import along_panels, gain_panels
 from undertext.jobs.measure.result import Measured, MeasureResult
 from undertext.report.figures.along import along_figure
-from undertext.report.figures.curves import Line, curves_figure
+from undertext.report.figures.curves import curves_figure
 from undertext.report.numbers import NOTHING, estimate, shown
 from undertext.report.page import Section, document, fragment
 
@@ -31,8 +31,8 @@ LINES = {
         "step. With k answers that are equally likely about 1/k of it is there by luck.",
     ),
     "confidence": (
-        "Of the answer finally given. Commitment point: share of the steps after which its probability stays "
-        "at 0.5 or more; area over the curve: the larger, the later confidence comes.",
+        "Of the answer finally given, and of the right one. Commitment point: share of the steps after which "
+        "its probability stays at 0.5 or more; area over the curve: the larger, the later confidence comes.",
         "By a probe: at the ends of the steps, without a lead; fitted on traces of train, chosen on dev.",
     ),
     "faithfulness": (
@@ -60,8 +60,9 @@ LINES = {
 }
 ALONG = {"along": "Along the trace", "gain": "Information gain along the trace"}
 SHOWS = {
-    "along": "Mean probability of the right answer against the share of the steps, and what a probe reads of "
-    "it at their ends; a panel a kind of traces.",
+    "along": "Mean probability of the right answer and of the one finally given against the share of the "
+    "steps, and what a probe reads of them at the steps' ends; a panel a kind of traces. Bands are one "
+    "standard error.",
     "gain": "Mean log-probability of the right answer less that before the first step, in nats, against the "
     "share of the steps, with 95% intervals; change: tuned less base, problem by problem; a panel a kind of "
     "traces.",
@@ -74,39 +75,15 @@ WORDS_SHOWN = 20
 
 
 def figures(result: MeasureResult) -> dict[str, Figure]:
-    """`along`: the probability of the right answer along each kind of traces, and what a probe reads of it;
-    `gain`: information gain summed up along them, with its change. None where no trace has a step."""
-    drawn = {"along": _along(result), "gain": curves_figure(_gains(result), "nats")}
-    return {name: figure for name, figure in drawn.items() if figure is not None}
-
-
-def _gains(result: MeasureResult) -> dict[str, dict[str, Line]]:
-    """By whose traces, the information gain of each checkpoint and its change."""
-    panels: dict[str, dict[str, list[tuple[float, Estimate]]]] = {}
-    table = result.tables.get("curves")
-    for row in table.to_pylist() if table is not None else []:
-        found = Estimate(row["gain"], row["low"], row["high"], row["n"])
-        panels.setdefault(row["traces"], {}).setdefault(row["checkpoint"], []).append((row["share"], found))
-    return {traces: dict(lines) for traces, lines in panels.items()}
-
-
-def _along(result: MeasureResult) -> Figure | None:
-    panels: dict[str, dict[str, dict[str, list[float]]]] = {}
-    if "along" not in result.tables:
-        return None
-    for row in result.tables["along"].to_pylist():
-        if row["of"]:
-            own = panels.setdefault(row["traces"], {})
-            lines = own.setdefault(row["checkpoint"], {})
-            lines.setdefault(row["problem"], []).append(exp(row["log_p_right"]))
-            if row["probe_right"] is not None:
-                read = own.setdefault(f"{row['checkpoint']}, by a probe", {})
-                read.setdefault(row["problem"], []).append(row["probe_right"])
+    """`along`: the probability of the right answer and of the one given, along each kind of traces, and what
+    a probe reads of them; `gain`: information gain summed up along traces, with its change. None where no
+    trace has a step."""
+    panels = along_panels(result.tables)
     drawn = {
-        traces: {name: list(by_problem.values()) for name, by_problem in lines.items()}
-        for traces, lines in panels.items()
+        "along": along_figure(panels) if panels else None,
+        "gain": curves_figure(gain_panels(result.tables), "nats"),
     }
-    return along_figure(drawn) if drawn else None
+    return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
 def summary_html(result: MeasureResult) -> str:

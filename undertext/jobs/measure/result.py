@@ -37,7 +37,8 @@ class MeasureResult(Result):
     """The measures of a trace, on one checkpoint or on two. docs/measures.md says what each figure is.
 
     Tables: `outputs`, a row a problem and checkpoint; `steps`, how traces were split; `along`, `curves`,
-    `exploration`, `readings`, `changes`, `wordings` and `shifted_words` where they were measured.
+    `confidence`, `exploration`, `readings`, `changes`, `wordings` and `shifted_words` where they were
+    measured.
     """
 
     @property
