@@ -1,6 +1,7 @@
 """Information gain and confidence along traces of a shipped pair, from the tables and a bare pass."""
 
 from collections.abc import Callable
+from itertools import combinations
 from math import exp
 from typing import Any
 
@@ -186,3 +187,14 @@ def test_accuracy_is_held_against_commitment_on_own_traces_alone(found):
         f"{whose}{said}" for whose in ("own traces", "the task's traces", "the other's traces")
         for said in ("", ", by a probe")
     ]  # fmt: skip
+
+
+def test_each_problem_s_sensitivity_is_a_column_whose_mean_is_the_figure(found):
+    outputs, wordings = found.table("outputs"), found.table("wordings")
+    figure = found.of("sensitivity", "PromptSensiScore")
+    for role in ("base", "tuned"):
+        own = outputs[outputs["checkpoint"] == role].set_index("problem")["sensitivity"]
+        assert (getattr(figure, role).value, getattr(figure, role).n) == (pytest.approx(own.mean()), 12)
+        for problem, rows in wordings[wordings["checkpoint"] == role].groupby("problem"):
+            pairs = [a != b for a, b in combinations(rows["right"], 2)]
+            assert own[problem] == pytest.approx(np.mean(pairs))

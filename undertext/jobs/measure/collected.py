@@ -23,7 +23,7 @@ SCHEMAS = {
         ("valid", FLAG), ("stated", NUMBER), ("stated_by_chance", NUMBER), ("words", WHOLE),
         ("doubt", NUMBER), ("repeated", NUMBER), ("backtracks", WHOLE), ("changed_after", FLAG),
         ("unshifted", NUMBER), ("marginal", NUMBER), ("shifted", NUMBER), ("internal", NUMBER),
-        ("voiced", NUMBER),
+        ("voiced", NUMBER), ("sensitivity", NUMBER),
     ],
     "steps": [
         ("problem", TEXT), ("writer", TEXT), ("step", WHOLE), ("start", WHOLE), ("end", WHOLE),

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from undertext.core.terms import Role
 from undertext.jobs.measure.collected import along_rows
 from undertext.jobs.measure.stage import TRACES, Stage
@@ -81,6 +83,7 @@ def _output_row(stage: Stage, role: Role, i: int, trail: Trail) -> dict[str, Any
     answers, style = stage.work.answers[role], stage.styles(role)[i]
     judged = stage.valid.get(role)
     held, doubt = stage.stated.get(role), stage.doubt.get(role)
+    scores = stage.sensitivity.get(role)
     shares = stage.shift.shares(i) if stage.shift is not None and role == "tuned" else None
     inner, voice = (None, None) if doubt is None else (doubt.internal, doubt.voiced)
     return {
@@ -105,4 +108,5 @@ def _output_row(stage: Stage, role: Role, i: int, trail: Trail) -> dict[str, Any
         **({} if shares is None else shares),
         "internal": None if inner is None else float(inner.wrong[i]),
         "voiced": None if voice is None else float(voice.wrong[i]),
+        "sensitivity": None if scores is None or np.isnan(scores[i]) else float(scores[i]),
     }

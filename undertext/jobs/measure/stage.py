@@ -61,6 +61,8 @@ class Stage:
         """Outputs with a trace that was judged."""
         self.shift: Shift | None = None
         self.doubt: dict[Role, Doubt] = {}
+        self.sensitivity: dict[Role, ndarray] = {}
+        """PromptSensiScore of each problem, where it was measured; NaN of a problem with one wording."""
         self._reads: dict[tuple[Role, Whose], TrailReads] | None = None
         self._styles: dict[Role, list[Style]] = {}
         self._fitted: dict[Role, dict[str, Answered]] = {}
