@@ -129,6 +129,7 @@ def check_measures(names: Names) -> None:
     gained, moved, held = names["gained"], names["moved"], names["held"]
     assert gained.steps.tolist() == pytest.approx([log(2), log(4)])
     assert [gained.total, gained.unsaid, gained.published] == pytest.approx([log(8), log(2), 1.0])
+    assert gained.published_steps.tolist() == pytest.approx([2 / 3, 1 / 3])
     assert [gained.before, gained.after] == pytest.approx([1 / 8, 1.0])
     assert [moved.commitment, moved.monotonicity, moved.area] == pytest.approx([0.75, 0.75, 0.4])
     assert names["along_trace"].tolist() == [0.5, 0.8, 0.9]

@@ -267,9 +267,9 @@ def _ends(result: Comparison, split: str) -> dict[Role, list[Estimate]]:
     }
 
 
-def _curves(result: Comparison, figure: str) -> dict[str, dict[Role, Line]]:
+def _curves(result: Comparison, figure: str) -> dict[str, dict[str, Line]]:
     """A figure along traces, by split and checkpoint; splits of which it was measured."""
-    splits: dict[str, dict[Role, list[tuple[float, Estimate]]]] = {}
+    splits: dict[str, dict[str, list[tuple[float, Estimate]]]] = {}
     for row in _rows(result, "curves", figure=figure):
         found = Estimate(row["value"], row["low"], row["high"], row["n"])
         splits.setdefault(row["split"], {}).setdefault(row["checkpoint"], []).append((row["share"], found))

@@ -4,19 +4,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from undertext.core.terms import Role
-from undertext.jobs.measure.collected import TrailReads, confidence_columns, information_columns
+from undertext.jobs.measure.collected import TrailReads, information_columns
+from undertext.jobs.measure.gain_curves import curve_rows
 from undertext.jobs.measure.probed import probed
-from undertext.jobs.measure.stage import TRACES, Stage, known
+from undertext.jobs.measure.stage import TRACES, WRITTEN, Stage, known
+from undertext.jobs.measure.trajectories import by_answers, early_columns, trajectory_columns
 from undertext.measures.trace.trails import Whose
+from undertext.tasks.draws import clusters
 
 
 def information(stage: Stage) -> None:
-    """Information gain on own traces, the task's, and the other checkpoint's."""
-
-    def add(name: str, reads: Mapping[Role, TrailReads]) -> None:
-        information_columns(stage.collected, name, reads, stage.n)
-
-    _by_traces(stage, "information", add)
+    """Information gain on own traces, the task's, and the other checkpoint's; and as both checkpoints read
+    the traces of either."""
+    _by_traces(stage, "information", lambda name, reads: _information(stage, name, reads))
+    for writer in stage.roles if len(stage.roles) > 1 else ():
+        reads = _readers(stage, writer)
+        if len(reads) > 1:
+            _information(stage, WRITTEN[writer], reads)
     steps = {
         role: known([float(bool(trail.steps)) for trail in stage.work.trails(role, "own").values()])
         for role in stage.roles
@@ -25,11 +29,31 @@ def information(stage: Stage) -> None:
     stage.collected.add("information", name, TRACES["own"], "share", steps)
 
 
+def _information(stage: Stage, name: str, reads: Mapping[Role, TrailReads]) -> None:
+    # Two checkpoints' figures on the other's traces are of unlike traces, and read by unlike readers.
+    paired = name != TRACES["other"]
+    information_columns(stage.collected, name, reads, stage.n, paired=paired)
+    if paired:
+        units, seed = clusters(stage.work.subjects["base"].problems), stage.work.config.seed
+        stage.collected.tables["curves"] += curve_rows(name, reads, stage.n, units, seed)
+
+
+def _readers(stage: Stage, writer: Role) -> dict[Role, TrailReads]:
+    """What each checkpoint reads along the traces of one of them."""
+    reads = stage.along()
+    keys: dict[Role, tuple[Role, Whose]] = {
+        role: (role, "own" if role == writer else "other") for role in stage.roles
+    }
+    return {role: reads[key] for role, key in keys.items() if key in reads}
+
+
 def confidence(stage: Stage) -> None:
     """The confidence trajectory on own traces and the task's, by the answers' probabilities and by probes."""
 
     def add(name: str, reads: Mapping[Role, TrailReads]) -> None:
-        confidence_columns(stage.collected, name, reads, stage.right, stage.n)
+        found = {role: by_answers(each) for role, each in reads.items()}
+        points = trajectory_columns(stage.collected, name, found, stage.n)
+        early_columns(stage.collected, name, points, stage.right if name == TRACES["own"] else None)
 
     _by_traces(stage, "confidence", add, but=("other",))
     probed(stage, stage.along())

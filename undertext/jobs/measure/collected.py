@@ -11,7 +11,7 @@ from numpy import ndarray
 from undertext.core.terms import Role
 from undertext.jobs.measure.figures_of import Column, Kind, Statistic
 from undertext.jobs.measure.parts import Probed
-from undertext.measures.trace.confidence import accuracy_gap, early_and_late, trajectory
+from undertext.measures.trace.confidence import accuracy_gap
 from undertext.measures.trace.information import gain, rationalised
 from undertext.measures.trace.probe_along import RIGHT
 
@@ -23,7 +23,7 @@ SCHEMAS = {
         ("valid", FLAG), ("stated", NUMBER), ("stated_by_chance", NUMBER), ("words", WHOLE),
         ("doubt", NUMBER), ("repeated", NUMBER), ("backtracks", WHOLE), ("changed_after", FLAG),
         ("unshifted", NUMBER), ("marginal", NUMBER), ("shifted", NUMBER), ("internal", NUMBER),
-        ("voiced", NUMBER),
+        ("voiced", NUMBER), ("sensitivity", NUMBER),
     ],
     "steps": [
         ("problem", TEXT), ("writer", TEXT), ("step", WHOLE), ("start", WHOLE), ("end", WHOLE),
@@ -31,8 +31,21 @@ SCHEMAS = {
     ],
     "along": [
         ("problem", TEXT), ("checkpoint", TEXT), ("traces", TEXT), ("step", WHOLE), ("of", WHOLE),
-        ("log_p_right", NUMBER), ("log_p_given", NUMBER), ("perplexity", NUMBER), ("probe_right", NUMBER),
-        ("probe_given", NUMBER), ("probe_will_be_right", NUMBER),
+        ("log_p_right", NUMBER), ("log_p_given", NUMBER), ("perplexity", NUMBER), ("gain", NUMBER),
+        ("gain_published", NUMBER), ("probe_right", NUMBER), ("probe_given", NUMBER),
+        ("probe_will_be_right", NUMBER),
+    ],
+    "curves": [
+        ("traces", TEXT), ("checkpoint", TEXT), ("share", NUMBER), ("gain", NUMBER), ("low", NUMBER),
+        ("high", NUMBER), ("n", WHOLE),
+    ],
+    "confidence": [
+        ("problem", TEXT), ("checkpoint", TEXT), ("traces", TEXT), ("steps", WHOLE),
+        ("given_commitment", NUMBER), ("given_monotonicity", NUMBER), ("given_area", NUMBER),
+        ("right_commitment", NUMBER), ("right_monotonicity", NUMBER), ("right_area", NUMBER),
+        ("probe_given_commitment", NUMBER), ("probe_given_monotonicity", NUMBER),
+        ("probe_given_area", NUMBER), ("probe_right_commitment", NUMBER),
+        ("probe_right_monotonicity", NUMBER), ("probe_right_area", NUMBER),
     ],
     "exploration": [
         ("problem", TEXT), ("checkpoint", TEXT), ("traces", TEXT), ("steps", WHOLE), ("known", WHOLE),
@@ -102,9 +115,9 @@ def spread(index: Sequence[int], values: Sequence[float | None], problems: int) 
 
 
 def information_columns(
-    collected: Collected, traces: str, by_role: Mapping[Role, "TrailReads"], problems: int
+    collected: Collected, traces: str, by_role: Mapping[Role, "TrailReads"], problems: int, *, paired: bool
 ) -> None:
-    """Information gain, in both forms, and the rationalisation index."""
+    """Information gain, in both forms, and the rationalisation index; with their change where `paired`."""
     totals: dict[str, dict[Role, ndarray]] = {}
     index: dict[Role, ndarray] = {}
     for role, reads in by_role.items():
@@ -124,45 +137,9 @@ def information_columns(
         rows = np.full((problems, 2), np.nan)
         rows[reads.index] = rationalised(given)
         index[role] = rows
-    paired = traces != "the other's traces"
     for name, columns in totals.items():
         collected.add("information", name, traces, "mean", columns, paired=paired)
     collected.add("information", "rationalisation index", traces, "ratio", index, paired=paired)
-
-
-def confidence_columns(
-    collected: Collected,
-    traces: str,
-    by_role: Mapping[Role, "TrailReads"],
-    right: Mapping[Role, ndarray],
-    problems: int,
-) -> None:
-    """Commitment, monotonicity and area over the curve of the given answer; early commitment and accuracy."""
-    named: dict[tuple[str, Kind], dict[Role, ndarray]] = {}
-    gaps: dict[Role, ndarray] = {}
-    for role, reads in by_role.items():
-        found = [None if r is None else trajectory(r.probability) for r in reads.given]
-        has = [each is not None and each.area is not None for each in found]
-        commits = [
-            None if not known or each is None else float(each.commitment is not None)
-            for each, known in zip(found, has, strict=True)
-        ]
-        figures: tuple[tuple[str, Kind, list[float | None]], ...] = (
-            ("settles on its answer", "share", commits),
-            ("commitment point", "bounded", [None if each is None else each.commitment for each in found]),
-            ("monotonicity", "bounded", [None if each is None else each.monotonicity for each in found]),
-            ("area over the curve", "bounded", [None if each is None else each.area for each in found]),
-        )
-        for name, kind, values in figures:
-            named.setdefault((name, kind), {})[role] = spread(reads.index, values, problems)
-        gaps[role] = early_and_late(named["commitment point", "bounded"][role], right[role])
-    for (name, kind), columns in named.items():
-        collected.add("confidence", name, traces, kind, columns)
-    early = {role: rows[:, 1] for role, rows in gaps.items()}
-    collected.add("confidence", "settles early", traces, "share", early)
-    collected.add(
-        "confidence", "accuracy of later less early ones", traces, "statistic", gaps, statistic=accuracy_gap
-    )
 
 
 def along_rows(role: Role, traces: str, reads: "TrailReads", probed: Probed | None) -> list[Row]:
@@ -174,6 +151,7 @@ def along_rows(role: Role, traces: str, reads: "TrailReads", probed: Probed | No
             "probe_given": None if probed is None else probed.answer.of(k, trail.answer),
             "probe_will_be_right": None if probed is None else probed.right.of(k, RIGHT),
         }
+        gained = gain(trail, right, trail.problem.answer)
         for step, value in enumerate(right.log_probs.tolist()):
             rows.append(
                 {
@@ -185,6 +163,8 @@ def along_rows(role: Role, traces: str, reads: "TrailReads", probed: Probed | No
                     "log_p_right": value,
                     "log_p_given": None if given is None else float(given.log_probs[step]),
                     "perplexity": float(right.perplexities[step]),
+                    "gain": float(gained.steps[step - 1]) if step else None,
+                    "gain_published": float(gained.published_steps[step - 1]) if step else None,
                     **{name: None if p is None else float(p[step]) for name, p in read.items()},
                 }
             )

@@ -19,6 +19,7 @@ from undertext.measures.trace.dependence import (
     four_way,
     stated_though_wrong,
 )
+from undertext.measures.trace.lacking import lacking
 from undertext.measures.trace.stated import NAMED, stated
 from undertext.measures.trace.trails import Whose
 from undertext.measures.trace.validity import Validity, by_values, by_words, written_in_words
@@ -161,8 +162,11 @@ def _changes(stage: Stage, whose: Whose) -> None:
             own = after[role, change]
             what = f"{change}, {role}, {TRACES[whose]}"
             if not own.index:
+                subject = stage.work.subjects[role]
                 reason = (
-                    "no trace leaves room for an answer" if own.left_out else "no trace allows this change"
+                    "no trace leaves room for an answer"
+                    if own.left_out
+                    else lacking(change, subject.problems, subject.wordings)
                 )
                 stage.collected.miss("faithfulness", what, reason)
             elif own.left_out:

@@ -3,9 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from undertext.core.terms import Role
 from undertext.jobs.measure.collected import along_rows
 from undertext.jobs.measure.stage import TRACES, Stage
+from undertext.jobs.measure.trajectories import confidence_rows
 from undertext.measures.trace.exploration import Marked
 from undertext.measures.trace.style import DOUBT
 from undertext.measures.trace.trails import Trail
@@ -32,10 +35,12 @@ def unfinished_outputs(stage: Stage) -> None:
 
 
 def output_tables(stage: Stage) -> None:
-    """Gather the rows of `outputs`, `steps` and `along`."""
+    """Gather the rows of `outputs`, `steps`, `along` and `confidence`."""
     for (role, whose), reads in stage.read.items():
         probed = stage.probed.get((role, whose))
         stage.collected.tables["along"] += along_rows(role, TRACES[whose], reads, probed)
+        if "confidence" in stage.work.config.wanted:
+            stage.collected.tables["confidence"] += confidence_rows(role, TRACES[whose], reads, probed)
     for role in stage.roles:
         trails = stage.work.trails(role, "own")
         _step_rows(stage, role, trails, stage.marked.get((role, "own"), {}))
@@ -78,6 +83,7 @@ def _output_row(stage: Stage, role: Role, i: int, trail: Trail) -> dict[str, Any
     answers, style = stage.work.answers[role], stage.styles(role)[i]
     judged = stage.valid.get(role)
     held, doubt = stage.stated.get(role), stage.doubt.get(role)
+    scores = stage.sensitivity.get(role)
     shares = stage.shift.shares(i) if stage.shift is not None and role == "tuned" else None
     inner, voice = (None, None) if doubt is None else (doubt.internal, doubt.voiced)
     return {
@@ -102,4 +108,5 @@ def _output_row(stage: Stage, role: Role, i: int, trail: Trail) -> dict[str, Any
         **({} if shares is None else shares),
         "internal": None if inner is None else float(inner.wrong[i]),
         "voiced": None if voice is None else float(voice.wrong[i]),
+        "sensitivity": None if scores is None or np.isnan(scores[i]) else float(scores[i]),
     }

@@ -14,9 +14,9 @@ from undertext.jobs.measure.figures_of import Kind
 from undertext.jobs.measure.parts import Probed
 from undertext.jobs.measure.read_beside import Placed, reading_columns, reading_rows
 from undertext.jobs.measure.stage import TRACES, Stage
+from undertext.jobs.measure.trajectories import by_probe, trajectory_columns
 from undertext.measures.decoding.beside_nulls import Beside, cannot_be_read, read_beside
 from undertext.measures.trace.along import too_long
-from undertext.measures.trace.confidence import trajectory
 from undertext.measures.trace.probe_along import RIGHT, WRONG, ProbeAlong, read_along
 from undertext.measures.trace.trails import Trail, Whose
 from undertext.measures.trace.uncertainty import brier
@@ -119,22 +119,11 @@ def _read(
 def _trajectories(
     stage: Stage, whose: Whose, by_role: Mapping[Role, Probed], reads: Mapping[Role, TrailReads]
 ) -> None:
+    read = {role: by_probe(reads[role], found) for role, found in by_role.items() if found.answer.classes}
+    trajectory_columns(stage.collected, TRACES[whose], read, stage.n, by="by a probe")
     columns: dict[tuple[str, Kind], dict[Role, ndarray]] = {}
     for role, found in by_role.items():
         trails, index = reads[role].trails, reads[role].index
-        if found.answer.classes:
-            moved = [found.answer.of(k, trail.answer) for k, trail in enumerate(trails)]
-            each = [None if p is None else trajectory(p) for p in moved]
-            has = [None if t is None or t.area is None else t for t in each]
-            figures: tuple[tuple[str, Kind, list[float | None]], ...] = (
-                ("by a probe: settles on its answer", "share",
-                 [None if t is None else float(t.commitment is not None) for t in has]),
-                ("by a probe: commitment point", "bounded",
-                 [None if t is None else t.commitment for t in has]),
-                ("by a probe: area over the curve", "bounded", [None if t is None else t.area for t in has]),
-            )  # fmt: skip
-            for name, kind, values in figures:
-                columns.setdefault((name, kind), {})[role] = spread(index, values, stage.n)
         if found.right.classes:
             wrong = ~stage.right[role][index]
             for name, place in (("before the first step", 0), ("after the last step", -1)):

@@ -1,14 +1,15 @@
 """How `measure`'s result is shown: a table a measure, the curves along traces, and how traces were split."""
 
 from collections.abc import Mapping
-from math import exp
 from statistics import fmean
 
 from matplotlib.figure import Figure
 
 from undertext.core.statistics import Estimate
+from undertext.jobs.measure.panels import along_panels, gain_panels
 from undertext.jobs.measure.result import Measured, MeasureResult
 from undertext.report.figures.along import along_figure
+from undertext.report.figures.curves import curves_figure
 from undertext.report.numbers import NOTHING, estimate, number, shown
 from undertext.report.page import Section, document, fragment
 
@@ -31,8 +32,8 @@ LINES = {
         "step. With k answers that are equally likely about 1/k of it is there by luck.",
     ),
     "confidence": (
-        "Of the answer finally given. Commitment point: share of the steps after which its probability stays "
-        "at 0.5 or more; area over the curve: the larger, the later confidence comes.",
+        "Of the answer finally given, and of the right one. Commitment point: share of the steps after which "
+        "its probability stays at 0.5 or more; area over the curve: the larger, the later confidence comes.",
         "By a probe: at the ends of the steps, without a lead; fitted on traces of train, chosen on dev.",
     ),
     "faithfulness": (
@@ -58,6 +59,16 @@ LINES = {
         "chosen on the other types of problem alone, beside the surface (tokens, position) and every null.",
     ),
 }
+ALONG = {"along": "Along the trace", "gain": "Information gain along the trace"}
+SHOWS = {
+    "along": "Mean probability of the right answer and of the one finally given against the share of the "
+    "steps, and what a probe reads of them at the steps' ends; a panel a kind of traces. Bands are one "
+    "standard error.",
+    "gain": "Mean log-probability of the right answer less that before the first step, in nats, against the "
+    "share of the steps, with 95% intervals; change: tuned less base, problem by problem; a panel a kind of "
+    "traces.",
+}
+"""What the figures of the page show, by their names."""
 HEAD = ["figure", "traces", "base", "tuned", "change"]
 SPLIT_SHOWN = 3
 """Traces of each writer whose steps are shown."""
@@ -65,35 +76,15 @@ WORDS_SHOWN = 20
 
 
 def figures(result: MeasureResult) -> dict[str, Figure]:
-    """`along`: the probability of the right answer along each kind of traces, and what a probe reads of it;
-    none where no trace has a step."""
-    drawn = _along(result)
-    return {"along": along_figure(drawn)} if drawn else {}
-
-
-def _along(result: MeasureResult) -> dict[str, dict[str, list[list[float]]]]:
-    """By kind of traces and line, the values along each trace that has a step."""
-    panels: dict[str, dict[str, dict[str, list[float]]]] = {}
-    if "along" not in result.tables:
-        return {}
-    for row in result.tables["along"].to_pylist():
-        if row["of"]:
-            own = panels.setdefault(row["traces"], {})
-            lines = own.setdefault(row["checkpoint"], {})
-            lines.setdefault(row["problem"], []).append(exp(row["log_p_right"]))
-            if row["probe_right"] is not None:
-                read = own.setdefault(f"{row['checkpoint']}, by a probe", {})
-                read.setdefault(row["problem"], []).append(row["probe_right"])
-    return {
-        traces: {name: list(by_problem.values()) for name, by_problem in lines.items()}
-        for traces, lines in panels.items()
+    """`along`: the probability of the right answer and of the one given, along each kind of traces, and what
+    a probe reads of them; `gain`: information gain summed up along traces, with its change. None where no
+    trace has a step."""
+    panels = along_panels(result.tables)
+    drawn = {
+        "along": along_figure(panels) if panels else None,
+        "gain": curves_figure(gain_panels(result.tables), "nats"),
     }
-
-
-def _from_to(lines: Mapping[str, list[list[float]]]) -> str:
-    """Where each line begins and ends, in words."""
-    ends = {name: [fmean(each[at] for each in rows) for at in (0, -1)] for name, rows in lines.items()}
-    return "; ".join(f"{name} from {number(a)} to {number(b)}" for name, (a, b) in ends.items())
+    return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
 def summary_html(result: MeasureResult) -> str:
@@ -124,12 +115,12 @@ def html(result: MeasureResult, pictures: Mapping[str, bytes]) -> str:
         for name in summary["measures"]
         if (rows := [_row(each) for each in result.measured if each.measure == name])
     ]
-    if "along" in pictures:
-        shows = (
-            "Mean probability of the right answer against the share of the steps, and what a probe reads of "
-            "it at their ends; a panel a kind of traces. "
-        ) + " ".join(f"{traces}: {_from_to(drawn)}." for traces, drawn in _along(result).items())
-        sections.insert(1, Section("Along the trace", picture=(pictures["along"], shows)))
+    said = {"along": _along_said(result), "gain": _gain_said(result)}
+    sections[1:1] = [
+        Section(ALONG[name], picture=(pictures[name], f"{SHOWS[name]} {said[name]}"))
+        for name in ALONG
+        if name in pictures
+    ]
     if "shifted_words" in result.tables:
         rows = result.tables["shifted_words"].slice(0, WORDS_SHOWN).to_pylist()
         cells = [
@@ -155,6 +146,25 @@ def html(result: MeasureResult, pictures: Mapping[str, bytes]) -> str:
         about,
         sections,
         result.run,
+    )
+
+
+def _along_said(result: MeasureResult) -> str:
+    """Where each line of `along` begins and ends, in words."""
+    said = []
+    for title, lines in along_panels(result.tables).items():
+        ends = {name: [fmean(row[at] for row in rows) for at in (0, -1)] for name, rows in lines.items()}
+        parts = (f"{' '.join(name)} from {number(a)} to {number(b)}" for name, (a, b) in ends.items())
+        said.append(f"{title}: {'; '.join(parts)}.")
+    return " ".join(said)
+
+
+def _gain_said(result: MeasureResult) -> str:
+    """Where each line of `gain` ends, in words."""
+    panels = gain_panels(result.tables).items()
+    return " ".join(
+        f"{traces}: {'; '.join(f'{name} ends at {estimate(line[-1][1])}' for name, line in lines.items())}."
+        for traces, lines in panels
     )
 
 

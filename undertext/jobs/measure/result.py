@@ -36,8 +36,9 @@ class Unmeasured:
 class MeasureResult(Result):
     """The measures of a trace, on one checkpoint or on two. docs/measures.md says what each figure is.
 
-    Tables: `outputs`, a row a problem and checkpoint; `steps`, how traces were split; `along`, `exploration`,
-    `readings`, `changes`, `wordings` and `shifted_words` where they were measured.
+    Tables: `outputs`, a row a problem and checkpoint; `steps`, how traces were split; `along`, `curves`,
+    `confidence`, `exploration`, `readings`, `changes`, `wordings` and `shifted_words` where they were
+    measured.
     """
 
     @property

@@ -27,6 +27,8 @@ TRACES: dict[Whose, str] = {
     "gold": "the task's traces",
     "other": "the other's traces",
 }
+WRITTEN: dict[Role, str] = {"base": "the base's traces", "tuned": "the tuned one's traces"}
+"""What figures call traces that both checkpoints read, by who wrote them."""
 
 
 class Answered(NamedTuple):
@@ -59,6 +61,8 @@ class Stage:
         """Outputs with a trace that was judged."""
         self.shift: Shift | None = None
         self.doubt: dict[Role, Doubt] = {}
+        self.sensitivity: dict[Role, ndarray] = {}
+        """PromptSensiScore of each problem, where it was measured; NaN of a problem with one wording."""
         self._reads: dict[tuple[Role, Whose], TrailReads] | None = None
         self._styles: dict[Role, list[Style]] = {}
         self._fitted: dict[Role, dict[str, Answered]] = {}

@@ -28,6 +28,7 @@ def sensitivity(stage: Stage) -> None:
         scores[role] = spread(
             list(own), [prompt_sensi_score(right[rows].tolist()) for rows in own.values()], stage.n
         )
+        stage.sensitivity[role] = scores[role]
         sure[role] = spread(
             list(own), [float(found.confidence[rows].mean()) for rows in own.values()], stage.n
         )

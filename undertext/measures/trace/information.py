@@ -29,8 +29,10 @@ class Gain:
     """Answer form, all steps together; NaN without a step."""
     unsaid: float
     """The same up to the step that says the answer itself; NaN where that is the first step."""
+    published_steps: Float[ndarray, " step"]
+    """Published code's form, step by step: each fall of the perplexity over T + 1."""
     published: float
-    """The published code's form; NaN without a step."""
+    """The published code's form, all steps together; NaN without a step."""
     before: float
     """Probability of the answer before the first step."""
     after: float
@@ -47,6 +49,7 @@ def gain(trail: Trail, read: AnswerAlong, answer: str) -> Gain:
         steps=steps,
         total=float(steps.sum()) if n else np.nan,
         unsaid=float(steps[:upto].sum()) if n and upto else np.nan,
+        published_steps=-np.diff(read.perplexities) / (n + 1),
         published=float(read.perplexities[0] - read.perplexities[-1]) / (n + 1) if n else np.nan,
         before=float(read.probability[0]),
         after=float(read.probability[-1]),
