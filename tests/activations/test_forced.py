@@ -61,11 +61,14 @@ def test_a_figure_is_of_the_place_itself_and_changes_nothing_else(
 
 def test_an_activation_that_is_no_number_is_refused(llama):
     read = Read(HookPoint(0, "resid_post"), lambda X, of: X[:, 0])
+    forced(llama, PROMPTS[:1], [[1]], read=read)  # its sites are tried once, and here while it is whole
     block = llama.model.model.layers[0]
     spoilt = block.register_forward_hook(lambda module, args, output: output * float("inf"))
-    last = llama.model.model.layers[-1].register_forward_hook(lambda module, args, output: output * 0 + 1)
+    last = llama.model.model.layers[-1].register_forward_hook(
+        lambda module, args, output: torch.ones_like(output)
+    )
     try:
-        with pytest.raises(UserError, match=r"(NaN or infinity at blocks.0.hook_resid_post, text 0|NaN in)"):
+        with pytest.raises(UserError, match=r"NaN or infinity at blocks\.0\.hook_resid_post, text 0"):
             forced(llama, PROMPTS[:1], [[1]], read=read)
     finally:
         spoilt.remove()
