@@ -1,15 +1,18 @@
 """What a model would write at chosen places of given texts, each with the text's own tokens before it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from undertext.activations.batching import batch_tokens_on, pad_right, run_batches
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
-from undertext.activations.hooks import logits_only_at
+from undertext.activations.hookpoint import HookPoint
+from undertext.activations.hooks import HookFunction, hooked, logits_only_at
 from undertext.activations.rope import sides
 
 
@@ -23,6 +26,16 @@ class Forced:
     """Natural log-probability of the token that stands there."""
     ranks: list[list[int]]
     """Rank of the token that stands there among all tokens: 1 where none is likelier."""
+    read: list[list[float]]
+    """A figure of the activation at the place itself; empty lists where none was asked for."""
+
+
+class Read(NamedTuple):
+    """A figure that is taken of every place's activation in the same pass."""
+
+    point: HookPoint
+    figure: Callable[[Float[Tensor, "n d_model"], Sequence[int]], Float[Tensor, " n"]]
+    """Of activations (float32, where the model's layer is), and the text that each stands in."""
 
 
 @torch.inference_mode()
@@ -31,32 +44,49 @@ def forced(
     texts: Sequence[str] | Sequence[Sequence[int]],
     places: Sequence[Sequence[int]],
     *,
+    read: Read | None = None,
     batch_tokens: int | None = None,
 ) -> Forced:
     """Read `texts` (or their token ids) once, and say what the model would write at these places of each.
 
     `places[i]` are indices into the tokens of `texts[i]`, from 1: nothing is predicted of a first token. The
     tokens before a place are the text's own, whatever the model would have written (teacher forcing). Logits
-    are computed at these places alone. A batch that does not fit in memory is split.
+    are computed at these places alone. With `read` a figure of each place's activation is taken too, once its
+    token is read. A batch that does not fit in memory is split.
 
     Raises:
         UserError: for a place that a text does not have, a text that does not fit the context or the memory,
-            and NaN in the logits.
+            NaN in the logits, and NaN or infinity in an activation that is read.
     """
     encoded = checkpoint.encode(texts)
     for index, (ids, own) in enumerate(zip(encoded, places, strict=True)):
         if bad := [place for place in own if not 1 <= place < len(ids)]:
             raise UserError(f"text {index} has no token {bad[0]} to predict: valid are 1 to {len(ids) - 1}")
-    out = Forced([[] for _ in encoded], [[] for _ in encoded], [[] for _ in encoded])
+    out = Forced([[] for _ in encoded], [[] for _ in encoded], [[] for _ in encoded], [[] for _ in encoded])
     wanted = [index for index, own in enumerate(places) if own]
+    # What stands at the last place is predicted, and read only where something of it is asked for.
+    lengths = [max(places[index]) + (read is not None) for index in wanted]
+
+    def read_of(X: Tensor, of: list[int], read: Read) -> list[float]:
+        if (wrong := ~X.isfinite().all(dim=-1)).any():
+            row = of[int(wrong.nonzero()[0])]
+            raise UserError(f"{checkpoint.name}: NaN or infinity at {read.point}, text {row}")
+        figures: list[float] = read.figure(X, of).tolist()
+        return figures
 
     def run(batch: list[int]) -> None:
         rows = [wanted[i] for i in batch]
-        # What stands at the last place is predicted, never read.
-        ids = pad_right([encoded[row][: max(places[row])] for row in rows], checkpoint.device)
+        ids = pad_right([encoded[wanted[i]][: lengths[i]] for i in batch], checkpoint.device)
         flat = [(i, place) for i, row in enumerate(rows) for place in places[row]]
         at, before = (torch.tensor(each) for each in zip(*((i, place - 1) for i, place in flat), strict=True))
-        with logits_only_at(checkpoint, at, before):
+        seen: list[Tensor] = []
+
+        def keep(activation: Tensor) -> None:
+            seen.append(activation[at.to(activation.device), (before + 1).to(activation.device)].float())
+
+        hooks: dict[HookPoint, HookFunction] = {} if read is None else {read.point: keep}
+        # Hooks first: putting them on may try the model on a few tokens.
+        with hooked(checkpoint, hooks), logits_only_at(checkpoint, at, before):
             logits: Tensor = checkpoint.model(
                 input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False
             ).logits[0]
@@ -66,13 +96,17 @@ def forced(
         there = torch.tensor([[encoded[rows[i]][place]] for i, place in flat], device=logits.device)
         scores = logits.float().log_softmax(dim=-1).gather(1, there)[:, 0].tolist()
         ranks = (logits > logits.gather(1, there)).sum(dim=-1) + 1
-        found = zip(flat, logits.argmax(dim=-1).tolist(), scores, ranks.tolist(), strict=True)
+        chosen, ranked = logits.argmax(dim=-1).tolist(), ranks.tolist()
+        figures = [] if read is None else read_of(seen[0], [rows[i] for i, _ in flat], read)
+        # All that takes memory is done: a batch that is split has left nothing behind.
+        for (i, _), figure in zip(flat, figures, strict=read is not None):
+            out.read[rows[i]].append(figure)
+        found = zip(flat, chosen, scores, ranked, strict=True)
         for (i, _), token, score, rank in found:
             out.chosen[rows[i]].append(token)
             out.log_probs[rows[i]].append(score)
             out.ranks[rows[i]].append(rank)
 
     tokens = batch_tokens_on(checkpoint.device) if batch_tokens is None else batch_tokens
-    lengths = [max(places[index]) for index in wanted]
     run_batches(lengths, tokens, run, kinds=sides(checkpoint, lengths))
     return out

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from tests.activations.reference import PROMPTS
 from tests.toys import SHAPES
-from undertext.activations import UserError
-from undertext.activations.forced import forced
+from undertext.activations import HookPoint, UserError
+from undertext.activations.forced import Read, forced
 
 
 @settings(max_examples=15)
@@ -31,6 +31,48 @@ def test_it_is_what_each_text_gives_alone(checkpoints, texts, drawn, batch_token
         torch.testing.assert_close(scores, expected, atol=1e-4, rtol=1e-4)
         order = logits.argsort(dim=-1, descending=True).tolist()
         assert ranks == [order[place - 1].index(ids[place]) + 1 for place in own]
+
+
+@settings(max_examples=10)
+@given(
+    texts=st.lists(st.lists(st.integers(0, 35), min_size=2, max_size=16), min_size=1, max_size=5),
+    drawn=st.randoms(use_true_random=False),
+    batch_tokens=st.sampled_from([1, 20, 1000]),
+    shape=st.sampled_from(SHAPES),
+)
+def test_a_figure_is_of_the_place_itself_and_changes_nothing_else(
+    checkpoints, texts, drawn, batch_tokens, shape
+):
+    checkpoint = checkpoints[shape]
+    places = [drawn.sample(range(1, len(ids)), drawn.randrange(len(ids))) for ids in texts]
+    weights = torch.linspace(-1, 1, checkpoint.d_model)
+    read = Read(HookPoint(0, "resid_post"), lambda X, of: X @ weights + torch.tensor(of))
+    found = forced(checkpoint, texts, places, read=read, batch_tokens=batch_tokens)
+    without = forced(checkpoint, texts, places, batch_tokens=batch_tokens)
+    assert (found.chosen, found.ranks) == (without.chosen, without.ranks)
+    assert without.read == [[] for _ in texts]
+    for i, (ids, own) in enumerate(zip(texts, places, strict=True)):
+        torch.testing.assert_close(found.log_probs[i], without.log_probs[i], atol=1e-5, rtol=1e-5)
+        with torch.inference_mode():
+            hidden = checkpoint.model(torch.tensor([ids]), output_hidden_states=True).hidden_states[1][0]
+        expected = [float(hidden[place].float() @ weights) + i for place in own]
+        torch.testing.assert_close(found.read[i], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_an_activation_that_is_no_number_is_refused(llama):
+    read = Read(HookPoint(0, "resid_post"), lambda X, of: X[:, 0])
+    forced(llama, PROMPTS[:1], [[1]], read=read)  # its sites are tried once, and here while it is whole
+    block = llama.model.model.layers[0]
+    spoilt = block.register_forward_hook(lambda module, args, output: output * float("inf"))
+    last = llama.model.model.layers[-1].register_forward_hook(
+        lambda module, args, output: torch.ones_like(output)
+    )
+    try:
+        with pytest.raises(UserError, match=r"NaN or infinity at blocks\.0\.hook_resid_post, text 0"):
+            forced(llama, PROMPTS[:1], [[1]], read=read)
+    finally:
+        spoilt.remove()
+        last.remove()
 
 
 def test_texts_are_read_as_their_tokens(llama):

@@ -118,7 +118,8 @@ def curves() -> pa.Table:
 
 
 def tokens(problems: pa.Table) -> pa.Table:
-    """Every word of every output, as both checkpoints read it; the tuned one cuts steered ones otherwise."""
+    """Every word of every output, as both checkpoints read it; the tuned one cuts steered ones otherwise.
+    Probes read the first split alone."""
     rng = np.random.default_rng(3)
     rows = []
     for problem in problems.to_pylist():
@@ -131,6 +132,12 @@ def tokens(problems: pa.Table) -> pa.Table:
                 if (output, reader) == ("steered", "tuned"):
                     starts = starts[::2]
                 scores = -rng.exponential(1.5 if reader == "base" else 0.2, len(starts))
+                read = {
+                    "name": "last <b>value</b>",
+                    "layer": 3 if reader == "base" else 2,
+                    "label": problem["answer"],
+                    "probe": np.exp(scores)[::-1],
+                }
                 rows.append(
                     {
                         "split": problem["split"],
@@ -141,6 +148,7 @@ def tokens(problems: pa.Table) -> pa.Table:
                         "end": len(text),
                         "log_probs": scores,
                         "ranks": [1 + int(score < -1) + 3 * int(score < -2) for score in scores],
+                        **(read if problem["split"] == "test" else {}),
                     }
                 )
     return pa.Table.from_pylist(rows, TOKENS)

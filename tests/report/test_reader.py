@@ -17,7 +17,7 @@ from undertext.jobs.compare.reading import FILTERS, reader_of, steered_tokens
 from undertext.report import latex
 from undertext.report import reader as module
 from undertext.report.numbers import visible
-from undertext.report.reader import BLOCK, NATS, Packed, Shades, Shown, Written, pack
+from undertext.report.reader import BLOCK, NATS, PARTS, Packed, Shades, Shown, Written, pack
 
 
 def unpacked(packed: Packed) -> list[dict[str, Any]]:
@@ -73,11 +73,14 @@ def test_figures_of_tokens_are_those_of_the_table(comparison, packed):
         zip([row[1] for row in json.loads(packed.contents)["rows"]], unpacked(packed), strict=True)
     )
     for row in comparison.tables["tokens"].to_pylist():
-        surprises, ranks, *own = problems[row["id"]]["written"][row["output"]]["by"][row["reader"]]
+        surprises, ranks, *more = problems[row["id"]]["written"][row["output"]]["by"][row["reader"]]
         assert ranks == row["ranks"]
         assert surprises == [round(-NATS * score) for score in row["log_probs"]]
         differs = (row["output"], row["reader"]) == ("steered", "tuned")
-        assert bool(own) == differs
+        pieces, *read = more or [None]
+        assert bool(pieces) == differs
+        assert read == ([] if row["probe"] is None else [[round(PARTS * each) for each in row["probe"]]])
+        assert problems[row["id"]]["value"] == row["label"]
 
 
 @given(st.text(max_size=30), st.lists(st.integers(0, 29), max_size=12), st.integers(0, 30))
@@ -139,6 +142,31 @@ def test_model_text_ends_no_script(packed):
 )  # fmt: skip
 def test_tokens_chosen_in_a_steered_pass(at, range_):
     assert steered_tokens(at) == range_
+
+
+def test_what_probes_read_is_offered_where_there_is_such_a_reading(comparison):
+    """The legend names value and layers; a result without the columns, as older ones, has no such reading."""
+    reader = reader_of(comparison)
+    assert reader is not None
+    assert [key for key in reader.readings if key.startswith("probe")] == [
+        "probe base", "probe tuned", "probe own",
+    ]  # fmt: skip
+    legend = json.loads(reader.packed.contents)["legends"]["probe"]
+    for wanted in ("true `last <b>value</b>`", "in the base at layer 3 and in the tuned at layer 2"):
+        assert wanted in legend
+    tokens = comparison.tables["tokens"].drop_columns(["name", "layer", "label", "probe"])
+    older = reader_of(replace(comparison, tables={**comparison.tables, "tokens": tokens}))
+    assert older is not None
+    assert set(reader.readings) - set(older.readings) == {"probe base", "probe tuned", "probe own"}
+    index = json.loads(older.packed.contents)
+    assert "probe" not in index["legends"]
+    assert "probe" not in index["token"]
+
+
+def test_tokens_that_share_a_character_have_the_reading_of_the_last():
+    shades = Shades([0, 0, 1], 2, [-1.0] * 3, [1] * 3, [0.1, 0.4, 0.9])
+    (problem,) = unpacked(pack([one("ab", {"base": shades})], ["both"]))
+    assert problem["written"]["base"]["by"]["base"] == [[200, 100], [1, 1], None, [400, 900]]
 
 
 def test_without_tokens_there_is_no_shade_to_choose(comparison, preserved):

@@ -85,6 +85,8 @@ def test_tokens_are_shaded_by_the_reading_that_is_chosen(page, comparison):
         "surprise base": [min(1, -score / 6) for score in rows["tuned", "base"]["log_probs"]],
         "surprise tuned": [min(1, -score / 6) for score in rows["tuned", "tuned"]["log_probs"]],
         "rank base": [{1: 0, 2: 0.4}.get(rank, 1) for rank in rows["tuned", "base"]["ranks"]],
+        "probe base": rows["tuned", "base"]["probe"],
+        "probe own": rows["tuned", "tuned"]["probe"],
     }
     for reading, values in wanted.items():
         page.locator("#reader-shade").select_option(reading)
@@ -101,6 +103,7 @@ def test_tokens_are_shaded_by_the_reading_that_is_chosen(page, comparison):
     assert not any(map(any, page.evaluate(strengths)))
     page.locator("#reader-problem .token").first.click()
     expect(page.locator("#reader-token")).to_contain_text(re.compile(r"base: probability .* nats, rank"))
+    expect(page.locator("#reader-token")).to_contain_text(re.compile(r"rank \d+, probe [01]\.\d{3}"))
     assert page.locator("#reader-shade option").count() == len(READINGS)
 
 
@@ -130,6 +133,21 @@ def test_tokens_are_reached_by_the_keyboard(page):
     tokens.first.focus()
     page.keyboard.press("j")
     expect_shown(page, "test-7")
+
+
+def test_what_a_probe_reads_is_said_and_so_is_where_there_is_none(page, comparison):
+    row = next(row for row in comparison.tables["tokens"].to_pylist() if row["id"] == "test-6")
+    page.locator("#reader-shade").select_option("probe tuned")
+    page.locator("#reader-search").fill("test-6")
+    expect_shown(page, "test-6")
+    legend = page.locator("#reader-legend")
+    expect(legend).to_contain_text("true `last <b>value</b>`")
+    expect(legend).to_contain_text(f"In this problem it is {row['label']}.")
+    assert page.locator("#reader-problem .token[style*='--strength']").count() > 0
+    page.locator("#reader-search").fill("ood-6")
+    expect_shown(page, "ood-6")
+    expect(legend).to_contain_text("In this problem there is none to read.")
+    assert page.locator("#reader-problem .token[style*='--strength']").count() == 0
 
 
 def test_the_first_difference_is_marked_in_both(page, comparison):

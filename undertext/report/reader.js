@@ -58,6 +58,7 @@
   const search = byId("reader-search"), place = byId("reader-place"), status = byId("reader-status");
   let rows = [], at = 0, choosing = 0, showing = 0;
   let of = {}; // what is known of the split of the problem that is shown
+  let value = null; // what probes give the probability of there
 
   const text = (written) => written.pieces.join("");
 
@@ -102,6 +103,7 @@
     const one = rows.length ? await problem(rows[at]) : null;
     if (asking !== showing) return;
     of = one ? index.of[index.rows[rows[at]][0]] : {};
+    value = one ? one.value : null;
     place.value = rows.length ? at + 1 : 0;
     place.max = rows.length;
     status.textContent = rows.length ? `of ${rows.length.toLocaleString("en")}` : "No problem fits.";
@@ -201,6 +203,7 @@
     const [what] = chosen();
     if (what === "steered") return isSteered(who, number) ? 0.6 : null;
     if (what === "plain" || !by || number >= by[0].length) return null;
+    if (what === "probe") return by[3] ? by[3][number] / index.parts : null;
     const surprise = by[0][number] / index.nats;
     if (what === "probability") return 1 - Math.exp(-surprise);
     if (what === "surprise") return Math.min(1, surprise / index.most);
@@ -220,8 +223,9 @@
       if ((by[2] ?? written.pieces) !== pieces || number >= by[0].length) continue;
       const surprise = by[0][number] / index.nats;
       const p = Math.exp(-surprise);
+      const read = by[3] ? `, probe ${(by[3][number] / index.parts).toFixed(3)}` : "";
       parts.push(`${reader}: probability ${p < 0.001 ? "under 0.001" : p.toFixed(3)}, ` +
-        `surprise ${surprise.toFixed(2)} nats, rank ${by[1][number].toLocaleString("en")}`);
+        `surprise ${surprise.toFixed(2)} nats, rank ${by[1][number].toLocaleString("en")}${read}`);
     }
     if (isSteered(who, number)) parts.push("chosen in a steered pass");
     return parts.join("; ") || "not read";
@@ -229,7 +233,8 @@
 
   function legend() {
     const [what] = chosen();
-    byId("reader-legend").textContent = index.legends[what];
+    const here = value === null ? "In this problem there is none to read." : `In this problem it is ${value}.`;
+    byId("reader-legend").textContent = index.legends[what] + (what === "probe" ? ` ${here}` : "");
     reader.dataset.shade = what;
   }
 

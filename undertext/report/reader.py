@@ -21,6 +21,8 @@ NATS = 100
 """Surprise is kept in whole hundredths of a nat,"""
 MOST_NATS = 99.0
 """and up to here: a token that a model rules out has no end of it."""
+PARTS = 1000
+"""A probe's probability is kept in whole thousandths."""
 
 
 class Shades(NamedTuple):
@@ -32,6 +34,8 @@ class Shades(NamedTuple):
     """Before which character the last one ends."""
     log_probs: Sequence[float]
     ranks: Sequence[int]
+    probe: Sequence[float] | None = None
+    """Of each, the probability that the checkpoint's own probe gives to the problem's value."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,8 @@ class Shown:
     """By writer, in the order of the columns."""
     samples: Sequence[Written] = ()
     """Sampled texts."""
+    value: str | None = None
+    """What probes give the probability of; None where they read nothing."""
 
 
 class Packed(NamedTuple):
@@ -84,7 +90,7 @@ def pack(problems: Sequence[Shown], filters: Sequence[str], **more: Any) -> Pack
         [splits.index(each.split), visible(each.id), [filters.index(mark) for mark in each.marks]]
         for each in problems
     ]
-    index = {"splits": splits, "block": BLOCK, "nats": NATS, "rows": rows, **more}
+    index = {"splits": splits, "block": BLOCK, "nats": NATS, "parts": PARTS, "rows": rows, **more}
     blocks = [
         _block([_problem(each, most) for each in problems[at : at + BLOCK]])
         for at in range(0, len(problems), BLOCK)
@@ -108,6 +114,7 @@ def _problem(shown: Shown, most: int) -> dict[str, Any]:
         "answer": _cut(shown.answer, most),
         "flags": list(shown.flags),
         "written": {who: _written(each, most) for who, each in shown.written.items()},
+        "value": None if shown.value is None else visible(shown.value),
         "samples": [[_cut(each.text, most), each.grade, each.right] for each in shown.samples],
     }
 
@@ -119,32 +126,39 @@ def _written(written: Written, most: int) -> dict[str, Any]:
     """
     out: dict[str, Any] = {"grade": written.grade, "right": written.right, "by": {}}
     for reader, shades in written.shades.items():
-        starts, surprises, ranks = _by_start(shades)
+        starts, surprises, ranks, probe = _by_start(shades)
         pieces = list(_pieces(written.text, [*starts[1:], shades.end] if starts else [], most))
         kept = sum(start < most for start in starts)
         figures = [[round(NATS * min(each, MOST_NATS)) for each in surprises[:kept]], ranks[:kept]]
-        own = out.setdefault("pieces", pieces)
-        out["by"][reader] = figures if own == pieces else [*figures, pieces]
+        read = [] if shades.probe is None else [[round(PARTS * each) for each in probe[:kept]]]
+        same = out.setdefault("pieces", pieces) == pieces
+        # The third is the pieces, empty where they are the text's own, and the fourth what a probe reads.
+        out["by"][reader] = [*figures, *([] if same and not read else [None if same else pieces]), *read]
     out.setdefault("pieces", [_cut(written.text, most)] if written.text else [])
     return out
 
 
-def _by_start(shades: Shades) -> tuple[list[int], list[float], list[int]]:
-    """Where tokens begin, their surprise and rank: those that begin at one character, which they share, as
-    one token, with the sum of surprises and the largest rank.
+def _by_start(shades: Shades) -> tuple[list[int], list[float], list[int], list[float]]:
+    """Where tokens begin, their surprise, rank and what a probe reads (zeros without one): those that begin
+    at one character, which they share, as one token, with the sum of surprises, the largest rank, and what
+    is read at the last.
     """
     starts: list[int] = []
     surprises: list[float] = []
     ranks: list[int] = []
-    for start, score, rank in zip(shades.starts, shades.log_probs, shades.ranks, strict=True):
+    read: list[float] = []
+    probe = shades.probe if shades.probe is not None else [0.0] * len(shades.starts)
+    for start, score, rank, each in zip(shades.starts, shades.log_probs, shades.ranks, probe, strict=True):
         if starts and start <= starts[-1]:
             surprises[-1] -= score
             ranks[-1] = max(ranks[-1], rank)
+            read[-1] = each
         else:
             starts.append(start)
             surprises.append(-score)
             ranks.append(rank)
-    return starts, surprises, ranks
+            read.append(each)
+    return starts, surprises, ranks, read
 
 
 def _pieces(text: str, ends: Sequence[int], most: int) -> Iterable[str]:

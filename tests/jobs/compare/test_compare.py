@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from undertext import compare
 from undertext.activations import Checkpoint, UserError
 from undertext.jobs.compare.config import CompareConfig
 from undertext.jobs.compare.result import Comparison
+from undertext.probes import LogisticProbe
 
 QUICK = CompareConfig(
     samples=4, doses=(1.0, 4.0), random_directions=2, search_problems=12, vector_problems=32, splits=["test"]
@@ -189,6 +191,51 @@ def test_tokens_of_outputs_are_read_by_both_with_the_likelihoods_of_a_bare_pass(
     same = compare(made.able, made.able, made.task, config=few)
     assert "tokens" not in same.tables
     assert same.run["not_measured"] == ["Tokens of outputs: `token_problems` is 0."]
+
+
+def _hidden(made: Made, model: Any, layer: int, text: str) -> torch.Tensor:
+    """What a block hands on at each token of a text, by a plain hook in a bare pass."""
+    seen: list[torch.Tensor] = []
+    handle = model.model.layers[layer].register_forward_hook(lambda *passed: seen.append(passed[-1]))
+    with torch.inference_mode():
+        model(torch.tensor([made.tokenizer(text)["input_ids"]]))
+    handle.remove()
+    return seen[0][0]
+
+
+def test_the_probe_of_decodable_reads_each_token_of_the_outputs(made, gained):
+    """Fitted here once more, on hidden states of bare passes: its softmax is what the table holds."""
+    rows = gained[0].tables["tokens"].to_pylist()
+    if "steps" in made.problems[0]:  # whoever reads these values need know nothing: no probe of them counts
+        assert {(row["name"], row["layer"], row["label"], row["probe"]) for row in rows} == {(None,) * 4}
+        (said,) = gained[0].run["not_measured"]
+        assert said.startswith("A probe's reading at each token of the outputs: no value is read far enough")
+        return
+    assert gained[0].run["not_measured"] == []
+    probes = [row for row in gained[0].tables["probes"].to_pylist() if row["chosen"]]
+    texts = {row["id"]: row for row in gained[0].tables["problems"].to_pylist()}
+    answers = {str(problem["id"]): str(problem["answer"]) for problem in made.problems}
+    prompts = {str(problem["id"]): problem["prompt"] for problem in made.problems}
+    for role, folder in (("base", made.unable), ("tuned", made.able)):
+        model = Checkpoint.load(folder).model
+        (chosen,) = (row for row in probes if row["checkpoint"] == role)
+        own = [row for row in rows if row["reader"] == role]
+        assert {(row["name"], row["layer"]) for row in own} == {("answer", chosen["layer"])}
+        hidden = partial(_hidden, made, model, chosen["layer"])
+        train = sorted((p for p in made.problems if p["split"] == "train"), key=lambda p: str(p["id"]))
+        classes = sorted({str(problem["answer"]) for problem in train})
+        X = torch.stack([hidden(problem["prompt"])[-1] for problem in train])
+        y = torch.tensor([classes.index(str(problem["answer"])) for problem in train])
+        probe = LogisticProbe(C=chosen["C"]).fit(X, y)
+        for row in own[:6]:
+            output = texts[row["id"]][f"{row['output']}_output"]
+            assert row["label"] in (None, answers[row["id"]])  # None of a sum that train never shows
+            if row["label"] is None or not output.strip():
+                continue
+            n = len(row["starts"])
+            read = probe.predict_proba(hidden(f"{prompts[row['id']]} {output.strip()}")[-n:])
+            wanted = read[:, classes.index(row["label"])].tolist()
+            assert row["probe"] == pytest.approx(wanted, abs=2e-3)
 
 
 @pytest.mark.slow

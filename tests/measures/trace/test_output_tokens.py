@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from tests.trails_task import problem, toy
-from undertext.measures.trace.output_tokens import output_tokens
+from undertext.activations import HookPoint
+from undertext.measures.trace.output_tokens import TokenProbe, output_tokens
 from undertext.tasks.spans import join
 
 OUTPUTS = ["a = 3 ; answer 3", "  7 \n", "", "so so so find a"]
@@ -26,6 +27,30 @@ def test_figures_are_those_of_a_bare_pass():
     assert found.log_probs.tolist() == pytest.approx(log_probs, abs=1e-5)
     assert found.ranks.tolist() == ranks
     assert found.counts.tolist() == [len(output.split()) for output in OUTPUTS]
+
+
+def test_a_probe_reads_each_token_of_the_same_pass():
+    """Hidden states of a bare pass, times the weights, and the softmax's share of the output's own class."""
+    reader, noise = toy(), torch.Generator().manual_seed(0)
+    coef, intercept = torch.randn(3, reader.d_model, generator=noise), torch.randn(3, generator=noise)
+    problems, wanted = [problem(k) for k in range(len(OUTPUTS))], [2, None, 1, 0]
+    probe = TokenProbe(HookPoint(0, "resid_post"), coef, intercept)
+    found = output_tokens(reader, problems, OUTPUTS, probe=probe, wanted=wanted)
+    expected = []
+    for asked, output, own in zip(problems, OUTPUTS, wanted, strict=True):
+        head = len(reader.encode([asked.prompt])[0])
+        ids = reader.encode([join(asked.prompt, output.strip()) if output.strip() else asked.prompt])[0]
+        with torch.inference_mode():
+            hidden = reader.model(torch.tensor([ids]), output_hidden_states=True).hidden_states[1][0]
+        read = (hidden @ coef.T + intercept).softmax(-1)
+        expected += [float("nan") if own is None else float(read[i, own]) for i in range(head, len(ids))]
+    assert found.probe is not None
+    assert found.probe.tolist() == pytest.approx(expected, abs=1e-5, nan_ok=True)
+    assert len(set(expected)) > 3
+    without = output_tokens(reader, problems, OUTPUTS)
+    assert without.probe is None
+    assert without.ranks.tolist() == found.ranks.tolist()
+    assert without.log_probs.tolist() == pytest.approx(found.log_probs.tolist(), abs=1e-5)
 
 
 def test_tokens_begin_where_they_stand_in_the_output():

@@ -19,12 +19,13 @@ from undertext.core.setup import checkpoint_record, layers_of, noted, open_pair
 from undertext.core.terms import CHOOSE, FIT, OTHER, ROLES, Role
 from undertext.jobs.compare.config import CompareConfig, verdict_rule
 from undertext.jobs.compare.evidence import split_evidence
-from undertext.jobs.compare.measured import Rows, measure, table_rows
+from undertext.jobs.compare.measured import Rows, measure, points_at, table_rows
 from undertext.jobs.compare.outputs import output_flags
 from undertext.jobs.compare.problem_rows import problem_flags, problem_rows
 from undertext.jobs.compare.raw_line import RawLine
 from undertext.jobs.compare.result import SCHEMA, Comparison
 from undertext.jobs.compare.token_parts import OUTPUTS, Output, read_tokens, token_table, why_no_tokens
+from undertext.jobs.compare.token_probe import value_probe
 from undertext.jobs.compare.trace_curves import CURVES, curve_rows
 from undertext.jobs.compare.trace_figures import TRACE, trace_rows
 from undertext.jobs.compare.trace_flags import trace_flags
@@ -44,7 +45,7 @@ from undertext.tasks.task import Task
 
 _VECTORS = 16
 """About how many vectors are searched with."""
-_OF_A_TOKEN = 3
+_OF_A_TOKEN = 4
 """How many figures are kept of a token that is read, each as large as its text."""
 SCHEMAS = {"trace": TRACE, "curves": CURVES}
 """Tables whose columns are told here: one of them may hold no value at all."""
@@ -225,7 +226,12 @@ def compare(
             for name, rows in table_rows(on, both_of, seed=config.seed, level=rule.level).items():
                 tables.setdefault(name, []).extend(rows)
         unread = why_no_tokens(pair, task, config)
-        readings = [] if unread else read_tokens(run, pair, tasks, outputs, config, of_base)
+        own_readings = {role: on.readings for role, on in measured.items()}
+        value, unprobed = value_probe(own_readings, points_at(layers), splits, rule)
+        readings = [] if unread else read_tokens(run, pair, tasks, outputs, config, of_base, value)
+        missing = [f"Tokens of outputs: {unread}."] if unread else []
+        if value is None and not unread:
+            missing.append(f"A probe's reading at each token of the outputs: {unprobed}.")
 
         return run.finish(
             Comparison,
@@ -243,13 +249,13 @@ def compare(
                 for name, rows in tables.items()
                 if rows
             }
-            | ({"tokens": token_table(readings)} if readings else {}),
+            | ({"tokens": token_table(readings, value)} if readings else {}),
             **(
                 {}
                 if traces is None
                 else {"split_by": dict(zip(("steps", "lead"), split_by(task, config), strict=True))}
             ),
-            not_measured=[f"Tokens of outputs: {unread}."] if unread else [],
+            not_measured=missing,
             **noted([*pair.notes, *asked.notes]),
         )
 

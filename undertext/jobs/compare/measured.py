@@ -62,6 +62,11 @@ class Measured:
     """Ids of these problems, by split."""
 
 
+def points_at(layers: Sequence[int]) -> list[HookPoint]:
+    """Where probes read, of these layers."""
+    return [HookPoint(layer, "resid_post") for layer in layers]
+
+
 def measure(
     run: JobRun,
     steering: SteeringParts,
@@ -85,7 +90,7 @@ def measure(
     """
     assert steering.stronger is not None, "a comparison has two checkpoints"
     pair, task = (steering.weaker, steering.stronger), steering.task
-    points = [HookPoint(layer, "resid_post") for layer in steering.layers]
+    points = points_at(steering.layers)
 
     def read_own(done: Done) -> Readings:
         return measure_own(

@@ -9,6 +9,7 @@ from undertext.core.terms import ROLES
 from undertext.jobs.compare.result import Comparison
 from undertext.jobs.compare.token_parts import OUTPUTS
 from undertext.jobs.compare.words import grade
+from undertext.report.numbers import visible
 from undertext.report.reader import Packed, Shades, Shown, Written, pack
 
 Row = Mapping[str, Any]
@@ -33,6 +34,9 @@ READINGS = {
     "probability own": "probability, each by its writer",
     "rank base": "rank under the base",
     "rank tuned": "rank under the tuned",
+    "probe base": "probe, of the base",
+    "probe tuned": "probe, of the tuned",
+    "probe own": "probe, each of its writer",
     "steered x": "steered or not",
     "plain x": "none",
 }
@@ -43,6 +47,11 @@ LEGENDS = {
     "surprise": f"No shade: 0 nats, a token that is certain. Darkest: {MOST_NATS:g} nats or more, a "
     "probability of 0.0025 or less.",
     "probability": "No shade: a probability of 1. Darkest: 0.",
+    "probe": "Darkest: once the token is read, the reader's own probe gives the true {value} a probability "
+    "of 1. No shade: 0. It is the linear probe of `decodable`, fitted on train where the value is about to "
+    "be said, {layers}. Of the values that count there this one is read best on dev; of several in one "
+    "problem the last is meant. Away from where it was fitted a probe still names some value, and need not "
+    "know better than chance.",
     "rank": "No shade: the likeliest token. Light: the second or third. Dark: none of these.",
     "steered": "Shaded: tokens of the steered output that were chosen in a pass which the vector changed, "
     "by the setting's rule. Where that depends on the text (a token, a pattern, a threshold) it was not "
@@ -51,7 +60,7 @@ LEGENDS = {
 }
 TOKEN = (
     "Point at a token, press it, or go to it with the tab and arrow keys, for its probability, surprise and "
-    "rank under each checkpoint."
+    "rank under each checkpoint{probe}."
 )
 
 
@@ -77,21 +86,37 @@ def reader_of(result: Comparison) -> Reader | None:
     splits = list(dict.fromkeys(each.split for each in problems))
     steered = any("steered" in each.written for each in problems)
     unread = not any(written.shades for each in problems for written in each.written.values())
-    readings = {
-        key: words
-        for key, words in READINGS.items()
-        if (steered or not key.startswith("steered")) and (not unread or key[:5] in ("steer", "plain"))
-    }
+    probe = _probe(result)
+    left_out = {"probe"} if probe is None else set()
+    left_out |= set() if steered else {"steered"}
+    left_out |= {"surprise", "probability", "rank"} if unread else set()
+    readings = {key: words for key, words in READINGS.items() if key.split()[0] not in left_out}
+    legends = {key: words for key, words in LEGENDS.items() if key not in left_out}
+    if probe is not None:
+        legends["probe"] = legends["probe"].format_map(probe)
     packed = pack(
         problems,
         list(FILTERS),
         of=[_of_split(result, split, recovery) for split in splits],
         most=MOST_NATS,
-        legends=LEGENDS,
-        token=TOKEN if not unread else "",
+        legends=legends,
+        token="" if unread else TOKEN.format(probe="" if probe is None else ", and what its probe reads"),
     )
     sampled = any(each.samples for each in problems)
     return Reader(packed, len(problems), splits, readings, list(FILTERS.values()), sampled)
+
+
+def _probe(result: Comparison) -> dict[str, str] | None:
+    """Which value probes read at the tokens, and at which layers, in words; None where they read none."""
+    table = result.tables.get("tokens")
+    if table is None or "name" not in table.column_names:  # results of older versions have no such column
+        return None
+    rows = table.select(["reader", "name", "layer"]).drop_null().to_pylist()
+    if not rows:
+        return None
+    layers = {row["reader"]: row["layer"] for row in rows}
+    where = [f"in the {role} at layer {layers[role]}" for role in ROLES if role in layers]
+    return {"value": visible(f"`{rows[0]['name']}`"), "layers": " and ".join(where)}
 
 
 def _of_split(result: Comparison, split: str, recovery: list[Row]) -> dict[str, Any]:
@@ -130,9 +155,12 @@ def steered_tokens(at: str) -> tuple[int, int | None] | None:
 
 def _shown(result: Comparison) -> list[Shown]:
     shades: dict[tuple[str, str, str], dict[str, Shades]] = defaultdict(dict)
+    values: dict[tuple[str, str], str] = {}
     for row in _table(result, "tokens"):
-        own = Shades(row["starts"], row["end"], row["log_probs"], row["ranks"])
+        own = Shades(row["starts"], row["end"], row["log_probs"], row["ranks"], row.get("probe"))
         shades[row["split"], row["id"], row["output"]][row["reader"]] = own
+        if (label := row.get("label")) is not None:
+            values[row["split"], row["id"]] = label
     samples: dict[tuple[str, str], list[Written]] = defaultdict(list)
     for row in _table(result, "samples"):
         graded = Written(row["output"], "right" if row["right"] else "wrong", row["right"])
@@ -153,7 +181,7 @@ def _shown(result: Comparison) -> list[Shown]:
         problems.append(
             Shown(
                 row["split"], row["id"], row["type"], row["prompt"], row["answer"], _marks(row, flags), flags,
-                written, samples.get((row["split"], row["id"]), ()),
+                written, samples.get((row["split"], row["id"]), ()), values.get((row["split"], row["id"])),
             )
         )  # fmt: skip
     return problems

@@ -72,7 +72,9 @@ class Comparison(Result):
     vector; `samples`, a row an answer that was sampled from the weaker checkpoint to a problem in the gap;
     `trace`, a row a split, checkpoint and figure of its traces and outputs, with `value`, interval (`low`,
     `high`), `n` problems, the `threshold` that a flag asks of it and the `flag` that it raises, if any;
-    `tokens`, a row an output and the checkpoint that reads it, with its tokens' places and likelihoods.
+    `tokens`, a row an output and the checkpoint that reads it, with its tokens' places and likelihoods and,
+    where a probe reads them, the value's `name`, the `layer`, the problem's `label`, and `probe`, the
+    probability of that label once each token is read.
     """
 
     FILE: ClassVar[str] = VERDICT

@@ -1,5 +1,5 @@
-"""How likely both checkpoints find each token of the outputs: parts of the job, and the table `tokens`, by
-which the page shades them."""
+"""How likely both checkpoints find each token of the outputs, and what their probes read of a value there:
+parts of the job, and the table `tokens`, by which the page shades them."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -13,6 +13,7 @@ from undertext.core.job import JobRun
 from undertext.core.resume import Done, Part
 from undertext.core.terms import ROLES, Role
 from undertext.jobs.compare.config import CompareConfig
+from undertext.jobs.compare.token_probe import ValueProbe
 from undertext.measures.trace.output_tokens import OutputTokens, output_tokens
 from undertext.tasks.draws import drawn
 from undertext.tasks.task import Problem, Task
@@ -31,10 +32,12 @@ TOKENS = pa.schema(
     [
         ("split", pa.string()), ("id", pa.string()), ("output", pa.string()), ("reader", pa.string()),
         ("starts", _of(pa.int32())), ("end", pa.int32()), ("log_probs", _of(pa.float32())),
-        ("ranks", _of(pa.int32())),
+        ("ranks", _of(pa.int32())), ("name", pa.string()), ("layer", pa.int32()), ("label", pa.string()),
+        ("probe", _of(pa.float32())),
     ]
 )  # fmt: skip
-"""Columns of the table `tokens`: a row an output and the checkpoint that reads it."""
+"""Columns of the table `tokens`: a row an output and the checkpoint that reads it. The last four are null
+where no probe reads the problem."""
 
 
 class Reading(NamedTuple):
@@ -46,6 +49,8 @@ class Reading(NamedTuple):
     ids: list[str]
     """The problems, in the order of the outputs."""
     tokens: OutputTokens
+    probed: list[str | None]
+    """The value of each problem whose probability the probe gives; None where it gives none."""
 
 
 def why_no_tokens(pair: Pair, task: Task, config: CompareConfig) -> str | None:
@@ -72,18 +77,35 @@ def read_tokens(
     outputs: Mapping[str, Mapping[Output, Sequence[str]]],
     config: CompareConfig,
     of_base: Mapping[str, Any],
+    value: ValueProbe | None = None,
 ) -> list[Reading]:
     """Read outputs, by split and kind, with both checkpoints, each after the prompt that it reads itself.
 
-    `of_base` is what the base's outputs depend on, which other comparisons may share.
+    `of_base` is what the base's outputs depend on, which other comparisons may share. The probes of `value`
+    read the same passes.
     """
+    place = {
+        split: {problem.id: i for i, problem in enumerate(tasks["base"].split(split))} for split in outputs
+    }
+
+    def wanted(split: str, role: Role) -> list[int | None]:
+        """The class of each problem that is read; none at all where no probe reads the split."""
+        if value is None:
+            return []
+        rows = [place[split][problem.id] for problem in read_of(tasks[role], split, config)]
+        found = value.wanted(role, split, rows)
+        return found if any(each is not None for each in found) else []
 
     def read(split: str, output: Output, role: Role, done: Done) -> OutputTokens:
-        task = tasks[role]
-        place = {problem.id: i for i, problem in enumerate(task.split(split))}
-        problems = read_of(task, split, config)
-        texts = [outputs[split][output][place[problem.id]] for problem in problems]
-        return output_tokens(getattr(pair, role), problems, texts, progress=done)
+        problems, classes = read_of(tasks[role], split, config), wanted(split, role)
+        texts = [outputs[split][output][place[split][problem.id]] for problem in problems]
+        probe = value.probes[role] if value is not None and classes else None
+        return output_tokens(getattr(pair, role), problems, texts, probe=probe, wanted=classes, progress=done)
+
+    def of(split: str) -> Mapping[str, Any]:
+        """What the base's reading of its own outputs depends on: the probe is chosen with the tuned."""
+        classes = wanted(split, "base")
+        return {**of_base, "probe": value.digest("base", classes) if value is not None and classes else None}
 
     keys = [(split, output, role) for role in ROLES for split, kinds in outputs.items() for output in kinds]
     parts = [
@@ -92,23 +114,32 @@ def read_tokens(
             partial(read, split, output, role),
             len(read_of(tasks[role], split, config)),
             f"{role} reads outputs",
-            of_base if (output, role) == ("base", "base") else None,
+            of(split) if (output, role) == ("base", "base") else None,
         )
         for split, output, role in keys
     ]
-    return [
-        Reading(split, output, role, [p.id for p in read_of(tasks[role], split, config)], tokens)
-        for (split, output, role), tokens in zip(keys, run.make(parts), strict=True)
-    ]
+    found = []
+    for (split, output, role), tokens in zip(keys, run.make(parts), strict=True):
+        ids = [problem.id for problem in read_of(tasks[role], split, config)]
+        labels: list[str | None] = [None] * len(ids)
+        if value is not None and (classes := wanted(split, role)):
+            labels = [None if k is None else value.classes[role][k] for k in classes]
+        found.append(Reading(split, output, role, ids, tokens, labels))
+    return found
 
 
-def token_table(readings: Sequence[Reading]) -> pa.Table:
+def token_table(readings: Sequence[Reading], value: ValueProbe | None = None) -> pa.Table:
     """The table `tokens`."""
     rows = []
-    for split, output, reader, ids, tokens in readings:
+    for split, output, reader, ids, tokens, probed in readings:
         ends = np.cumsum(tokens.counts)
         for row, name in enumerate(ids):
             start, end = ends[row] - tokens.counts[row], ends[row]
+            label: str | None = probed[row]
+            read: dict[str, Any] = {}
+            if value is not None and tokens.probe is not None and label is not None:
+                layer = value.probes[reader].point.layer
+                read = {"name": value.name, "layer": layer, "label": label, "probe": tokens.probe[start:end]}
             rows.append(
                 {
                     "split": split,
@@ -119,6 +150,7 @@ def token_table(readings: Sequence[Reading]) -> pa.Table:
                     "end": tokens.ends[row],
                     "log_probs": tokens.log_probs[start:end],
                     "ranks": tokens.ranks[start:end],
+                    **read,
                 }
             )
     return pa.Table.from_pylist(rows, TOKENS)

@@ -141,8 +141,8 @@ ELSEWHERE = (
     "Information gain and confidence along the task's own traces and along the other checkpoint's: "
     "`undertext measure`. A comparison scores answers along each checkpoint's own traces, at ten places at "
     "most.",
-    "A probe's or a feature's reading at each token of an output: `undertext trace`, `undertext sae "
-    "features`.",
+    "Probes of other values, or at other layers, at each token of an output: `undertext trace`. A feature's "
+    "activation at each token: `undertext sae features`.",
     "The steered checkpoint's own probabilities: its outputs are read by both checkpoints without the "
     "vector.",
 )

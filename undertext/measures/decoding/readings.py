@@ -31,6 +31,8 @@ from undertext.tasks.value_tokens import ValueTokens, in_groups, locate_values, 
 
 NULLS = ("control", "surface", "window", "random_init")
 """The controls that a comparison reads beside both checkpoints."""
+CHECKPOINTS = ("weaker", "stronger")
+"""The sources that are checkpoints, each read by its own probe."""
 
 
 class Reading(NamedTuple):
@@ -89,6 +91,9 @@ class Readings:
     chosen: dict[tuple[str, str], int] = field(default_factory=dict)
     """(name, source) -> index of the layer chosen on dev."""
     strength: dict[tuple[str, str], Float[Tensor, " layer"]] = field(default_factory=dict)
+    probes: dict[tuple[str, str], Fitted] = field(default_factory=dict)
+    """(name, source) -> the probe at the layer chosen on dev, of that layer alone; of `weaker` and
+    `stronger`."""
 
     def at_chosen(self, name: str, split: str, source: str) -> Bool[Tensor, " n"]:
         """Whether each row is read right at the layer chosen on dev."""
@@ -115,6 +120,10 @@ class Readings:
         """Add what a source's probe reads."""
         self.chosen[name, source] = probe.layer
         self.strength[name, source] = probe.strength
+        if source in CHECKPOINTS:
+            one = probe.only(probe.layer)
+            # A copy: a view would keep every layer's weights in memory.
+            self.probes[name, source] = one._replace(coef=one.coef.clone(), intercept=one.intercept.clone())
         for split, rows in right.items():
             self.right.setdefault((name, split), {})[source] = rows
 

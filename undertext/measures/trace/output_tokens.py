@@ -1,4 +1,5 @@
-"""How likely a checkpoint finds each token of given outputs, its own or another's: one teacher-forced pass.
+"""How likely a checkpoint finds each token of given outputs, its own or another's, and what a probe reads of
+it there: one teacher-forced pass.
 
 An output is read after its prompt, as the tokenizer cuts the text: where that is not how it was written, the
 tokens are those of the reader. An output that ends by itself ends in a token that stands in no text, and has
@@ -10,14 +11,37 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from numpy import ndarray
+from torch import Tensor
 
 from undertext.activations.checkpoint import Checkpoint
-from undertext.activations.forced import forced
+from undertext.activations.forced import Read, forced
+from undertext.activations.hookpoint import HookPoint
 from undertext.activations.spans import locate
 from undertext.tasks.spans import join
 from undertext.tasks.task import Problem
+
+
+class TokenProbe(NamedTuple):
+    """A linear probe that is read at every token of outputs."""
+
+    point: HookPoint
+    coef: Float[Tensor, "class d_model"]
+    intercept: Float[Tensor, " class"]
+
+    def reading(self, wanted: Sequence[int | None]) -> Read:
+        """The probability of one class for each text, by its index; NaN of a text that has none."""
+        chosen = torch.tensor([-1 if each is None else each for each in wanted])
+
+        def figure(X: Float[Tensor, "n d_model"], texts: Sequence[int]) -> Float[Tensor, " n"]:
+            own = chosen[list(texts)].to(X.device)
+            logits = X @ self.coef.to(X).mT + self.intercept.to(X)
+            probability = logits.softmax(-1).gather(1, own.clamp(min=0)[:, None])[:, 0]
+            return probability.where(own >= 0, torch.nan)
+
+        return Read(self.point, figure)
 
 
 class Placed(NamedTuple):
@@ -47,6 +71,9 @@ class OutputTokens:
     """Natural log-probability of each, the output's own tokens before it given."""
     ranks: Int[ndarray, " token"]
     """Rank of each among all tokens: 1 where none is likelier."""
+    probe: Float[ndarray, " token"] | None = None
+    """What a probe reads once each is read: the probability of the class that is asked for of its output; NaN
+    where there is none. None without a probe."""
 
 
 def placed(checkpoint: Checkpoint, problems: Sequence[Problem], outputs: Sequence[str]) -> Placed:
@@ -74,11 +101,16 @@ def output_tokens(
     problems: Sequence[Problem],
     outputs: Sequence[str],
     *,
+    probe: TokenProbe | None = None,
+    wanted: Sequence[int | None] = (),
     progress: Callable[[int], None] | None = None,
 ) -> OutputTokens:
-    """Read every output after its prompt with `checkpoint`, once."""
+    """Read every output after its prompt with `checkpoint`, once.
+
+    With a `probe`, which reads the same pass, `wanted` is the class of each output whose probability is kept.
+    """
     at = placed(checkpoint, problems, outputs)
-    found = forced(checkpoint, at.ids, at.places)
+    found = forced(checkpoint, at.ids, at.places, read=None if probe is None else probe.reading(wanted))
     if progress is not None:
         progress(len(problems))
     return OutputTokens(
@@ -87,4 +119,5 @@ def output_tokens(
         ends=np.array(at.ends, np.int32),
         log_probs=np.array([score for own in found.log_probs for score in own], np.float32),
         ranks=np.array([rank for own in found.ranks for rank in own], np.int32),
+        probe=None if probe is None else np.array([p for own in found.read for p in own], np.float32),
     )
