@@ -1,6 +1,7 @@
 """What pages list is what there is, and what they show of tasks is what happens."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import get_args
 
@@ -50,6 +51,12 @@ def test_modules_that_pages_and_notebooks_import_are_in_the_api():
     assert len(used) > 20
     assert used - set(listed) == set()
     assert len(listed) == len(set(listed))
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/start.md"])
+def test_every_extra_is_named(page: str) -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert [name for name in extras if f"`{name}`" not in (ROOT / page).read_text()] == []
 
 
 def load(tmp_path: Path, problems: str, settings: str = SETTINGS) -> Task:
