@@ -10,11 +10,14 @@ import matplotlib
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 WIDTH = 4.7
 """Inches. A phone shows it at about 350 pixels, where 10 points are still 10 pixels high."""
 WIDE = 5.5
 """Inches of a figure whose lines are named where they end; on a phone 10 points are 9 pixels."""
+_DIGITS = 6
+"""Digits to which the places of panels are kept, as shares of the figure."""
 _LINE, _AROUND = 12.0, 0.6
 """Points from one name to the next, and inches of a panel that are its title and labels."""
 
@@ -196,5 +199,9 @@ def _written(figure: Figure, kind: str, metadata: Mapping[str, str | None]) -> b
             # A layout moves a little with every drawing: it is made once, and then holds.
             figure.draw_without_rendering()
             figure.set_layout_engine("none")
+            # The same figure laid out again may differ in the last digit, which can move a pixel.
+            for axes in figure.axes:
+                place = Bbox(axes.get_position(original=True).get_points().round(_DIGITS))
+                axes.set_position(place, which="original")
         figure.savefig(buffer, format=kind, metadata=metadata)
     return buffer.getvalue()
