@@ -2,7 +2,7 @@
 
 import torch
 
-from tests.jobs.compare.test_reading_lines import SOURCES, made_up
+from tests.jobs.compare.made_up_readings import SOURCES, made_up
 from undertext.activations import HookPoint
 from undertext.jobs.compare.config import verdict_rule
 from undertext.jobs.compare.token_probe import value_probe

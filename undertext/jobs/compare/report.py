@@ -241,7 +241,7 @@ def _split_by(result: Comparison) -> dict[str, Any] | None:
         if rule != THINK and len(spans := split_steps(text, rule)) > 1:
             shown = [text[slice(*span)].strip()[:_STEP] for span in spans[:_STEPS]]
             break
-    return {"steps": rule, "lead": repr(split_by["lead"]), "shown": shown}
+    return {"steps": rule, "lead": repr(split_by["lead"]), "shown": " | ".join(shown)}
 
 
 def _probes(result: Comparison) -> dict[str, list[Row]]:
