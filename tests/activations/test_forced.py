@@ -10,14 +10,16 @@ from tests.toys import SHAPES
 from undertext.activations import HookPoint, UserError
 from undertext.activations.forced import Read, forced
 
-
-@settings(max_examples=15)
-@given(
+SOME_TEXTS = given(
     texts=st.lists(st.lists(st.integers(0, 35), min_size=2, max_size=16), min_size=1, max_size=5),
     drawn=st.randoms(use_true_random=False),
     batch_tokens=st.sampled_from([1, 20, 1000]),
     shape=st.sampled_from(SHAPES),
 )
+
+
+@settings(max_examples=15)
+@SOME_TEXTS
 def test_it_is_what_each_text_gives_alone(checkpoints, texts, drawn, batch_tokens, shape):
     checkpoint = checkpoints[shape]
     places = [drawn.sample(range(1, len(ids)), drawn.randrange(len(ids))) for ids in texts]
@@ -34,12 +36,7 @@ def test_it_is_what_each_text_gives_alone(checkpoints, texts, drawn, batch_token
 
 
 @settings(max_examples=10)
-@given(
-    texts=st.lists(st.lists(st.integers(0, 35), min_size=2, max_size=16), min_size=1, max_size=5),
-    drawn=st.randoms(use_true_random=False),
-    batch_tokens=st.sampled_from([1, 20, 1000]),
-    shape=st.sampled_from(SHAPES),
-)
+@SOME_TEXTS
 def test_a_figure_is_of_the_place_itself_and_changes_nothing_else(
     checkpoints, texts, drawn, batch_tokens, shape
 ):

@@ -50,16 +50,24 @@ class GradeFunction:
         if key not in self._known:
             where = f"{shown(repr(output), 80)} of problem {shown(problem.id, 60)}"
             of = f"the grader {shown(self.name, 100)} on the output {where}"
-            try:
-                said = self._worker.ask((output, problem), self._seconds)
-            except TooLong:
-                raise UserError(
-                    f"{of}: expected a grade within {self._seconds:g} seconds, got none (--grader-seconds)"
-                ) from None
-            except UserError as error:
-                raise UserError(f"{of}: {shown(error, 200)}") from None
+            said = asked(self._worker, (output, problem), self._seconds, of, "a grade")
             self._known[key] = _read(said, of)
         return self._known[key]
+
+
+def asked(worker: Worker, given: Any, seconds: float, of: str, wanted: str) -> Any:
+    """What a user's function returns, asked in its own process.
+
+    Raises UserError that begins with `of` where it raises, and where nothing `wanted` comes in time.
+    """
+    try:
+        return worker.ask(given, seconds)
+    except TooLong:
+        raise UserError(
+            f"{of}: expected {wanted} within {seconds:g} seconds, got none (--grader-seconds)"
+        ) from None
+    except UserError as error:
+        raise UserError(f"{of}: {shown(error, 200)}") from None
 
 
 def source_of(function: Callable[..., Any]) -> str:

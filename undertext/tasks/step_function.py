@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from undertext.activations.errors import UserError, shown
-from undertext.tasks.function import source_of
+from undertext.tasks.function import asked, source_of
 from undertext.tasks.task import Problem
-from undertext.tasks.worker import TooLong, Worker
+from undertext.tasks.worker import Worker
 
 
 class StepFunction(ABC):
@@ -26,8 +26,8 @@ class StepFunction(ABC):
     @staticmethod
     @abstractmethod
     def _plain(each: Any) -> Any:
-        """One entry as a plain value; a text that begins with `a ` and says its type where it is none that is
-        wanted. It is called in the function's process."""
+        """One entry as a plain value, which can be sent from the function's process; of what the list may not
+        hold, something that `_is_wanted` refuses and that says its type."""
 
     @abstractmethod
     def _is_wanted(self, each: Any) -> bool:
@@ -47,14 +47,7 @@ class StepFunction(ABC):
         if not texts:
             return []
         of = f"the function {shown(self.name, 100)} on the steps of problem {shown(problem.id, 60)}"
-        try:
-            said = self._worker.ask((list(texts), problem), self._seconds)
-        except TooLong:
-            raise UserError(
-                f"{of}: expected {self.things} within {self._seconds:g} seconds, got none (--grader-seconds)"
-            ) from None
-        except UserError as error:
-            raise UserError(f"{of}: {shown(error, 200)}") from None
+        said = asked(self._worker, (list(texts), problem), self._seconds, of, self.things)
         if not isinstance(said, list) or not all(map(self._is_wanted, said)):
             raise UserError(f"{of}: expected a list of {self.wanted}, got {shown(said, 100)}")
         if len(said) != len(texts):

@@ -84,12 +84,6 @@ def task_steps(problem: Problem) -> list[Span]:
     return [_stripped(problem.reasoning, at, at + len(t)) for at, t in zip(starts, texts, strict=True)]
 
 
-def rule_of(task: Task, rule: str) -> str:
-    """The rule that `rule` names for a task's outputs: `auto` is the one that splits as the task's traces are
-    split."""
-    return rule_like(task) if rule == AUTO else rule
-
-
 def rule_like(task: Task) -> str:
     """A rule that splits outputs as the task's own traces are split.
 

@@ -107,7 +107,7 @@ def test_outputs_that_no_more_tokens_would_end_are_counted():
         "tuned": answers(texts, [False] * n, [i < 5 for i in range(n)]),
     }
     (flag,) = output_flags(dict.fromkeys(ROLES, task_of(n)), "test", both, RULE)
-    assert "3 of the 5 end in the same text over and over" in flag
+    assert "3 of the 5 cut outputs end in the same text over and over" in flag
 
 
 def test_outputs_that_go_on_or_are_blank_are_flagged():

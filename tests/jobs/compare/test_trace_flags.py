@@ -23,7 +23,7 @@ from undertext.jobs.compare.text_flags import of_form, voice_lost
 from undertext.jobs.compare.trace_curves import CURVES, GAIN, GIVEN
 from undertext.jobs.compare.trace_figures import AFTER, BEFORE, TRACE
 from undertext.jobs.compare.trace_flags import trace_flags
-from undertext.jobs.compare.trace_parts import Traced, TraceReads, fresh_of, split_by
+from undertext.jobs.compare.trace_parts import Traced, TraceReads, fresh_of
 from undertext.measures.answers import Answers
 from undertext.measures.recovery.gate_config import GateConfig
 from undertext.measures.trace.changes import Change
@@ -31,10 +31,10 @@ from undertext.measures.trace.completion import Completed
 from undertext.measures.trace.dependence import AfterChange
 from undertext.measures.trace.ends import Ends
 from undertext.measures.trace.style import open_markers
-from undertext.measures.trace.trails import lead_of
+from undertext.measures.trace.trails import lead_of, split_by
 from undertext.tasks import Grader, Problem, Task, new_chain
 from undertext.tasks.output_grader import chance_right
-from undertext.tasks.steps import rule_of
+from undertext.tasks.steps import rule_like
 
 LETTERS = "abcdefghijklmnop"
 MARKERS = open_markers()
@@ -203,9 +203,11 @@ def test_fewer_problems_are_read_where_fewer_are_asked_for(pair, letters):
         progress=False,
     )
     own = row(few, "tuned", "rationalisation index over chance")
-    assert few.run["split_by"] == dict(zip(("steps", "lead"), split_by(letters, CONFIG), strict=True))
+    assert few.run["split_by"] == dict(
+        zip(("steps", "lead"), split_by(letters, "train", "auto", None), strict=True)
+    )
     page = few.files()["report.html"].decode()
-    assert f"Outputs are split into steps by the rule <code>{rule_of(letters, 'auto')}</code>" in page
+    assert f"Outputs are split into steps by the rule <code>{rule_like(letters)}</code>" in page
     assert own["n"] == 12 < RULE.min_problems
     assert own["low"] > RULE.rationalised_above
     assert own["flag"] is None
@@ -213,10 +215,9 @@ def test_fewer_problems_are_read_where_fewer_are_asked_for(pair, letters):
 
 
 def test_the_rule_of_steps_and_the_lead_are_those_that_are_named(letters):
-    named = CompareConfig(steps="regex:;", lead=" so ")
-    assert split_by(letters, named) == ("regex:;", " so ")
-    own = split_by(letters, CompareConfig())
-    assert own == (rule_of(letters, "auto"), lead_of(letters, "train", own[0]))
+    assert split_by(letters, "train", "regex:;", " so ") == ("regex:;", " so ")
+    own = rule_like(letters)
+    assert split_by(letters, "train", "auto", None) == (own, lead_of(letters, "train", own))
     with pytest.raises(ValueError, match="expected auto, newline, sentence, think or regex:PATTERN, got"):
         CompareConfig(steps="words")
 

@@ -29,13 +29,14 @@ from undertext.jobs.compare.token_probe import value_probe
 from undertext.jobs.compare.trace_curves import CURVES, curve_rows
 from undertext.jobs.compare.trace_figures import TRACE, trace_rows
 from undertext.jobs.compare.trace_flags import trace_flags
-from undertext.jobs.compare.trace_parts import read_traces, split_by
+from undertext.jobs.compare.trace_parts import read_traces
 from undertext.jobs.compare.verdict import gap_between, split_result
 from undertext.jobs.compare.works import compare_draft
 from undertext.measures.answers import Answers, greedy, guesses, same_answer
 from undertext.measures.recovery.parts import SteeringParts, sae_of
 from undertext.measures.recovery.rows import schema_of
 from undertext.measures.trace.style import open_markers
+from undertext.measures.trace.trails import split_by
 from undertext.tasks.draws import check_prompts
 from undertext.tasks.limits import limited_as
 from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record, texts_of
@@ -233,6 +234,7 @@ def compare(
         if value is None and not unread:
             missing.append(f"A probe's reading at each token of the outputs: {unprobed}.")
 
+        steps, lead = split_by(task, FIT, config.steps, config.lead)
         return run.finish(
             Comparison,
             {
@@ -250,11 +252,7 @@ def compare(
                 if rows
             }
             | ({"tokens": token_table(readings, value)} if readings else {}),
-            **(
-                {}
-                if traces is None
-                else {"split_by": dict(zip(("steps", "lead"), split_by(task, config), strict=True))}
-            ),
+            **({} if traces is None else {"split_by": {"steps": steps, "lead": lead}}),
             not_measured=missing,
             **noted([*pair.notes, *asked.notes]),
         )

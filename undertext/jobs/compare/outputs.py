@@ -66,6 +66,6 @@ def _looped(answers: Mapping[Role, Answers]) -> str:
     if not looped:
         return ""
     return (
-        f". {looped} of the {len(cut)} end in the same text over and over: more tokens would not end them; "
-        "a larger `max_unfinished` counts them as wrong"
+        f". {looped} of the {len(cut)} cut outputs end in the same text over and over: more tokens would not "
+        "end them"
     )

@@ -19,9 +19,8 @@ from undertext.measures.trace.completion import Completed, completed
 from undertext.measures.trace.dependence import AfterChange, after_change
 from undertext.measures.trace.ends import Ends, ends
 from undertext.measures.trace.perturbed import Matched, matched
-from undertext.measures.trace.trails import Trail, lead_of, output_trails
+from undertext.measures.trace.trails import Trail, output_trails, split_by
 from undertext.tasks.draws import drawn
-from undertext.tasks.steps import rule_of
 from undertext.tasks.task import Problem, Task
 
 REPLACED: tuple[Change, ...] = ("filler", "another")
@@ -82,7 +81,7 @@ def read_traces(
     """
     if not config.trace_problems or task.grader.kind == "likelihood":
         return None
-    rule, lead = split_by(task, config)
+    rule, lead = split_by(task, FIT, config.steps, config.lead)
 
     def read(split: str, role: Role, done: Done) -> Traced:
         own, checkpoint = tasks[role], getattr(asked, role)
@@ -143,12 +142,6 @@ def fresh_of(task: Task, split: str, config: CompareConfig) -> Matched:
 def drawn_of(task: Task, split: str, config: CompareConfig) -> list[Problem]:
     """The problems of a split whose traces are read."""
     return drawn(task.split(split), config.seed, config.trace_problems)
-
-
-def split_by(task: Task, config: CompareConfig) -> tuple[str, str]:
-    """The rule by which outputs are split into steps, and the text after which answers are scored."""
-    rule = rule_of(task, config.steps)
-    return rule, config.lead or lead_of(task, FIT, rule)
 
 
 def trails_of(task: Task, split: str, answers: Answers, rule: str, config: CompareConfig) -> dict[int, Trail]:

@@ -11,13 +11,14 @@ from undertext.core.setup import layers_of
 from undertext.core.terms import CHOOSE, FIT, ROLES, Role
 from undertext.jobs.compare.config import CompareConfig
 from undertext.jobs.compare.token_parts import OUTPUTS, read_of, why_no_tokens
-from undertext.jobs.compare.trace_parts import drawn_of, fresh_of, split_by
+from undertext.jobs.compare.trace_parts import drawn_of, fresh_of
 from undertext.jobs.compare.used import MOST, NOT_GRADED
 from undertext.measures.decoding.works import other_work, own_work, right_work
 from undertext.measures.keys import key_works
 from undertext.measures.patching.works import used_work
 from undertext.measures.recovery.parts import SteeringParts
 from undertext.measures.recovery.works import less_steering, steering_works
+from undertext.measures.trace.trails import split_by
 from undertext.measures.trace.works import completion_work, continued_work, ends_work, tokens_work
 from undertext.tasks.draws import drawn
 from undertext.tasks.open import splits_to_report
@@ -148,7 +149,7 @@ def _traces(
     works = []
     for role in ROLES:
         stage, checkpoint, task = f"{role}'s traces", getattr(pair, role), tasks[role]
-        _, lead = split_by(task, config)
+        _, lead = split_by(task, FIT, config.steps, config.lead)
         parts = [ends_work(stage, checkpoint, task, drawn_of(task, split, config), lead) for split in splits]
         parts += [
             completion_work(stage, checkpoint, drawn_of(task, split, config))

@@ -27,13 +27,12 @@ from undertext.jobs.measure.wordings_and_style import sensitivity, shift, style
 from undertext.jobs.measure.works import measure_draft
 from undertext.measures.trace.sensitivity import wordings
 from undertext.measures.trace.style import open_markers
-from undertext.measures.trace.trails import lead_of
+from undertext.measures.trace.trails import split_by
 from undertext.tasks.dead_ends import StateFunction, state_function
 from undertext.tasks.draws import check_prompts, clusters, drawn
 from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record, texts_of
 from undertext.tasks.paraphrases import ParaphraseFunction, paraphrase_function
 from undertext.tasks.prompts import ask, ask_by, form_of
-from undertext.tasks.steps import rule_of
 from undertext.tasks.task import Problem, Task
 
 MAKERS: dict[MeasureName, Callable[[Stage], None]] = {
@@ -77,7 +76,7 @@ def measure(
         states, paraphrase = _states(task, config), _paraphrase(task, config)
         task = open_task(task, config, writes="measure")
         (split,) = splits_to_report(task, [config.split])
-        rule = rule_of(task, config.steps)
+        rule, lead = split_by(task, FIT, config.steps, config.lead)
         markers = open_markers(config.markers)
         with run.bars.stage("loading"):
             if tuned is None:
@@ -99,7 +98,6 @@ def measure(
             problems = drawn(own.split(split), config.seed, config.problems)
             worded = _worded(task, own, problems, role, checkpoint, config)
             subjects[role] = Subject(role, checkpoint, own, problems, worded)
-        lead = config.lead or lead_of(task, FIT, rule)
         told, shifts = [*notes, *asked.notes], len(opened) > 1 and differing is None
         run.plan(lambda: measure_draft(list(subjects.values()), config, rule, lead, told, shifts=shifts))
         described: dict[str, Any] = {

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from undertext.tasks.numbers import numbers_in, parse_number
 from undertext.tasks.output_grader import OutputGrader
 from undertext.tasks.spans import join, whole_words
-from undertext.tasks.steps import Span, split_steps, task_steps
+from undertext.tasks.steps import AUTO, Span, rule_like, split_steps, task_steps
 from undertext.tasks.task import Problem, Task
 
 Whose = Literal["own", "gold", "other"]
@@ -108,6 +108,13 @@ def lead_of(task: Task, split: str, rule: str) -> str:
     )
     text, count = next(iter(found.most_common(1)), (LEAD, 0))
     return text if text.strip() and count >= ALIKE * len(trails) else LEAD
+
+
+def split_by(task: Task, split: str, steps: str, lead: str | None) -> tuple[str, str]:
+    """The rule by which outputs are split, and the lead, where a user named `steps` and perhaps a `lead`:
+    `auto` and None take what the task's own traces show, the lead that of a split."""
+    rule = rule_like(task) if steps == AUTO else steps
+    return rule, lead or lead_of(task, split, rule)
 
 
 def says(text: str, value: str) -> bool:
