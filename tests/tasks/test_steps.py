@@ -85,7 +85,7 @@ def test_a_pattern_that_takes_too_long_is_refused():
 
 @pytest.mark.parametrize(
     ("rule", "said"),
-    [("paragraph", "expected auto, newline, sentence, think or regex:PATTERN, got"),
+    [("paragraph", "expected auto, newline, sentence, think or regex:PATTERN"),
      ("regex:", "expected auto"),
      ("regex:(", "expected a regular expression")],
 )  # fmt: skip
