@@ -5,7 +5,7 @@ over the machine's own peak (a product of two square matrices of 1024, the best 
 middle size predicts the times of all, read and written apart. Writing 32 rows at once is bound by FLOPs at
 these sizes, as reading is. Rounds alternate between sizes.
 
-Then what a comparison of 500 problems takes by the model on an H100, whose utilisation is assumed.
+Then what a comparison of 500 problems takes by the model on an H100 (`_cost_cuda.py` measures on a GPU).
 """
 
 import json
@@ -133,10 +133,14 @@ def table() -> None:
     rows = sum(work.rows for work in listed)
     print(f"\na comparison of {COUNTS['test']} problems, prompts of {PROMPT} tokens, outputs of {OUTPUT}:")
     print(f"{rows:,} rows, {read:,} tokens read, {written:,} written, at most")
-    slow = H100._replace(utilisation=H100.utilisation / 2, fetching=H100.fetching / 2)
-    shares = f"{H100.utilisation:.0%} of peak FLOPs and {H100.fetching:.0%} of bandwidth"
-    print(f"from: outputs a quarter as long, {shares}")
-    print(f"to: outputs as long as they may be, {slow.utilisation:.0%} and {slow.fetching:.0%}")
+    slow = H100._replace(
+        utilisation=H100.utilisation / 2, fetching=H100.fetching / 2, launch=H100.launch * 1.5
+    )
+    for begins, card in (("from: outputs a quarter as long", H100), ("to: outputs as long as may be", slow)):
+        print(
+            f"{begins}, {card.utilisation:.0%} of peak FLOPs, {card.fetching:.0%} of bandwidth, "
+            f"{1000 * card.launch:g} ms a layer at least"
+        )
     print("| model | parameters | memory | cards | GPU-hours |\n|---|---|---|---|---|")
     for name, model in MODELS.items():
         least = cost_of(listed, model, H100, rows=256, written=0.25, steered=1.2)

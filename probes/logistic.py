@@ -183,8 +183,9 @@ class SelectedProbe:
         return int(self.accuracy.argmax())
 
     def correct(self, X: Float[Tensor, "layer n d"], y: Int[Tensor, " n"]) -> Bool[Tensor, "layer n"]:
-        """Whether each row is read right at each layer."""
-        return self.probe.predict(X) == y
+        """Whether each row is read right at each layer, on the device of the probe."""
+        read = self.probe.predict(X)
+        return read == y.to(read.device)
 
 
 def fit_select(

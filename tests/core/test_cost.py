@@ -67,6 +67,8 @@ def test_a_job_s_time_is_by_hand():
     # Two rows at once: 40 passes, each of which fetches the weights, and 20 tokens a row on average.
     fetched = 4 * SMALL.met + 2 * SMALL.cache_a_token(4) * 20
     assert cost.writing_s == pytest.approx(max(40 * fetched / 5e7, writing / 5e8))
+    late = cost_of(works, SMALL, SLOW._replace(launch=0.5), rows=2, held=1, bytes_each=4)
+    assert late.writing_s == pytest.approx(40 * SMALL.n_layers * 0.5)  # kernels' launches take longest
     cache = 2 * (12 + 20) * SMALL.cache_a_token(4)
     assert cost.memory == 4 * SMALL.parameters + cache + 2 * (2 * 64 * 4 + 4 * 100)
     assert cost.device_hours == pytest.approx((cost.reading_s + cost.writing_s) / 3600)

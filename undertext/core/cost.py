@@ -8,8 +8,9 @@ attention, heads times width of a head.
 - A token that attends to t tokens, itself among them: 2 N + 4 L a t (2 N as in Kaplan et al. 2020, section
   2.1; attention's two products as in Chowdhery et al. 2022, appendix B).
 - A text of n tokens that is read: 2 N n + 2 L a n (n + 1), the sum over its tokens.
-- Writing: each pass writes a token of every row. It takes the longer of its FLOPs by the device's FLOPs a
-  second, and of the bytes that it fetches (weights once, keys and values of every row) by bytes a second.
+- Writing: each pass writes a token of every row. It takes the longest of its FLOPs by the device's FLOPs a
+  second, of the bytes that it fetches (weights once, keys and values of every row) by bytes a second, and of
+  its layers by the least that a layer takes (kernels are launched one after another).
 - Memory: weights, keys and values of a batch (2 L k numbers a token, k heads of keys times their width), and
   of a pass its widest activations with the logits.
 """
@@ -78,10 +79,14 @@ class Device(NamedTuple):
     """Share of `flops` while texts are read."""
     fetching: float
     """Share of `bandwidth` while tokens are written."""
+    launch: float = 0.0
+    """Seconds that a layer takes at least in a pass of writing, whatever its size."""
 
 
-H100 = Device("H100 SXM, 80 GB, bfloat16", 989e12, 3.35e12, 80e9, 0.4, 0.5)
-"""Peaks of NVIDIA's data sheet; the shares are assumed and not measured."""
+H100 = Device("H100 SXM, 80 GB, bfloat16", 989e12, 3.35e12, 80e9, 0.5, 0.5, 1e-3)
+"""Peaks of NVIDIA's data sheet. `utilisation` and `launch` are measured on an H200, which has the same
+processor and faster memory (`benchmarks/_cost_cuda.py`, docs/cluster.md). `fetching` is assumed: no pass of
+models up to 7B was bound by memory there."""
 
 
 def reading_flops(model: ModelSize, tokens: float, length: float) -> float:
@@ -151,7 +156,8 @@ def cost_of(
             fetched = model.met * bytes_each + own * model.cache_a_token(bytes_each) * (length + each / 2)
             by_bytes = tokens / own * fetched / (device.bandwidth * device.fetching)
             by_flops = made / (device.flops * device.utilisation)
-            writing += (steered if work.steered else 1.0) * max(by_bytes, by_flops)
+            by_launch = tokens / own * model.n_layers * device.launch
+            writing += (steered if work.steered else 1.0) * max(by_bytes, by_flops, by_launch)
             longest = max(longest, work.longest + round(work.written / work.rows))
     weights = held * model.parameters * bytes_each
     pass_ = rows * (2 * model.d_mlp * bytes_each + 4 * model.d_vocab)
