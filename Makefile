@@ -72,8 +72,10 @@ $(LLAMA): $(FULL)
 test-all: $(FULL) $(LLAMA) browser
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal $(HUNG)=5400 -m ""
 
+# What each took is printed at the end: it should stay under 180 seconds on two free cores.
 notebooks: $(FULL)
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal $(HUNG)=1200 -m "" tests/test_notebooks.py
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal $(HUNG)=1200 -m "" \
+		--durations=0 --durations-min=1 tests/test_notebooks.py
 
 check: $(FULL)
 	$(BIN)/ruff format --check
