@@ -174,6 +174,9 @@ def check_cluster(names: Names) -> None:
 
 def check_serving(names: Names) -> None:
     assert {each.operator for each in names["checked"]} >= {"read", "add", "ablate", "mixed"}
+    done = {(each.operator, each.gate) for each in names["partly"] if each.outcome == "equal"}
+    assert ("add", "all") in done
+    assert "ablate" not in {operator for operator, _ in done}
 
 
 def check_interop(names: Names) -> None:
