@@ -89,6 +89,7 @@ check: $(FULL)
 	$(BIN)/lint-imports
 	$(BIN)/mkdocs build --strict
 	$(BIN)/python .ci/check_notebooks.py notebooks
+	$(BIN)/python .ci/wrap_docs.py --check README.md CONTRIBUTING.md docs/*.md
 
 docs: $(FULL)
 	$(BIN)/mkdocs build --strict
