@@ -21,12 +21,13 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHOND
 HUNG := -o faulthandler_exit_on_timeout=true -o faulthandler_timeout
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-all notebooks check docs bench figures browser clean
+.PHONY: help env demo test test-all test-ray notebooks check docs bench figures browser clean
 
 help:
 	@echo "make env       .venv with everything (PYTHON=python3.12 chooses the interpreter)"
 	@echo "make demo      the shipped pairs judged; reports in build/demo"
 	@echo "make test      tests        make test-all  slow ones too, notebooks among them"
+	@echo "make test-ray  parts of a job on a Ray of this machine"
 	@echo "make notebooks every notebook, run from top to bottom"
 	@echo "make check     format, lint, types, layers, documentation, notebooks"
 	@echo "make docs      documentation into build/site"
@@ -63,6 +64,10 @@ demo: $(MAIN)
 test: $(FULL) browser
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal $(HUNG)=1200
 
+# Two parts and an error on a real Ray. Its tests with several nodes, of which one is killed, are in `make test-all`.
+test-ray: $(FULL)
+	$(ONE_THREAD) $(BIN)/python -m pytest $(HUNG)=600 -m "" tests/core/test_ray_here.py
+
 # A slow test runs vectors in llama.cpp, which is compiled here: some minutes, once. Where that fails, the test fails
 # too, and the others run all the same.
 $(LLAMA): $(FULL)
@@ -72,8 +77,10 @@ $(LLAMA): $(FULL)
 test-all: $(FULL) $(LLAMA) browser
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal $(HUNG)=5400 -m ""
 
+# What each took is printed at the end: it should stay under 180 seconds on two free cores.
 notebooks: $(FULL)
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal $(HUNG)=1200 -m "" tests/test_notebooks.py
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal $(HUNG)=1200 -m "" \
+		--durations=0 --durations-min=1 tests/test_notebooks.py
 
 check: $(FULL)
 	$(BIN)/ruff format --check
@@ -82,6 +89,7 @@ check: $(FULL)
 	$(BIN)/lint-imports
 	$(BIN)/mkdocs build --strict
 	$(BIN)/python .ci/check_notebooks.py notebooks
+	$(BIN)/python .ci/wrap_docs.py --check README.md CONTRIBUTING.md docs/*.md
 
 docs: $(FULL)
 	$(BIN)/mkdocs build --strict

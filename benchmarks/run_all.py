@@ -3,7 +3,8 @@
 A benchmark is a file beside this one that can be run (`if __name__ == "__main__"`) and whose name does not
 start with `_`. It prints what a reader should see and, as its last line, one JSON object {"id": ratio, ...}.
 The objects are merged into build/bench.json; what was printed goes into docs/performance.md. Both are written
-only when every benchmark succeeded.
+only when every benchmark succeeded. With `--only NAME.py` one benchmark is run, and its section of the page
+written anew.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import ast
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from datetime import date
@@ -82,22 +84,39 @@ def merge(results: dict[str, Result]) -> dict[str, float]:
     return merged
 
 
-def page(results: dict[str, Result]) -> str:
-    """The documentation page with every table, as Markdown."""
+def section(name: str, result: Result, when: str = "") -> str:
+    """What the page says of one benchmark, `when` being when it was run, where that is not said above."""
+    parts = [f"## {result.title}", f"`benchmarks/{name}`{when}"]
+    if result.printed:
+        parts.append(f"```text\n{result.printed}\n```")
+    rows = "\n".join(f"| `{id}` | {ratio:.4g} |" for id, ratio in result.ratios.items())
+    parts.append(f"| id | ratio |\n|---|---|\n{rows}")
+    return "\n\n".join(parts) + "\n"
+
+
+def when_run() -> str:
+    """Day, machine and versions."""
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     versions = f"Python {platform.python_version()}, torch {version('torch')}"
-    parts = [
-        "# Performance",
-        f"Written by `make bench` on {date.today().isoformat()} ({machine}; {versions}).",
-        "Ratios are measured in one process, peer and ours alternating.",
-    ]
-    for name, result in results.items():
-        parts += [f"## {result.title}", f"`benchmarks/{name}`"]
-        if result.printed:
-            parts.append(f"```text\n{result.printed}\n```")
-        rows = "\n".join(f"| `{id}` | {ratio:.4g} |" for id, ratio in result.ratios.items())
-        parts.append(f"| id | ratio |\n|---|---|\n{rows}")
-    return "\n\n".join(parts) + "\n"
+    return f"{date.today().isoformat()} ({machine}; {versions})"
+
+
+def page(results: dict[str, Result]) -> str:
+    """The documentation page with every table, as Markdown."""
+    head = f"# Performance\n\nWritten by `make bench` on {when_run()}.\n\n"
+    ratios = "Ratios are measured in one process, peer and ours alternating.\n\n"
+    return head + ratios + "\n".join(section(name, result) for name, result in results.items())
+
+
+def with_sections(page: str, results: dict[str, Result]) -> str:
+    """The page with these benchmarks' sections new, or added, in the order of their names."""
+    head, *old = re.split(r"^(?=## )", page, flags=re.MULTILINE)
+    held = {
+        named[1]: text for text in old if (named := re.search(r"^`benchmarks/([^`]+)`", text, re.MULTILINE))
+    }
+    new = {name: section(name, result, f", run alone on {when_run()}") for name, result in results.items()}
+    sections = dict(sorted({**held, **new}.items()))
+    return head + "\n".join(text.rstrip() + "\n" for text in sections.values())
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -118,11 +137,16 @@ def main() -> int:
     parser.add_argument(
         "--page", type=Path, default=ROOT / "docs" / "performance.md", help="file for the tables"
     )
+    parser.add_argument("--only", metavar="NAME.py", help="the one benchmark to run")
     args = parser.parse_args()
 
-    files = find_benchmarks(args.folder)
+    files = [file for file in find_benchmarks(args.folder) if args.only in (None, file.name)]
     results: dict[str, Result] = {}
-    failed = [] if files else [f"no benchmark in {args.folder}"]
+    named = f" {args.only}" if args.only else ""
+    failed = [] if files else [f"no benchmark{named} in {args.folder}"]
+    if args.only and not args.page.is_file():
+        failed.append(f"no page {args.page} to write a section of: run every benchmark first")
+        files = []
     for file in files:
         print(f"== {file.name}", flush=True)
         try:
@@ -137,6 +161,10 @@ def main() -> int:
     if failed:
         print(*failed, sep="\n", file=sys.stderr)
         return 1
+    if args.only:
+        write_whole(args.page, with_sections(args.page.read_text(), results))
+        print(f"the section of {args.only} in {args.page}")
+        return 0
     write_whole(args.json, json.dumps(merged, indent=1) + "\n")
     write_whole(args.page, page(results))
     print(f"{len(merged)} ratios in {args.json}, tables in {args.page}")

@@ -21,13 +21,13 @@
 # `base` after a short tune and works out all of them. Did the tune teach it anything?
 
 # %%
-from undertext import CompareConfig, compare, new_chain, zoo
+from undertext import CompareConfig, compare, new_chain
 
 task = new_chain(seed=0, train=200, dev=60, test=120, ood=120)
 print(task.problems[0].prompt, "->", task.problems[0].trace)
 
 # %%
-comparison = compare(zoo("base"), zoo("elicited"), task, config=CompareConfig(search="halving", threads=1))
+comparison = compare("zoo:base", "zoo:elicited", task, config=CompareConfig(search="halving", threads=1))
 comparison
 
 # %% [markdown]

@@ -31,7 +31,6 @@ from undertext import (
     feature_table,
     new_chain,
     train_dictionary,
-    zoo,
 )
 
 task = new_chain(seed=0, train=200, dev=60, test=120, ood=0)
@@ -39,7 +38,7 @@ out = Path(mkdtemp())
 config = TrainConfig(
     layers=(2,), d_sae=256, k=8, steps=800, batch_size=512, held_out=2000, lr=2e-3, threads=1
 )
-trained = train_dictionary(zoo("base"), task=task, config=config, out=out / "sae", progress=False)
+trained = train_dictionary("zoo:base", task=task, config=config, out=out / "sae", progress=False)
 trained.fidelity
 
 # %% [markdown]
@@ -51,7 +50,7 @@ trained.fidelity
 
 # %%
 read = FeaturesConfig(words=("answer",), pages=7, threads=1)
-found = feature_table(zoo("base"), task, trained.folder, config=read)
+found = feature_table("zoo:base", task, trained.folder, config=read)
 table = found.table("features").loc[found.summary["most_associated"]]
 columns = [
     "value_class",
@@ -73,7 +72,7 @@ table[columns].round(3)
 # %%
 followed = {
     name: feature_diff(
-        zoo("base"), zoo(name), task, sae=trained.folder, config=DiffConfig(effects=0, pages=1, threads=1)
+        "zoo:base", f"zoo:{name}", task, sae=trained.folder, config=DiffConfig(effects=0, pages=1, threads=1)
     )
     for name in ("suppressed", "overwritten")
 }

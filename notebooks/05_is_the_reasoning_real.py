@@ -22,7 +22,7 @@
 # it.
 
 # %%
-from undertext import MeasureConfig, measure, new_chain, zoo
+from undertext import MeasureConfig, measure, new_chain
 
 task = new_chain(seed=0, train=200, dev=60, test=120, ood=120)
 print(task.problems[0].prompt, "->", task.problems[0].trace)
@@ -33,7 +33,7 @@ print(task.problems[0].prompt, "->", task.problems[0].trace)
 
 # %%
 config = MeasureConfig(problems=80, templates=("textbook {prompt}", "forum {prompt}"), threads=1)
-found = measure(zoo("base"), zoo("elicited"), task, config=config)
+found = measure("zoo:base", "zoo:elicited", task, config=config)
 figures = {(each.measure, each.figure, each.traces): each for each in found.measured}
 len(figures)
 

@@ -3,6 +3,7 @@
 from undertext.probes.alignment import Alignment, mispaired_rows, procrustes
 from undertext.probes.checks import Labelled
 from undertext.probes.controls import Surface, control_draws, control_labels, shuffled_draws
+from undertext.probes.files import SavedProbe, load_probe, save_probe
 from undertext.probes.folds import folds_of
 from undertext.probes.interchange import (
     Changed,
@@ -51,6 +52,7 @@ __all__ = [
     "Patch",
     "RidgeProbe",
     "RidgeProbeCV",
+    "SavedProbe",
     "SelectedProbe",
     "Subspaces",
     "Surface",
@@ -67,6 +69,7 @@ __all__ = [
     "lens_logits",
     "lens_reader",
     "linear_cka",
+    "load_probe",
     "logistic_path",
     "mean_ablated",
     "mispaired_rows",
@@ -80,6 +83,7 @@ __all__ = [
     "procrustes",
     "random_subspaces",
     "read_traces",
+    "save_probe",
     "shuffled_draws",
     "source_patches",
     "span_of",

@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import packages_distributions
+from importlib.metadata import packages_distributions, requires
 
 import pytest
 
@@ -66,3 +66,9 @@ def test_the_demo_does_without_the_extras_and_the_report_without_pyplot():
     loaded = set(done.stdout.split())
     assert "matplotlib.figure" in loaded
     assert "matplotlib.pyplot" not in loaded
+
+
+def test_what_only_one_command_uses_would_be_installed_in_any_case():
+    """As docs/start.md says: were it not so, it should be an extra."""
+    by_lens = {canonical(one) for one in requires("transformer-lens") or () if "extra ==" not in one}
+    assert {"accelerate", "datasets", "pandas", "wandb"} <= by_lens

@@ -70,3 +70,37 @@ def test_an_empty_folder_is_an_error(bench):
     done, _, _ = bench()
     assert done.returncode == 1
     assert "no benchmark in" in done.stderr
+
+
+def test_one_benchmark_alone_writes_its_section_and_leaves_the_others(tmp_path):
+    page, ratios = tmp_path / "performance.md", tmp_path / "bench.json"
+    first = "print('first'); print('{\"a.x\": 1}')"
+
+    def run(*args, **bodies):
+        for name, body in bodies.items():
+            (tmp_path / f"{name}.py").write_text(MAIN + body)
+        command = [sys.executable, DRIVER, "--folder", tmp_path, "--json", ratios, "--page", page, *args]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    none = run("--only", "a.py", a=first)
+    assert none.returncode == 1
+    assert "run every benchmark first" in none.stderr
+    assert run(c="print('third'); print('{\"c.x\": 3}')").returncode == 0
+    whole, kept = page.read_text(), ratios.read_text()
+    assert run("--only", "a.py", a=first.replace("first", "again")).returncode == 0
+    changed = page.read_text()
+    assert changed.count("## ") == 2
+    assert "again" in changed
+    assert "first" not in changed
+    assert changed.split("## c\n")[1] == whole.split("## c\n")[1]
+    # One that is not on the page yet comes where its name belongs.
+    assert run("--only", "b.py", b="print('{\"b.x\": 2}')").returncode == 0
+    assert [line for line in page.read_text().splitlines() if line.startswith("## ")] == [
+        "## a",
+        "## b",
+        "## c",
+    ]
+    assert ratios.read_text() == kept
+    wrong = run("--only", "d.py")
+    assert wrong.returncode == 1
+    assert "no benchmark d.py in" in wrong.stderr

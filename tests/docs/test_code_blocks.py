@@ -174,9 +174,18 @@ def check_cluster(names: Names) -> None:
 
 def check_serving(names: Names) -> None:
     assert {each.operator for each in names["checked"]} >= {"read", "add", "ablate", "mixed"}
+    done = {(each.operator, each.gate) for each in names["partly"] if each.outcome == "equal"}
+    assert ("add", "all") in done
+    assert "ablate" not in {operator for operator, _ in done}
+
+
+def check_interop(names: Names) -> None:
+    """tests/docs/test_interop.py runs each block by itself, without undertext."""
+    assert len(names["torch_texts"]) == len(names["lens_texts"]) == 4
 
 
 SETUPS = {
+    "docs/interop.md": Setup(ground, check_interop),
     "docs/serving.md": Setup(lambda _, __: None, check_serving),
     "docs/batch.md": Setup(batch, check_batch),
     "docs/cluster.md": Setup(cluster, check_cluster),

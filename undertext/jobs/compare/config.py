@@ -1,14 +1,12 @@
 """What a comparison can be told, and the thresholds of its verdict."""
 
-from typing import Annotated
-
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from undertext.core.config import Config, Share, read_config
 from undertext.core.shipped import config_file
 from undertext.core.terms import Prompts
 from undertext.measures.recovery.config import SearchConfig
-from undertext.tasks.steps import AUTO, checked_rule
+from undertext.tasks.steps_config import StepsConfig
 
 
 class Rule(Config):
@@ -65,7 +63,7 @@ class Rule(Config):
     """`format only`: difference in strict accuracy less that in lenient accuracy."""
 
 
-class CompareConfig(SearchConfig):
+class CompareConfig(StepsConfig, SearchConfig):
     """How `compare` measures."""
 
     samples: int = Field(default=8, ge=1)
@@ -79,12 +77,6 @@ class CompareConfig(SearchConfig):
     trace_problems: int = Field(default=64, ge=0)
     """Largest number of problems of a split on which the traces of both checkpoints are measured for flags; 0
     measures none."""
-    steps: Annotated[str, AfterValidator(checked_rule)] = AUTO
-    """Rule by which outputs are split into steps for the flags on traces: newline, sentence, think,
-    regex:PATTERN (a step ends where a match ends), or auto for the way in which the task's own steps end."""
-    lead: str | None = Field(default=None, min_length=1)
-    """Text between the last step and the answer where answers are scored along traces; None takes what most
-    of the task's own traces put there, or 'Answer:' on a line of its own."""
     token_problems: int = Field(default=1000, ge=0)
     """Largest number of problems of a split whose outputs both checkpoints read token by token, by which the
     page shades them; 0 reads none. Outputs of other problems are on the page without a shade."""

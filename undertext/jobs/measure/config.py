@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from undertext.activations.patterns import pattern_groups
 from undertext.core.config import GradingConfig, PairConfig
 from undertext.measures.trace.changes import EDITS, PARAPHRASED, Edit
-from undertext.tasks.steps import AUTO, checked_rule
+from undertext.tasks.steps_config import StepsConfig
 
 MeasureName = Literal[
     "information", "confidence", "faithfulness", "sensitivity", "style", "shift", "uncertainty",
@@ -29,7 +29,7 @@ def _pattern(pattern: str) -> str:
     return pattern
 
 
-class MeasureConfig(PairConfig, GradingConfig):
+class MeasureConfig(StepsConfig, PairConfig, GradingConfig):
     """What is measured on traces, and how."""
 
     names: tuple[MeasureName | Literal["all"], ...] = Field(default=(ALL,), min_length=1)
@@ -39,12 +39,6 @@ class MeasureConfig(PairConfig, GradingConfig):
     """Split whose problems are measured; train and dev are fitted and chosen on."""
     problems: int = Field(default=200, ge=2)
     """Largest number of problems that are measured, drawn by the seed."""
-    steps: Annotated[str, AfterValidator(checked_rule)] = AUTO
-    """Rule by which a written trace is split into steps: newline, sentence, think, regex:PATTERN (a step ends
-    where a match ends), or auto for the way in which the task's own steps end."""
-    lead: str | None = Field(default=None, min_length=1)
-    """Text between the last step and the answer where answers are scored; None takes what most of the task's
-    own traces put there, or 'Answer:' on a line of its own."""
     max_steps: int = Field(default=200, ge=1)
     """Largest number of steps of a trace along which answers are scored; longer traces are counted and left
     out."""
