@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -26,8 +27,8 @@ class Forced:
     """Natural log-probability of the token that stands there."""
     ranks: list[list[int]]
     """Rank of the token that stands there among all tokens: 1 where none is likelier."""
-    read: list[list[float]]
-    """A figure of the activation at the place itself; empty lists where none was asked for."""
+    read: list[list[list[float]]]
+    """By what was read, then by text: a figure of the activation at each place itself."""
 
 
 class Read(NamedTuple):
@@ -44,15 +45,15 @@ def forced(
     texts: Sequence[str] | Sequence[Sequence[int]],
     places: Sequence[Sequence[int]],
     *,
-    read: Read | None = None,
+    reads: Sequence[Read] = (),
     batch_tokens: int | None = None,
 ) -> Forced:
     """Read `texts` (or their token ids) once, and say what the model would write at these places of each.
 
     `places[i]` are indices into the tokens of `texts[i]`, from 1: nothing is predicted of a first token. The
     tokens before a place are the text's own, whatever the model would have written (teacher forcing). Logits
-    are computed at these places alone. With `read` a figure of each place's activation is taken too, once its
-    token is read. A batch that does not fit in memory is split.
+    are computed at these places alone. Each of `reads` takes a figure of each place's activation too, once
+    its token is read. A batch that does not fit in memory is split.
 
     Raises:
         UserError: for a place that a text does not have, a text that does not fit the context or the memory,
@@ -62,10 +63,11 @@ def forced(
     for index, (ids, own) in enumerate(zip(encoded, places, strict=True)):
         if bad := [place for place in own if not 1 <= place < len(ids)]:
             raise UserError(f"text {index} has no token {bad[0]} to predict: valid are 1 to {len(ids) - 1}")
-    out = Forced([[] for _ in encoded], [[] for _ in encoded], [[] for _ in encoded], [[] for _ in encoded])
+    empty: list[list[list[float]]] = [[[] for _ in encoded] for _ in reads]
+    out = Forced([[] for _ in encoded], [[] for _ in encoded], [[] for _ in encoded], empty)
     wanted = [index for index, own in enumerate(places) if own]
     # What stands at the last place is predicted, and read only where something of it is asked for.
-    lengths = [max(places[index]) + (read is not None) for index in wanted]
+    lengths = [max(places[index]) + bool(reads) for index in wanted]
 
     def read_of(X: Tensor, of: list[int], read: Read) -> list[float]:
         if (wrong := ~X.isfinite().all(dim=-1)).any():
@@ -79,12 +81,14 @@ def forced(
         ids = pad_right([encoded[wanted[i]][: lengths[i]] for i in batch], checkpoint.device)
         flat = [(i, place) for i, row in enumerate(rows) for place in places[row]]
         at, before = (torch.tensor(each) for each in zip(*((i, place - 1) for i, place in flat), strict=True))
-        seen: list[Tensor] = []
+        seen: dict[HookPoint, Tensor] = {}
 
-        def keep(activation: Tensor) -> None:
-            seen.append(activation[at.to(activation.device), (before + 1).to(activation.device)].float())
+        def keep(point: HookPoint, activation: Tensor) -> None:
+            own = activation[at.to(activation.device), (before + 1).to(activation.device)]
+            seen[point] = own.float()
 
-        hooks: dict[HookPoint, HookFunction] = {} if read is None else {read.point: keep}
+        # Several reads may be of one hook point, whose activation is taken once.
+        hooks: dict[HookPoint, HookFunction] = {read.point: partial(keep, read.point) for read in reads}
         # Hooks first: putting them on may try the model on a few tokens.
         with hooked(checkpoint, hooks), logits_only_at(checkpoint, at, before):
             logits: Tensor = checkpoint.model(
@@ -97,10 +101,12 @@ def forced(
         scores = logits.float().log_softmax(dim=-1).gather(1, there)[:, 0].tolist()
         ranks = (logits > logits.gather(1, there)).sum(dim=-1) + 1
         chosen, ranked = logits.argmax(dim=-1).tolist(), ranks.tolist()
-        figures = [] if read is None else read_of(seen[0], [rows[i] for i, _ in flat], read)
+        of = [rows[i] for i, _ in flat]
+        figures = [read_of(seen[read.point], of, read) for read in reads]
         # All that takes memory is done: a batch that is split has left nothing behind.
-        for (i, _), figure in zip(flat, figures, strict=read is not None):
-            out.read[rows[i]].append(figure)
+        for kept, own in zip(out.read, figures, strict=True):
+            for row, figure in zip(of, own, strict=True):
+                kept[row].append(figure)
         found = zip(flat, chosen, scores, ranked, strict=True)
         for (i, _), token, score, rank in found:
             out.chosen[rows[i]].append(token)

@@ -12,7 +12,7 @@ imported; the names below load what they need when they are first used.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from undertext.saes.autoencoder import decoder_directions, encode, fingerprint, load_sae
+from undertext.saes.autoencoder import NORMALISATION, decoder_directions, encode, fingerprint, load_sae
 
 if TYPE_CHECKING:
     from undertext.saes.association import LabelAssociation, label_association
@@ -92,6 +92,7 @@ _HOMES = {
 
 __all__ = [
     "FATES",
+    "NORMALISATION",
     "Context",
     "Crosscoder",
     "Effects",

@@ -16,6 +16,8 @@ from undertext.saes.sae_type import SAE
 
 # The two files of an SAE that sae-lens saved (`sae.save_model`, `sae.save_inference_model`).
 FILES = ("cfg.json", "sae_weights.safetensors")
+NORMALISATION = "normalisation.safetensors"
+"""Beside these two in the folder of a crosscoder."""
 
 
 _PER_TOKEN = ("layer_norm", "constant_norm_rescale")

@@ -10,6 +10,9 @@ from undertext.activations.errors import UserError
 from undertext.activations.hookpoint import HookPoint
 from undertext.saes.sae_type import SAE
 
+ROWS = 2048
+"""Rows measured at a time."""
+
 
 @dataclass(frozen=True)
 class Normalisation:
@@ -72,6 +75,28 @@ class Crosscoder:
     def norms(self) -> Float[Tensor, "model d_sae"]:
         """Each latent's decoder norm in each model, over all points, in the units of training."""
         return (self.decoders * self.scales[..., None, None]).permute(0, 2, 1, 3).flatten(2).norm(dim=-1)
+
+    def cosines(self) -> Float[Tensor, " d_sae"]:
+        """Cosine of each latent's decoders in base and tuned, over all points, in the units of training; 0
+        where a model's decoder is zero."""
+        base, tuned = (self.decoders * self.scales[..., None, None]).permute(0, 2, 1, 3).flatten(2)
+        return torch.nn.functional.cosine_similarity(base, tuned, dim=-1)
+
+    def explained(
+        self, base: Float[Tensor, "point n d_model"], tuned: Float[Tensor, "point n d_model"]
+    ) -> Float[Tensor, " model"]:
+        """Explained variance of each model's activations on these rows: 1 less the summed squared error over
+        the squares about the mean row, in the units of training. NaN where a model's rows are all equal.
+        """
+        both = self._stacked(base, tuned).double()
+        weights = self.scales.double()[..., None, None] ** 2
+        errors = torch.zeros(len(both), dtype=torch.float64)
+        for rows in torch.arange(both.shape[2]).split(ROWS):
+            some = both[:, :, rows]
+            latents = self.encode(some[0].to(self.encoders), some[1].to(self.encoders))
+            errors += ((self.decode(latents).double() - some).pow(2) * weights).sum(dim=(1, 2, 3))
+        spread = ((both - both.mean(dim=2, keepdim=True)).pow(2) * weights).sum(dim=(1, 2, 3))
+        return 1 - errors / torch.where(spread > 0, spread, torch.nan)
 
     def _stacked(
         self, base: Float[Tensor, "point n d_model"], tuned: Float[Tensor, "point n d_model"]

@@ -15,7 +15,7 @@ from torch import Tensor
 from undertext.activations.errors import UserError, shown
 from undertext.activations.files import check_safetensors
 from undertext.activations.hookpoint import HookPoint
-from undertext.saes.autoencoder import load_sae
+from undertext.saes.autoencoder import NORMALISATION, load_sae
 from undertext.saes.checkpoints import Checkpoints, trained_sae
 from undertext.saes.config import Training
 from undertext.saes.crosscoder import Crosscoder, Normalisation, split
@@ -26,7 +26,6 @@ from undertext.saes.training import check_sae_lens, run_trainer
 
 NORM_ROWS = 16_384
 """Rows that each part's mean and scale are taken from, at most; evenly spread."""
-NORMALISATION = "normalisation.safetensors"
 
 
 @dataclass(frozen=True, eq=False)

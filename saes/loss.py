@@ -50,10 +50,13 @@ def loss_recovered(
     prompts: Sequence[str] | Sequence[Sequence[int]],
     point: HookPoint,
     *,
+    scale: float = 1.0,
     batch_tokens: int | None = None,
 ) -> LossRecovered:
     """Run `prompts` four times, replacing every token's activation at `point`.
 
+    `scale` multiplies the activations that the SAE reads, and divides what it writes: `PairFirings.scales`
+    says by what, for a checkpoint that the SAE was not trained on.
     `batch_tokens` are the tokens of one forward pass, padding included; by default what suits the model's
     device.
 
@@ -88,7 +91,7 @@ def loss_recovered(
 
     def splice(activation: Tensor) -> Tensor:
         flat = activation.flatten(0, 1).to(sae.W_dec.device, sae.W_dec.dtype)
-        return sae.decode(sae.encode(flat)).to(activation).view_as(activation)
+        return (sae.decode(sae.encode(flat * scale)) / scale).to(activation).view_as(activation)
 
     def fill(value: Float[Tensor, " d_model"]) -> HookFunction:
         return lambda activation: value.to(activation).expand_as(activation).clone()

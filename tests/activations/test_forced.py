@@ -43,22 +43,28 @@ def test_a_figure_is_of_the_place_itself_and_changes_nothing_else(
     checkpoint = checkpoints[shape]
     places = [drawn.sample(range(1, len(ids)), drawn.randrange(len(ids))) for ids in texts]
     weights = torch.linspace(-1, 1, checkpoint.d_model)
-    read = Read(HookPoint(0, "resid_post"), lambda X, of: X @ weights + torch.tensor(of))
-    found = forced(checkpoint, texts, places, read=read, batch_tokens=batch_tokens)
+    point = HookPoint(0, "resid_post")
+    read = Read(point, lambda X, of: X @ weights + torch.tensor(of))
+    same, first = Read(point, lambda X, of: X[:, 0]), Read(HookPoint(0, "resid_pre"), lambda X, of: X[:, 0])
+    found = forced(checkpoint, texts, places, reads=[read, same, first], batch_tokens=batch_tokens)
     without = forced(checkpoint, texts, places, batch_tokens=batch_tokens)
     assert (found.chosen, found.ranks) == (without.chosen, without.ranks)
-    assert without.read == [[] for _ in texts]
+    assert without.read == []
     for i, (ids, own) in enumerate(zip(texts, places, strict=True)):
         torch.testing.assert_close(found.log_probs[i], without.log_probs[i], atol=1e-5, rtol=1e-5)
         with torch.inference_mode():
-            hidden = checkpoint.model(torch.tensor([ids]), output_hidden_states=True).hidden_states[1][0]
-        expected = [float(hidden[place].float() @ weights) + i for place in own]
-        torch.testing.assert_close(found.read[i], expected, atol=1e-4, rtol=1e-4)
+            before, after, *_ = checkpoint.model(torch.tensor([ids]), output_hidden_states=True).hidden_states
+        expected = [
+            [float(after[0, place].float() @ weights) + i for place in own],
+            [float(after[0, place, 0]) for place in own],
+            [float(before[0, place, 0]) for place in own],
+        ]
+        torch.testing.assert_close([each[i] for each in found.read], expected, atol=1e-4, rtol=1e-4)
 
 
 def test_an_activation_that_is_no_number_is_refused(llama):
     read = Read(HookPoint(0, "resid_post"), lambda X, of: X[:, 0])
-    forced(llama, PROMPTS[:1], [[1]], read=read)  # its sites are tried once, and here while it is whole
+    forced(llama, PROMPTS[:1], [[1]], reads=[read])  # its sites are tried once, and here while it is whole
     block = llama.model.model.layers[0]
     spoilt = block.register_forward_hook(lambda module, args, output: output * float("inf"))
     last = llama.model.model.layers[-1].register_forward_hook(
@@ -66,7 +72,7 @@ def test_an_activation_that_is_no_number_is_refused(llama):
     )
     try:
         with pytest.raises(UserError, match=r"NaN or infinity at blocks\.0\.hook_resid_post, text 0"):
-            forced(llama, PROMPTS[:1], [[1]], read=read)
+            forced(llama, PROMPTS[:1], [[1]], reads=[read])
     finally:
         spoilt.remove()
         last.remove()

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 
 from tests.browser import NAMES, QUIET, find_browser
-from tests.report import made_up
+from tests.report import made_up, made_up_features
 from tests.report.made_up import DOSES, PROBLEMS, UNBROKEN, VECTORS
 from undertext.core.output import plain
 from undertext.core.statistics import Estimate, proportion
@@ -106,9 +106,11 @@ def comparison() -> Comparison:
             "read": dict.fromkeys(ROLES, READ),
             "seed": 0,
             "splits": splits,
+            **made_up_features.summary(),
         },
         run={
             "job": "compare",
+            "feature_rule": {"keeps": made_up_features.KEEPS},
             **described,
             "config": {
                 "splits": ["test", "ood"],
@@ -131,6 +133,7 @@ def comparison() -> Comparison:
             "tokens": made_up.tokens(problems),
             "samples": made_up.samples(problems),
             "keys": made_up.keys(),
+            **made_up_features.tables(),
         },
     )
 
@@ -156,9 +159,10 @@ def preserved(comparison: Comparison) -> Comparison:
     )
     table = pa.Table.from_pylist(same, schema=comparison.tables["problems"].schema)
     empty = comparison.tables["sweep"].slice(0, 0)
+    summary = {name: value for name, value in comparison.summary.items() if name not in ("sae", "crosscoder")}
     return replace(
         comparison,
-        summary={**comparison.summary, "splits": {"test": plain(asdict(alike))}},
+        summary={**summary, "splits": {"test": plain(asdict(alike))}},
         run={"device": "cpu"},
         tables={"problems": table, "sweep": empty},
     )

@@ -6,6 +6,7 @@ from dataclasses import asdict
 import numpy as np
 import pyarrow as pa
 
+from tests.report.made_up_features import FEATURE
 from undertext.core.output import plain
 from undertext.core.statistics import Estimate
 from undertext.core.terms import CONTROL_KINDS, ControlKind
@@ -119,7 +120,7 @@ def curves() -> pa.Table:
 
 def tokens(problems: pa.Table) -> pa.Table:
     """Every word of every output, as both checkpoints read it; the tuned one cuts steered ones otherwise.
-    Probes read the first split alone."""
+    Probes read the first split alone; a feature fires at tokens that are unlikely."""
     rng = np.random.default_rng(3)
     rows = []
     for problem in problems.to_pylist():
@@ -148,6 +149,8 @@ def tokens(problems: pa.Table) -> pa.Table:
                         "end": len(text),
                         "log_probs": scores,
                         "ranks": [1 + int(score < -1) + 3 * int(score < -2) for score in scores],
+                        "feature": FEATURE,
+                        "strength": np.where(scores < -1, -4 * scores, 0),
                         **(read if problem["split"] == "test" else {}),
                     }
                 )

@@ -20,7 +20,7 @@ def test_report_fits_and_runs_no_text(view):
 
 def test_pictures_are_there(view):
     widths = view.evaluate("[...document.images].map(each => each.naturalWidth)")
-    assert len(widths) == 6
+    assert len(widths) == 7
     assert all(width > 0 for width in widths)
     assert all(view.evaluate("[...document.images].map(each => each.alt.length > 40)"))
 

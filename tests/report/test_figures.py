@@ -9,13 +9,15 @@ import pytest
 from matplotlib.text import Annotation, Text
 
 from tests.report.made_up import PROBLEMS, VECTORS
+from tests.report.made_up_features import latents
 from undertext.jobs.compare.report import figures
 from undertext.jobs.compare.trace_curves import GAIN, GIVEN
 from undertext.report.figures.doses import doses_figure
+from undertext.report.figures.latents import latents_figure, latents_said
 from undertext.report.figures.opened import OpenedPair, opened_figure
 from undertext.report.style import literal, pdf, png, svg
 
-NAMES = ("accuracy", "heatmap", "probes", "doses", "confidence", "gain")
+NAMES = ("accuracy", "heatmap", "probes", "doses", "confidence", "gain", "latents")
 PHONE = 358
 """Pixels a figure is wide on a 390-pixel screen, between the page's margins."""
 
@@ -109,6 +111,55 @@ def test_curves_are_those_of_the_table(comparison, drawn, name, figure):
         inside = {tuple(point) for point in band.get_paths()[0].vertices.tolist()}
         assert {(row["share"], row[end]) for row in own for end in ("low", "high")} <= inside
     assert ends(drawn[name]) == [f"base: {PROBLEMS} traces", f"tuned: {PROBLEMS} traces"]
+
+
+def test_latents_stand_where_their_decoders_put_them_by_kind(drawn):
+    rows = [row for row in latents() if row["kind_by_scaling"] != "dead"]
+    figure = drawn["latents"]
+    shares, cosines = figure.axes
+    kinds = {"base only": "base_only", "shared": "shared", "tuned only": "tuned_only"}
+    for panel, name in ((shares, "frequency"), (cosines, "cosine")):
+        lines = {line.get_label(): line for line in panel.lines}
+        assert set(lines) == set(kinds)
+        for label, line in lines.items():
+            own = [row for row in rows if row["kind_by_scaling"] == kinds[label]]
+            expected = [(row["relative_norm"], row[name]) for row in own]
+            assert np.asarray(line.get_xydata()) == pytest.approx(np.array(expected))
+        looks = {(line.get_color(), line.get_marker()) for line in panel.lines}
+        assert len({color for color, _ in looks}) == len({marker for _, marker in looks}) == 3
+    assert shares.get_title(loc="left") == "50 of 60 latents fire"
+    assert set(labels(figure)) == set(kinds)
+
+
+def test_latents_are_said_with_their_figures():
+    rows = [
+        {"kind_by_scaling": kind, "frequency": share, "relative_norm": norm, "cosine": cosine}
+        for kind, share, norm, cosine in (
+            ("shared", 0.1, 0.5, 0.9), ("shared", 0.3, 0.4, 0.8), ("shared", 0.2, 0.6, 1.0),
+            ("tuned_only", 0.0123, 0.97, 0.25), ("dead", 0.0, 0.5, 0.0), ("shared", 0.5, None, 0.0),
+        )
+    ]  # fmt: skip
+    assert latents_said(rows) == (
+        "4 of 6 latents fire. Median and range: shared 3 (75%), relative norm 0.50 (0.40 to 0.60), "
+        "cosine 0.90 (0.80 to 1.00), fires at 20% (10% to 30%) of tokens; tuned only 1 (25%), relative norm "
+        "0.97 (0.97 to 0.97), cosine 0.25 (0.25 to 0.25), fires at 1.2% (1.2% to 1.2%) of tokens."
+    )
+    assert latents_figure(rows[4:]) is None
+    assert latents_figure([]) is None
+
+
+def test_of_many_latents_the_marks_are_a_picture():
+    rows = [
+        {"kind_by_scaling": "shared", "frequency": 0.1, "relative_norm": k / 5000, "cosine": k / 5000}
+        for k in range(5000)
+    ]
+    figure = latents_figure(rows)
+    assert figure is not None
+    written = svg(figure)
+    assert len(written) < 400_000
+    again = latents_figure(rows)
+    assert again is not None
+    assert svg(again) == written
 
 
 def test_doses_are_the_best_over_layers_and_positions(comparison, drawn):

@@ -10,6 +10,7 @@ from statistics import fmean
 import pytest
 
 from tests.report.made_up import HOSTILE, PROBLEMS
+from tests.report.made_up_features import HOSTILE_VALUE
 from undertext.core.statistics import Estimate
 from undertext.jobs.compare import trace_words
 from undertext.jobs.compare.result import Comparison, EvidenceLine, SplitResult
@@ -45,7 +46,8 @@ def page_of(comparison: Comparison) -> Read:
 
 ORDER = (
     "Verdicts", "Which keys opened it", "Evidence", "Accuracy and recovery", "Where values are read",
-    "Dose and response", "Traces", "Read the outputs", "For the paper", "What each checkpoint read",
+    "Dose and response", "Features of the pair", "Traces", "Read the outputs", "For the paper",
+    "What each checkpoint read",
     "What would make a verdict wrong", "What was not measured, and why", "How to reproduce it",
     "How it was measured",
 )  # fmt: skip
@@ -58,7 +60,7 @@ def shown(rendered) -> Read:
 
 def test_model_text_is_text(shown):
     assert shown.tags.count("script") == 2 + len(shown.blocks)
-    assert shown.tags.count("img") == 6
+    assert shown.tags.count("img") == 7
     assert shown.tags.count("style") == 1
     assert not any(name.startswith("on") for name, _ in shown.attributes)
     for k in (0, 1):
@@ -101,6 +103,21 @@ def test_pictures_say_what_they_show(shown):
     alternatives = [value or "" for name, value in shown.attributes if name == "alt"]
     assert "test: base 0.15, tuned 0.95, steered 0.90. ood: base 0.15, tuned 0.95." in alternatives[0]
     assert all(len(text) > 40 for text in alternatives)
+
+
+def test_features_stand_with_what_is_kept_and_retained(shown, preserved):
+    text = " ".join(shown.text.split())
+    assert "Retained: 3 of the 4 features that predict a value best in the base" in text
+    assert "tuned 0.41 –" in text
+    assert "Activations of the tuned were multiplied by 2.50" in text
+    assert "a note on the SAE" in text
+    assert f"{HOSTILE_VALUE} = 3" in text
+    alternatives = [value or "" for name, value in shown.attributes if name == "alt"]
+    assert any("50 of 60 latents fire" in each and "base only 10 (20%)" in each for each in alternatives)
+    assert "`retained`" not in text
+    without = page_of(preserved).text
+    assert "`retained`, features of an SAE and latents of a crosscoder: none was given" in without
+    assert "Features of the pair" not in without
 
 
 def test_pictures_of_probes_and_doses_say_where_their_lines_are_highest(shown, comparison):

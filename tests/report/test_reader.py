@@ -69,17 +69,19 @@ def test_filters_hold_what_their_names_say(comparison, packed):
 
 
 def test_figures_of_tokens_are_those_of_the_table(comparison, packed):
-    problems = dict(
-        zip([row[1] for row in json.loads(packed.contents)["rows"]], unpacked(packed), strict=True)
-    )
+    index = json.loads(packed.contents)
+    problems = dict(zip([row[1] for row in index["rows"]], unpacked(packed), strict=True))
+    strengths = comparison.tables["tokens"]["strength"].to_pylist()
+    assert index["strongest"] == pytest.approx(max(map(max, filter(None, strengths))))
     for row in comparison.tables["tokens"].to_pylist():
         surprises, ranks, *more = problems[row["id"]]["written"][row["output"]]["by"][row["reader"]]
         assert ranks == row["ranks"]
         assert surprises == [round(-NATS * score) for score in row["log_probs"]]
         differs = (row["output"], row["reader"]) == ("steered", "tuned")
-        pieces, *read = more or [None]
+        pieces, probe, fires = more
         assert bool(pieces) == differs
-        assert read == ([] if row["probe"] is None else [[round(PARTS * each) for each in row["probe"]]])
+        assert probe == (None if row["probe"] is None else [round(PARTS * each) for each in row["probe"]])
+        assert fires == [round(PARTS * each / index["strongest"]) for each in row["strength"]]
         assert problems[row["id"]]["value"] == row["label"]
 
 

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.report import made_up
+from tests.report.made_up_features import FEATURE
 from undertext.core.terms import ROLES
 from undertext.jobs.compare.reading import FILTERS, READINGS
 from undertext.jobs.compare.token_parts import TOKENS
@@ -75,6 +76,7 @@ def test_filters_and_search_leave_the_problems_they_name(page, comparison):
 def test_tokens_are_shaded_by_the_reading_that_is_chosen(page, comparison):
     rows = {(row["output"], row["reader"]): row for row in comparison.tables["tokens"].to_pylist()
             if row["id"] == "test-6"}  # fmt: skip
+    strongest = max(max(each, default=0) for each in comparison.tables["tokens"]["strength"].to_pylist())
     page.locator("#reader-search").fill("test-6")
     expect_shown(page, "test-6")
     strengths = """
@@ -87,6 +89,8 @@ def test_tokens_are_shaded_by_the_reading_that_is_chosen(page, comparison):
         "rank base": [{1: 0, 2: 0.4}.get(rank, 1) for rank in rows["tuned", "base"]["ranks"]],
         "probe base": rows["tuned", "base"]["probe"],
         "probe own": rows["tuned", "tuned"]["probe"],
+        "feature base": [each / strongest for each in rows["tuned", "base"]["strength"]],
+        "feature own": [each / strongest for each in rows["tuned", "tuned"]["strength"]],
     }
     for reading, values in wanted.items():
         page.locator("#reader-shade").select_option(reading)
@@ -103,7 +107,9 @@ def test_tokens_are_shaded_by_the_reading_that_is_chosen(page, comparison):
     assert not any(map(any, page.evaluate(strengths)))
     page.locator("#reader-problem .token").first.click()
     expect(page.locator("#reader-token")).to_contain_text(re.compile(r"base: probability .* nats, rank"))
-    expect(page.locator("#reader-token")).to_contain_text(re.compile(r"rank \d+, probe [01]\.\d{3}"))
+    expect(page.locator("#reader-token")).to_contain_text(
+        re.compile(r"rank \d+, probe [01]\.\d{3}, feature \d+\.\d\d")
+    )
     assert page.locator("#reader-shade option").count() == len(READINGS)
 
 
@@ -148,6 +154,42 @@ def test_what_a_probe_reads_is_said_and_so_is_where_there_is_none(page, comparis
     expect_shown(page, "ood-6")
     expect(legend).to_contain_text("In this problem there is none to read.")
     assert page.locator("#reader-problem .token[style*='--strength']").count() == 0
+
+
+def test_a_feature_shades_where_no_probe_reads_and_says_which_it_is(page, comparison):
+    row = next(
+        row for row in comparison.tables["tokens"].to_pylist()
+        if (row["id"], row["output"], row["reader"]) == ("ood-6", "tuned", "base")
+    )  # fmt: skip
+    page.locator("#reader-shade").select_option("feature base")
+    page.locator("#reader-search").fill("ood-6")
+    expect_shown(page, "ood-6")
+    legend = page.locator("#reader-legend")
+    expect(legend).to_contain_text(f"feature {FEATURE} of the SAE fires in the reader with strength")
+    expect(legend).to_contain_text("It is read at blocks.2.hook_resid_post; activations of the tuned are")
+    expect(legend).to_contain_text("multiplied by 2.50 first")
+    tokens = page.locator("#reader-problem > .outputs > div").nth(3).locator(".token")
+    at = next(k for k, strength in enumerate(row["strength"]) if strength > 0)
+    tokens.nth(at).click()
+    said = page.locator("#reader-token")
+    expect(said).to_contain_text(re.compile(r"base: [^;]*, feature \d+\.\d\d;"))
+    (found,) = re.findall(r"base: [^;]*, feature (\d+\.\d\d);", said.text_content() or "")
+    strongest = max(max(each, default=0) for each in comparison.tables["tokens"]["strength"].to_pylist())
+    assert float(found) == pytest.approx(row["strength"][at], abs=strongest / 1000)
+
+
+def test_a_link_opens_the_page_of_a_feature(page):
+    folded = page.locator("details.feature")
+    assert folded.count() == 3
+    page.locator(f"a[href='#sae-{FEATURE}']").click()
+    expect(folded.nth(0).get_by_role("heading", name=f"Feature {FEATURE}")).to_be_visible()
+    assert not folded.nth(1).evaluate("each => each.open")
+    page.locator("a[href='#crosscoder-5']").click()
+    expect(folded.nth(2).get_by_role("heading", name="Feature 5")).to_be_visible()
+    alarms = page.locator(".alarm")
+    assert alarms.count() == 1  # the crosscoder keeps enough of both
+    expect(alarms).to_contain_text("The SAE keeps too little of the tuned:")
+    assert page.evaluate("document.querySelectorAll('[onclick]').length") == 0
 
 
 def test_the_first_difference_is_marked_in_both(page, comparison):
@@ -220,7 +262,7 @@ def test_thousands_of_problems_open_and_move_on(comparison, open_report):
     ]
     tokens = [
         {"split": "test", "id": row["id"], "output": "base", "reader": "base", "starts": [0], "end": 1,
-         "log_probs": [-1.0], "ranks": [2]}
+         "log_probs": [-1.0], "ranks": [2], "feature": FEATURE, "strength": [2.0]}
         for row in rows
     ]  # fmt: skip
     tables = {

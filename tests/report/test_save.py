@@ -16,7 +16,18 @@ ESTIMATE = {"value", "low", "high", "n", "level"}
 
 def test_verdict_has_the_keys_of_its_schema_and_no_others(rendered):
     verdict = json.loads(rendered["verdict.json"])
-    assert set(verdict) == {"run", "schema", "base", "tuned", "task", "read", "seed", "splits"}
+    assert set(verdict) == {
+        "run",
+        "schema",
+        "base",
+        "tuned",
+        "task",
+        "read",
+        "seed",
+        "splits",
+        "sae",
+        "crosscoder",
+    }
     assert verdict["schema"] == SCHEMA
     assert list(verdict["splits"]) == ["test", "ood"]
     for split in verdict["splits"].values():
@@ -61,7 +72,7 @@ def test_run_says_what_was_run_and_lists_the_files(rendered):
     assert run["files"] == sorted(rendered)
     assert {name for name in rendered if name.startswith("figures/")} == {
         f"figures/{name}.{kind}"
-        for name in ("accuracy", "heatmap", "probes", "doses", "confidence", "gain")
+        for name in ("accuracy", "heatmap", "probes", "doses", "confidence", "gain", "latents")
         for kind in ("svg", "png", "pdf")
     }
 

@@ -26,6 +26,13 @@ def number(value: float | None, digits: int = 2) -> str:
     return f"{_MINUS}{text[1:]}" if text.startswith("-") and float(text) else text.removeprefix("-")
 
 
+def small(value: float | None) -> str:
+    """`value` in three decimals, or in three digits where that would lose it: 0.0003."""
+    if value is None or value != value or abs(value) >= 0.1 or value == 0:
+        return number(value, 3)
+    return f"{value:.3g}"
+
+
 def interval(value: float | None, low: float | None, high: float | None) -> str:
     """`0.97 [0.95, 0.98]`, in one piece; the value alone where there are no bounds."""
     if value is None or low is None or high is None:

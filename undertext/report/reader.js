@@ -203,7 +203,10 @@
     const [what] = chosen();
     if (what === "steered") return isSteered(who, number) ? 0.6 : null;
     if (what === "plain" || !by || number >= by[0].length) return null;
-    if (what === "probe") return by[3] ? by[3][number] / index.parts : null;
+    if (what === "probe" || what === "feature") {
+      const read = by[what === "probe" ? 3 : 4];
+      return read ? read[number] / index.parts : null;
+    }
     const surprise = by[0][number] / index.nats;
     if (what === "probability") return 1 - Math.exp(-surprise);
     if (what === "surprise") return Math.min(1, surprise / index.most);
@@ -224,8 +227,9 @@
       const surprise = by[0][number] / index.nats;
       const p = Math.exp(-surprise);
       const read = by[3] ? `, probe ${(by[3][number] / index.parts).toFixed(3)}` : "";
+      const fires = by[4] ? `, feature ${(by[4][number] / index.parts * index.strongest).toFixed(2)}` : "";
       parts.push(`${reader}: probability ${p < 0.001 ? "under 0.001" : p.toFixed(3)}, ` +
-        `surprise ${surprise.toFixed(2)} nats, rank ${by[1][number].toLocaleString("en")}${read}`);
+        `surprise ${surprise.toFixed(2)} nats, rank ${by[1][number].toLocaleString("en")}${read}${fires}`);
     }
     if (isSteered(who, number)) parts.push("chosen in a steered pass");
     return parts.join("; ") || "not read";

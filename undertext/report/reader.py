@@ -22,7 +22,8 @@ NATS = 100
 MOST_NATS = 99.0
 """and up to here: a token that a model rules out has no end of it."""
 PARTS = 1000
-"""A probe's probability is kept in whole thousandths."""
+"""A probe's probability is kept in whole thousandths, and a feature's strength in thousandths of the greatest
+of all."""
 
 
 class Shades(NamedTuple):
@@ -36,6 +37,8 @@ class Shades(NamedTuple):
     ranks: Sequence[int]
     probe: Sequence[float] | None = None
     """Of each, the probability that the checkpoint's own probe gives to the problem's value."""
+    feature: Sequence[float] | None = None
+    """How strongly a feature fires at each."""
 
 
 @dataclass(frozen=True)
@@ -84,15 +87,16 @@ class Packed(NamedTuple):
 def pack(problems: Sequence[Shown], filters: Sequence[str], **more: Any) -> Packed:
     """`problems` in their order, whose marks are among `filters`; `more` are plain values that the index
     holds beside them."""
-    most = _room(problems)
+    most, strongest = _room(problems), _strongest(problems)
     splits = list(dict.fromkeys(each.split for each in problems))
     rows = [
         [splits.index(each.split), visible(each.id), [filters.index(mark) for mark in each.marks]]
         for each in problems
     ]
     index = {"splits": splits, "block": BLOCK, "nats": NATS, "parts": PARTS, "rows": rows, **more}
+    index |= {"strongest": strongest}
     blocks = [
-        _block([_problem(each, most) for each in problems[at : at + BLOCK]])
+        _block([_problem(each, most, strongest) for each in problems[at : at + BLOCK]])
         for at in range(0, len(problems), BLOCK)
     ]
     return Packed(_json(index).replace("<", "\\u003c"), blocks, most)
@@ -107,58 +111,92 @@ def _room(problems: Sequence[Shown]) -> int:
     return most
 
 
-def _problem(shown: Shown, most: int) -> dict[str, Any]:
+def _strongest(problems: Sequence[Shown]) -> float:
+    """The greatest strength of a feature at any token."""
+    return max(
+        (
+            strength
+            for one in problems
+            for written in one.written.values()
+            for shades in written.shades.values()
+            for strength in shades.feature or ()
+        ),
+        default=0.0,
+    )
+
+
+def _problem(shown: Shown, most: int, strongest: float) -> dict[str, Any]:
     return {
         "type": visible(shown.type or ""),
         "prompt": _cut(shown.prompt, most),
         "answer": _cut(shown.answer, most),
         "flags": list(shown.flags),
-        "written": {who: _written(each, most) for who, each in shown.written.items()},
+        "written": {who: _written(each, most, strongest) for who, each in shown.written.items()},
         "value": None if shown.value is None else visible(shown.value),
         "samples": [[_cut(each.text, most), each.grade, each.right] for each in shown.samples],
     }
 
 
-def _written(written: Written, most: int) -> dict[str, Any]:
-    """A text in pieces, a token each, and by reader the figures of the first so many of them.
+def _written(written: Written, most: int, strongest: float) -> dict[str, Any]:
+    """A text in pieces, a token each, and by reader the figures of the first so many of them: surprises,
+    ranks, the reader's own pieces where it cuts the text otherwise, what a probe reads, how a feature fires.
 
-    A reader that cuts the text otherwise has pieces of its own.
+    What a reader lacks is null, and is left out at the end.
     """
     out: dict[str, Any] = {"grade": written.grade, "right": written.right, "by": {}}
     for reader, shades in written.shades.items():
-        starts, surprises, ranks, probe = _by_start(shades)
+        starts, surprises, ranks, probe, feature = _by_start(shades)
         pieces = list(_pieces(written.text, [*starts[1:], shades.end] if starts else [], most))
         kept = sum(start < most for start in starts)
         figures = [[round(NATS * min(each, MOST_NATS)) for each in surprises[:kept]], ranks[:kept]]
-        read = [] if shades.probe is None else [[round(PARTS * each) for each in probe[:kept]]]
         same = out.setdefault("pieces", pieces) == pieces
-        # The third is the pieces, empty where they are the text's own, and the fourth what a probe reads.
-        out["by"][reader] = [*figures, *([] if same and not read else [None if same else pieces]), *read]
+        more = [
+            None if same else pieces,
+            None if shades.probe is None else [round(PARTS * each) for each in probe[:kept]],
+            None
+            if shades.feature is None
+            else [round(PARTS * each / (strongest or 1.0)) for each in feature[:kept]],
+        ]
+        while more and more[-1] is None:
+            more.pop()
+        out["by"][reader] = [*figures, *more]
     out.setdefault("pieces", [_cut(written.text, most)] if written.text else [])
     return out
 
 
-def _by_start(shades: Shades) -> tuple[list[int], list[float], list[int], list[float]]:
-    """Where tokens begin, their surprise, rank and what a probe reads (zeros without one): those that begin
-    at one character, which they share, as one token, with the sum of surprises, the largest rank, and what
-    is read at the last.
+class _Tokens(NamedTuple):
+    """Where tokens begin, and a figure of each by every reading; zeros where there is no such reading."""
+
+    starts: list[int]
+    surprises: list[float]
+    ranks: list[int]
+    probe: list[float]
+    feature: list[float]
+
+
+def _by_start(shades: Shades) -> _Tokens:
+    """The tokens of a text. Those that begin at one character, which they share, are one token, with the sum
+    of surprises, the largest rank, what a probe reads at the last, and the greatest strength of a feature.
     """
-    starts: list[int] = []
-    surprises: list[float] = []
-    ranks: list[int] = []
-    read: list[float] = []
-    probe = shades.probe if shades.probe is not None else [0.0] * len(shades.starts)
-    for start, score, rank, each in zip(shades.starts, shades.log_probs, shades.ranks, probe, strict=True):
-        if starts and start <= starts[-1]:
-            surprises[-1] -= score
-            ranks[-1] = max(ranks[-1], rank)
-            read[-1] = each
+    out = _Tokens([], [], [], [], [])
+    nothing = [0.0] * len(shades.starts)
+    rows = zip(
+        shades.starts, shades.log_probs, shades.ranks, shades.probe or nothing, shades.feature or nothing,
+        strict=True,
+    )  # fmt: skip
+    for start, score, rank, read, strength in rows:
+        if out.starts and start <= out.starts[-1]:
+            out.surprises[-1] -= score
+            out.ranks[-1] = max(out.ranks[-1], rank)
+            out.probe[-1] = read
+            out.feature[-1] = max(out.feature[-1], strength)
         else:
-            starts.append(start)
-            surprises.append(-score)
-            ranks.append(rank)
-            read.append(each)
-    return starts, surprises, ranks, read
+            out.starts.append(start)
+            out.surprises.append(-score)
+            out.ranks.append(rank)
+            out.probe.append(read)
+            out.feature.append(strength)
+    return out
 
 
 def _pieces(text: str, ends: Sequence[int], most: int) -> Iterable[str]:

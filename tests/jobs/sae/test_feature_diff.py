@@ -169,7 +169,11 @@ def test_a_crosscoder_is_sorted_by_norm_and_by_scaling(task, task_folder, folder
     assert table.kind_by_norm.tolist() == np.where(scaling.fired > 0, expected, "dead").tolist()
     assert set(table.kind_by_scaling) <= {"base_only", "shared", "tuned_only", "dead"}
     assert sum(result.summary["kinds"]["norm"].values()) == pytest.approx(1)
-    assert "relative decoder norm alone" in (tmp_path / "out" / "report.html").read_text()
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "relative decoder norm alone" in page
+    assert list(result.figures()) == ["latents"]
+    assert f"{(table.frequency > 0).sum()} of 24 latents fire." in page  # what the figure shows, in words
+    assert table.cosine.to_numpy() == pytest.approx(crosscoder.cosines().numpy(), abs=1e-5)
 
 
 def test_what_does_not_fit_is_refused(task, folders):

@@ -1,6 +1,9 @@
 """What a comparison can be told, and the thresholds of its verdict."""
 
-from pydantic import Field
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from undertext.core.config import Config, Share, read_config
 from undertext.core.shipped import config_file
@@ -80,6 +83,17 @@ class CompareConfig(StepsConfig, SearchConfig):
     token_problems: int = Field(default=1000, ge=0)
     """Largest number of problems of a split whose outputs both checkpoints read token by token, by which the
     page shades them; 0 reads none. Outputs of other problems are on the page without a shade."""
+    crosscoder: Path | None = None
+    """Folder of a crosscoder of the two checkpoints, which `sae train` made; the page shows which checkpoint
+    each of its latents belongs to."""
+    feature_problems: int = Field(default=128, ge=1)
+    """Largest number of problems of dev, and of the first split that is judged, whose texts are read through
+    the SAE or crosscoder."""
+    feature_pages: int = Field(default=8, ge=0)
+    """Largest number of features of the SAE, and of latents of the crosscoder, that the page shows one by
+    one: those that were steered with first, then those that predict the task's values best."""
+    token_feature: int | None = Field(default=None, ge=0)
+    """Feature of the SAE by which the page shades tokens; None takes the first one that the page shows."""
     fresh: str = "dev"
     """Split of problems that no tuning has seen, for the flag `memorised`: completions of the judged problems
     from their first part are held against completions of these, and right answers against those to problems

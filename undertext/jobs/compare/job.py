@@ -18,6 +18,12 @@ from undertext.core.resume import Done, Part
 from undertext.core.setup import checkpoint_record, layers_of, noted, open_pair
 from undertext.core.terms import CHOOSE, FIT, OTHER, ROLES, Role
 from undertext.jobs.compare.config import CompareConfig, verdict_rule
+from undertext.jobs.compare.dictionaries import (
+    dictionary_summary,
+    dictionary_tables,
+    open_dictionaries,
+    read_dictionaries,
+)
 from undertext.jobs.compare.evidence import split_evidence
 from undertext.jobs.compare.measured import Rows, measure, points_at, table_rows
 from undertext.jobs.compare.outputs import output_flags
@@ -33,7 +39,7 @@ from undertext.jobs.compare.trace_parts import read_traces
 from undertext.jobs.compare.verdict import gap_between, split_result
 from undertext.jobs.compare.works import compare_draft
 from undertext.measures.answers import Answers, greedy, guesses, same_answer
-from undertext.measures.recovery.parts import SteeringParts, sae_of
+from undertext.measures.recovery.parts import SteeringParts
 from undertext.measures.recovery.rows import schema_of
 from undertext.measures.trace.style import open_markers
 from undertext.measures.trace.trails import split_by
@@ -85,7 +91,9 @@ def compare(
                 f"{', '.join(task.splits)}"
             )
         with run.bars.stage("loading"):
-            pair, sae = open_pair(base, tuned, config, own_tokens=True), sae_of(config)
+            pair = open_pair(base, tuned, config, own_tokens=True)
+            given = open_dictionaries(config, pair)
+            sae = None if given.sae is None else given.sae.sae
         differing = tokenizer_difference(pair.base.tokenizer, pair.tuned.tokenizer, texts_of(task))
         layers = layers_of(pair.base, config.layers, config.max_layers)
         shared = {split: check_prompts(task, [split]) for split in splits}
@@ -120,6 +128,7 @@ def compare(
                 shared_tokens=differing is None,
                 room=_room(task, splits, config),
                 notes=[*pair.notes, *asked.notes],
+                given=given,
             )
         )
         described = {
@@ -133,6 +142,7 @@ def compare(
             rule=rule.model_dump(mode="json"),
             markers=markers.by_category,
             room=_room(task, splits, config),
+            **given.inputs,
             **steering("base", config, layers).inputs,
         )
 
@@ -160,6 +170,10 @@ def compare(
                 of=of_base if role == "base" else None,
             )  # fmt: skip
 
+        shown_in = read_dictionaries(
+            run, given, pair, tasks["base"], splits, config,
+            [on.searched.candidates for on in measured.values()], shared_tokens=differing is None,
+        )  # fmt: skip
         traces = read_traces(run, task, unasked, pair, tasks, splits, answered, config, of_base)
         results: dict[str, Any] = {}
         tables: dict[str, Rows] = {"problems": []}
@@ -199,7 +213,7 @@ def compare(
             elif config.trace_problems:
                 flags.append("answers are chosen by likelihood: no trace is written, and none was measured")
             marks = problem_flags(tasks, split, answers, traces, rule)
-            about = [*pair.notes, *asked.notes]
+            about = [*pair.notes, *asked.notes, *shown_in.flags]
             flags = [*about, *output_flags(tasks, split, answers, rule), *flags, *shared[split]]
             result = split_result(
                 answers,
@@ -229,8 +243,10 @@ def compare(
         unread = why_no_tokens(pair, task, config)
         own_readings = {role: on.readings for role, on in measured.items()}
         value, unprobed = value_probe(own_readings, points_at(layers), splits, rule)
-        readings = [] if unread else read_tokens(run, pair, tasks, outputs, config, of_base, value)
+        at_tokens = shown_in.at_tokens
+        readings = [] if unread else read_tokens(run, pair, tasks, outputs, config, of_base, value, at_tokens)
         missing = [f"Tokens of outputs: {unread}."] if unread else []
+        missing += shown_in.missing
         if value is None and not unread:
             missing.append(f"A probe's reading at each token of the outputs: {unprobed}.")
 
@@ -245,13 +261,15 @@ def compare(
                 },
                 "seed": config.seed,
                 "splits": results,
+                **dictionary_summary(given, shown_in, config),
             },
             {
                 name: pa.Table.from_pylist(rows, SCHEMAS.get(name) or schema_of(rows))
                 for name, rows in tables.items()
                 if rows
             }
-            | ({"tokens": token_table(readings, value)} if readings else {}),
+            | ({"tokens": token_table(readings, value, at_tokens)} if readings else {})
+            | dictionary_tables(shown_in),
             **({} if traces is None else {"split_by": {"steps": steps, "lead": lead}}),
             not_measured=missing,
             **noted([*pair.notes, *asked.notes]),

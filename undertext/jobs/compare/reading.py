@@ -9,7 +9,7 @@ from undertext.core.terms import ROLES
 from undertext.jobs.compare.result import Comparison
 from undertext.jobs.compare.token_parts import OUTPUTS
 from undertext.jobs.compare.words import grade
-from undertext.report.numbers import visible
+from undertext.report.numbers import number, visible
 from undertext.report.reader import Packed, Shades, Shown, Written, pack
 
 Row = Mapping[str, Any]
@@ -37,6 +37,9 @@ READINGS = {
     "probe base": "probe, of the base",
     "probe tuned": "probe, of the tuned",
     "probe own": "probe, each of its writer",
+    "feature base": "feature, in the base",
+    "feature tuned": "feature, in the tuned",
+    "feature own": "feature, each in its writer",
     "steered x": "steered or not",
     "plain x": "none",
 }
@@ -52,6 +55,9 @@ LEGENDS = {
     "be said, {layers}. Of the values that count there this one is read best on dev; of several in one "
     "problem the last is meant. Away from where it was fitted a probe still names some value, and need not "
     "know better than chance.",
+    "feature": "Darkest: once the token is read, feature {feature} of the SAE fires in the reader with "
+    "strength {strongest}, the greatest at any token of these outputs. No shade: it is silent. It is read "
+    "{point}{scaled}.",
     "rank": "No shade: the likeliest token. Light: the second or third. Dark: none of these.",
     "steered": "Shaded: tokens of the steered output that were chosen in a pass which the vector changed, "
     "by the setting's rule. Where that depends on the text (a token, a pattern, a threshold) it was not "
@@ -60,7 +66,7 @@ LEGENDS = {
 }
 TOKEN = (
     "Point at a token, press it, or go to it with the tab and arrow keys, for its probability, surprise and "
-    "rank under each checkpoint{probe}."
+    "rank under each checkpoint{more}."
 )
 
 
@@ -88,19 +94,23 @@ def reader_of(result: Comparison) -> Reader | None:
     unread = not any(written.shades for each in problems for written in each.written.values())
     probe = _probe(result)
     left_out = {"probe"} if probe is None else set()
+    fires = _feature(result)
     left_out |= set() if steered else {"steered"}
+    left_out |= {"feature"} if fires is None else set()
     left_out |= {"surprise", "probability", "rank"} if unread else set()
     readings = {key: words for key, words in READINGS.items() if key.split()[0] not in left_out}
     legends = {key: words for key, words in LEGENDS.items() if key not in left_out}
     if probe is not None:
         legends["probe"] = legends["probe"].format_map(probe)
+    if fires is not None:
+        legends["feature"] = legends["feature"].format_map(fires)
     packed = pack(
         problems,
         list(FILTERS),
         of=[_of_split(result, split, recovery) for split in splits],
         most=MOST_NATS,
         legends=legends,
-        token="" if unread else TOKEN.format(probe="" if probe is None else ", and what its probe reads"),
+        token="" if unread else TOKEN.format(more=_more(probe is not None, fires is not None)),
     )
     sampled = any(each.samples for each in problems)
     return Reader(packed, len(problems), splits, readings, list(FILTERS.values()), sampled)
@@ -117,6 +127,35 @@ def _probe(result: Comparison) -> dict[str, str] | None:
     layers = {row["reader"]: row["layer"] for row in rows}
     where = [f"in the {role} at layer {layers[role]}" for role in ROLES if role in layers]
     return {"value": visible(f"`{rows[0]['name']}`"), "layers": " and ".join(where)}
+
+
+def _more(probe: bool, feature: bool) -> str:
+    """What else is said of a token."""
+    said = ["what its probe reads"] if probe else []
+    said += ["how strongly the feature fires"] if feature else []
+    return f", and {' and '.join(said)}" if said else ""
+
+
+def _feature(result: Comparison) -> dict[str, str] | None:
+    """Which feature is read at the tokens, and where, in words; None where none is."""
+    table, sae = result.tables.get("tokens"), result.summary.get("sae")
+    if table is None or sae is None or "strength" not in table.column_names:
+        return None
+    strengths = table["strength"].drop_null()
+    if not len(strengths):
+        return None
+    strongest = max((max(each, default=0.0) for each in strengths.to_pylist()), default=0.0)
+    scaled = [role for role in ROLES if sae["scales"][role] != 1]
+    return {
+        "feature": str(sae["token_feature"]),
+        "strongest": number(strongest),
+        "point": visible(f"at {sae['hook_point']}"),
+        "scaled": "".join(
+            f"; activations of the {role} are multiplied by {number(sae['scales'][role])} first, to the mean "
+            "norm of those that the SAE was trained on"
+            for role in scaled
+        ),
+    }
 
 
 def _of_split(result: Comparison, split: str, recovery: list[Row]) -> dict[str, Any]:
@@ -157,7 +196,8 @@ def _shown(result: Comparison) -> list[Shown]:
     shades: dict[tuple[str, str, str], dict[str, Shades]] = defaultdict(dict)
     values: dict[tuple[str, str], str] = {}
     for row in _table(result, "tokens"):
-        own = Shades(row["starts"], row["end"], row["log_probs"], row["ranks"], row.get("probe"))
+        own = Shades(row["starts"], row["end"], row["log_probs"], row["ranks"], row.get("probe"),
+                     row.get("strength"))  # fmt: skip
         shades[row["split"], row["id"], row["output"]][row["reader"]] = own
         if (label := row.get("label")) is not None:
             values[row["split"], row["id"]] = label

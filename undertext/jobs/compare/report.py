@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from undertext.core.statistics import Estimate
 from undertext.core.terms import ROLES, Role
 from undertext.jobs.compare import trace_words, words
+from undertext.jobs.compare.features_shown import dictionaries_of
 from undertext.jobs.compare.paper import paper_of
 from undertext.jobs.compare.reading import reader_of
 from undertext.jobs.compare.result import Comparison, SplitResult
@@ -19,6 +20,7 @@ from undertext.jobs.compare.trace_figures import AFTER, BEFORE
 from undertext.report.figures.accuracy import Mark, Panel, accuracy_figure
 from undertext.report.figures.curves import Line, curves_figure
 from undertext.report.figures.doses import doses_figure, doses_said
+from undertext.report.figures.latents import latents_figure, latents_said
 from undertext.report.figures.probes import probes_figure, probes_said
 from undertext.report.figures.values import values_figure, values_said
 from undertext.report.numbers import NOTHING, estimate, interval, number, percent
@@ -62,8 +64,8 @@ class Split(NamedTuple):
 
 
 def figures(result: Comparison) -> dict[str, Figure]:
-    """`accuracy`, then `heatmap` (of the first split), `probes`, `doses`, `confidence` and `gain` where
-    they were measured, in that order."""
+    """`accuracy`, then `heatmap` (of the first split), `probes`, `doses`, `confidence`, `gain` and `latents`
+    where they were measured, in that order."""
     probes = _probes(result)
     drawn = {
         "accuracy": accuracy_figure([_panel(result, *item) for item in result.splits.items()]),
@@ -72,6 +74,7 @@ def figures(result: Comparison) -> dict[str, Figure]:
         "doses": doses_figure(_rows(result, "sweep")),
         "confidence": curves_figure(_curves(result, GIVEN), "probability", (-0.03, 1.03)),
         "gain": curves_figure(_curves(result, GAIN), "nats"),
+        "latents": latents_figure(_rows(result, "latents")),
     }
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
@@ -130,7 +133,8 @@ def html(result: Comparison, pictures: Mapping[str, bytes]) -> str:
         missing=[*result.run.get("not_measured", []), *_unmeasured(result, splits)],
         summary=result.summary,
         split_by=_split_by(result),
-        present=_present(splits, pictures),
+        dictionaries=(dictionaries := dictionaries_of(result)),
+        present=_present(splits, pictures) | ({"features"} if dictionaries else set()),
         read=result.summary["read"],
         words=words,
         trace_words=trace_words,
@@ -147,6 +151,7 @@ def html(result: Comparison, pictures: Mapping[str, bytes]) -> str:
                 [words.CAPTIONS["confidence"], *(said for s in splits if (said := _sureness(result, s.name)))]
             ),
             "gain": f"{words.CAPTIONS['gain']} {_gains(result)}",
+            "latents": f"Latents of the crosscoder. {latents_said(_rows(result, 'latents'))}",
         },
     )
 
@@ -227,6 +232,8 @@ def _unmeasured(result: Comparison, splits: Sequence[Split]) -> list[str]:
         said.append("Traces: `trace_problems` is 0.")
     if "sae" in config and config["sae"] is None:
         said.append("Steering with features of an SAE: none was given (`sae`).")
+    if not any(kind in result.summary for kind in ("sae", "crosscoder")):
+        said.append(words.FEATURES_ELSEWHERE)
     return [*said, *words.ELSEWHERE]
 
 

@@ -74,7 +74,10 @@ class Comparison(Result):
     `high`), `n` problems, the `threshold` that a flag asks of it and the `flag` that it raises, if any;
     `tokens`, a row an output and the checkpoint that reads it, with its tokens' places and likelihoods and,
     where a probe reads them, the value's `name`, the `layer`, the problem's `label`, and `probe`, the
-    probability of that label once each token is read.
+    probability of that label once each token is read; with an SAE, the `feature` that is read and the
+    `strength` at which it fires. Where an SAE or a crosscoder is given, `sae` and `crosscoder` of `summary`
+    say what is kept and retained, `features` and `latents_shown` have a row for each that is shown,
+    `latents` a row a latent, and `pages` what is shown of them.
     """
 
     FILE: ClassVar[str] = VERDICT

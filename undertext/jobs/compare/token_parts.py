@@ -1,5 +1,5 @@
-"""How likely both checkpoints find each token of the outputs, and what their probes read of a value there:
-parts of the job, and the table `tokens`, by which the page shades them."""
+"""How likely both checkpoints find each token of the outputs, and what is read there of a value
+and of a feature: parts of the job, and the table `tokens`, by which the page shades them."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -14,6 +14,7 @@ from undertext.core.resume import Done, Part
 from undertext.core.terms import ROLES, Role
 from undertext.jobs.compare.config import CompareConfig
 from undertext.jobs.compare.token_probe import ValueProbe
+from undertext.measures.features.at_tokens import TokenFeature
 from undertext.measures.trace.output_tokens import OutputTokens, output_tokens
 from undertext.tasks.draws import drawn
 from undertext.tasks.task import Problem, Task
@@ -33,11 +34,11 @@ TOKENS = pa.schema(
         ("split", pa.string()), ("id", pa.string()), ("output", pa.string()), ("reader", pa.string()),
         ("starts", _of(pa.int32())), ("end", pa.int32()), ("log_probs", _of(pa.float32())),
         ("ranks", _of(pa.int32())), ("name", pa.string()), ("layer", pa.int32()), ("label", pa.string()),
-        ("probe", _of(pa.float32())),
+        ("probe", _of(pa.float32())), ("feature", pa.int32()), ("strength", _of(pa.float32())),
     ]
 )  # fmt: skip
-"""Columns of the table `tokens`: a row an output and the checkpoint that reads it. The last four are null
-where no probe reads the problem."""
+"""Columns of the table `tokens`: a row an output and the checkpoint that reads it. Those from `name` to
+`probe` are null where no probe reads the problem, the last two without an SAE."""
 
 
 class Reading(NamedTuple):
@@ -78,11 +79,12 @@ def read_tokens(
     config: CompareConfig,
     of_base: Mapping[str, Any],
     value: ValueProbe | None = None,
+    feature: TokenFeature | None = None,
 ) -> list[Reading]:
     """Read outputs, by split and kind, with both checkpoints, each after the prompt that it reads itself.
 
     `of_base` is what the base's outputs depend on, which other comparisons may share. The probes of `value`
-    read the same passes.
+    and a `feature` of an SAE read the same passes.
     """
     place = {
         split: {problem.id: i for i, problem in enumerate(tasks["base"].split(split))} for split in outputs
@@ -100,12 +102,16 @@ def read_tokens(
         problems, classes = read_of(tasks[role], split, config), wanted(split, role)
         texts = [outputs[split][output][place[split][problem.id]] for problem in problems]
         probe = value.probes[role] if value is not None and classes else None
-        return output_tokens(getattr(pair, role), problems, texts, probe=probe, wanted=classes, progress=done)
+        fires = None if feature is None else feature.reading(role)
+        return output_tokens(
+            getattr(pair, role), problems, texts, probe=probe, wanted=classes, feature=fires, progress=done
+        )
 
     def of(split: str) -> Mapping[str, Any]:
         """What the base's reading of its own outputs depends on: the probe is chosen with the tuned."""
         classes = wanted(split, "base")
-        return {**of_base, "probe": value.digest("base", classes) if value is not None and classes else None}
+        probe = value.digest("base", classes) if value is not None and classes else None
+        return {**of_base, "probe": probe, "feature": None if feature is None else feature.digest("base")}
 
     keys = [(split, output, role) for role in ROLES for split, kinds in outputs.items() for output in kinds]
     parts = [
@@ -128,7 +134,9 @@ def read_tokens(
     return found
 
 
-def token_table(readings: Sequence[Reading], value: ValueProbe | None = None) -> pa.Table:
+def token_table(
+    readings: Sequence[Reading], value: ValueProbe | None = None, feature: TokenFeature | None = None
+) -> pa.Table:
     """The table `tokens`."""
     rows = []
     for split, output, reader, ids, tokens, probed in readings:
@@ -140,6 +148,8 @@ def token_table(readings: Sequence[Reading], value: ValueProbe | None = None) ->
             if value is not None and tokens.probe is not None and label is not None:
                 layer = value.probes[reader].point.layer
                 read = {"name": value.name, "layer": layer, "label": label, "probe": tokens.probe[start:end]}
+            if feature is not None and tokens.feature is not None:
+                read |= {"feature": feature.feature, "strength": tokens.feature[start:end]}
             rows.append(
                 {
                     "split": split,

@@ -134,15 +134,19 @@ KEYS: dict[LineName, str] = {
 
 NEVER: tuple[LineName, ...] = ("retained",)
 """Lines that no comparison measures."""
+FEATURES_ELSEWHERE = (
+    "`retained`, features of an SAE and latents of a crosscoder: none was given (`sae`, `crosscoder`); see "
+    "`undertext sae features` and `undertext sae diff` too."
+)
+"""What is said where neither was given."""
 ELSEWHERE = (
     "Values by token position: `undertext probe` measures them; a comparison reads a value at one place, "
     "where it is about to be said.",
-    "`retained` (features of an SAE, a crosscoder): `undertext sae features` and `undertext sae diff`.",
     "Information gain and confidence along the task's own traces and along the other checkpoint's: "
     "`undertext measure`. A comparison scores answers along each checkpoint's own traces, at ten places at "
     "most.",
-    "Probes of other values, or at other layers, at each token of an output: `undertext trace`. A feature's "
-    "activation at each token: `undertext sae features`.",
+    "Probes of other values, or at other layers, at each token of an output: `undertext trace`. More "
+    "than one feature of an SAE at each token: `undertext sae features` and `undertext sae diff`.",
     "The steered checkpoint's own probabilities: its outputs are read by both checkpoints without the "
     "vector.",
 )
@@ -170,6 +174,10 @@ CAPTIONS = {
     "checkpoint's own trace. Bands are intervals. What counts is where a curve ends: above 0 the trace has "
     "told something of the right answer, below 0 it has led away from it. On the way a curve may dip, for a "
     "right trace as well: in the midst of a trace the text of any answer is unlikely.",
+    "latents": "The latents of the crosscoder that fire: how often, and the cosine of a latent's two "
+    "decoders, by its relative decoder norm. Kinds are by latent scaling. Latents at the ends are "
+    "of one checkpoint alone, where scaling agrees; where a cosine is near 0 or below, the two write "
+    "another direction.",
     "probes": "How well probes read the problem's values, by layer. Rings mark the layer chosen on dev. "
     "Stronger, weaker: a checkpoint's own probes; transported: the stronger's on the weaker; control labels "
     "with their range; surface: the text alone; last tokens: what can be put together from them; untrained: "

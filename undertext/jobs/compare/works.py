@@ -10,10 +10,19 @@ from undertext.core.plan import Draft, Work
 from undertext.core.setup import layers_of
 from undertext.core.terms import CHOOSE, FIT, ROLES, Role
 from undertext.jobs.compare.config import CompareConfig
+from undertext.jobs.compare.dictionaries import (
+    CROSSCODER_STAGE,
+    SAE_STAGE,
+    Dictionaries,
+    texts_for,
+    why_not_read,
+)
 from undertext.jobs.compare.token_parts import OUTPUTS, read_of, why_no_tokens
 from undertext.jobs.compare.trace_parts import drawn_of, fresh_of
 from undertext.jobs.compare.used import MOST, NOT_GRADED
 from undertext.measures.decoding.works import other_work, own_work, right_work
+from undertext.measures.features.in_pair import PASSES_CHOOSE, PASSES_REPORT
+from undertext.measures.features.works import encoding_work, kept_activations
 from undertext.measures.keys import key_works
 from undertext.measures.patching.works import used_work
 from undertext.measures.recovery.parts import SteeringParts
@@ -30,6 +39,7 @@ ONE, EACH = (
     "measured where a checkpoint is the weaker one",
     "measured for each checkpoint that is a weaker one",
 )
+ALONE = "a text of one token predicts nothing, and is not read for the loss"
 Steering = Callable[[Role, CompareConfig, Sequence[int]], SteeringParts]
 """The steering of a checkpoint as the weaker one, under a config and at these layers."""
 
@@ -43,6 +53,7 @@ def compare_draft(
     shared_tokens: bool,
     room: int,
     notes: Sequence[str] = (),
+    given: Dictionaries | None = None,
 ) -> Draft:
     """A comparison before it begins."""
 
@@ -54,7 +65,11 @@ def compare_draft(
         return _fixed(steering(role, config, own.layers), splits, layers, shared_tokens=shared_tokens)
 
     def works(config: CompareConfig) -> list[Work]:
-        return _works(pair, tasks, steering, fixed, config, shared_tokens=shared_tokens)
+        works = _works(pair, tasks, steering, fixed, config, shared_tokens=shared_tokens)
+        if given is None or why_not_read(pair, shared_tokens=shared_tokens) is not None:
+            return works
+        judged = splits_to_report(tasks["base"], config.splits)
+        return [*works, *_dictionaries(pair, tasks["base"], judged, config, given)]
 
     less: list[Mapping[str, Any]] = [*less_steering(own, splits)]
     if config.samples > 1:
@@ -119,6 +134,36 @@ def _works(
             works.append(both._replace(why=both.why or EACH))
     works += _traces(pair, tasks, splits, config)
     return works + _tokens(pair, tasks, splits, config, shared_tokens=shared_tokens)
+
+
+def _dictionaries(
+    pair: Pair, task: Task, splits: Sequence[str], config: CompareConfig, given: Dictionaries
+) -> list[Work]:
+    """Texts that are read through the SAE and through the crosscoder."""
+    few, works = texts_for(task, splits, config), []
+    if given.sae is not None:
+        of_each = [
+            encoding_work(
+                SAE_STAGE,
+                pair.base,
+                few,
+                [split],
+                given.sae.sae.cfg.d_sae,
+                times=len(pair) * passes,
+                why=ALONE,
+            )
+            for split, passes in ((CHOOSE, PASSES_CHOOSE), (splits[0], PASSES_REPORT))
+        ]
+        kept = kept_activations(pair.base, few, [CHOOSE], len(pair))
+        works.append(reduce(Work.and_also, of_each)._replace(kept=max(each.kept for each in of_each) + kept))
+    if given.crosscoder is not None:
+        both, points = [CHOOSE, splits[0]], len(given.crosscoder.points)
+        width = given.crosscoder.encoders.shape[-1]
+        work = encoding_work(CROSSCODER_STAGE, pair.base, few, both, width, times=len(pair))
+        works.append(
+            work._replace(kept=work.kept + len(pair) * kept_activations(pair.base, few, both, points))
+        )
+    return works
 
 
 def _tokens(

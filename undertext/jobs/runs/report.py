@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from undertext.core.result import Cell
 from undertext.core.statistics import Estimate
 from undertext.jobs.runs.result import JoinedJob, JoinedRuns
-from undertext.report.figures.runs import MOST_PANELS, MOST_RUNS, RunsPanel, is_number, runs_figure
-from undertext.report.numbers import NOTHING, estimate, number
+from undertext.report.figures.runs import MOST_PANELS, MOST_RUNS, RunsPanel, is_number, runs_figure, runs_said
+from undertext.report.numbers import NOTHING, estimate, small
 from undertext.report.page import Section, document, fragment
 
 MOST_ROWS = 1000
@@ -17,10 +17,6 @@ MOST_LINES = 200
 """Rows of a table that a terminal shows."""
 _WIDEST = 48
 """Characters of a cell on a terminal, beside the name of the run."""
-_ALTERNATIVE = (
-    "Figures of each run, with intervals where there are any: a panel a job and kind of row, a line a run. "
-    "All are in the tables."
-)
 
 
 def figures(result: JoinedRuns) -> dict[str, Figure]:
@@ -54,7 +50,8 @@ def html(result: JoinedRuns, pictures: Mapping[str, bytes]) -> str:
         panels = _panels(result)
         cut = len(panels) > MOST_PANELS or any(len(panel.runs) > MOST_RUNS for panel in panels)
         text = [f"Drawn are the first {MOST_PANELS} panels and {MOST_RUNS} runs of each."] if cut else []
-        sections.append(Section("Side by side", text, picture=(pictures["runs"], _ALTERNATIVE)))
+        shows = f"Figures of each run, with intervals where there are any. {runs_said(panels)}"
+        sections.append(Section("Side by side", text, picture=(pictures["runs"], shows)))
     sections += [_section(name, job) for name, job in result.jobs.items()]
     if result.failed:
         lost = [[name, error] for name, error in result.failed.items()]
@@ -88,8 +85,7 @@ def _cell(cell: Cell) -> str:
         case Estimate():
             return estimate(cell)
         case float():
-            # A setting such as 0.0003 would be lost in two decimals.
-            return number(cell, 3) if cell != cell or abs(cell) >= 0.1 or cell == 0 else f"{cell:.3g}"
+            return small(cell)
     return str(cell)
 
 

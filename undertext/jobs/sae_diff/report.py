@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 
 from undertext.jobs.sae_diff.result import FeatureDiff
 from undertext.report.feature_page import Html, about_features, one_page, pages_section
-from undertext.report.figures.association import association_figure
+from undertext.report.figures.association import association_figure, association_said
+from undertext.report.figures.latents import latents_figure, latents_said
 from undertext.report.numbers import estimate, number, percent
 from undertext.report.page import Section, document, fragment
 
@@ -16,10 +17,13 @@ SORTS = {"norm": "relative decoder norm alone", "scaling": "latent scaling"}
 
 
 def figures(result: FeatureDiff) -> dict[str, Figure]:
-    """`association`: AUROC in base and tuned of the feature that predicts each value best. None of a
-    crosscoder, whose latents have one firing for both."""
-    drawn = association_figure(result.summary.get("associated", []))
-    return {} if drawn is None else {"association": drawn}
+    """`association`: AUROC in base and tuned of the feature that predicts each value best. Of a crosscoder,
+    whose latents have one firing for both, `latents`: by relative decoder norm."""
+    if _sorted(result):
+        drawn = {"latents": latents_figure(result.tables["latents"].to_pylist())}
+    else:
+        drawn = {"association": association_figure(result.summary["associated"])}
+    return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
 def summary_html(result: FeatureDiff) -> str:
@@ -66,7 +70,11 @@ def _title(summary: Mapping[str, Any]) -> str:
 def html(result: FeatureDiff, pictures: Mapping[str, bytes]) -> str:
     """The page, with the figures as SVG."""
     summary = result.summary
-    sections = [_kinds(summary), _latents(result)] if _sorted(result) else [_fates(summary)]
+    sections = [_fates(summary)] if not _sorted(result) else []
+    if _sorted(result):
+        said = f"Latents of the crosscoder. {latents_said(result.tables['latents'].to_pylist())}"
+        picture = (pictures["latents"], said) if "latents" in pictures else None
+        sections += [_kinds(summary, picture), _latents(result)]
     if summary.get("associated"):
         sections.append(_associated(summary, pictures))
     if summary.get("effects"):
@@ -103,7 +111,8 @@ def _fates(summary: Mapping[str, Any]) -> Section:
 
 
 def _associated(summary: Mapping[str, Any], pictures: Mapping[str, bytes]) -> Section:
-    text = "AUROC in base and in tuned of the feature that predicts each value best."
+    text = "AUROC in base and in tuned of the feature that predicts each value best. "
+    text += association_said(summary["associated"])
     return Section(
         "Features by value",
         [
@@ -150,7 +159,7 @@ def _effects(result: FeatureDiff) -> Section:
     )
 
 
-def _kinds(summary: Mapping[str, Any]) -> Section:
+def _kinds(summary: Mapping[str, Any], picture: tuple[bytes, str] | None = None) -> Section:
     kinds = ("base_only", "shared", "tuned_only")
     named = (("all that live", "kinds"), ("most associated", "kinds_of_most_associated"))
     return Section(
@@ -166,6 +175,7 @@ def _kinds(summary: Mapping[str, Any]) -> Section:
             for latents, key in named
             for sort, shares in summary[key].items()
         ],
+        picture=picture,
     )
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from undertext.jobs.sae_features.result import FeatureTable
 from undertext.report.feature_page import Html, about_features, one_page, pages_section
-from undertext.report.figures.association import association_figure
+from undertext.report.figures.association import association_figure, association_said
 from undertext.report.numbers import number, percent, probability
 from undertext.report.page import Section, document, fragment
 
@@ -55,7 +55,8 @@ def html(result: FeatureTable, pictures: Mapping[str, bytes]) -> str:
     sections = [_survival(summary)]
     for picture in pictures.values():
         text = (
-            "AUROC of the feature that predicts each value best, on the split of the choice and on another."
+            "AUROC of the feature that predicts each value best, on the split of the choice and on another. "
+            f"{association_said(summary['associated'])}"
         )
         lines = [f"Chosen on {summary['splits']['chosen']}, just before the text says the value."]
         sections.append(Section("Features by value", lines, picture=(picture, text)))

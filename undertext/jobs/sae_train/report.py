@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure
 
 from undertext.jobs.sae_train.result import TrainedDictionary
-from undertext.report.figures.firing import firing_figure
+from undertext.report.figures.firing import firing_figure, firing_said
 from undertext.report.numbers import number, percent
 from undertext.report.page import Section, document, fragment
 
@@ -83,7 +83,8 @@ def html(result: TrainedDictionary, pictures: Mapping[str, bytes]) -> str:
             )
         )
     for picture in pictures.values():
-        text = "Histogram of the share of held-out rows at which each latent fires."
+        frequency = result.tables["latents"]["frequency"].to_pylist()
+        text = f"Share of held-out rows at which each latent fires. {firing_said(frequency)}"
         sections.append(Section("How often latents fire", picture=(picture, text)))
     kind, points = NAMES[result.summary["kind"]], ", ".join(result.points)
     return document(

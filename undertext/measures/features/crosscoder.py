@@ -14,7 +14,7 @@ from undertext.activations.spans import TokenSpan
 from undertext.measures.features.association import associate
 from undertext.measures.features.config import EncodingConfig
 from undertext.measures.features.encoding import EncodedSplit
-from undertext.measures.features.labels import Labels, label_texts
+from undertext.measures.features.labels import LabelledTexts, Labels, label_texts
 from undertext.saes import Crosscoder, Scaling, TextFirings, latent_scaling
 from undertext.saes.firings import Collector
 from undertext.saes.scaling import ScalingCuts
@@ -51,11 +51,18 @@ def encode_latents(
     labelled = label_texts(
         pair.base, task.split(split), skip=config.skip, max_classes=config.max_classes, like=like
     )
+    return encode_labelled(crosscoder, pair, labelled, config)
+
+
+def encode_labelled(
+    crosscoder: Crosscoder, pair: Pair, labelled: LabelledTexts, config: EncodingConfig
+) -> tuple[EncodedSplit, Activations]:
+    """The same of texts whose tokens are labelled; no association where they have no labels."""
     spans = [TokenSpan(config.skip) for _ in labelled.tokens]
     points = list(crosscoder.points)
     activations = torch.stack([capture(one, labelled.tokens, points, spans).activations for one in pair])
     collector = Collector()
-    for base, tuned in _batches(activations):
+    for base, tuned in in_batches(activations):
         collector.add(crosscoder.encode(base, tuned))
     firings = collector.firings()
     tokens = torch.tensor([token for ids in labelled.tokens for token in ids[config.skip :]])
@@ -75,9 +82,10 @@ def scaled_latents(
 ) -> tuple[EncodedSplit, Scaling]:
     """Encode a split's texts and measure latent scaling on them."""
     encoded, activations = encode_latents(crosscoder, pair, task, split, config, like)
-    return encoded, latent_scaling(crosscoder, _batches(activations), cuts)
+    return encoded, latent_scaling(crosscoder, in_batches(activations), cuts)
 
 
-def _batches(activations: Activations) -> Iterator[tuple[Tensor, Tensor]]:
+def in_batches(activations: Activations) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of base and tuned, `ROWS` rows at a time."""
     for chunk in activations.split(ROWS, dim=2):
         yield chunk[0], chunk[1]

@@ -25,11 +25,13 @@ class FeatureRule(Config):
     """When two latents of a crosscoder are compared with each other."""
     norm: Share
     """When a latent belongs to one model alone by its relative decoder norm."""
+    keeps: Share
+    """Least share of a checkpoint that an SAE or crosscoder keeps without a flag."""
 
     def plain(self) -> dict[str, Any]:
         """The thresholds by name, for a file."""
         cuts = {name: getattr(self, name)._asdict() for name in ("fates", "shift", "latents", "scaling")}
-        return {"level": self.level, **cuts, "norm": self.norm}
+        return {"level": self.level, **cuts, "norm": self.norm, "keeps": self.keeps}
 
 
 def feature_rule() -> FeatureRule:

@@ -32,6 +32,8 @@ from undertext.tasks.draws import drawn
 from undertext.tasks.task import Problem, Task
 from undertext.tasks.value_positions import reading_text
 
+FEATURE, CHOSEN_BY = "feature ", "chosen by "
+"""What stands in the name of a feature's vector before its number, and in `made` before its rankings."""
 ALIKE = "like "
 """Beginning of the names of random features, which are controls of a feature."""
 
@@ -68,7 +70,7 @@ def feature_vectors(
     Raises:
         UserError: for an SAE of another site or width, or one with too few features that fire.
     """
-    point = _point(sae, weaker)
+    point = steered_point(sae, weaker)
     directions = decoder_directions(sae)
     problems = drawn(task.split(FIT), config.seed, config.vector_problems)
     read = read_texts(sae, weaker, own_texts(weaker, task, problems, config.batch_size), point)
@@ -99,8 +101,8 @@ def feature_vectors(
     vectors, alike = [], {}
     for i, (feature, by) in enumerate(chosen.items()):
         own, others = directions[feature], matched.vectors[i, 1:]
-        made = f"decoder row of feature {feature} of an SAE, chosen by {' and '.join(by)}"
-        vectors.append(vector(f"feature {feature}", own, made))
+        made = f"decoder row of feature {feature} of an SAE, {CHOSEN_BY}{' and '.join(by)}"
+        vectors.append(vector(f"{FEATURE}{feature}", own, made))
         alike[vectors[-1].name] = tuple(
             vector(f"{ALIKE}feature {feature}: {int(other)}", row, f"decoder row of feature {int(other)}")
             for other, row in zip(matched.controls[i], others, strict=True)
@@ -120,7 +122,8 @@ def own_texts(
     return [head + tokens for head, tokens in zip(heads, written.tokens, strict=True)]
 
 
-def _point(sae: SAE, weaker: Checkpoint) -> HookPoint:
+def steered_point(sae: SAE, weaker: Checkpoint) -> HookPoint:
+    """Where features of an SAE are steered with. UserError for an SAE of another site or width."""
     point = trained_at(sae, weaker)
     if point is None or point.site != "resid_post" or not 0 <= point.layer < weaker.n_layers:
         raise UserError(

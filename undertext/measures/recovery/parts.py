@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.errors import UserError, shown
 from undertext.core.resume import Done, Part
 from undertext.core.setup import device_here
 from undertext.core.shared import Shared
@@ -29,15 +30,23 @@ from undertext.measures.recovery.search import (
     search_settings,
 )
 from undertext.measures.recovery.side_effects import SideEffects, side_effects, side_text
-from undertext.saes import fingerprint, load_sae
+from undertext.saes import NORMALISATION, fingerprint, load_sae
 from undertext.saes.sae_type import SAE
 from undertext.steering import SteeringVector
 from undertext.tasks.task import Task
 
 
 def sae_of(config: SearchConfig) -> SAE | None:
-    """The SAE whose features are steered with; None where the config names none. UserError as `load_sae`."""
-    return None if config.sae is None else load_sae(config.sae, device=device_here(config.device))
+    """The SAE whose features are steered with; None where the config names none. UserError as `load_sae`, and
+    for a crosscoder."""
+    if config.sae is None:
+        return None
+    if (config.sae / NORMALISATION).is_file():
+        raise UserError(
+            f"expected an SAE in {shown(config.sae)}, got a crosscoder, whose latents are not steered with: "
+            "`compare` and `sae diff` take a crosscoder as `crosscoder`"
+        )
+    return load_sae(config.sae, device=device_here(config.device))
 
 
 @dataclass(frozen=True, eq=False)

@@ -74,6 +74,8 @@ class OutputTokens:
     probe: Float[ndarray, " token"] | None = None
     """What a probe reads once each is read: the probability of the class that is asked for of its output; NaN
     where there is none. None without a probe."""
+    feature: Float[ndarray, " token"] | None = None
+    """How strongly a feature fires once each is read: 0 where it is silent. None without a feature."""
 
 
 def placed(checkpoint: Checkpoint, problems: Sequence[Problem], outputs: Sequence[str]) -> Placed:
@@ -103,14 +105,24 @@ def output_tokens(
     *,
     probe: TokenProbe | None = None,
     wanted: Sequence[int | None] = (),
+    feature: Read | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> OutputTokens:
     """Read every output after its prompt with `checkpoint`, once.
 
-    With a `probe`, which reads the same pass, `wanted` is the class of each output whose probability is kept.
+    A `probe` and a `feature` read the same pass. With a `probe`, `wanted` is the class of each output whose
+    probability is kept; a `feature` gives the strength at which it fires.
     """
     at = placed(checkpoint, problems, outputs)
-    found = forced(checkpoint, at.ids, at.places, read=None if probe is None else probe.reading(wanted))
+    reads = {
+        **({} if probe is None else {"probe": probe.reading(wanted)}),
+        **({} if feature is None else {"feature": feature}),
+    }
+    found = forced(checkpoint, at.ids, at.places, reads=list(reads.values()))
+    figures = {
+        name: np.array([figure for own in each for figure in own], np.float32)
+        for name, each in zip(reads, found.read, strict=True)
+    }
     if progress is not None:
         progress(len(problems))
     return OutputTokens(
@@ -119,5 +131,6 @@ def output_tokens(
         ends=np.array(at.ends, np.int32),
         log_probs=np.array([score for own in found.log_probs for score in own], np.float32),
         ranks=np.array([rank for own in found.ranks for rank in own], np.int32),
-        probe=None if probe is None else np.array([p for own in found.read for p in own], np.float32),
+        probe=figures.get("probe"),
+        feature=figures.get("feature"),
     )

@@ -5,6 +5,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from undertext.report.numbers import brief, number
 from undertext.report.style import (
     BLUE,
     GREY,
@@ -46,6 +47,15 @@ def association_figure(rows: Sequence[Mapping[str, Any]]) -> Figure | None:
         panel.grid(axis="y", visible=False)
         legend_below(figure, [panel])
     return figure
+
+
+def association_said(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What the same figure shows, in words: both figures of every class that is drawn."""
+    said = []
+    for row in rows[:MOST]:
+        figures = ", ".join(f"{name} {number(auroc, 3)}" for name, auroc in row["auroc"].items())
+        said.append(f"{brief(_name(row))}: {figures}.")
+    return " ".join(said)
 
 
 def _name(row: Mapping[str, Any]) -> str:

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.figure import Figure
+from numpy import ndarray
 
 from undertext.report.numbers import percent
 from undertext.report.style import BLUE, WIDTH, ReportFigure, house_style
@@ -14,8 +16,7 @@ BINS = 30
 def firing_figure(frequency: Sequence[float], rows: int) -> Figure | None:
     """Histogram of the share of `rows` at which each latent fires, on a logarithmic axis; dead latents are
     counted in the title. None where every latent is dead."""
-    shares = np.asarray(frequency, float)
-    live = shares[shares > 0]
+    shares, live = _shares(frequency)
     if not len(live):
         return None
     with house_style():
@@ -28,3 +29,20 @@ def firing_figure(frequency: Sequence[float], rows: int) -> Figure | None:
         panel.set_ylabel("latents")
         panel.set_title(f"{percent(1 - len(live) / len(shares))} of {len(shares):,} latents are dead")
     return figure
+
+
+def firing_said(frequency: Sequence[float]) -> str:
+    """What the same figure shows, in words: the dead, and quartiles and ends of the others."""
+    shares, live = _shares(frequency)
+    if not len(live):
+        return f"All {len(shares):,} latents are dead."
+    ends = ("rarest", "lower quartile", "median", "upper quartile", "most frequent")
+    found = zip(ends, np.quantile(live, [0, 0.25, 0.5, 0.75, 1]), strict=True)
+    said = ", ".join(f"{name} {100 * share:.3g}%" for name, share in found)
+    return f"{len(shares) - len(live):,} of {len(shares):,} latents are dead. Of the others: {said}."
+
+
+def _shares(frequency: Sequence[float]) -> tuple[Float[ndarray, " latent"], Float[ndarray, " alive"]]:
+    """All shares, and those of latents that fire."""
+    shares = np.asarray(frequency, float)
+    return shares, shares[shares > 0]

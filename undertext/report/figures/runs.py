@@ -7,9 +7,12 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from undertext.core.statistics import Estimate
+from undertext.report.numbers import brief, estimate, small
 from undertext.report.style import LOOKS, house_style, legend_below, literal, stacked
 
 MOST_PANELS, MOST_RUNS = 12, 40
+MOST_SAID = 6
+"""Runs of which each is said; of more, the lowest and the highest."""
 _WIDTH = 30
 """Characters of a run's name that are drawn."""
 
@@ -53,6 +56,31 @@ def runs_figure(panels: Sequence[RunsPanel]) -> Figure:
             axis.grid(axis="y", visible=False)
         legend_below(figure, axes)
     return figure
+
+
+def runs_said(panels: Sequence[RunsPanel]) -> str:
+    """What the same figure shows, in words: the figures of every run, or where there are many the lowest and
+    the highest of each kind."""
+    said = ((brief(panel.title, 60), "; ".join(_of_panel(panel))) for panel in panels[:MOST_PANELS])
+    return " ".join(f"{title}: {figures}." for title, figures in said)
+
+
+def _of_panel(panel: RunsPanel) -> list[str]:
+    runs = panel.runs[:MOST_RUNS]
+    said = []
+    for name, values in panel.series.items():
+        own = [(brief(run), value) for run, value in zip(runs, values, strict=False) if is_number(value)]
+        if len(own) > MOST_SAID:
+            ordered = sorted(own, key=lambda each: _value(each[1]))
+            ends = (("lowest", *ordered[0]), ("highest", *ordered[-1]))
+            own = [(f"{which} {run}", value) for which, run, value in ends]
+        if own:
+            said.append(f"{brief(name)}: {', '.join(f'{run} {_said(value)}' for run, value in own)}")
+    return said
+
+
+def _said(found: Estimate | float | None) -> str:
+    return estimate(found) if isinstance(found, Estimate) else small(found)
 
 
 def _value(found: Estimate | float | None) -> float:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from undertext.core.statistics import Estimate
 from undertext.core.terms import LineName, Verdict
+from undertext.report.numbers import brief, estimate, number
 from undertext.report.style import (
     BLUE,
     GREEN,
@@ -34,6 +35,8 @@ _VERDICTS: dict[Verdict, Look] = {
     "preserved": Look(SKY, "s"),
     "undetermined": Look(GREY, "o"),
 }
+MOST_SAID = 12
+"""Checkpoints of a split of which each is said; of more, as many at the beginning and at the end."""
 _WIDE = 50
 """From this ratio of the last step to the first on, steps are drawn on a logarithmic axis."""
 
@@ -67,6 +70,41 @@ def training_figure(splits: Mapping[str, Sequence[Moment]], names: Sequence[str]
         axes[-1].set_xlabel("training step" if names is None else "checkpoint")
         legend_below(figure, axes)
     return figure
+
+
+def training_said(splits: Mapping[str, Sequence[Moment]], names: Sequence[str] | None) -> str:
+    """What the same figure shows, in words: at every checkpoint the verdict and both accuracies, and where
+    the share of each line begins and ends."""
+    said = []
+    for split, moments in splits.items():
+        ordered = sorted(moments, key=lambda moment: moment.at)
+        shown = [ordered[i] for i in _places(len(ordered))]
+        parts = [
+            f"{_place(m, names)} {m.verdict}, base {estimate(m.base)}, tuned {estimate(m.tuned)}"
+            for m in shown
+        ]
+        if len(shown) < len(ordered):
+            parts.append(f"{len(ordered) - len(shown)} more between them")
+        for name in dict.fromkeys(name for m in ordered for name in m.shares):
+            own = [m for m in ordered if name in m.shares and isfinite(m.shares[name].value)]
+            if own:
+                ends = " to ".join(
+                    f"{number(m.shares[name].value)} at {_place(m, names)}" for m in [own[0], *own[1:][-1:]]
+                )
+                parts.append(f"share, {name}: {ends}")
+        said.append(f"{split}: {'; '.join(parts)}.")
+    return " ".join(said)
+
+
+def _places(count: int) -> list[int]:
+    """Which of so many moments are said: all, or the first and last few."""
+    if count <= MOST_SAID:
+        return list(range(count))
+    return [*range(MOST_SAID // 2), *range(count - MOST_SAID // 2, count)]
+
+
+def _place(moment: Moment, names: Sequence[str] | None) -> str:
+    return f"step {moment.at:,}" if names is None else brief(names[moment.at])
 
 
 def _accuracy(panel: Axes, moments: Sequence[Moment]) -> None:

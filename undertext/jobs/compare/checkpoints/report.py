@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from undertext.core.terms import ROLES
 from undertext.jobs.compare.checkpoints.result import CheckpointComparisons, CheckpointSplit
 from undertext.jobs.compare.words import confident, sureness
-from undertext.report.figures.training import Moment, training_figure
+from undertext.report.figures.training import Moment, training_figure, training_said
 from undertext.report.numbers import NOTHING, estimate, number, percent
 from undertext.report.page import Section, document, fragment
 
@@ -26,6 +26,11 @@ _CAPTION = (
 
 def figures(result: CheckpointComparisons) -> dict[str, Figure]:
     """`training`: accuracy and shares over the training step, or over the checkpoints as they were given."""
+    return {"training": training_figure(*_moments(result))}
+
+
+def _moments(result: CheckpointComparisons) -> tuple[dict[str, list[Moment]], list[str] | None]:
+    """The checkpoints by split, and their names where they are not placed by training step."""
     rows = result.rows
     steps = {row.checkpoint: row.step for row in rows}
     by_step = None not in steps.values() and len(set(steps.values())) == len(steps)
@@ -39,7 +44,7 @@ def figures(result: CheckpointComparisons) -> dict[str, Figure]:
             places[row.checkpoint], row.verdict, row.accuracy["base"], row.accuracy["tuned"], shares
         )
         splits.setdefault(row.split, []).append(moment)
-    return {"training": training_figure(splits, None if by_step else list(steps))}
+    return splits, None if by_step else list(steps)
 
 
 def summary_html(result: CheckpointComparisons) -> str:
@@ -61,7 +66,8 @@ def lines(result: CheckpointComparisons) -> list[str]:
 def html(result: CheckpointComparisons, pictures: Mapping[str, bytes]) -> str:
     """The page."""
     base, task = result.summary["base"]["name"], result.summary["task"]
-    sections = [Section("Over training", picture=(pictures["training"], _CAPTION))]
+    shows = f"{_CAPTION} {training_said(*_moments(result))}"
+    sections = [Section("Over training", picture=(pictures["training"], shows))]
     for split in dict.fromkeys(row.split for row in result.rows):
         sections.append(_table(split, [row for row in result.rows if row.split == split]))
     if result.failed:
