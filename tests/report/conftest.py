@@ -124,6 +124,7 @@ def comparison() -> Comparison:
         tables={
             "problems": problems,
             "probes": made_up.probes(),
+            "positions": made_up.positions(),
             "sweep": made_up.sweep(),
             "recovery": made_up.recovery(),
             "trace": made_up.trace(),

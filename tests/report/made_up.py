@@ -26,6 +26,9 @@ CONTROLS = dict.fromkeys(RANDOM, "random directions") | {
     "shuffled: delta": "shuffled labels",
     "elsewhere: delta": "random positions",
 }
+HEATMAPS = tuple(f"{kind}-{split}" for kind in ("heatmap", "values") for split in ("test", "ood"))
+FIGURES = ("accuracy", *HEATMAPS, "probes", "doses", "confidence", "gain")
+"""Names of the figures of the comparison."""
 
 UNBROKEN = "unbroken" * 20
 HOSTILE = {
@@ -218,6 +221,19 @@ def probes() -> pa.Table:
                             "chosen": layer == 3,
                         }
                     )
+    return pa.Table.from_pylist(rows)
+
+
+def positions() -> pa.Table:
+    """The readings of `probes`, by the second step and the fourth: at the others nothing is read."""
+    rows = []
+    for row in probes().to_pylist():
+        columns = ("split", "checkpoint", "role", "name", "layer", "hook", "n", "accuracy", "chosen")
+        for step, off in ((2, 0.0), (4, -0.1)):
+            own = {column: row[column] for column in columns} | {"step": step}
+            value = own["accuracy"] + off
+            more = {"accuracy": value, "low": value - 0.1, "high": value + 0.1, "control": 0.2}
+            rows.append(own | more)
     return pa.Table.from_pylist(rows)
 
 

@@ -8,14 +8,13 @@ import pyarrow as pa
 import pytest
 from matplotlib.text import Annotation, Text
 
-from tests.report.made_up import PROBLEMS, VECTORS
+from tests.report.made_up import FIGURES, PROBLEMS, VECTORS
 from undertext.jobs.compare.report import figures
 from undertext.jobs.compare.trace_curves import GAIN, GIVEN
 from undertext.report.figures.doses import doses_figure
 from undertext.report.figures.opened import OpenedPair, opened_figure
 from undertext.report.style import literal, pdf, png, svg
 
-NAMES = ("accuracy", "heatmap", "probes", "doses", "confidence", "gain")
 PHONE = 358
 """Pixels a figure is wide on a 390-pixel screen, between the page's margins."""
 
@@ -51,7 +50,7 @@ def test_what_a_vector_opens_is_drawn_where_it_is():
 
 
 def test_what_was_not_measured_is_not_drawn(drawn, preserved):
-    assert tuple(drawn) == NAMES
+    assert tuple(drawn) == FIGURES
     assert list(figures(preserved)) == ["accuracy"]
 
 
@@ -203,7 +202,7 @@ def test_text_can_be_read_on_a_phone(drawn, preserved):
 @pytest.mark.filterwarnings("error")
 def test_files_are_the_same_each_time_whatever_the_user_set(comparison, rendered):
     first = {
-        name: tuple(rendered[f"figures/{name}.{kind}"] for kind in ("svg", "png", "pdf")) for name in NAMES
+        name: tuple(rendered[f"figures/{name}.{kind}"] for kind in ("svg", "png", "pdf")) for name in FIGURES
     }
     with matplotlib.rc_context(
         {"font.size": 30, "text.color": "red", "svg.hashsalt": "other", "savefig.dpi": 20}

@@ -16,11 +16,15 @@ from undertext.jobs.compare.reading import reader_of
 from undertext.jobs.compare.result import Comparison, SplitResult
 from undertext.jobs.compare.trace_curves import GAIN, GIVEN
 from undertext.jobs.compare.trace_figures import AFTER, BEFORE
+from undertext.jobs.compare.value_pages import (
+    VALUE_CAPTIONS,
+    value_alternatives,
+    value_figures,
+    values_of_splits,
+)
 from undertext.report.figures.accuracy import Mark, Panel, accuracy_figure
 from undertext.report.figures.curves import Line, curves_figure
 from undertext.report.figures.doses import doses_figure, doses_said
-from undertext.report.figures.probes import probes_figure, probes_said
-from undertext.report.figures.values import values_figure, values_said
 from undertext.report.numbers import NOTHING, estimate, interval, number, percent
 from undertext.report.page import Document, Section, fragment, template
 from undertext.tasks.steps import THINK, split_steps
@@ -62,13 +66,11 @@ class Split(NamedTuple):
 
 
 def figures(result: Comparison) -> dict[str, Figure]:
-    """`accuracy`, then `heatmap` (of the first split), `probes`, `doses`, `confidence` and `gain` where
-    they were measured, in that order."""
-    probes = _probes(result)
-    drawn = {
+    """`accuracy`, then `heatmap-SPLIT` and `values-SPLIT` of each split, `probes`, `doses`, `confidence` and
+    `gain` where they were measured, in that order."""
+    drawn: dict[str, Figure | None] = {
         "accuracy": accuracy_figure([_panel(result, *item) for item in result.splits.items()]),
-        "heatmap": None if not probes else values_figure(probes[next(iter(probes))], next(iter(probes))),
-        "probes": probes_figure(probes),
+        **value_figures(result),
         "doses": doses_figure(_rows(result, "sweep")),
         "confidence": curves_figure(_curves(result, GIVEN), "probability", (-0.03, 1.03)),
         "gain": curves_figure(_curves(result, GAIN), "nats"),
@@ -120,7 +122,9 @@ def html(result: Comparison, pictures: Mapping[str, bytes]) -> str:
     about["outputs"] = words.limits(task)
     title = f"{base['name']} and {tuned['name']} on {task['name']}"
     splits = [_split(result, name, found) for name, found in result.splits.items()]
-    probes = _probes(result)
+    steered = {}
+    if any(split.vectors for split in splits):
+        steered = {"accuracy": words.CAPTIONS["accuracy"] + words.STEERED}
     return template("page.html.j2", Path(__file__).parent).render(
         document=Document(title, "undertext comparison", words.QUESTION, list(about.items()), (), result.run),
         splits=splits,
@@ -135,13 +139,11 @@ def html(result: Comparison, pictures: Mapping[str, bytes]) -> str:
         words=words,
         trace_words=trace_words,
         pictures=pictures,
-        captions=words.CAPTIONS | {"accuracy": words.CAPTIONS["accuracy"] + words.STEERED}
-        if any(split.vectors for split in splits)
-        else words.CAPTIONS,
+        captions=words.CAPTIONS | VALUE_CAPTIONS | steered,
+        values=values_of_splits(result, pictures),
         alternatives={
             "accuracy": f"Accuracy. {' '.join(map(_accuracies, splits))}",
-            "heatmap": f"Accuracy of probes by layer and value. {_values(probes)}",
-            "probes": f"Accuracy of probes by layer. {probes_said(probes)}",
+            **value_alternatives(result),
             "doses": f"Accuracy by dose. {doses_said(_rows(result, 'sweep'))}",
             "confidence": " ".join(
                 [words.CAPTIONS["confidence"], *(said for s in splits if (said := _sureness(result, s.name)))]
@@ -194,7 +196,7 @@ def _present(splits: Sequence[Split], pictures: Mapping[str, bytes]) -> set[str]
     """Ids of the page's sections; those of what was not measured are left out."""
     some = {
         "keys": any(split.result.opened for split in splits),
-        "values": "heatmap" in pictures or "probes" in pictures,
+        "values": "probes" in pictures,
         "doses": "doses" in pictures,
         "traces": "confidence" in pictures or "gain" in pictures or any(split.traces for split in splits),
     }
@@ -242,16 +244,6 @@ def _split_by(result: Comparison) -> dict[str, Any] | None:
             shown = [text[slice(*span)].strip()[:_STEP] for span in spans[:_STEPS]]
             break
     return {"steps": rule, "lead": repr(split_by["lead"]), "shown": " | ".join(shown)}
-
-
-def _probes(result: Comparison) -> dict[str, list[Row]]:
-    """Rows of the table `probes` by split; splits of which there are some."""
-    return {split: read for split in result.splits if (read := _rows(result, "probes", split=split))}
-
-
-def _values(probes: Mapping[str, Sequence[Row]]) -> str:
-    """What the heatmap shows, which is of the first split."""
-    return next((values_said(rows, split) for split, rows in probes.items()), "")
 
 
 def _ends(result: Comparison, split: str) -> dict[Role, list[Estimate]]:

@@ -135,8 +135,8 @@ KEYS: dict[LineName, str] = {
 NEVER: tuple[LineName, ...] = ("retained",)
 """Lines that no comparison measures."""
 ELSEWHERE = (
-    "Values by token position: `undertext probe` measures them; a comparison reads a value at one place, "
-    "where it is about to be said.",
+    "Values at other tokens than the one before which a step says them: `undertext probe` (`positions`). A "
+    "comparison reads each value at that one place of its step.",
     "`retained` (features of an SAE, a crosscoder): `undertext sae features` and `undertext sae diff`.",
     "Information gain and confidence along the task's own traces and along the other checkpoint's: "
     "`undertext measure`. A comparison scores answers along each checkpoint's own traces, at ten places at "
@@ -160,9 +160,6 @@ def grade(strict: bool | None, lenient: bool | None, unfinished: bool | None) ->
 
 CAPTIONS = {
     "accuracy": "Accuracy on each split with its interval.",
-    "heatmap": "Accuracy of probes by layer (up) and value (across), each value read where it is about to "
-    "be said: the base's own, the tuned checkpoint's own, the stronger's unchanged on the weaker, and the "
-    "weaker's less that of control labels (selectivity).",
     "confidence": "Mean probability of the answer finally given, by the share of the checkpoint's own trace "
     "that stands before it. Bands are intervals. An answer that is as sure before the first step owes the "
     "trace nothing.",
@@ -170,11 +167,6 @@ CAPTIONS = {
     "checkpoint's own trace. Bands are intervals. What counts is where a curve ends: above 0 the trace has "
     "told something of the right answer, below 0 it has led away from it. On the way a curve may dip, for a "
     "right trace as well: in the midst of a trace the text of any answer is unlikely.",
-    "probes": "How well probes read the problem's values, by layer. Rings mark the layer chosen on dev. "
-    "Stronger, weaker: a checkpoint's own probes; transported: the stronger's on the weaker; control labels "
-    "with their range; surface: the text alone; last tokens: what can be put together from them; untrained: "
-    "a model at random init. A line no higher than the grey ones says no more than labels without meaning, "
-    "the text's surface, what can be put together from its last tokens, or a model never trained.",
     "doses": "Accuracy on dev by dose, the best over layers and positions; a search by halving tries most "
     "doses on a few problems, and only its last ones on all. A vector is special only where it "
     "stands above the controls, which went through the same search; a random direction that lifts "
