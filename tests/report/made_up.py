@@ -27,7 +27,7 @@ CONTROLS = dict.fromkeys(RANDOM, "random directions") | {
     "elsewhere: delta": "random positions",
 }
 HEATMAPS = tuple(f"{kind}-{split}" for kind in ("heatmap", "values") for split in ("test", "ood"))
-FIGURES = ("accuracy", *HEATMAPS, "probes", "doses", "confidence", "gain")
+FIGURES = ("accuracy", "recovery", *HEATMAPS, "probes", "doses", "confidence", "gain")
 """Names of the figures of the comparison."""
 
 UNBROKEN = "unbroken" * 20
@@ -300,6 +300,16 @@ def recovery() -> pa.Table:
         for kind in ("random_directions", "shuffled_labels", "random_positions"):
             row |= around(f"over_{kind}", None if control else gap - 0.3)
         rows.append(row)
+    return pa.Table.from_pylist(rows)
+
+
+def accuracy_by_key() -> pa.Table:
+    """Of the split on which keys were tried."""
+    rows = []
+    for line, accuracy in (("prompted", 0.5), ("noised", 0.2), ("recovered", 0.9)):
+        row = {"split": "test", "line": line, "n": PROBLEMS, "accuracy": accuracy}
+        row |= {"low": accuracy - 0.1, "high": min(1.0, accuracy + 0.1)}
+        rows.append(row | {"null": 0.25, "null_low": 0.2, "null_high": 0.3})
     return pa.Table.from_pylist(rows)
 
 

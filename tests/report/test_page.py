@@ -52,8 +52,8 @@ ORDER = (
 
 
 SHOWN = (
-    "accuracy", "heatmap-test", "values-test", "heatmap-ood", "values-ood", "probes", "doses", "confidence",
-    "gain",
+    "accuracy", "recovery", "heatmap-test", "values-test", "heatmap-ood", "values-ood", "probes", "doses",
+    "confidence", "gain",
 )  # fmt: skip
 """Figures in the order of the page."""
 
@@ -106,7 +106,13 @@ def test_nothing_is_asked_for(shown):
 
 def test_pictures_say_what_they_show(shown):
     alternatives = [value or "" for name, value in shown.attributes if name == "alt"]
-    assert "test: base 0.15, tuned 0.95, steered 0.90. ood: base 0.15, tuned 0.95." in alternatives[0]
+    assert alternatives[0].startswith(
+        "Accuracy. test (40 problems), keys on the base: base 0.15 (0.07 to 0.29); "
+        "tuned 0.95 (0.83 to 0.99); prompt 0.50 (0.40 to 0.60), other problems' answers 0.20 to 0.30; "
+    )
+    assert "vector 0.90 (0.80 to 1.00), random directions (8) 0.16 to 0.50, shuffled" in alternatives[0]
+    assert "ood (40 problems): base 0.15 (0.07 to 0.29); tuned 0.95 (0.83 to 0.99)" in alternatives[0]
+    assert "sampling 0.15 (0.07 to 0.29), other problems' answers 0.15 to 0.21; vector" in alternatives[1]
     assert all(len(text) > 40 for text in alternatives)
 
 

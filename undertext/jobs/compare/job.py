@@ -19,6 +19,7 @@ from undertext.core.setup import checkpoint_record, layers_of, noted, open_pair
 from undertext.core.terms import CHOOSE, FIT, OTHER, ROLES, Role
 from undertext.jobs.compare.config import CompareConfig, verdict_rule
 from undertext.jobs.compare.evidence import split_evidence
+from undertext.jobs.compare.key_rows import key_rows
 from undertext.jobs.compare.measured import Rows, measure, points_at, table_rows
 from undertext.jobs.compare.outputs import output_flags
 from undertext.jobs.compare.problem_rows import problem_flags, problem_rows
@@ -189,6 +190,9 @@ def compare(
                         "not broken"
                     )
                     alike[gap.weaker] = None
+            tables.setdefault("accuracy_by_key", []).extend(
+                key_rows(split, lines, seed=config.seed, level=rule.level)
+            )
             if traces is not None:
                 found = trace_flags(traces, tasks, split, answers, markers, config, rule)
                 flags += found.flags

@@ -1,6 +1,5 @@
 """How a comparison is shown: the files of a run, its figures, and the table of a notebook."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -11,6 +10,7 @@ from matplotlib.figure import Figure
 from undertext.core.statistics import Estimate
 from undertext.core.terms import ROLES, Role
 from undertext.jobs.compare import trace_words, words
+from undertext.jobs.compare.key_panels import accuracy_panels, recovery_panels
 from undertext.jobs.compare.paper import paper_of
 from undertext.jobs.compare.reading import reader_of
 from undertext.jobs.compare.result import Comparison, SplitResult
@@ -22,7 +22,7 @@ from undertext.jobs.compare.value_pages import (
     value_figures,
     values_of_splits,
 )
-from undertext.report.figures.accuracy import Mark, Panel, accuracy_figure
+from undertext.report.figures.accuracy import accuracy_figure, panels_said, recovery_figure
 from undertext.report.figures.curves import Line, curves_figure
 from undertext.report.figures.doses import doses_figure, doses_said
 from undertext.report.numbers import NOTHING, estimate, interval, number, percent
@@ -66,10 +66,11 @@ class Split(NamedTuple):
 
 
 def figures(result: Comparison) -> dict[str, Figure]:
-    """`accuracy`, then `heatmap-SPLIT` and `values-SPLIT` of each split, `probes`, `doses`, `confidence` and
-    `gain` where they were measured, in that order."""
+    """`accuracy`, then `recovery`, `heatmap-SPLIT` and `values-SPLIT` of each split, `probes`, `doses`,
+    `confidence` and `gain` where they were measured, in that order."""
     drawn: dict[str, Figure | None] = {
-        "accuracy": accuracy_figure([_panel(result, *item) for item in result.splits.items()]),
+        "accuracy": accuracy_figure(accuracy_panels(result)),
+        "recovery": recovery_figure(recovery_panels(result)),
         **value_figures(result),
         "doses": doses_figure(_rows(result, "sweep")),
         "confidence": curves_figure(_curves(result, GIVEN), "probability", (-0.03, 1.03)),
@@ -122,9 +123,9 @@ def html(result: Comparison, pictures: Mapping[str, bytes]) -> str:
     about["outputs"] = words.limits(task)
     title = f"{base['name']} and {tuned['name']} on {task['name']}"
     splits = [_split(result, name, found) for name, found in result.splits.items()]
-    steered = {}
-    if any(split.vectors for split in splits):
-        steered = {"accuracy": words.CAPTIONS["accuracy"] + words.STEERED}
+    keyed = {}
+    if "recovery" in pictures:
+        keyed = {"accuracy": words.CAPTIONS["accuracy"] + words.KEYED}
     return template("page.html.j2", Path(__file__).parent).render(
         document=Document(title, "undertext comparison", words.QUESTION, list(about.items()), (), result.run),
         splits=splits,
@@ -139,10 +140,11 @@ def html(result: Comparison, pictures: Mapping[str, bytes]) -> str:
         words=words,
         trace_words=trace_words,
         pictures=pictures,
-        captions=words.CAPTIONS | VALUE_CAPTIONS | steered,
+        captions=words.CAPTIONS | VALUE_CAPTIONS | keyed,
         values=values_of_splits(result, pictures),
         alternatives={
-            "accuracy": f"Accuracy. {' '.join(map(_accuracies, splits))}",
+            "accuracy": f"Accuracy. {panels_said(accuracy_panels(result))}",
+            "recovery": f"Recovered gap. {panels_said(recovery_panels(result))}",
             **value_alternatives(result),
             "doses": f"Accuracy by dose. {doses_said(_rows(result, 'sweep'))}",
             "confidence": " ".join(
@@ -283,38 +285,6 @@ def _sureness(result: Comparison, split: str) -> str:
         for role, (before, after) in found
     ]
     return f"{split}: {'; '.join(parts)}." if parts else ""
-
-
-def _accuracies(split: Split) -> str:
-    parts = [f"{role} {number(split.result.accuracy[role].value)}" for role in ("base", "tuned")]
-    parts += [f"steered {number(row['accuracy'])}" for row in split.vectors if row["best_vector"]]
-    return f"{split.name}: {', '.join(parts)}."
-
-
-def _panel(result: Comparison, split: str, found: SplitResult) -> Panel:
-    own = [(role, found.accuracy[role]) for role in ROLES]
-    marks = [Mark(role, role, [each.value], (each.low, each.high)) for role, each in own]
-    best = _best(result, split)
-    if best is not None:
-        label = "steered" if found.weaker == "neither" else f"{found.weaker}, steered"
-        marks.append(Mark(label, "steered", [best["accuracy"]], (best["low"], best["high"])))
-    controls = [row["accuracy"] for row in _rows(result, "recovery", split=split) if row["control"]]
-    if controls:
-        marks.append(Mark("controls", "controls", controls))
-    answers = [row["answer"] for row in _rows(result, "problems", split=split)]
-    return Panel(split, found.accuracy["base"].n, marks, _commonest(answers))
-
-
-def _commonest(answers: Sequence[str]) -> float | None:
-    """Accuracy of always giving the commonest answer: what can be had by chance.
-
-    None where answers come less than five times each on average: they are then no classes one could guess
-    among.
-    """
-    counts = Counter(answers)
-    if not counts or counts.total() < 5 * len(counts):
-        return None
-    return max(counts.values()) / counts.total()
 
 
 def _best(result: Comparison, split: str) -> Row | None:

@@ -160,6 +160,11 @@ def grade(strict: bool | None, lenient: bool | None, unfinished: bool | None) ->
 
 CAPTIONS = {
     "accuracy": "Accuracy on each split with its interval.",
+    "recovery": "How much of the gap each kind of key brings back in the weaker checkpoint: (with the key - "
+    "the weaker) / (the stronger - the weaker), signed and not cut off at 0 or 1. Of sampling it is the "
+    "share of the gap's problems that some of k samples solve. Bands are as above. A key opens what no band "
+    "of other problems' answers reaches. A control of the vector that recovers as much shows that the vector "
+    "is not special, and is itself a sign of a latent capability.",
     "confidence": "Mean probability of the answer finally given, by the share of the checkpoint's own trace "
     "that stands before it. Bands are intervals. An answer that is as sure before the first step owes the "
     "trace nothing.",
@@ -172,13 +177,16 @@ CAPTIONS = {
     "stands above the controls, which went through the same search; a random direction that lifts "
     "accuracy is itself a sign of a latent capability.",
 }
-STEERED = (
-    " Steered is the weaker checkpoint with the vector, layer, dose and position chosen on dev. Controls "
-    "are the same with random directions, vectors of shuffled labels, vectors added at random positions "
-    "and, beside features of an SAE, random features, put through the same search: a circle each, and their "
-    "mean."
+KEYED = (
+    " Below them stands the weaker checkpoint under the best key of each kind: another prompt, a beginning "
+    "written for it, noise on its weights, a vector (where none was offered, the strongest random "
+    "direction). Grey bands are what controls reach, from the lowest bound of their intervals to the "
+    "highest; circles are single controls, the number is their mean. Random directions, vectors of shuffled "
+    "labels, vectors at random positions and, beside features of an SAE, random features went through the "
+    "same search as the vector. Other problems' answers: what the same outputs would score if they knew "
+    "nothing of their problem, the problems that the weaker has right by itself counted as right."
 )
-"""What the caption of `accuracy` adds where something was steered."""
+"""What the caption of `accuracy` adds where a key was tried."""
 
 POSITIONS = {
     "last_prompt": "at the last prompt token",
