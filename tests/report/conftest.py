@@ -126,6 +126,8 @@ def comparison() -> Comparison:
         tables={
             "problems": problems,
             "probes": made_up.probes(),
+            "positions": made_up.positions(),
+            "accuracy_by_key": made_up.accuracy_by_key(),
             "sweep": made_up.sweep(),
             "recovery": made_up.recovery(),
             "trace": made_up.trace(),

@@ -27,6 +27,9 @@ CONTROLS = dict.fromkeys(RANDOM, "random directions") | {
     "shuffled: delta": "shuffled labels",
     "elsewhere: delta": "random positions",
 }
+HEATMAPS = tuple(f"{kind}-{split}" for kind in ("heatmap", "values") for split in ("test", "ood"))
+FIGURES = ("accuracy", "recovery", *HEATMAPS, "probes", "doses", "confidence", "gain", "latents")
+"""Names of the figures of the comparison."""
 
 UNBROKEN = "unbroken" * 20
 HOSTILE = {
@@ -224,6 +227,19 @@ def probes() -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
+def positions() -> pa.Table:
+    """The readings of `probes`, by the second step and the fourth: at the others nothing is read."""
+    rows = []
+    for row in probes().to_pylist():
+        columns = ("split", "checkpoint", "role", "name", "layer", "hook", "n", "accuracy", "chosen")
+        for step, off in ((2, 0.0), (4, -0.1)):
+            own = {column: row[column] for column in columns} | {"step": step}
+            value = own["accuracy"] + off
+            more = {"accuracy": value, "low": value - 0.1, "high": value + 0.1, "control": 0.2}
+            rows.append(own | more)
+    return pa.Table.from_pylist(rows)
+
+
 def sweep() -> pa.Table:
     rng = np.random.default_rng(2)
     rows = []
@@ -287,6 +303,16 @@ def recovery() -> pa.Table:
         for kind in ("random_directions", "shuffled_labels", "random_positions"):
             row |= around(f"over_{kind}", None if control else gap - 0.3)
         rows.append(row)
+    return pa.Table.from_pylist(rows)
+
+
+def accuracy_by_key() -> pa.Table:
+    """Of the split on which keys were tried."""
+    rows = []
+    for line, accuracy in (("prompted", 0.5), ("noised", 0.2), ("recovered", 0.9)):
+        row = {"split": "test", "line": line, "n": PROBLEMS, "accuracy": accuracy}
+        row |= {"low": accuracy - 0.1, "high": min(1.0, accuracy + 0.1)}
+        rows.append(row | {"null": 0.25, "null_low": 0.2, "null_high": 0.3})
     return pa.Table.from_pylist(rows)
 
 

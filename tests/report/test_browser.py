@@ -1,6 +1,6 @@
 """The page as a browser shows it."""
 
-from tests.report.made_up import HOSTILE
+from tests.report.made_up import FIGURES, HOSTILE
 
 
 def test_report_fits_and_runs_no_text(view):
@@ -20,7 +20,7 @@ def test_report_fits_and_runs_no_text(view):
 
 def test_pictures_are_there(view):
     widths = view.evaluate("[...document.images].map(each => each.naturalWidth)")
-    assert len(widths) == 7
+    assert len(widths) == len(FIGURES)
     assert all(width > 0 for width in widths)
     assert all(view.evaluate("[...document.images].map(each => each.alt.length > 40)"))
 
@@ -33,3 +33,15 @@ def test_tables_become_cards_where_it_is_narrow(view):
     assert label == ('"verdict"' if narrow else "none")
     unlabelled = view.locator("table.stack tbody td:not([data-label])").count()
     assert unlabelled == 0
+
+
+def test_the_heatmaps_of_one_split_are_in_sight_and_all_of_them_in_print(view):
+    heatmaps = [view.locator("figure img[alt*='by layer and step']").nth(k) for k in range(2)]
+    assert [each.is_visible() for each in heatmaps] == [True, False]
+    view.get_by_label("split ood").check()
+    assert [each.is_visible() for each in heatmaps] == [False, True]
+    view.keyboard.press("ArrowLeft")
+    assert [each.is_visible() for each in heatmaps] == [True, False]
+    view.emulate_media(media="print")
+    assert [each.is_visible() for each in heatmaps] == [True, True]
+    assert not view.get_by_label("split ood").is_visible()

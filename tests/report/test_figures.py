@@ -6,9 +6,10 @@ import matplotlib
 import numpy as np
 import pyarrow as pa
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.text import Annotation, Text
 
-from tests.report.made_up import PROBLEMS, VECTORS
+from tests.report.made_up import FIGURES, PROBLEMS, VECTORS
 from tests.report.made_up_features import latents
 from undertext.jobs.compare.report import figures
 from undertext.jobs.compare.trace_curves import GAIN, GIVEN
@@ -17,7 +18,6 @@ from undertext.report.figures.latents import latents_figure, latents_said
 from undertext.report.figures.opened import OpenedPair, opened_figure
 from undertext.report.style import literal, pdf, png, svg
 
-NAMES = ("accuracy", "heatmap", "probes", "doses", "confidence", "gain", "latents")
 PHONE = 358
 """Pixels a figure is wide on a 390-pixel screen, between the page's margins."""
 
@@ -53,30 +53,65 @@ def test_what_a_vector_opens_is_drawn_where_it_is():
 
 
 def test_what_was_not_measured_is_not_drawn(drawn, preserved):
-    assert tuple(drawn) == NAMES
+    assert tuple(drawn) == FIGURES
     assert list(figures(preserved)) == ["accuracy"]
 
 
-def test_accuracy_shows_each_split_with_intervals_controls_and_chance(comparison, drawn):
-    figure = drawn["accuracy"]
-    test, ood = figure.axes
-    assert [tick.get_text() for tick in test.get_yticklabels()] == [
-        "base",
-        "tuned",
-        "base, steered",
-        "controls",
-    ]
-    assert [tick.get_text() for tick in ood.get_yticklabels()] == ["base", "tuned"]
-    assert [text.get_text() for text in test.texts] == ["0.15", "0.95", "0.90", "0.35"]
-    low, high = (
-        comparison.splits["test"].accuracy["base"].low,
-        comparison.splits["test"].accuracy["base"].high,
-    )
-    assert list(test.lines[0].get_xdata()) == [low, high]
-    assert labels(figure) == ["always the commonest answer"]
-    chance = next(line for line in test.lines if line.get_label() == "always the commonest answer")
+def rows_of(panel: Axes) -> tuple[list[str], list[str]]:
+    """What stands at the left of a panel's rows, and at the right."""
+    return [tick.get_text() for tick in panel.get_yticklabels()], [text.get_text() for text in panel.texts]
+
+
+def test_accuracy_shows_each_split_with_keys_the_bands_of_their_controls_and_chance(comparison, drawn):
+    test, ood = drawn["accuracy"].axes
+    left, right = rows_of(test)
+    assert left == ["base", "tuned", "prompt", "noise", "vector"]
+    assert right == [
+        "0.15", "0.95", "0.50", "0.25 other problems' answers", "0.20", "0.25 other problems' answers",
+        "0.90", "0.33 random directions (8)", "0.42 shuffled labels", "0.44 random positions",
+        "0.25 other problems' answers", "0.20 the commonest answer",
+    ]  # fmt: skip
+    assert rows_of(ood)[0] == ["base", "tuned"]
+    own = comparison.splits["test"].accuracy["base"]
+    assert list(test.lines[0].get_xdata()) == pytest.approx([own.low, own.high])
     answers = [row["answer"] for row in comparison.tables["problems"].to_pylist() if row["split"] == "test"]
-    assert list(chance.get_xdata()) == [max(map(answers.count, answers)) / len(answers)] * 2
+    assert right[-1].startswith(f"{max(map(answers.count, answers)) / len(answers):.2f}")
+
+
+def test_a_band_is_from_the_lowest_bound_of_the_controls_to_the_highest(comparison, drawn):
+    table = comparison.tables["recovery"].to_pylist()
+    for name, columns in (("accuracy", ("low", "high")), ("recovery", ("recovered_low", "recovered_high"))):
+        random = [row for row in table if row["control"] == "random directions"]
+        low, high = (
+            of(row[column] for row in random) for of, column in zip((min, max), columns, strict=True)
+        )
+        panel = drawn[name].axes[0]
+        at = next(text for text in panel.texts if "random directions" in text.get_text()).get_position()[1]
+        (band,) = (each for each in panel.patches if each.get_y() < at < each.get_y() + each.get_height())
+        assert (band.get_x(), band.get_x() + band.get_width()) == pytest.approx((low, high))
+        points = next(line for line in panel.lines if len(line.get_xdata()) == 8)
+        value = "accuracy" if name == "accuracy" else "recovered"
+        assert sorted(points.get_xdata()) == pytest.approx(sorted(row[value] for row in random))
+
+
+def test_recovery_shows_what_each_key_brings_back_and_leaves_out_what_was_not_measured(comparison, drawn):
+    (panel, ood) = drawn["recovery"].axes
+    left, right = rows_of(panel)
+    assert left == ["sampling", "vector"]  # of prompt and noise the made-up comparison has no line
+    assert right[:3] == ["0.15", "0.17 other problems' answers", "0.94"]
+    assert right[-1] == "0.10 other problems' answers"
+    low, high = panel.get_xlim()
+    assert low < -0.02 < 1.03 < high < 2.1  # a bound at infinity is drawn at the end
+    assert rows_of(ood)[0] == ["sampling"]
+
+
+def test_without_a_vector_the_strongest_direction_stands_in_its_place(comparison):
+    rows = [row for row in comparison.tables["recovery"].to_pylist() if row["control"] is not None]
+    rows = [row | {"strongest": row["vector"] == "random 3"} for row in rows]
+    tables = comparison.tables | {"recovery": pa.Table.from_pylist(rows)}
+    panel = figures(replace(comparison, tables=tables))["accuracy"].axes[0]
+    (strongest,) = (row["accuracy"] for row in rows if row["strongest"])
+    assert rows_of(panel)[1][6] == f"{strongest:.2f}"
 
 
 def test_chance_is_known_only_where_answers_are_classes(comparison):
@@ -84,7 +119,7 @@ def test_chance_is_known_only_where_answers_are_classes(comparison):
     unique = table.set_column(4, "answer", pa.array([str(k) for k in range(len(table))]))
     assert table.column_names[4] == "answer"
     figure = figures(replace(comparison, tables={"problems": unique}))["accuracy"]
-    assert not figure.legends
+    assert not any("commonest" in text for axis in figure.axes for text in rows_of(axis)[1])
 
 
 def test_probes_are_means_over_the_values_read(comparison, drawn):
@@ -254,7 +289,7 @@ def test_text_can_be_read_on_a_phone(drawn, preserved):
 @pytest.mark.filterwarnings("error")
 def test_files_are_the_same_each_time_whatever_the_user_set(comparison, rendered):
     first = {
-        name: tuple(rendered[f"figures/{name}.{kind}"] for kind in ("svg", "png", "pdf")) for name in NAMES
+        name: tuple(rendered[f"figures/{name}.{kind}"] for kind in ("svg", "png", "pdf")) for name in FIGURES
     }
     with matplotlib.rc_context(
         {"font.size": 30, "text.color": "red", "svg.hashsalt": "other", "savefig.dpi": 20}

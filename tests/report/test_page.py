@@ -9,7 +9,7 @@ from statistics import fmean
 
 import pytest
 
-from tests.report.made_up import HOSTILE, PROBLEMS
+from tests.report.made_up import FIGURES, HOSTILE, PROBLEMS
 from tests.report.made_up_features import HOSTILE_VALUE
 from undertext.core.statistics import Estimate
 from undertext.jobs.compare import trace_words
@@ -53,6 +53,13 @@ ORDER = (
 )  # fmt: skip
 
 
+SHOWN = (
+    "accuracy", "recovery", "heatmap-test", "values-test", "heatmap-ood", "values-ood", "probes", "doses",
+    "latents", "confidence", "gain",
+)  # fmt: skip
+"""Figures in the order of the page."""
+
+
 @pytest.fixture(scope="module")
 def shown(rendered) -> Read:
     return Read(rendered["report.html"].decode())
@@ -60,7 +67,7 @@ def shown(rendered) -> Read:
 
 def test_model_text_is_text(shown):
     assert shown.tags.count("script") == 2 + len(shown.blocks)
-    assert shown.tags.count("img") == 7
+    assert shown.tags.count("img") == len(FIGURES)
     assert shown.tags.count("style") == 1
     assert not any(name.startswith("on") for name, _ in shown.attributes)
     for k in (0, 1):
@@ -101,7 +108,13 @@ def test_nothing_is_asked_for(shown):
 
 def test_pictures_say_what_they_show(shown):
     alternatives = [value or "" for name, value in shown.attributes if name == "alt"]
-    assert "test: base 0.15, tuned 0.95, steered 0.90. ood: base 0.15, tuned 0.95." in alternatives[0]
+    assert alternatives[0].startswith(
+        "Accuracy. test (40 problems), keys on the base: base 0.15 (0.07 to 0.29); "
+        "tuned 0.95 (0.83 to 0.99); prompt 0.50 (0.40 to 0.60), other problems' answers 0.20 to 0.30; "
+    )
+    assert "vector 0.90 (0.80 to 1.00), random directions (8) 0.16 to 0.50, shuffled" in alternatives[0]
+    assert "ood (40 problems): base 0.15 (0.07 to 0.29); tuned 0.95 (0.83 to 0.99)" in alternatives[0]
+    assert "sampling 0.15 (0.07 to 0.29), other problems' answers 0.15 to 0.21; vector" in alternatives[1]
     assert all(len(text) > 40 for text in alternatives)
 
 
@@ -121,7 +134,9 @@ def test_features_stand_with_what_is_kept_and_retained(shown, preserved):
 
 
 def test_pictures_of_probes_and_doses_say_where_their_lines_are_highest(shown, comparison):
-    heatmap, probes, doses = [value or "" for name, value in shown.attributes if name == "alt"][1:4]
+    alternatives = [value or "" for name, value in shown.attributes if name == "alt"]
+    by_name = dict(zip(SHOWN, alternatives, strict=True))
+    values, probes, doses = (by_name[name] for name in ("values-test", "probes", "doses"))
     rows = [row for row in comparison.tables["probes"].to_pylist() if row["split"] == "test"]
     cells = {(row["role"], row["layer"], row["name"]): row for row in rows}
     layers, names = range(4), ("first value", "last value")
@@ -141,9 +156,14 @@ def test_pictures_of_probes_and_doses_say_where_their_lines_are_highest(shown, c
 
     _, layer, name = max((key for key in cells if key[0] == "weaker"), key=lambda key: cells[key]["accuracy"])
     value = cells["weaker", layer, name]["accuracy"]
-    assert f"Highest on test: base {value:.2f} (layer {layer}, value {name}); tuned 0." in heatmap
-    assert "tuned's probes on base 0." in heatmap
-    assert "selectivity, base 0." in heatmap
+    assert f"Highest on test: base {value:.2f} (layer {layer}, value {name}); tuned 0." in values
+    assert "tuned's probes on base 0." in values
+    assert "selectivity, base 0." in values
+    for split in ("test", "ood"):
+        assert f"Highest on {split}: base 0." in by_name[f"heatmap-{split}"]
+        assert "step 2); tuned 0." in by_name[f"heatmap-{split}"]
+        assert by_name[f"heatmap-{split}"].endswith("Not measured: step 1, step 3.")
+        assert f"Not measured on {split}, and hatched: step 1, step 3." in shown.text
 
     tried = comparison.tables["sweep"].to_pylist()
     best = max((row for row in tried if row["vector"] == "delta"), key=lambda row: row["lenient"])

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from tests.report.made_up import FIGURES
 from undertext.activations.errors import UserError
 from undertext.core.output import json_bytes
 from undertext.jobs.compare import report as module
@@ -71,9 +72,7 @@ def test_run_says_what_was_run_and_lists_the_files(rendered):
     assert run["versions"] == {"python": "3.11.2", "torch": "2.13.0"}
     assert run["files"] == sorted(rendered)
     assert {name for name in rendered if name.startswith("figures/")} == {
-        f"figures/{name}.{kind}"
-        for name in ("accuracy", "heatmap", "probes", "doses", "confidence", "gain", "latents")
-        for kind in ("svg", "png", "pdf")
+        f"figures/{name}.{kind}" for name in FIGURES for kind in ("svg", "png", "pdf")
     }
 
 

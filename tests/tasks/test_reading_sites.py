@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from undertext.tasks import Problem, Step, ValuePosition, join, new_chain, reading_text, value_positions
+from undertext.tasks.value_positions import step_positions, steps_read
 
 
 def problem(prompt: str = "Q?", **fields: Any) -> Problem:
@@ -42,7 +43,19 @@ def test_values_are_read_just_before_their_step_says_them() -> None:
     p = problem(trace="hm 3 5. b = 3 ; c = 5 ; answer 5", steps=steps)
     assert read_before(p) == [("b", "Q? hm 3 5. b = "), ("c", "Q? hm 3 5. b = 3 ; c = ")]
     at = len("Q? hm 3 5. b = 3 ; c = ")
-    assert value_positions(p)[1] == ValuePosition("c", 5, at, said_after="c = ", said_end=at + 1)
+    assert value_positions(p)[1] == ValuePosition("c", 5, at, said_after="c = ", said_end=at + 1, step=2)
+
+
+def test_each_place_knows_its_step_and_the_prompt_has_none() -> None:
+    steps = [
+        Step(text="b = 3 ;", values={"b": 3}),
+        Step(text="so"),
+        Step(text="d 3 is", values={"d": 3, "e": 4}),
+    ]
+    p = problem(trace="b = 3 ; so d 3 is", steps=steps)
+    assert [(site.name, site.step) for site in value_positions(p)] == [("b", 1), ("d", 3), ("e", 3)]
+    assert steps_read([p, problem(values={"v": 1}), p]) == [1, 3, 0, 1, 3]  # `e` is not said
+    assert [site.step for site in step_positions(p)] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("prompt", ["Q?\n", "Q? ", "Q?"])

@@ -53,6 +53,18 @@ LOOKS = (
     Look(ORANGE, "P", "--"),
 )
 
+# One filled, the others hatched: they lie over each other, and each must be seen through the others. An edge,
+# since the range of a single control has no height.
+_HATCHED = {"facecolor": "none", "edgecolor": GREY, "linewidth": 0.6}
+CONTROL_LOOKS: dict[str, dict[str, Any]] = {
+    "random directions": {"color": BAND, "linewidth": 0},
+    "shuffled labels": {**_HATCHED, "hatch": "///"},
+    "random positions": {**_HATCHED, "hatch": "..."},
+    "random features": {**_HATCHED, "hatch": "\\\\\\"},
+    "other problems' answers": {**_HATCHED, "hatch": "|||"},
+}
+"""How the band of each kind of control is filled."""
+
 _SETTINGS: Any = {
     "font.size": 10.0,
     "axes.titlesize": 10.5,

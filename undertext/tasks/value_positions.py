@@ -72,6 +72,8 @@ class ValuePosition(NamedTuple):
     maybe_said: bool = False
     """Whether the step may have said the value before this place: it is not found in the step, and read at
     its end, or it is found earlier in the step as well. What is read here shows nothing for `decodable`."""
+    step: int = 0
+    """Number of the step that the value is of, from 1; 0 where it is read at the end of the prompt."""
 
 
 def reading_text(problem: Problem) -> str:
@@ -92,18 +94,19 @@ def value_positions(problem: Problem) -> list[ValuePosition]:
     before_trace = len(join(problem.prompt, trace)) - len(trace)
     starts = starts_in_order(trace, [step.text for step in problem.steps])
     found = []
-    for start, step in zip(starts, problem.steps, strict=True):
+    for number, (start, step) in enumerate(zip(starts, problem.steps, strict=True), 1):
         offset = before_trace + start
         for name, value in step.values.items():
             answers = step.counterfactuals.get(name, {})
             said = saying(step.text, value)
             if said is None:
                 end = offset + len(step.text)
-                found.append(ValuePosition(name, value, end, answers, maybe_said=True))
+                found.append(ValuePosition(name, value, end, answers, maybe_said=True, step=number))
             else:
                 lead, end = step.text[: said.start], offset + said.end
+                place = offset + said.start
                 found.append(
-                    ValuePosition(name, value, offset + said.start, answers, lead, end, maybe_said=said.again)
+                    ValuePosition(name, value, place, answers, lead, end, maybe_said=said.again, step=number)
                 )
     if found:
         return found
@@ -117,6 +120,12 @@ def value_positions(problem: Problem) -> list[ValuePosition]:
 def unsaid_positions(problem: Problem) -> list[ValuePosition]:
     """Those of `value_positions` where the value is still to be said: what `decodable` may rest on."""
     return [position for position in value_positions(problem) if not position.maybe_said]
+
+
+def steps_read(problems: Iterable[Problem]) -> list[int]:
+    """The step of each of these problems' `unsaid_positions`, in order: one number a row of
+    `value_tokens.locate_values`."""
+    return [position.step for problem in problems for position in unsaid_positions(problem)]
 
 
 def values_not_said(problems: Iterable[Problem]) -> dict[str, int]:
@@ -139,8 +148,8 @@ def step_positions(problem: Problem) -> list[ValuePosition]:
     before_trace = len(join(problem.prompt, trace)) - len(trace)
     starts = starts_in_order(trace, [step.text for step in problem.steps])
     return [
-        ValuePosition(VALID, VALIDITY[step.valid], before_trace + start + len(step.text))
-        for start, step in zip(starts, problem.steps, strict=True)
+        ValuePosition(VALID, VALIDITY[step.valid], before_trace + start + len(step.text), step=number)
+        for number, (start, step) in enumerate(zip(starts, problem.steps, strict=True), 1)
     ]
 
 

@@ -139,6 +139,30 @@ def test_what_is_read_is_what_the_task_names(made, gained):
     assert {row["n"] for row in probes} == {len(made.test())}
 
 
+def test_accuracy_by_key_is_that_of_what_the_line_rests_on(gained):
+    tables = gained[0].tables
+    by_line = {row["line"]: row for row in tables["accuracy_by_key"].to_pylist()}
+    (strongest,) = (row for row in tables["recovery"].to_pylist() if row["strongest"])
+    for column in ("accuracy", "low", "high"):
+        assert by_line["recovered"][column] == pytest.approx(strongest[column])
+    base = gained[0].splits["test"].accuracy["base"].value
+    assert all(base <= row["null"] <= 1 for row in by_line.values())  # the null keeps what was right
+
+
+def test_readings_by_step_add_up_to_those_of_the_split(gained, made):
+    tables = gained[0].tables
+    by_step = tables["positions"].to_pylist()
+    wanted = {("ones", 1), ("tens", 2)} if "steps" in made.problems[0] else {("answer", 0)}
+    assert {(row["name"], row["step"]) for row in by_step} == wanted
+    for row in tables["probes"].to_pylist():
+        if row["name"] == "right":
+            continue
+        own = [each for each in by_step if all(each[key] == row[key] for key in ("role", "name", "layer"))]
+        assert sum(each["n"] for each in own) == row["n"]
+        right = sum(each["n"] * each["accuracy"] for each in own)
+        assert right / row["n"] == pytest.approx(row["accuracy"])
+
+
 def test_the_search_is_the_same_for_vectors_and_controls(made, gained):
     swept = gained[0].tables["sweep"].to_pylist()
     settings: dict[str, set[tuple[Any, ...]]] = {}

@@ -1,9 +1,8 @@
 """What a comparison can be told, and the thresholds of its verdict."""
 
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from undertext.core.config import Config, Share, read_config
 from undertext.core.shipped import config_file

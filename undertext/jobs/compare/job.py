@@ -25,6 +25,7 @@ from undertext.jobs.compare.dictionaries import (
     read_dictionaries,
 )
 from undertext.jobs.compare.evidence import split_evidence
+from undertext.jobs.compare.key_rows import key_rows
 from undertext.jobs.compare.measured import Rows, measure, points_at, table_rows
 from undertext.jobs.compare.outputs import output_flags
 from undertext.jobs.compare.problem_rows import problem_flags, problem_rows
@@ -203,6 +204,9 @@ def compare(
                         "not broken"
                     )
                     alike[gap.weaker] = None
+            tables.setdefault("accuracy_by_key", []).extend(
+                key_rows(split, lines, seed=config.seed, level=rule.level)
+            )
             if traces is not None:
                 found = trace_flags(traces, tasks, split, answers, markers, config, rule)
                 flags += found.flags

@@ -11,6 +11,7 @@ from undertext.core.job import JobRun
 from undertext.core.resume import Done, Part
 from undertext.core.terms import CHOOSE, Role
 from undertext.jobs.compare.config import CompareConfig
+from undertext.jobs.compare.position_rows import position_rows
 from undertext.jobs.compare.self_knowledge import measure_right
 from undertext.jobs.compare.used import use_of
 from undertext.measures.answers import Answers, Samples, greedy, sampled
@@ -240,7 +241,7 @@ def _sampled(
 def table_rows(
     measured: Measured, answers: Mapping[str, tuple[Answers, Answers]], *, seed: int, level: float
 ) -> dict[str, Rows]:
-    """Rows of the tables `probes`, `keys`, `sweep`, `recovery` and `samples`.
+    """Rows of the tables `probes`, `positions`, `keys`, `sweep`, `recovery` and `samples`.
 
     `answers` are the weaker's and the stronger's, by split.
     """
@@ -258,8 +259,10 @@ def table_rows(
     ]
     read = [readings for readings in (measured.readings, measured.right) if readings is not None]
     probes = [row for readings in read for row in _probe_rows(readings, measured)]
+    units = {split: answers[split][0].clusters for split in measured.steered}
     return {
         "probes": probes,
+        "positions": position_rows(measured.readings, measured.points, measured.weaker, units, level),
         "sweep": sweep_rows(searched),
         "keys": _key_rows(measured),
         "recovery": recovery,

@@ -1,6 +1,5 @@
 """How a comparison is shown: the files of a run, its figures, and the table of a notebook."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -12,17 +11,22 @@ from undertext.core.statistics import Estimate
 from undertext.core.terms import ROLES, Role
 from undertext.jobs.compare import trace_words, words
 from undertext.jobs.compare.features_shown import dictionaries_of
+from undertext.jobs.compare.key_panels import accuracy_panels, recovery_panels
 from undertext.jobs.compare.paper import paper_of
 from undertext.jobs.compare.reading import reader_of
 from undertext.jobs.compare.result import Comparison, SplitResult
 from undertext.jobs.compare.trace_curves import GAIN, GIVEN
 from undertext.jobs.compare.trace_figures import AFTER, BEFORE
-from undertext.report.figures.accuracy import Mark, Panel, accuracy_figure
+from undertext.jobs.compare.value_pages import (
+    VALUE_CAPTIONS,
+    value_alternatives,
+    value_figures,
+    values_of_splits,
+)
+from undertext.report.figures.accuracy import accuracy_figure, panels_said, recovery_figure
 from undertext.report.figures.curves import Line, curves_figure
 from undertext.report.figures.doses import doses_figure, doses_said
 from undertext.report.figures.latents import latents_figure, latents_said
-from undertext.report.figures.probes import probes_figure, probes_said
-from undertext.report.figures.values import values_figure, values_said
 from undertext.report.numbers import NOTHING, estimate, interval, number, percent
 from undertext.report.page import Document, Section, fragment, template
 from undertext.tasks.steps import THINK, split_steps
@@ -64,13 +68,12 @@ class Split(NamedTuple):
 
 
 def figures(result: Comparison) -> dict[str, Figure]:
-    """`accuracy`, then `heatmap` (of the first split), `probes`, `doses`, `confidence`, `gain` and `latents`
-    where they were measured, in that order."""
-    probes = _probes(result)
-    drawn = {
-        "accuracy": accuracy_figure([_panel(result, *item) for item in result.splits.items()]),
-        "heatmap": None if not probes else values_figure(probes[next(iter(probes))], next(iter(probes))),
-        "probes": probes_figure(probes),
+    """`accuracy`, then `recovery`, `heatmap-SPLIT` and `values-SPLIT` of each split, `probes`, `doses`,
+    `confidence`, `gain` and `latents` where they were measured, in that order."""
+    drawn: dict[str, Figure | None] = {
+        "accuracy": accuracy_figure(accuracy_panels(result)),
+        "recovery": recovery_figure(recovery_panels(result)),
+        **value_figures(result),
         "doses": doses_figure(_rows(result, "sweep")),
         "confidence": curves_figure(_curves(result, GIVEN), "probability", (-0.03, 1.03)),
         "gain": curves_figure(_curves(result, GAIN), "nats"),
@@ -123,7 +126,9 @@ def html(result: Comparison, pictures: Mapping[str, bytes]) -> str:
     about["outputs"] = words.limits(task)
     title = f"{base['name']} and {tuned['name']} on {task['name']}"
     splits = [_split(result, name, found) for name, found in result.splits.items()]
-    probes = _probes(result)
+    keyed = {}
+    if "recovery" in pictures:
+        keyed = {"accuracy": words.CAPTIONS["accuracy"] + words.KEYED}
     return template("page.html.j2", Path(__file__).parent).render(
         document=Document(title, "undertext comparison", words.QUESTION, list(about.items()), (), result.run),
         splits=splits,
@@ -139,13 +144,12 @@ def html(result: Comparison, pictures: Mapping[str, bytes]) -> str:
         words=words,
         trace_words=trace_words,
         pictures=pictures,
-        captions=words.CAPTIONS | {"accuracy": words.CAPTIONS["accuracy"] + words.STEERED}
-        if any(split.vectors for split in splits)
-        else words.CAPTIONS,
+        captions=words.CAPTIONS | VALUE_CAPTIONS | keyed,
+        values=values_of_splits(result, pictures),
         alternatives={
-            "accuracy": f"Accuracy. {' '.join(map(_accuracies, splits))}",
-            "heatmap": f"Accuracy of probes by layer and value. {_values(probes)}",
-            "probes": f"Accuracy of probes by layer. {probes_said(probes)}",
+            "accuracy": f"Accuracy. {panels_said(accuracy_panels(result))}",
+            "recovery": f"Recovered gap. {panels_said(recovery_panels(result))}",
+            **value_alternatives(result),
             "doses": f"Accuracy by dose. {doses_said(_rows(result, 'sweep'))}",
             "confidence": " ".join(
                 [words.CAPTIONS["confidence"], *(said for s in splits if (said := _sureness(result, s.name)))]
@@ -199,7 +203,7 @@ def _present(splits: Sequence[Split], pictures: Mapping[str, bytes]) -> set[str]
     """Ids of the page's sections; those of what was not measured are left out."""
     some = {
         "keys": any(split.result.opened for split in splits),
-        "values": "heatmap" in pictures or "probes" in pictures,
+        "values": "probes" in pictures,
         "doses": "doses" in pictures,
         "traces": "confidence" in pictures or "gain" in pictures or any(split.traces for split in splits),
     }
@@ -251,16 +255,6 @@ def _split_by(result: Comparison) -> dict[str, Any] | None:
     return {"steps": rule, "lead": repr(split_by["lead"]), "shown": " | ".join(shown)}
 
 
-def _probes(result: Comparison) -> dict[str, list[Row]]:
-    """Rows of the table `probes` by split; splits of which there are some."""
-    return {split: read for split in result.splits if (read := _rows(result, "probes", split=split))}
-
-
-def _values(probes: Mapping[str, Sequence[Row]]) -> str:
-    """What the heatmap shows, which is of the first split."""
-    return next((values_said(rows, split) for split, rows in probes.items()), "")
-
-
 def _ends(result: Comparison, split: str) -> dict[Role, list[Estimate]]:
     """Confidence before the first step and after the last, by checkpoint."""
     rows = {(row["checkpoint"], row["figure"]): row for row in _rows(result, "trace", split=split)}
@@ -298,38 +292,6 @@ def _sureness(result: Comparison, split: str) -> str:
         for role, (before, after) in found
     ]
     return f"{split}: {'; '.join(parts)}." if parts else ""
-
-
-def _accuracies(split: Split) -> str:
-    parts = [f"{role} {number(split.result.accuracy[role].value)}" for role in ("base", "tuned")]
-    parts += [f"steered {number(row['accuracy'])}" for row in split.vectors if row["best_vector"]]
-    return f"{split.name}: {', '.join(parts)}."
-
-
-def _panel(result: Comparison, split: str, found: SplitResult) -> Panel:
-    own = [(role, found.accuracy[role]) for role in ROLES]
-    marks = [Mark(role, role, [each.value], (each.low, each.high)) for role, each in own]
-    best = _best(result, split)
-    if best is not None:
-        label = "steered" if found.weaker == "neither" else f"{found.weaker}, steered"
-        marks.append(Mark(label, "steered", [best["accuracy"]], (best["low"], best["high"])))
-    controls = [row["accuracy"] for row in _rows(result, "recovery", split=split) if row["control"]]
-    if controls:
-        marks.append(Mark("controls", "controls", controls))
-    answers = [row["answer"] for row in _rows(result, "problems", split=split)]
-    return Panel(split, found.accuracy["base"].n, marks, _commonest(answers))
-
-
-def _commonest(answers: Sequence[str]) -> float | None:
-    """Accuracy of always giving the commonest answer: what can be had by chance.
-
-    None where answers come less than five times each on average: they are then no classes one could guess
-    among.
-    """
-    counts = Counter(answers)
-    if not counts or counts.total() < 5 * len(counts):
-        return None
-    return max(counts.values()) / counts.total()
 
 
 def _best(result: Comparison, split: str) -> Row | None:

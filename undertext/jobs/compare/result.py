@@ -67,8 +67,10 @@ class Comparison(Result):
     `summary` holds `schema`, `base` and `tuned` (`name`, `fingerprint`, `n_layers`, `d_model`, `d_vocab`),
     `task` (`name`, `description`, `fingerprint`, `problems` by split), `read` (what each read of one problem,
     token by token), `seed`, and the `splits`. Tables:
-    `problems`, a row a split and problem; `probes`, a row a checkpoint, value, layer and split; `keys`, a row
-    a prompt or opening, on dev; `sweep`, a row a steering setting, on dev; `recovery`, a row a split and
+    `problems`, a row a split and problem; `probes`, a row a checkpoint, value, layer and split; `positions`,
+    the same by the step that says the value (0: the prompt's end), with intervals; `accuracy_by_key`, a row
+    a split and line: the weaker's accuracy under the best key of that kind, and that of its null; `keys`, a
+    row a prompt or opening, on dev; `sweep`, a row a steering setting, on dev; `recovery`, a row a split and
     vector; `samples`, a row an answer that was sampled from the weaker checkpoint to a problem in the gap;
     `trace`, a row a split, checkpoint and figure of its traces and outputs, with `value`, interval (`low`,
     `high`), `n` problems, the `threshold` that a flag asks of it and the `flag` that it raises, if any;

@@ -140,8 +140,8 @@ FEATURES_ELSEWHERE = (
 )
 """What is said where neither was given."""
 ELSEWHERE = (
-    "Values by token position: `undertext probe` measures them; a comparison reads a value at one place, "
-    "where it is about to be said.",
+    "Values at other tokens than the one before which a step says them: `undertext probe` (`positions`). A "
+    "comparison reads each value at that one place of its step.",
     "Information gain and confidence along the task's own traces and along the other checkpoint's: "
     "`undertext measure`. A comparison scores answers along each checkpoint's own traces, at ten places at "
     "most.",
@@ -164,9 +164,11 @@ def grade(strict: bool | None, lenient: bool | None, unfinished: bool | None) ->
 
 CAPTIONS = {
     "accuracy": "Accuracy on each split with its interval.",
-    "heatmap": "Accuracy of probes by layer (up) and value (across), each value read where it is about to "
-    "be said: the base's own, the tuned checkpoint's own, the stronger's unchanged on the weaker, and the "
-    "weaker's less that of control labels (selectivity).",
+    "recovery": "How much of the gap each kind of key brings back in the weaker checkpoint: (with the key - "
+    "the weaker) / (the stronger - the weaker), signed and not cut off at 0 or 1. Of sampling it is the "
+    "share of the gap's problems that some of k samples solve. Bands are as above. A key opens what no band "
+    "of other problems' answers reaches. A control of the vector that recovers as much shows that the vector "
+    "is not special, and is itself a sign of a latent capability.",
     "confidence": "Mean probability of the answer finally given, by the share of the checkpoint's own trace "
     "that stands before it. Bands are intervals. An answer that is as sure before the first step owes the "
     "trace nothing.",
@@ -178,23 +180,21 @@ CAPTIONS = {
     "decoders, by its relative decoder norm. Kinds are by latent scaling. Latents at the ends are "
     "of one checkpoint alone, where scaling agrees; where a cosine is near 0 or below, the two write "
     "another direction.",
-    "probes": "How well probes read the problem's values, by layer. Rings mark the layer chosen on dev. "
-    "Stronger, weaker: a checkpoint's own probes; transported: the stronger's on the weaker; control labels "
-    "with their range; surface: the text alone; last tokens: what can be put together from them; untrained: "
-    "a model at random init. A line no higher than the grey ones says no more than labels without meaning, "
-    "the text's surface, what can be put together from its last tokens, or a model never trained.",
     "doses": "Accuracy on dev by dose, the best over layers and positions; a search by halving tries most "
     "doses on a few problems, and only its last ones on all. A vector is special only where it "
     "stands above the controls, which went through the same search; a random direction that lifts "
     "accuracy is itself a sign of a latent capability.",
 }
-STEERED = (
-    " Steered is the weaker checkpoint with the vector, layer, dose and position chosen on dev. Controls "
-    "are the same with random directions, vectors of shuffled labels, vectors added at random positions "
-    "and, beside features of an SAE, random features, put through the same search: a circle each, and their "
-    "mean."
+KEYED = (
+    " Below them stands the weaker checkpoint under the best key of each kind: another prompt, a beginning "
+    "written for it, noise on its weights, a vector (where none was offered, the strongest random "
+    "direction). Grey bands are what controls reach, from the lowest bound of their intervals to the "
+    "highest; circles are single controls, the number is their mean. Random directions, vectors of shuffled "
+    "labels, vectors at random positions and, beside features of an SAE, random features went through the "
+    "same search as the vector. Other problems' answers: what the same outputs would score if they knew "
+    "nothing of their problem, the problems that the weaker has right by itself counted as right."
 )
-"""What the caption of `accuracy` adds where something was steered."""
+"""What the caption of `accuracy` adds where a key was tried."""
 
 POSITIONS = {
     "last_prompt": "at the last prompt token",

@@ -27,6 +27,7 @@ from undertext.measures.decoding.controls import (
 from undertext.measures.decoding.kinds import KINDS, Fitted
 from undertext.measures.decoding.values import Value
 from undertext.tasks.task import Task
+from undertext.tasks.value_positions import steps_read
 from undertext.tasks.value_tokens import ValueTokens, in_groups, locate_values, readable_values, unread_values
 
 NULLS = ("control", "surface", "window", "random_init")
@@ -81,6 +82,9 @@ class Readings:
     """By split: the tokens at which values are read, where each is about to be said."""
     classes: Mapping[str, list[str]]
     """By name of the value."""
+    steps: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """By split: the number of the step of each row of `sites`, 0 at the end of the prompt. Empty where what
+    is read is no value of the task."""
     unread: Mapping[str, str] = field(default_factory=dict)
     """By name: why a value was not read."""
     grouped: Mapping[str, int] = field(default_factory=dict)
@@ -144,13 +148,14 @@ def measure_own(
     """
     wanted = list(dict.fromkeys([FIT, CHOOSE, *splits]))
     located = {split: locate_values(weaker, task.split(split)) for split in wanted}
+    steps = {split: steps_read(task.split(split)) for split in wanted}
     sites, grouped = in_groups(located, max_classes)
     on_dev = set(sites[CHOOSE].name)
     readable, unread = readable_values(sites[FIT], max_classes), unread_values(sites[FIT], max_classes)
     for name in readable.keys() - on_dev:
         unread[name] = "dev has it nowhere, and layers are chosen there"
     read = {name: labels for name, labels in readable.items() if name in on_dev}
-    out = Readings(sites, read, unread, grouped)
+    out = Readings(sites, read, steps, unread, grouped)
     if not out.classes:
         return out
     stacks = {

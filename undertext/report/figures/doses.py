@@ -9,18 +9,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from undertext.report.numbers import brief, number
-from undertext.report.style import BAND, GREY, LOOKS, WIDE, End, house_style, label_ends, literal, stacked
+from undertext.report.style import (
+    CONTROL_LOOKS,
+    GREY,
+    LOOKS,
+    WIDE,
+    End,
+    house_style,
+    label_ends,
+    literal,
+    stacked,
+)
 
-# One filled, the others hatched: they lie over each other, and each must be seen through the others. An edge,
-# since the range of a single control has no height.
-_HATCHED = {"facecolor": "none", "edgecolor": GREY, "linewidth": 0.6}
-_BANDS: dict[str, tuple[dict[str, Any], str]] = {
-    "random directions": ({"color": BAND, "linewidth": 0}, "-"),
-    "shuffled labels": ({**_HATCHED, "hatch": "///"}, ":"),
-    "random positions": ({**_HATCHED, "hatch": "..."}, "-."),
-    "random features": ({**_HATCHED, "hatch": "\\\\\\"}, "--"),
+_DASHES = {
+    "random directions": "-",
+    "shuffled labels": ":",
+    "random positions": "-.",
+    "random features": "--",
 }
-"""How each kind of control is drawn."""
+"""How the mean of each kind of control is drawn."""
 
 _HEIGHT = 3.0
 """Inches: room for the names of eleven lines."""
@@ -39,7 +46,7 @@ def doses_figure(sweep: Sequence[Row]) -> Figure | None:
         return None
     vectors = _best(row for row in sweep if row["control"] is None)
     ranked = sorted(vectors, key=lambda name: max(vectors[name].values()), reverse=True)
-    bands = {kind: _best(row for row in sweep if row["control"] == kind) for kind in _BANDS}
+    bands = {kind: _best(row for row in sweep if row["control"] == kind) for kind in _DASHES}
     with house_style():
         figure, (panel,) = stacked([_HEIGHT], WIDE)
         ends = [end for kind, controls in bands.items() for end in _band(panel, kind, controls)]
@@ -70,7 +77,7 @@ def doses_said(sweep: Sequence[Row]) -> str:
     said = [f"{brief(name)} {_at(tops[name])}" for name in ranked[: len(LOOKS)]]
     if len(ranked) > len(LOOKS):
         said.append(f"{len(ranked) - len(LOOKS)} other vectors, none better")
-    for kind in _BANDS:
+    for kind in _DASHES:
         controls = _best(row for row in sweep if row["control"] == kind)
         if controls:
             said.append(f"{kind} (best of {len(controls)}) {_at(max(map(_top, controls.values())))}")
@@ -110,7 +117,7 @@ def _band(panel: Axes, kind: str, controls: dict[str, Doses]) -> list[End]:
             by_dose[dose].append(accuracy)
     if not by_dose:
         return []
-    at, (look, dashes) = sorted(by_dose), _BANDS[kind]
+    at, look, dashes = sorted(by_dose), CONTROL_LOOKS[kind], _DASHES[kind]
     lows, highs = [min(by_dose[dose]) for dose in at], [max(by_dose[dose]) for dose in at]
     panel.fill_between(at, lows, highs, label=f"{len(controls)} {kind} (least to most)", **look)
     means = [fmean(by_dose[dose]) for dose in at]

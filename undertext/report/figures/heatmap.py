@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 from undertext.activations.errors import UserError
-from undertext.report.style import BAND, ReportFigure, house_style, literal
+from undertext.report.style import BAND, GREY, ReportFigure, house_style, literal
 
 WIDTH = 6.4
 """Inches: two panels abreast."""
@@ -19,6 +19,8 @@ MOST_WRITTEN = 64
 """A panel with more cells than this has colours alone, no numbers."""
 SHORT, MOST_LETTERS = 6, 26
 """Letters of a position, and of all beside one another: with more of both, positions are turned."""
+PROMPT_END = "prompt_end"
+"""The position that is the prompt's last token."""
 _MINUS = "−"
 Row = Mapping[str, Any]
 """A row of a table, by column."""
@@ -132,7 +134,9 @@ def drawn(
 def _draw(axis: Axes, panel: Panel, size: float, most: int) -> None:
     look: Any = {"cmap": "RdBu", "vmin": -1, "vmax": 1} if panel.signed else {"cmap": "cividis", "vmin": 0}
     axis.imshow(panel.cells, aspect="auto", origin="lower", **{"vmax": 1, **look})
-    axis.set_facecolor(BAND)  # shows where there is no figure
+    # Shows where there is no figure: a band of colour alone could be taken for a value.
+    axis.set_facecolor(BAND)
+    axis.patch.set(hatch="////", edgecolor=GREY, linewidth=0)
     axis.set_title(literal(panel.title))
     axis.grid(visible=False)
     if panel.cells.size > most:
@@ -184,11 +188,11 @@ def _distinct(rows: Sequence[Any], column: str) -> list[str]:
 
 
 def _place(position: str) -> tuple[bool, int]:
-    return (False, 0) if position == "prompt_end" else (True, int(position))
+    return (False, 0) if position == PROMPT_END else (True, int(position))
 
 
 def _named(position: str) -> str:
-    return "prompt\nend" if position == "prompt_end" else position.replace("-", _MINUS)
+    return "prompt\nend" if position == PROMPT_END else position.replace("-", _MINUS)
 
 
 def _ticks(layers: Sequence[int], most: int = 12) -> tuple[list[int], list[str]]:
