@@ -88,14 +88,14 @@ class Crosscoder:
         """Explained variance of each model's activations on these rows: 1 less the summed squared error over
         the squares about the mean row, in the units of training. NaN where a model's rows are all equal.
         """
-        both = self._stacked(base, tuned).double()
+        both = self._stacked(base, tuned)
         weights = self.scales.double()[..., None, None] ** 2
-        errors = torch.zeros(len(both), dtype=torch.float64)
-        for rows in torch.arange(both.shape[2]).split(ROWS):
-            some = both[:, :, rows]
-            latents = self.encode(some[0].to(self.encoders), some[1].to(self.encoders))
-            errors += ((self.decode(latents).double() - some).pow(2) * weights).sum(dim=(1, 2, 3))
-        spread = ((both - both.mean(dim=2, keepdim=True)).pow(2) * weights).sum(dim=(1, 2, 3))
+        mean = both.mean(dim=2, keepdim=True, dtype=torch.float64)
+        errors, spread = torch.zeros(2, len(both), dtype=torch.float64)
+        for some in both.split(ROWS, dim=2):  # what is exact in float64 would take twice the memory at once
+            written = self.decode(self.encode(some[0], some[1])).double()
+            errors += ((written - some).pow(2) * weights).sum(dim=(1, 2, 3))
+            spread += ((some - mean).pow(2) * weights).sum(dim=(1, 2, 3))
         return 1 - errors / torch.where(spread > 0, spread, torch.nan)
 
     def _stacked(

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from undertext.activations import HookPoint, capture, load_pair
+from tests.toys import family_config, random_model, word_tokenizer
+from undertext.activations import Checkpoint, HookPoint, capture, load_pair
 from undertext.activations.forced import forced
 from undertext.activations.pair import Pair
 from undertext.core.terms import ROLES, Role
@@ -215,6 +216,24 @@ def test_latents_norms_cosines_and_variance_are_those_of_plain_sums(crosscoder, 
     assert feature_page(first["feature"], direction, encoded.texts, [of]).logits[0].raised[0].value == (
         pytest.approx(first["logits"][0]["raised"][0]["value"])
     )
+
+
+def test_latents_that_write_into_heads_have_no_page(few):
+    words, noise, point = word_tokenizer(), torch.Generator().manual_seed(0), HookPoint(0, "z")
+    one = Checkpoint.load(random_model(family_config("qwen3", len(words))), tokenizer=words)
+    width = one.width(point)
+    assert width != one.d_model
+    weights = torch.randn(2, 2, 1, width, 3, generator=noise)
+    heads = Crosscoder(
+        (point,), weights[0], torch.zeros(3), torch.zeros(3), weights[1].transpose(2, 3).contiguous(),
+        torch.zeros(2, 1, width), torch.ones(2, 1),
+    )  # fmt: skip
+    found = latents_in_pair(heads, Pair(one, one), few, CONFIG, RULE)
+    assert found.rows == found.pages == []
+    assert len(found.columns["latent"]) == 3
+    assert found.notes == [
+        "no latent has a page: what it writes at blocks.0.attn.hook_z is not in the stream that is unembedded"
+    ]
 
 
 def test_latents_of_a_task_that_says_nothing_are_shown_all_the_same(crosscoder, pair, few):

@@ -54,7 +54,8 @@ def latents_in_pair(
     """Read the prompts and traces of `config.choose` and `config.split` in both checkpoints.
 
     Pages are of the latents that predict the task's values best (else steps, else parts of its texts), or
-    that write most where there are none, `config.pages` in all.
+    that write most where there are none, `config.pages` in all; none where the latents write into
+    heads (`z`), which are not unembedded.
     """
     texts, notes = labels_or_none(pair, task.split(config.choose), config)
     chosen, _ = encode_labelled(crosscoder, pair, texts, config)
@@ -65,7 +66,13 @@ def latents_in_pair(
     explained = numbers(crosscoder.explained(activations[0], activations[1]))
     alive = chosen.frequency[0] >= rule.fates.alive
     writes = chosen.strength[0].nan_to_num(0.0) * chosen.frequency[0] * crosscoder.norms().amax(dim=0)
-    why = shown_features(chosen.associations[0], alive, writes, config.pages, {})
+    count = config.pages
+    if count and (last := crosscoder.points[-1]).site == "z":
+        notes.append(
+            f"no latent has a page: what it writes at {last} is not in the stream that is unembedded"
+        )
+        count = 0
+    why = shown_features(chosen.associations[0], alive, writes, count, {})
     living = alive.nonzero()[:, 0].tolist()
     if not living:
         notes.append("no latent of the crosscoder fires at any of the texts")
