@@ -124,11 +124,12 @@ def load_probe(path: str | Path) -> SavedProbe:
         raise UserError(f"{path} holds a {card.kind!r}: known probes are {', '.join(KINDS)}")
     kind = KINDS[card.kind]
     _check_tensors(path, kind, card, tensors)
-    if isinstance(weights := card.params.get("class_weight"), dict):  # JSON has texts alone for keys
-        card.params["class_weight"] = {int(label): weight for label, weight in weights.items()}
+    params = dict(card.params)
     try:
-        probe = kind(**card.params)
-    except TypeError as error:
+        if isinstance(weights := params.get("class_weight"), dict):  # JSON has texts alone for keys
+            params["class_weight"] = {int(label): float(weight) for label, weight in weights.items()}
+        probe = kind(**params)
+    except (TypeError, ValueError) as error:
         raise UserError(f"the card in {path} cannot be read: {one_line(error)}") from error
     for name, value in (*card.counts.items(), *tensors.items()):
         setattr(probe, f"{name}_", value)
@@ -160,6 +161,8 @@ def _check_tensors(path: Path, kind: type[Linear], card: _Card, tensors: dict[st
     coef, intercept = tensors["coef"], tensors["intercept"]
     if (
         coef.ndim == 0
+        or not coef.is_floating_point()
+        or coef.dtype != intercept.dtype
         or coef.shape[:-1] != intercept.shape
         or intercept.shape[intercept.ndim - len(card.axes) :] != card.axes
         or card.counts.get("n_features_in") != coef.shape[-1]

@@ -5,6 +5,7 @@ import re
 
 import nbformat
 import pytest
+from nbclient.exceptions import CellTimeoutError
 
 from tests.notebooks import NOTEBOOKS, RAN, digest, kinds, run, shown
 
@@ -50,3 +51,12 @@ def test_it_runs_and_shows_what_is_kept(path, tmp_path):
     kept = kinds(shown(notebook))
     run(notebook, tmp_path)
     assert kinds(shown(notebook)) == kept
+
+
+@pytest.mark.slow
+def test_one_that_does_not_end_fails(tmp_path, monkeypatch):
+    monkeypatch.setattr("tests.notebooks.HUNG", 2)
+    cells = [nbformat.v4.new_code_cell(source) for source in ("1 + 1", "while True: pass")]
+    with pytest.raises(CellTimeoutError):
+        run(nbformat.v4.new_notebook(cells=cells), tmp_path)
+    assert cells[0].outputs[0].data["text/plain"] == "2"

@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from undertext import SteerConfig, SteerResult, steer
 from undertext.activations import UserError
 from undertext.jobs.steer.command import run
 from undertext.measures.recovery import parts
-from undertext.steering import SteeringVector, export_gguf, import_gguf, save_vector
+from undertext.steering import SteeringVector, export_gguf, import_gguf, load_vector, save_vector
 
 QUICK = SteerConfig(
     doses=(1.0, 4.0),
@@ -193,6 +194,20 @@ def test_the_best_vector_is_written_for_llama_cpp(sums, sums_pair, tmp_path):
     assert any("vector.gguf holds" in note for note in result.notes)
     with pytest.raises(UserError, match="export needs a folder"):
         steer(sums_pair.base, sums, config=config, progress=False)
+
+
+def test_the_best_vector_is_written_for_anything_that_reads_safetensors(sums, sums_pair, tmp_path):
+    config = SMALL.model_copy(update={"export": "safetensors", "layers": (1,)})
+    result = steer(sums_pair.base, sums, config=config, out=tmp_path / "out", progress=False)
+    best = result.splits["test"][result.shown]
+    read = load_vector(tmp_path / "out" / "vector.safetensors")
+    assert read.name == best.vector
+    assert (tmp_path / "out" / "vector.md").is_file()
+    (note,) = [each for each in result.notes if each.startswith("vector.safetensors holds")]
+    assert f"layer {best.layer}, dose {best.dose:g}, add at " in note
+    # It goes through the search again, as what it is.
+    again = steer(sums_pair.base, sums, vectors=[replace(read, name="again")], config=SMALL, progress=False)
+    assert "again" in again.splits["test"]
 
 
 def test_what_llama_cpp_has_no_place_for_is_a_note(sums, sums_pair, tmp_path):

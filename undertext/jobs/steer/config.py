@@ -9,6 +9,7 @@ from undertext.measures.recovery.config import SearchConfig
 class SteerConfig(AskedConfig, SearchConfig):
     """How `steer` measures."""
 
-    export: Literal["gguf"] | None = None
+    export: Literal["gguf", "safetensors"] | None = None
     """Format in which the best vector is written as well: gguf writes OUT/vector.gguf, a control vector of
-    llama.cpp at the chosen layer and dose. None writes no vector."""
+    llama.cpp at the chosen layer and dose; safetensors writes OUT/vector.safetensors, the vector at all its
+    layers. None writes no vector."""

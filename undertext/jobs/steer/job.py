@@ -8,7 +8,6 @@ from typing import Any
 import pyarrow as pa
 
 from undertext.activations.checkpoint import Checkpoint
-from undertext.activations.errors import UserError
 from undertext.core.job import job_run
 from undertext.core.output import plain
 from undertext.core.plan import Draft, Work, room_of
@@ -18,23 +17,19 @@ from undertext.core.setup import checkpoint_record, layers_of, noted, open_check
 from undertext.core.statistics import proportion
 from undertext.core.terms import OTHER
 from undertext.jobs.steer.config import SteerConfig
+from undertext.jobs.steer.export import check_export, export
 from undertext.jobs.steer.result import SteerResult
 from undertext.measures.answers import Answers, greedy
 from undertext.measures.recovery.estimate import RecoveryEstimate, estimate_recovery
 from undertext.measures.recovery.parts import SteeringParts, sae_of
 from undertext.measures.recovery.rows import recovery_row, schema_of, sweep_rows
-from undertext.measures.recovery.search import SteeringSearch
 from undertext.measures.recovery.works import less_steering, steering_works
-from undertext.steering import SteeringVector, export_gguf, open_vector
-from undertext.steering.gguf_files import load_gguf
+from undertext.steering import SteeringVector, open_vector
 from undertext.tasks.draws import check_prompts
 from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record, texts_of
 from undertext.tasks.prompts import ask
 from undertext.tasks.task import Task
 from undertext.tasks.work import answering, trial_of
-
-VECTOR = "vector.gguf"
-"""File below `out` that `export` writes."""
 
 
 def steer(
@@ -62,7 +57,7 @@ def steer(
     config = config or SteerConfig()
     with job_run("steer", config, out, progress) as run:
         if config.export is not None:
-            _check_export(run.out)
+            check_export(config.export, run.out)
         task = open_task(task, config)
         splits = splits_to_report(task, config.splits)
         with run.bars.stage("loading"):
@@ -123,7 +118,7 @@ def steer(
             ]
         notes = [*candidates.notes, *shared, *asked.notes]
         if config.export is not None and run.out is not None:
-            notes.append(_export(searched, weaker, run.out / VECTOR))
+            notes.append(export(config.export, searched, weaker, run.out))
         summary = {
             "checkpoint": checkpoint_record(weaker),
             "stronger": None if above is None else checkpoint_record(above),
@@ -190,32 +185,3 @@ def _draft(
 
 def _tables(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, pa.Table]:
     return {name: pa.Table.from_pylist(list(each), schema=schema_of(each)) for name, each in rows.items()}
-
-
-def _check_export(out: Path | None) -> None:
-    """Refuse at the start what would fail at the end."""
-    if out is None:
-        raise UserError("export needs a folder `out` to write the vector to")
-    load_gguf()
-
-
-def _export(searched: SteeringSearch, weaker: Checkpoint, path: Path) -> str:
-    """Write the best vector, or random direction where there is none, as a control vector of llama.cpp.
-
-    Returns a note on what was written, or why not.
-    """
-    setting = searched.best[searched.best_vector or searched.strongest]
-    vector = next(v for v in searched.candidates.vectors if v.name == setting.vector)
-    if setting.operator != "add":
-        return f"{path.name} was not written: llama.cpp adds a vector, and {setting.operator} did best here"
-    try:
-        export_gguf(
-            vector,
-            path,
-            model_type=str(weaker.model.config.model_type),
-            dose=setting.dose,
-            layers=setting.layers,
-        )
-    except UserError as error:
-        return f"{path.name} was not written: {error}"
-    return f"{path.name} holds {vector.name!r} at its chosen layer and dose; llama.cpp adds it at every token"
