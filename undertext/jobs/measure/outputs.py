@@ -57,6 +57,8 @@ def _step_rows(stage: Stage, writer: str, trails: Mapping[int, Trail], marks: Ma
         if writer in stage.valid:
             output = stage.work.answers[writer].texts[i]
             said, cut = stage.valid[writer].steps.get(i), len(output) - len(output.lstrip())
+        elif writer == "task" and stage.valid_gold is not None:
+            said = stage.valid_gold.steps.get(i)
         for k, span in enumerate(trail.steps):
             stage.collected.tables["steps"].append(
                 {
