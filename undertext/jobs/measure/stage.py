@@ -128,6 +128,23 @@ class Stage:
         return self._reads
 
 
+def unfinished_fit(stage: Stage, role: Role, measure: str) -> None:
+    """Say how many outputs of train and dev were cut: they are neither right nor wrong, and not fitted on."""
+    for split, answered in stage.fitted(role).items():
+        cut = int(answered.answers.unfinished.sum())
+        if cut:
+            of = f"{cut} of {len(answered.problems)} outputs of {split} were cut before an answer"
+            reason = f"{of}: what will be wrong is not fitted on them"
+            stage.collected.miss(measure, f"unfinished outputs of {split}, {role}", reason)
+
+
+def without(values: ndarray, cut: ndarray) -> ndarray:
+    """Values of problems with NaN for those that are cut."""
+    out = np.array(values, float)
+    out[cut] = np.nan
+    return out
+
+
 def known(values: Sequence[float | None]) -> ndarray:
     """Values as an array, NaN for None."""
     return np.array([np.nan if value is None else value for value in values], float)
