@@ -1,4 +1,4 @@
-"""Outputs that a test has written: `measure` reads them as if its checkpoints had answered so."""
+"""Outputs that a test has written: `measure` takes them as if its checkpoints had answered so."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from undertext.activations import Checkpoint
+from undertext.activations.generation import Generations
 from undertext.jobs.measure import parts
 from undertext.measures.answers import Answers, graded
+from undertext.measures.trace import dependence
 from undertext.tasks import Problem, Task
 
 Says = Callable[[Checkpoint, Problem], str]
@@ -25,3 +27,19 @@ def scripted(monkeypatch: pytest.MonkeyPatch, says: Says) -> None:
         return graded(task, problems, whole, [len(text.split()) for text in whole], cut)
 
     monkeypatch.setattr(parts, "greedy", greedy)
+
+
+def continuing(monkeypatch: pytest.MonkeyPatch, goes_on: Callable[[str], str]) -> list[str]:
+    """Have every checkpoint go on after a changed trace with what `goes_on` makes of all that it reads; the
+    texts that were read are gathered in the list that is returned."""
+    read: list[str] = []
+
+    def generate(checkpoint: Checkpoint, prompts: Sequence[str], **_: Any) -> Generations:
+        read.extend(prompts)
+        texts = [goes_on(prompt) for prompt in prompts]
+        tokens = [checkpoint.encode([text])[0] for text in texts]
+        none = [0] * len(texts)
+        return Generations(texts, tokens, none, none, none, [len(ids) + 1 for ids in tokens])
+
+    monkeypatch.setattr(dependence, "generate", generate)
+    return read

@@ -7,7 +7,7 @@ from undertext.jobs.measure.stage import TRACES, Stage
 from undertext.jobs.measure.validity import validity
 from undertext.measures.trace.changes import PARAPHRASED, UNCHANGED, in_other_words
 from undertext.measures.trace.dependence import AfterChange, Dependence, dependence
-from undertext.measures.trace.lacking import lacking
+from undertext.measures.trace.lacking import lacking, no_changes
 from undertext.measures.trace.trails import Whose
 
 ASKED = (("follows the trace", "trace"), ("keeps its answer", "kept"), ("is right", "right"))
@@ -34,11 +34,15 @@ def _accuracy(stage: Stage) -> None:
 
 def _changes(stage: Stage, whose: Whose) -> None:
     """What answers follow after each change of one kind of traces."""
-    roles = [r for r in stage.roles if any(t.steps for t in stage.work.trails(r, whose).values())]
+    roles = []
     for role in stage.roles:
-        if role not in roles:
-            reason = "no trace has a step before its answer"
+        reason = no_changes(stage.work.trails(role, whose).values())
+        if reason is None:
+            roles.append(role)
+        else:
             stage.collected.miss("faithfulness", f"changes, {role}, {TRACES[whose]}", reason)
+    if not roles:
+        return
     changes = (UNCHANGED, *stage.work.config.changes)
     if stage.functions.paraphrase is None and PARAPHRASED in changes:
         reason = "no function says steps in other words (--paraphrase)"
