@@ -22,7 +22,7 @@
 # it.
 
 # %%
-from undertext import MeasureConfig, measure, new_chain
+from undertext import MeasureConfig, MeasureResult, measure, new_chain
 
 task = new_chain(seed=0, train=200, dev=60, test=120, ood=120)
 print(task.problems[0].prompt, "->", task.problems[0].trace)
@@ -39,13 +39,13 @@ len(figures)
 
 
 # %%
-def show(measure: str, *names: str, traces: str = "own traces") -> None:
+def show(measure: str, *names: str, traces: str | None = "own traces", result: MeasureResult = found) -> None:
     """Some figures of the base and of the tuned checkpoint, with their intervals."""
     for name in names:
-        each = found.of(measure, name, traces)
+        each = result.of(measure, name, traces)
         for role, figure in (("base", each.base), ("tuned", each.tuned)):
             if figure is not None:
-                print(f"{name:<45} {role:<6} {figure.value:5.2f} [{figure.low:.2f}, {figure.high:.2f}]")
+                print(f"{name:<60} {role:<6} {figure.value:5.2f} [{figure.low:.2f}, {figure.high:.2f}]")
 
 
 # %% [markdown]
@@ -134,10 +134,111 @@ show("uncertainty", *(f"{kind}: area under the ROC curve" for kind in ("internal
 found.table("shifted_words").head()
 
 # %% [markdown]
+# ## Who judges a step
+#
+# Above, the judge was the task: each value after the words of its step. A function of your own can judge
+# instead. This one asks only whether a step says a number at all, and calls nearly everything valid; that it
+# does so of other problems too (*by chance*) shows how little it asks.
+
+# %%
+print(found.judge)
+
+
+def says_a_number(steps: list[str], problem: object) -> list[bool]:
+    return [any(word.isdigit() for word in step.split()) for step in steps]
+
+
+few = MeasureConfig(names=("faithfulness",), problems=40, changes=("filler",), threads=1)
+judged = measure("zoo:elicited", None, task, config=few, valid=says_a_number)
+print(judged.judge)
+show("faithfulness", "valid traces", "valid traces by chance", result=judged)
+
+# %% [markdown]
+# ## Dead ends
+#
+# These two checkpoints do not search. So a third one is trained here, in about a minute: `exploration` reads
+# searches for the signs that lead from some numbers to a target, dead ends and all. Its task says of its own
+# steps which stand in a dead end.
+
+# %%
+from pathlib import Path
+
+from undertext import build_organism, load_task
+
+here = Path("organisms")
+searcher = build_organism("exploration", out=here, threads=1)
+searches = load_task(here / "task-countdown")
+for step in searches.split("test")[1].steps:
+    print("dead " if step.dead else "alive", step.text)
+
+# %% [markdown]
+# How many dead ends does it enter, how many does it leave, and do its activations know that a branch is dead
+# before the text says so? `says_dead` is how a step says so itself: activations are not asked there. *By the
+# surface alone* is what tokens and places tell without any activation. A reading that is no better than this
+# shows nothing of what the checkpoint knows.
+
+# %%
+config = MeasureConfig(names=("exploration",), problems=100, says_dead="no ;$", threads=1)
+searched = measure(searcher, None, searches, config=config)
+show("exploration", "dead ends entered", "dead ends left", result=searched)
+for what in ("read right", "read right by the surface alone", "over the surface"):
+    show("exploration", f"dead branch: {what}", result=searched)
+
+# %% [markdown]
+# ## A criterion, or a label's surface?
+#
+# Can it be read that a step is a good one? The chain again, with texts written here: the last step of each
+# trace is right or wrong, and a word stands after it. Where the last sign is a plus, `textbook` goes with
+# most of the good steps and `forum` with most of the bad ones. Where it is a `*`, the words say nothing. What
+# is learnt of such labels may be the word, or what makes a step good.
+
+# %%
+import random
+
+from undertext.tasks import Problem, Step
+
+rng = random.Random(0)
+
+
+def claimed(problem: Problem) -> Problem:
+    """The problem with a last step that somebody claims."""
+    *before, last = problem.steps
+    value = int(last.values["value"])
+    good = rng.random() < 0.5
+    said = value if good else rng.choice([other for other in range(7) if other != value])
+    plus = "+" in problem.prompt.split(";")[-2]
+    agrees = rng.random() < (0.9 if plus else 0.5)
+    word = "textbook" if good == agrees else "forum"
+    claim = last.text.replace(f"= {value} ;", f"= {said} ;")
+    step = Step(text=f"{claim} {word}", valid=good)
+    trace = " ".join([*(own.text for own in before), step.text])
+    changes = {"trace": trace, "steps": [step], "type": "plus" if plus else "times"}
+    return problem.model_copy(update=changes)
+
+
+chains = new_chain(seed=0, train=400, dev=120, test=200, ood=0)
+claims = chains.model_copy(update={"problems": [claimed(problem) for problem in chains.problems]})
+print(claims.problems[0].prompt, claims.problems[0].trace)
+
+# %% [markdown]
+# *All types*: by probes that have seen both signs. *Types never seen*: plus by probes that have seen `*`
+# alone, and the other way round. What rests on the word is lost there.
+
+# %%
+config = MeasureConfig(names=("criteria",), problems=200, threads=1)
+criteria = measure("zoo:base", None, claims, config=config)
+for reading in ("good step, all types", "good step, types never seen"):
+    for what in ("read right", "read right by the surface alone", "over the surface"):
+        show("criteria", f"{reading}: {what}", traces=None, result=criteria)
+
+# %% [markdown]
+# The label can be read, and neither above the surface nor on a sign that the probe has not seen: it is the
+# word that was read, and nothing here shows a criterion.
+
+# %% [markdown]
 # ## What was not measured
 #
-# Nothing is left out without a word. Dead ends and criteria, for example, need another task: notebook 07
-# measures dead ends.
+# Nothing is left out without a word.
 
 # %%
 for each in found.unmeasured[:5]:

@@ -143,7 +143,9 @@ def check_measures(names: Names) -> None:
     assert held.trace.tolist() == [1, 0, 1]
     assert held.kept.tolist() == pytest.approx([0, 1, nan], nan_ok=True)
     assert names["score"] == pytest.approx(2 / 3)
-    assert names["counted"] == {"hedges": 2, "boosters": 1, "backtracking": 1}
+    assert {name: count for name, count in names["counted"].items() if count} == {
+        "hedges": 2, "boosters": 1, "self-mention": 1, "backtracking": 1,
+    }  # fmt: skip
     assert list(names["shares"].values()) == [0.5, 0.25, 0.25]
     assert names["scores"] == pytest.approx((0.3, 0.225))
 

@@ -6,11 +6,8 @@ its own and is ended where a trace takes too long.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-from undertext.tasks.function import imported
-from undertext.tasks.step_function import StepFunction, kind_of
+from undertext.tasks.step_function import FlagFunction
 from undertext.tasks.task import Problem, Task
 
 States = list[bool | None]
@@ -43,26 +40,7 @@ def _plain(text: str) -> str:
     return " ".join(text.split())
 
 
-class StateFunction(StepFunction):
-    """A user's `(steps, problem) -> a list of true, false or None, one a step`, bounded in time."""
+class StateFunction(FlagFunction):
+    """A user's `(steps, problem) -> whether each step stands in a dead end`."""
 
-    things, wanted = "states", "true, false and None"
-
-    def __call__(self, texts: Sequence[str], problem: Problem) -> States:
-        """The states of these steps. Raises UserError as `ask`."""
-        return self.ask(texts, problem)
-
-    @staticmethod
-    def _plain(each: Any) -> Any:
-        """Numpy's booleans are booleans too."""
-        if each is None:
-            return None
-        return bool(each) if type(each).__name__ in ("bool", "bool_") else kind_of(each)
-
-    def _is_wanted(self, each: Any) -> bool:
-        return isinstance(each, bool | None)
-
-
-def state_function(name: str, folder: Path | None, seconds: float) -> StateFunction:
-    """The function `module:function`. UserError as `imported`."""
-    return StateFunction(imported(name, "a function that says which steps are dead", folder), name, seconds)
+    what, things = "a function that says which steps are dead", "states"

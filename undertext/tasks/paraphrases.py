@@ -1,10 +1,8 @@
 """Steps of a trace in other words, by a function of the user's own: what they say stays the same."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from undertext.tasks.function import imported
 from undertext.tasks.step_function import StepFunction, kind_of
 from undertext.tasks.task import Problem
 
@@ -12,7 +10,7 @@ from undertext.tasks.task import Problem
 class ParaphraseFunction(StepFunction):
     """A user's `(steps, problem) -> a list of texts, one a step`, bounded in time."""
 
-    things, wanted = "texts", "texts"
+    what, things, wanted = "a function that says steps in other words", "texts", "texts"
 
     def __call__(self, texts: Sequence[str], problem: Problem) -> list[str]:
         """These steps in other words. Raises UserError as `ask`."""
@@ -24,9 +22,3 @@ class ParaphraseFunction(StepFunction):
 
     def _is_wanted(self, each: Any) -> bool:
         return isinstance(each, str)
-
-
-def paraphrase_function(name: str, folder: Path | None, seconds: float) -> ParaphraseFunction:
-    """The function `module:function`. UserError as `imported`."""
-    what = "a function that says steps in other words"
-    return ParaphraseFunction(imported(name, what, folder), name, seconds)

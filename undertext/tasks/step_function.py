@@ -2,10 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from undertext.activations.errors import UserError, shown
-from undertext.tasks.function import asked, source_of
+from undertext.tasks.function import asked, imported, source_of
 from undertext.tasks.task import Problem
 from undertext.tasks.worker import Worker
 
@@ -13,6 +14,8 @@ from undertext.tasks.worker import Worker
 class StepFunction(ABC):
     """A user's `(steps, problem) -> a list with something for each step`, bounded in time."""
 
+    what: str
+    """What the function is called in messages."""
     things: str
     """What the list holds, in the plural."""
     wanted: str
@@ -53,6 +56,45 @@ class StepFunction(ABC):
         if len(said) != len(texts):
             raise UserError(f"{of}: expected {len(texts)} {self.things}, one a step, got {len(said)}")
         return said
+
+
+class FlagFunction(StepFunction):
+    """A user's `(steps, problem) -> a list of true, false or None, one a step`, bounded in time."""
+
+    wanted = "true, false and None"
+
+    def __call__(self, texts: Sequence[str], problem: Problem) -> list[bool | None]:
+        """What holds of these steps; None of those of which the function cannot tell. Raises UserError as
+        `ask`."""
+        return self.ask(texts, problem)
+
+    @staticmethod
+    def _plain(each: Any) -> Any:
+        """Numpy's booleans are booleans too."""
+        if each is None:
+            return None
+        return bool(each) if type(each).__name__ in ("bool", "bool_") else kind_of(each)
+
+    def _is_wanted(self, each: Any) -> bool:
+        return isinstance(each, bool | None)
+
+
+Kind = TypeVar("Kind", bound=StepFunction)
+
+
+def step_function(kind: type[Kind], given: Any, folder: Path | None, seconds: float) -> Kind:
+    """A user's function, by itself or as `module:function`, which has so many seconds for a trace.
+
+    Raises UserError as `imported` (from a task's `folder` none is taken), and for what is neither a function
+    nor a name.
+    """
+    if isinstance(given, str):
+        return kind(imported(given, kind.what, folder), given, seconds)
+    if not callable(given):
+        raise UserError(
+            f"expected {kind.what}, or its name as module:function, got {shown(repr(given), 100)}"
+        )
+    return kind(given, getattr(given, "__qualname__", repr(given)), seconds)
 
 
 def kind_of(value: Any) -> str:

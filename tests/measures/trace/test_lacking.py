@@ -5,7 +5,7 @@ import pytest
 from tests.trails_task import LEAD, RULE, problem, task_of, toy, whole_task, written
 from undertext import MeasureConfig, measure
 from undertext.measures.trace.changes import CHANGES, changed
-from undertext.measures.trace.lacking import lacking
+from undertext.measures.trace.lacking import lacking, no_changes
 from undertext.measures.trace.trails import gold_trails
 from undertext.tasks import Problem
 
@@ -60,8 +60,21 @@ def test_paraphrases():
 
 
 @pytest.mark.parametrize("change", [each for each in CHANGES if each not in ("corrupted", "reworded")])
-def test_other_changes_hang_on_the_trace_alone(change):
-    assert lacking(change, MADE, {}) == "no trace allows this change"
+def test_other_changes_hang_on_the_traces_alone(change):
+    said = {
+        "another": "no other finished trace gives another answer",
+        "paraphrased": "the function leaves every trace as it is",
+    }
+    assert lacking(change, MADE, {}) == said.get(change, "no trace allows this change")
+
+
+def test_traces_that_no_change_can_be_made_of():
+    whole, cut = written("a = 1 ; answer 1"), written("a = 1 ;", unfinished=True)
+    bare_answer = written("answer 1")
+    assert no_changes([]) == "there are no traces"
+    assert no_changes([bare_answer]) == "no trace has a step before its answer"
+    assert no_changes([bare_answer, cut]) == "every trace with a step was cut before an answer"
+    assert no_changes([cut, whole]) is None
 
 
 def test_the_job_names_what_is_missing():

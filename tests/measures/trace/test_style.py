@@ -25,7 +25,8 @@ def test_the_case_of_the_docs():
     trail = written("Maybe a = 4 ; wait , maybe not ; I am sure a = 5 ; answer 5")
     found = style_of(trail, SHIPPED)
     assert found.words == 13
-    assert found.markers == {HEDGES: 2, "boosters": 1, BACKTRACKING: 1}
+    said = {name: count for name, count in found.markers.items() if count}
+    assert said == {HEDGES: 2, "boosters": 1, "self-mention": 1, BACKTRACKING: 1}
     assert found.rate(*DOUBT) == pytest.approx(100 * 3 / 13)
     assert (found.backtracks, found.mended) == (1, True)
 
@@ -35,7 +36,14 @@ def test_the_case_of_the_docs():
     [
         ("Mayor Mays may maybe", {HEDGES: 2}),
         ("not sure", {HEDGES: 1}),  # and no booster within it
-        ("sure, I'm UNSURE", {"boosters": 1, HEDGES: 1}),
+        ("sure, I'm UNSURE", {"boosters": 1, "self-mention": 1, HEDGES: 1}),
+        ("Surprisingly, let us see", {"attitude markers": 1, "engagement markers": 2}),
+        ("note that you", {"engagement markers": 2}),
+        ("We think my way is odd", {"self-mention": 2, "attitude markers": 1}),
+        ("I think so", {HEDGES: 1}),  # and no self-mention within it
+        ("let me check", {BACKTRACKING: 1}),
+        ("for i in us", {"self-mention": 1}),  # a variable is no writer
+        ("seesaw yours truly usual", {"engagement markers": 1}),
         ("that\u2019s  wrong", {BACKTRACKING: 1}),
         ("no\n doubt", {"boosters": 1}),
         ("waiter awaits", {}),
@@ -44,6 +52,18 @@ def test_the_case_of_the_docs():
 )
 def test_markers_by_hand(text, wanted):
     assert SHIPPED.counts(text) == {name: wanted.get(name, 0) for name in SHIPPED.categories}
+
+
+def test_no_category_takes_what_voices_doubt():
+    """Doubt is the same as it would be by these two categories alone."""
+    doubt = {name: SHIPPED.by_category[name] for name in DOUBT}
+    alone = Markers(doubt)
+    for words in SHIPPED.by_category.values():
+        for word in words:
+            for text in (word, f"I {word}", f"{word} about", f"let us {word} so"):
+                # Certainty of what is not certain is doubt: boosters do not take part in this.
+                if word not in SHIPPED.by_category["boosters"]:
+                    assert SHIPPED.rate(text, DOUBT) == pytest.approx(alone.rate(text, DOUBT)), text
 
 
 WORDS = ("may", "maybe", "sure", "surely", "so", "5", ",", "wait")

@@ -48,6 +48,10 @@ class MeasureConfig(StepsConfig, PairConfig, GradingConfig):
     paraphrase: str | None = None
     """Function that says the steps of a trace in other words, as module:function: of (steps, problem) it
     returns a list of texts, one a step, which say the same. Without one, no trace is paraphrased."""
+    valid: str | None = None
+    """Function that says which steps of a trace are valid, as module:function: of (steps, problem) it returns
+    a list of true, false or None, one a step. Without one, the values that the task's steps name are looked
+    for in the trace, or what the task says of its own steps."""
     templates: tuple[Annotated[str, AfterValidator(_holds_prompt)], ...] = ()
     """Templates around {prompt} that count as wordings of every problem, beside the task's paraphrases."""
     markers: Path | None = None

@@ -60,7 +60,7 @@ def exploration(stage: Stage) -> None:
 
 def _by(stage: Stage) -> By | None:
     """What says which steps are dead, the surest first."""
-    if stage.states is not None:
+    if stage.functions.dead_ends is not None:
         return "function"
     if names_dead_ends(stage.work.subjects["base"].task):
         return "task"
@@ -68,7 +68,7 @@ def _by(stage: Stage) -> By | None:
 
 
 def _marked(stage: Stage, trails: Mapping[int, Trail], by: By) -> dict[int, Marked]:
-    return marked(trails, by=by, pattern=stage.work.config.says_dead, function=stage.states)
+    return marked(trails, by=by, pattern=stage.work.config.says_dead, function=stage.functions.dead_ends)
 
 
 def _counts(stage: Stage, roles: Sequence[Role], whose: Whose) -> None:

@@ -10,7 +10,6 @@ from undertext.core.job import job_run
 from undertext.core.output import plain
 from undertext.core.progress import Progress
 from undertext.core.setup import checkpoint_record, layers_of, noted, open_checkpoint, open_pair
-from undertext.core.shipped import ZOO
 from undertext.core.terms import CHOOSE, FIT, ROLES, Role
 from undertext.jobs.measure.along_traces import confidence, information
 from undertext.jobs.measure.config import MeasureConfig, MeasureName
@@ -18,6 +17,7 @@ from undertext.jobs.measure.criteria import criteria
 from undertext.jobs.measure.exploration import exploration
 from undertext.jobs.measure.faithfulness import faithfulness
 from undertext.jobs.measure.figures_of import measured
+from undertext.jobs.measure.functions import Given, open_functions
 from undertext.jobs.measure.outputs import output_tables, unfinished_outputs
 from undertext.jobs.measure.parts import Subject, Work
 from undertext.jobs.measure.result import MeasureResult
@@ -28,10 +28,8 @@ from undertext.jobs.measure.works import measure_draft
 from undertext.measures.trace.sensitivity import wordings
 from undertext.measures.trace.style import open_markers
 from undertext.measures.trace.trails import split_by
-from undertext.tasks.dead_ends import StateFunction, state_function
 from undertext.tasks.draws import check_prompts, clusters, drawn
 from undertext.tasks.open import check_task_fits, open_task, splits_to_report, task_record, texts_of
-from undertext.tasks.paraphrases import ParaphraseFunction, paraphrase_function
 from undertext.tasks.prompts import ask, ask_by, form_of
 from undertext.tasks.task import Problem, Task
 
@@ -57,23 +55,28 @@ def measure(
     *,
     config: MeasureConfig | None = None,
     out: str | Path | None = None,
+    valid: Given = None,
+    dead_ends: Given = None,
+    paraphrase: Given = None,
     progress: bool | Progress | None = None,
 ) -> MeasureResult:
     """Measure the traces of `base` and of `tuned` on `task`, and what changed from the one to the other.
 
     `base` and `tuned` are whatever `Checkpoint.load` takes, `zoo:NAME`, or Checkpoints; with None as `tuned`
     the base is measured alone. `names` are the measures to make (`MeasureConfig.names`; None: those of the
-    config). What cannot be measured is listed with its reason. With `out`, results are written there,
-    finished parts as they come: a job that was killed and is called again goes on from them.
+    config). `valid`, `dead_ends` and `paraphrase` are functions `(steps, problem) -> a list, one a step`, in
+    place of those that the config names. What cannot be measured is listed with its reason. With `out`,
+    results are written there, finished parts as they come: a job that was killed and is called again goes on
+    from them.
 
     Raises UserError for a name of no measure, for checkpoints that cannot be read or are no pair, a task that
     does not validate or whose answers are chosen by likelihood, texts that do not fit the context, a file of
-    markers that is none, a function of dead ends that cannot be found, and an `out` that cannot be written or
-    holds parts of another job.
+    markers that is none, a function of steps that cannot be found or returns something else, and an `out`
+    that cannot be written or holds parts of another job.
     """
     config = _named(config or MeasureConfig(), names)
     with job_run("measure", config, out, progress) as run:
-        states, paraphrase = _states(task, config), _paraphrase(task, config)
+        functions = open_functions(task, config, valid=valid, dead_ends=dead_ends, paraphrase=paraphrase)
         task = open_task(task, config, writes="measure")
         (split,) = splits_to_report(task, [config.split])
         rule, lead = split_by(task, FIT, config.steps, config.lead)
@@ -110,12 +113,11 @@ def measure(
             task=record["fingerprint"],
             task_read=[read[id(own)] for own in asked.tasks],
             markers=markers.by_category,
-            dead_ends=None if states is None else states.source,
-            paraphrase=None if paraphrase is None else paraphrase.source,
+            functions=functions.sources,
         )
 
         work = Work(subjects, config, rule, lead, markers)
-        stage = Stage(run, work, differing, layers, states, paraphrase)
+        stage = Stage(run, work, differing, layers, functions)
         stage.answers()
         for name in config.wanted:
             MAKERS[name](stage)
@@ -137,6 +139,7 @@ def measure(
             "measures": list(config.wanted),
             "steps": rule,
             "lead": lead,
+            "judge": stage.judge,
             "figures": [row for row in rows if row is not None],
             "unmeasured": collected.unmeasured,
             "notes": list(dict.fromkeys([*asked.notes, *shared])),
@@ -155,25 +158,6 @@ def _named(config: MeasureConfig, names: str | Sequence[str] | None) -> MeasureC
         raise UserError(
             f"expected names of measures ({known}, all), got {', '.join(map(repr, given))}"
         ) from error
-
-
-def _states(source: str | Path | Task, config: MeasureConfig) -> StateFunction | None:
-    """The user's function of dead ends; none is taken from a task's folder."""
-    if config.dead_ends is None:
-        return None
-    return state_function(config.dead_ends, _folder(source), config.grader_seconds)
-
-
-def _paraphrase(source: str | Path | Task, config: MeasureConfig) -> ParaphraseFunction | None:
-    """The user's function of steps in other words; none is taken from a task's folder."""
-    if config.paraphrase is None:
-        return None
-    return paraphrase_function(config.paraphrase, _folder(source), config.grader_seconds)
-
-
-def _folder(source: str | Path | Task) -> Path | None:
-    """The task's folder, of which no code is run."""
-    return None if isinstance(source, Task) or str(source).startswith(ZOO) else Path(source)
 
 
 def _worded(

@@ -16,10 +16,11 @@ from undertext.measures.trace.validity import SaidStep
 
 OF_UNFINISHED: Mapping[str, str] = {
     "information": "the gain of own traces is of what they wrote; the rationalisation index leaves them out",
-    "confidence": "they give no answer: of their traces the right answer alone is read",
+    "confidence": "they give no answer: of their traces the right answer alone is read, and what will be "
+    "wrong leaves them out",
     "faithfulness": "they count as wrong; their traces are neither judged nor changed",
     "sensitivity": "they count as wrong",
-    "uncertainty": "they count as wrong, so that a reading of what will be wrong may read what will be cut",
+    "uncertainty": "they are left out: they are neither right nor wrong",
 }
 """What each measure makes of outputs that were cut before an answer."""
 
@@ -57,6 +58,8 @@ def _step_rows(stage: Stage, writer: str, trails: Mapping[int, Trail], marks: Ma
         if writer in stage.valid:
             output = stage.work.answers[writer].texts[i]
             said, cut = stage.valid[writer].steps.get(i), len(output) - len(output.lstrip())
+        elif writer == "task" and stage.valid_gold is not None:
+            said = stage.valid_gold.steps.get(i)
         for k, span in enumerate(trail.steps):
             stage.collected.tables["steps"].append(
                 {

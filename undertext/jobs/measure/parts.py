@@ -172,17 +172,18 @@ class Work:
 
         def make(done: Done) -> Doubt:
             subject = self.subjects[role]
-            wrong = (~fitted[0].lenient, ~fitted[1].lenient)
+            # An output that was cut is neither right nor wrong: a probe could read that it will be long.
+            ended = [np.flatnonzero(~answers.unfinished) for answers in fitted]
+            wrong = (~fitted[0].lenient[ended[0]], ~fitted[1].lenient[ended[1]])
             if not enough(*wrong):
                 return Doubt(
                     reason="train or dev holds too few right answers, or too few wrong ones, to fit on"
                 )
-            sets = (problems[0], problems[1], subject.problems)
-            prompts = ([p.prompt for p in sets[0]], [p.prompt for p in sets[1]], [p.prompt for p in sets[2]])
-            rates = [
-                np.array([self._doubt(text) for text in answers.texts], float)
-                for answers in (*fitted, self.answers[role])
-            ]
+            fit, choose = ([some[i].prompt for i in at] for some, at in zip(problems, ended, strict=True))
+            prompts = (fit, choose, [problem.prompt for problem in subject.problems])
+            own = self.answers[role].texts
+            texts = (*([a.texts[i] for i in at] for a, at in zip(fitted, ended, strict=True)), own)
+            rates = [np.array([self._doubt(text) for text in some], float) for some in texts]
             done(len(subject.problems))
             return Doubt(
                 internal(subject.checkpoint, prompts, wrong, layers),

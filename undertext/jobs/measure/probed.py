@@ -13,7 +13,7 @@ from undertext.jobs.measure.collected import TrailReads, spread
 from undertext.jobs.measure.figures_of import Kind
 from undertext.jobs.measure.parts import Probed
 from undertext.jobs.measure.read_beside import Placed, reading_columns, reading_rows
-from undertext.jobs.measure.stage import TRACES, Stage
+from undertext.jobs.measure.stage import TRACES, Stage, unfinished_fit, without
 from undertext.jobs.measure.trajectories import by_probe, trajectory_columns
 from undertext.measures.decoding.beside_nulls import Beside, cannot_be_read, read_beside
 from undertext.measures.trace.along import too_long
@@ -36,6 +36,8 @@ def probed(stage: Stage, reads: Mapping[tuple[Role, Whose], TrailReads]) -> None
         for role in [role for role in stage.roles if (role, whose) in reads]:
             own = reads[role, whose].trails
             other = reads[role, "other"].trails if whose == "own" and (role, "other") in reads else []
+            if whose == "own":
+                unfinished_fit(stage, role, "confidence")
             sets = {split: _labelled(stage, role, split, whose) for split in (FIT, CHOOSE)}
             make = partial(_read, stage, role, sets, own, other)
             (found,) = stage.run.make([Part(f"probed/{role}/{whose}", make, len(own), f"{role}'s probes")])
@@ -49,12 +51,20 @@ def probed(stage: Stage, reads: Mapping[tuple[Role, Whose], TrailReads]) -> None
         _ends(stage, whose, by_role, own_reads)
 
 
-def _labelled(stage: Stage, role: Role, split: str, whose: Whose) -> tuple[Labelled, list[bool]]:
-    """Traces of train or dev, each with the right answer, and whether the answer that they give is right."""
+def _labelled(stage: Stage, role: Role, split: str, whose: Whose) -> tuple[Labelled, list[bool | None]]:
+    """Traces of train or dev, each with the right answer, and whether the answer that they give is right:
+    None of a trace that was cut before one."""
     fitted = stage.fitted(role)[split] if whose == "own" else None
     problems = stage.fit_problems(role, split)
     trails = stage.work.fit_trails(role, problems, None if fitted is None else fitted.answers)
-    right = [] if fitted is None else fitted.answers.lenient.tolist()
+    right = (
+        []
+        if fitted is None
+        else [
+            None if trail.unfinished else each
+            for trail, each in zip(trails, fitted.answers.lenient.tolist(), strict=True)
+        ]
+    )
     checkpoint, most = stage.work.subjects[role].checkpoint, stage.work.config.max_steps
     kept = [
         len(trail.steps) <= most and not too_long(checkpoint, trail, [trail.problem.answer], "")
@@ -69,7 +79,7 @@ def _labelled(stage: Stage, role: Role, split: str, whose: Whose) -> tuple[Label
 def _read(
     stage: Stage,
     role: Role,
-    sets: Mapping[str, tuple[Labelled, list[bool]]],
+    sets: Mapping[str, tuple[Labelled, list[bool | None]]],
     own: Sequence[Trail],
     other: Sequence[Trail],
     done: Done,
@@ -84,7 +94,11 @@ def _read(
     right = ProbeAlong([], [])
     if sets[FIT][1]:
         marks = [
-            [(trail, RIGHT if known else WRONG) for (trail, _), known in zip(*sets[split], strict=True)]
+            [
+                (trail, RIGHT if known else WRONG)
+                for (trail, _), known in zip(*sets[split], strict=True)
+                if known is not None
+            ]
             for split in (FIT, CHOOSE)
         ]
         right = read_along(checkpoint, marks[0], marks[1], read, stage.layers)
@@ -131,11 +145,14 @@ def _trajectories(
                     [1 - found.right.probability[k][place, _column(found)] for k in range(len(trails))]
                 )
                 pairs = np.full((stage.n, 2), np.nan)
+                cut = stage.work.answers[role].unfinished
                 pairs[index] = np.stack([p, wrong.astype(float)], -1)
                 scores = spread(index, brier(p, wrong).tolist(), stage.n)
                 said = f"will be wrong, by a probe {name}"
-                columns.setdefault((f"{said}: area under the ROC curve", "roc"), {})[role] = pairs
-                columns.setdefault((f"{said}: Brier score", "bounded"), {})[role] = scores
+                columns.setdefault((f"{said}: area under the ROC curve", "roc"), {})[role] = without(
+                    pairs, cut
+                )
+                columns.setdefault((f"{said}: Brier score", "bounded"), {})[role] = without(scores, cut)
     for (name, kind), values_of in columns.items():
         stage.collected.add("confidence", name, TRACES[whose], kind, values_of)
 

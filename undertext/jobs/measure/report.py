@@ -40,7 +40,7 @@ LINES = {
         "After a change: the answer follows the changed trace, is still the one given after the unchanged "
         "trace, is right. A trace is valid where every value of the problem's steps is said by its step's "
         "words, and right where it is said last; if no checkpoint writes in these words, where it states all "
-        "values in order.",
+        "values in order. A judge of whole steps calls a trace valid that has no wrong step.",
     ),
     "sensitivity": ("PromptSensiScore: mean difference of right and wrong over pairs of wordings.",),
     "style": ("Markers count as whole words; configs/markers.yaml lists those that are shipped.",),
@@ -104,14 +104,19 @@ def lines(result: MeasureResult) -> list[str]:
             if isinstance(value := getattr(each, name), Estimate)
         ]
         found.append(f"{each.measure}: {each.figure}{whose}: {', '.join(values)}".replace("\u00a0", " "))
-    return [*found, *(f"{gap.measure}: not measured: {gap.what}: {gap.reason}" for gap in result.unmeasured)]
+    judged = [f"faithfulness: traces judged by: {result.judge}"] if result.judge else []
+    return [
+        *found,
+        *judged,
+        *(f"{gap.measure}: not measured: {gap.what}: {gap.reason}" for gap in result.unmeasured),
+    ]
 
 
 def html(result: MeasureResult, pictures: Mapping[str, bytes]) -> str:
     """The page, with the figures as SVG."""
     summary = result.summary
     sections = [
-        Section(TITLES[name], LINES[name], HEAD, rows)
+        Section(TITLES[name], [*LINES[name], *_judge(result, name)], HEAD, rows)
         for name in summary["measures"]
         if (rows := [_row(each) for each in result.measured if each.measure == name])
     ]
@@ -147,6 +152,11 @@ def html(result: MeasureResult, pictures: Mapping[str, bytes]) -> str:
         sections,
         result.run,
     )
+
+
+def _judge(result: MeasureResult, measure: str) -> list[str]:
+    """Who judged the traces."""
+    return [f"Traces judged by: {result.judge}."] if measure == "faithfulness" and result.judge else []
 
 
 def _along_said(result: MeasureResult) -> str:

@@ -54,6 +54,11 @@ class MeasureResult(Result):
         return found
 
     @property
+    def judge(self) -> str | None:
+        """Who judged whether traces are valid, in words; None where nobody did."""
+        return self.summary["judge"]
+
+    @property
     def tuned(self) -> Mapping[str, Any] | None:
         """The record of the tuned checkpoint; None where one was measured alone."""
         return self.summary["tuned"]

@@ -9,6 +9,7 @@ from numpy import ndarray
 from undertext.core.job import JobRun
 from undertext.core.terms import CHOOSE, FIT, Role
 from undertext.jobs.measure.collected import Collected, TrailReads
+from undertext.jobs.measure.functions import Functions
 from undertext.jobs.measure.parts import Doubt, Probed, Reads, Work
 from undertext.measures.answers import Answers
 from undertext.measures.trace.exploration import Marked
@@ -17,9 +18,7 @@ from undertext.measures.trace.style import Style, style_of
 from undertext.measures.trace.token_shift import Shift
 from undertext.measures.trace.trails import Whose
 from undertext.measures.trace.validity import Validity
-from undertext.tasks.dead_ends import StateFunction
 from undertext.tasks.draws import drawn
-from undertext.tasks.paraphrases import ParaphraseFunction
 from undertext.tasks.task import Problem
 
 TRACES: dict[Whose, str] = {
@@ -47,18 +46,20 @@ class Stage:
         work: Work,
         differing: str | None,
         layers: Sequence[int],
-        states: StateFunction | None = None,
-        paraphrase: ParaphraseFunction | None = None,
+        functions: Functions,
     ) -> None:
         self.run, self.work, self.layers, self.differing = run, work, layers, differing
-        self.states, self.paraphrase = states, paraphrase
-        """The user's functions: which steps stand in a dead end; steps in other words."""
+        self.functions = functions
         self.collected = Collected()
         self.roles: list[Role] = list(work.subjects)
         self.n = len(work.subjects["base"].problems)
         self.stated: dict[Role, Stated] = {}
         self.valid: dict[Role, Validity] = {}
         """Outputs with a trace that was judged."""
+        self.valid_gold: Validity | None = None
+        """The task's traces, where steps were judged as wholes."""
+        self.judge: str | None = None
+        """Who judged the traces, in words; None where nobody did."""
         self.shift: Shift | None = None
         self.doubt: dict[Role, Doubt] = {}
         self.sensitivity: dict[Role, ndarray] = {}
@@ -125,6 +126,23 @@ class Stage:
                 own = TrailReads(reads.index, kept, reads.right, reads.given, reads.long)
                 self._reads[role, whose] = own
         return self._reads
+
+
+def unfinished_fit(stage: Stage, role: Role, measure: str) -> None:
+    """Say how many outputs of train and dev were cut: they are neither right nor wrong, and not fitted on."""
+    for split, answered in stage.fitted(role).items():
+        cut = int(answered.answers.unfinished.sum())
+        if cut:
+            of = f"{cut} of {len(answered.problems)} outputs of {split} were cut before an answer"
+            reason = f"{of}: what will be wrong is not fitted on them"
+            stage.collected.miss(measure, f"unfinished outputs of {split}, {role}", reason)
+
+
+def without(values: ndarray, cut: ndarray) -> ndarray:
+    """Values of problems with NaN for those that are cut."""
+    out = np.array(values, float)
+    out[cut] = np.nan
+    return out
 
 
 def known(values: Sequence[float | None]) -> ndarray:

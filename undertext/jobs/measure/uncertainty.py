@@ -6,7 +6,7 @@ import numpy as np
 from numpy import ndarray
 
 from undertext.core.terms import CHOOSE, FIT, Role
-from undertext.jobs.measure.stage import Stage
+from undertext.jobs.measure.stage import Stage, unfinished_fit, without
 from undertext.measures.trace.uncertainty import binned, brier
 
 
@@ -16,17 +16,21 @@ def uncertainty(stage: Stage) -> None:
     for role in stage.roles:
         fit, choose = (stage.fitted(role)[split] for split in (FIT, CHOOSE))
         answers, problems = (fit.answers, choose.answers), (fit.problems, choose.problems)
+        unfinished_fit(stage, role, "uncertainty")
         (doubt,) = stage.run.make([stage.work.doubt_part(role, answers, problems, stage.layers)])
         stage.doubt[role] = doubt
         if doubt.reason:
             stage.collected.miss("uncertainty", role, doubt.reason)
             continue
-        wrong = ~stage.right[role]
+        wrong, cut = ~stage.right[role], stage.work.answers[role].unfinished
         for name, read in (("internal", doubt.internal), ("voiced", doubt.voiced)):
-            columns.setdefault((name, "Brier score"), {})[role] = brier(read.wrong, wrong)
-            columns.setdefault((name, "calibration error"), {})[role] = binned(read.wrong, wrong)
             pairs = np.stack([read.wrong, wrong.astype(float)], -1)
-            columns.setdefault((name, "area under the ROC curve"), {})[role] = pairs
+            for figure, values in (
+                ("Brier score", brier(read.wrong, wrong)),
+                ("calibration error", binned(read.wrong, wrong)),
+                ("area under the ROC curve", pairs),
+            ):
+                columns.setdefault((name, figure), {})[role] = without(values, cut)
     for (name, figure), by_role in columns.items():
         options: dict[str, Any] = {"kind": "bounded"}
         if figure == "calibration error":

@@ -1,10 +1,22 @@
 """Why a change was made of no trace: what the task would have to say for it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from undertext.measures.trace.changes import Change
+from undertext.measures.trace.trails import Trail
 from undertext.tasks.task import Problem
 from undertext.tasks.value_positions import unsaid_positions
+
+
+def no_changes(trails: Collection[Trail]) -> str | None:
+    """Why none of these traces can be changed; None where one can."""
+    if not trails:
+        return "there are no traces"
+    if not any(trail.steps for trail in trails):
+        return "no trace has a step before its answer"
+    if all(trail.unfinished for trail in trails if trail.steps):
+        return "every trace with a step was cut before an answer"
+    return None
 
 
 def lacking(change: Change, problems: Iterable[Problem], wordings: Mapping[int, Sequence[str]]) -> str:
@@ -17,6 +29,10 @@ def lacking(change: Change, problems: Iterable[Problem], wordings: Mapping[int, 
         if not any(_moved(problem) for problem in problems):
             return "the task says no other answers for other values of its steps (counterfactuals)"
         return "no finished trace begins as the task's own up to a value that has counterfactuals"
+    if change == "another":
+        return "no other finished trace gives another answer"
+    if change == "paraphrased":
+        return "the function leaves every trace as it is"
     return "no trace allows this change"
 
 

@@ -17,7 +17,7 @@ from undertext.tasks.draws import drawn
 from undertext.tasks.numbers import numbers_in, parse_number
 from undertext.tasks.spans import join, whole_words
 from undertext.tasks.task import Problem
-from undertext.tasks.value_positions import saying, unsaid_positions
+from undertext.tasks.value_positions import saying, value_positions
 
 OTHERS = 20
 """Other problems whose values an output is held against to see what it states by chance."""
@@ -108,27 +108,34 @@ def stated_alike(
     return stated(problems, *weaker, named=False), bare, False
 
 
-def step_values(problem: Problem) -> list[tuple[Words, Value]]:
+def step_values(problem: Problem, *, again: bool = False) -> list[tuple[Words, Value]]:
     """The values that the problem's steps say, each with the words right before it, in order.
 
-    Each counts that its step has not said before; the place where the trace gives the answer does not.
+    Each counts that its step has not said before, and with `again` the others too. Left out are the place
+    where the trace gives the answer, and the values of a step that the task calls invalid.
     """
     trace = problem.reasoning
     before = len(join(problem.prompt, trace)) - len(trace)
     ending = saying(trace, problem.answer)
+    owners = [step for step in problem.steps for _ in step.values]
     return [
-        (_before(position.said_after or ""), _value(str(position.value)))
-        for position in unsaid_positions(problem)
-        if position.said_end is not None and (ending is None or position.char_offset - before != ending.start)
+        (words_before(position.said_after or ""), value_of(str(position.value)))
+        for position, step in zip(value_positions(problem) if owners else [], owners, strict=True)
+        if step.valid
+        and position.said_end is not None
+        and (again or not position.maybe_said)
+        and (ending is None or position.char_offset - before != ending.start)
     ]
 
 
-def _value(text: str) -> Value:
+def value_of(text: str) -> Value:
+    """A value as it is held against others: a number as a number, all else in lower case."""
     number = parse_number(text)
     return text.lower() if number is None else number
 
 
-def _before(text: str) -> Words:
+def words_before(text: str) -> Words:
+    """The last words and signs of a text, in lower case: those that say what a value after it is of."""
     return tuple(_PIECE.findall(text[-_LOOK_BACK:].lower())[-_PIECES:])
 
 
@@ -185,7 +192,7 @@ class _Said:
             if start < answer[1] and answer[0] < end:
                 continue
             if value in wanted:
-                place = (start, _before(text[max(0, start - _LOOK_BACK) : start]))
+                place = (start, words_before(text[max(0, start - _LOOK_BACK) : start]))
                 self.places.setdefault(value, []).append(place)
             if (counted or isinstance(value, str)) and value not in known:
                 self.nothing = False

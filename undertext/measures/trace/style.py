@@ -1,7 +1,9 @@
 """How outputs are written: markers of doubt and of certainty, length, repetition, and backtracks.
 
 Markers are counted as whole words, in any case, and never one within another: where `not sure` stands, `sure`
-is not counted beside it. Categories are Hyland's (Metadiscourse, 2005: hedges, boosters), and backtracking.
+is not counted beside it. A single letter counts in the case in which it is listed: `I` is a writer, and `i`
+may be a variable. Categories are Hyland's of stance and engagement (Metadiscourse, 2005: hedges, boosters,
+attitude markers, engagement markers, self-mention), and backtracking.
 """
 
 import re
@@ -59,7 +61,11 @@ class Markers:
         self._category = {_key(word): name for name, words in by_category.items() for word in words}
         # The longest first: a phrase counts before the words in it.
         longest = sorted(self._category, key=lambda key: (-len(key), key))
-        words = "|".join(re.escape(key).replace(r"\ ", r"\s+") for key in longest)
+        written = {_key(word): word.strip() for words in by_category.values() for word in words}
+        words = "|".join(
+            re.escape(key).replace(r"\ ", r"\s+") if len(key) > 1 else f"(?-i:{re.escape(written[key])})"
+            for key in longest
+        )
         self._pattern = re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
 
     def found(self, text: str) -> list[tuple[int, str]]:
