@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from undertext.activations.errors import UserError, shown
-from undertext.activations.files import check_safetensors
+from undertext.activations.files import check_safetensors, is_file
 from undertext.activations.hookpoint import HookPoint
 from undertext.saes.autoencoder import NORMALISATION, load_sae
 from undertext.saes.checkpoints import Checkpoints, trained_sae
@@ -95,6 +95,10 @@ def train_crosscoder(
 def load_crosscoder(folder: str | Path) -> Crosscoder:
     """Read a crosscoder that `train_crosscoder` saved; UserError when there is none, or it is spoilt."""
     file = Path(folder) / NORMALISATION
+    if not is_file(file):
+        raise UserError(
+            f"expected a crosscoder that `sae train` made in {shown(folder)}: {NORMALISATION} is missing"
+        )
     names, sae = set(check_safetensors(file)), load_sae(folder)
     with safe_open(file, framework="pt") as opened:
         points = tuple(HookPoint.parse(name) for name in (opened.metadata() or {}).get("points", "").split())
