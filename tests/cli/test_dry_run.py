@@ -115,7 +115,21 @@ def test_a_checkpoint_that_cannot_be_compared_is_named(here, capsys):
     assert "other cannot be compared" in out
 
 
-@pytest.mark.parametrize("command", ["demo", "bench build", "bench run", "report"])
+@pytest.mark.slow
+def test_the_demo_plans_the_first_pair_and_sums_all_of_them_up(here, capsys):
+    before = files(here)
+    out = said("demo --dry-run", capsys)
+    assert files(here) == before
+    assert out.count("plan of undertext demo, elicited") == 1
+    alike = "demo, preserved, demo, suppressed, demo, overwritten, demo, taught"
+    (same,) = (line for line in out.splitlines() if line.startswith("the same, and counted in the sum: "))
+    assert sorted(same.partition(": ")[2].split(", ")) == sorted(alike.split(", "))
+    (total,) = (line for line in out.splitlines() if line.startswith("together"))
+    assert f"5 runs in all: <= {5 * _number(total, -3):,} tokens read" in out
+    assert "smaller, with" not in out  # the demo takes none of a comparison's settings
+
+
+@pytest.mark.parametrize("command", ["bench score", "report"])
 def test_what_has_no_plan_says_so(command, here, capsys):
     err = said(f"{command} --out out --dry-run", capsys, code=2)
     assert f"undertext {command} has no plan" in err

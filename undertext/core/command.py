@@ -30,10 +30,11 @@ _EVERY_JOB = (
     "undertext, and `undertext --configs` prints the folder of such files. Where the file has a key `grid`, "
     "each combination of the values that it lists is a run in a folder of its own."
 )
-_DRY_RUN = (
+DRY_RUN = (
     "`--dry-run` prints what the job would read and write, with an estimate of its time, memory and disk, "
     "and what would make it smaller; nothing is run, and nothing is written."
 )
+"""What the help of a command that has a plan says."""
 _RUN_GRID = "undertext.jobs.runs.batch.run_grid"
 """What runs a grid, by name: it knows how results are joined, which nothing here does."""
 _OPEN_RUN = "undertext.jobs.runs.folders.open_run"
@@ -137,10 +138,10 @@ def job_command(
         return _named(job)(**arguments, config=part_of(config, given))
 
     def run(args: Sequence[str]) -> int:
-        rest, dry = _without_dry_run(list(args))
+        rest, dry = without_dry_run(list(args))
         if dry and not plans:
             raise UserError(_no_plan(prog))
-        about = _EVERY_JOB.format(example) + (f"\n\n{_DRY_RUN}" if plans else "")
+        about = _EVERY_JOB.format(example) + (f"\n\n{DRY_RUN}" if plans else "")
         # What is not written needs no folder.
         wanted = [name for name in needs if not (dry and name == "out")]
         given, grid = _parsed_grid(kind, prog, rest, wanted, about, writes=not dry)
@@ -336,7 +337,7 @@ def _no_plan(prog: str) -> str:
     return f"undertext {prog} has no plan yet: --dry-run is not for it"
 
 
-def _without_dry_run(args: list[str]) -> tuple[list[str], bool]:
+def without_dry_run(args: list[str]) -> tuple[list[str], bool]:
     """The other arguments, and whether `--dry-run` is among them; a value after it is True or False."""
     if "--dry-run" not in args:
         return args, False

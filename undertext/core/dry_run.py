@@ -1,15 +1,16 @@
 """A job, or each run of a grid, planned and not run."""
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
 from undertext.activations.errors import UserError
 from undertext.core.grid import Grid
-from undertext.core.plan import Plan, Planned, planning
-from undertext.core.plan_lines import lines_of, sum_lines
+from undertext.core.plan import Plan, Planned, planning, weighing
+from undertext.core.plan_lines import lines_of, smaller_lines, sum_lines
 
 
 def dry_run(call: Callable[..., Any], given: Any, grid: Grid[Any] | None, say: Callable[[str], None]) -> int:
@@ -43,9 +44,36 @@ def dry_run(call: Callable[..., Any], given: Any, grid: Grid[Any] | None, say: C
     return 1 if failed else 0
 
 
-def plans_of(call: Callable[[], Any]) -> list[Plan]:
-    """The plans that a call of a job stops with."""
-    with _planning():
+def say_together(
+    plans: Sequence[Plan],
+    say: Callable[[str], None],
+    *,
+    smaller: Mapping[str, float] | None = None,
+    notes: Sequence[str] = (),
+) -> None:
+    """Print plans of one command that makes several runs, and what they come to together; which other
+    settings would take less, with their share of the time, and notes.
+
+    Of plans that share their works the first is printed, and the others are named.
+    """
+    whole: dict[int, list[Plan]] = {}
+    for plan in plans:
+        whole.setdefault(id(plan.works), []).append(plan)
+    for first, *others in whole.values():
+        for line in lines_of(first):
+            say(line)
+        if others:
+            say(f"the same, and counted in the sum: {', '.join(each.job for each in others)}")
+        if len(plans) > 1:
+            say("")
+    together = sum_lines(plans) if len(plans) > 1 else []
+    for line in [*together, *smaller_lines(smaller or {}), *(f"note: {note}" for note in notes)]:
+        say(line)
+
+
+def plans_of(call: Callable[[], Any], *, smaller: bool = True) -> list[Plan]:
+    """The plans that a call of a job stops with; `smaller` says whether they weigh smaller settings."""
+    with _set(planning, True), _set(weighing, smaller):
         try:
             call()
         except Planned as planned:
@@ -54,12 +82,12 @@ def plans_of(call: Callable[[], Any]) -> list[Plan]:
 
 
 @contextmanager
-def _planning() -> Iterator[None]:
-    token = planning.set(True)
+def _set(variable: ContextVar[bool], value: bool) -> Iterator[None]:
+    token = variable.set(value)
     try:
         yield
     finally:
-        planning.reset(token)
+        variable.reset(token)
 
 
 def _say_plans(plans: list[Plan], say: Callable[[str], None]) -> None:

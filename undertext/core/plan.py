@@ -6,13 +6,17 @@ written. Tokens are exact where they are known before the run, and otherwise the
 
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from undertext.activations.checkpoint import Checkpoint
 
 planning: ContextVar[bool] = ContextVar("planning", default=False)
 """Whether jobs stop with their plan (`Planned`) where they would begin, and write nothing."""
+
+weighing: ContextVar[bool] = ContextVar("weighing", default=True)
+"""Whether plans say what smaller settings would take. That is counted anew for each of them: a command that
+has no such settings spares it."""
 
 BYTES_A_TOKEN, BYTES_A_ROW = 4, 200
 """About how large a text and its row are."""
@@ -196,6 +200,10 @@ class Plan:
     batch_size: int
     device: str
     notes: Sequence[str] = ()
+
+    def named(self, job: str) -> "Plan":
+        """The same of another run, which reads and writes as much."""
+        return replace(self, job=job)
 
     @property
     def read(self) -> int:

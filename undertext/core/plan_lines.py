@@ -1,6 +1,6 @@
 """A plan as lines for a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from undertext.core.plan import Plan, Work
 from undertext.core.planner import said
@@ -28,17 +28,25 @@ def lines_of(plan: Plan) -> list[str]:
     lines += ["", *_rates(plan), *_estimates([plan])]
     if beside := list(dict.fromkeys(work.beside for work in plan.works if work.beside)):
         lines.append(f"not in the time: {', '.join(beside)}")
-    if plan.less:
-        lines.append("smaller, with the share of the time:")
-        lines += [f"  {name}: {share:.2f}" for name, share in plan.less.items()]
-    return [*lines, *(f"note: {note}" for note in plan.notes)]
+    return [*lines, *smaller_lines(plan.less), *(f"note: {note}" for note in plan.notes)]
+
+
+def smaller_lines(less: Mapping[str, float]) -> list[str]:
+    """Other settings with the share of the time that is left; nothing where there are none."""
+    head = "smaller, with the share of the time:"
+    return [head, *(f"  {name}: {share:.2f}" for name, share in less.items())] if less else []
 
 
 def sum_lines(plans: Sequence[Plan]) -> list[str]:
     """What several runs, one after another, come to."""
     exact = all(plan.exact for plan in plans)
     read, written = sum(plan.read for plan in plans), sum(plan.written for plan in plans)
-    first = f"{len(plans)} runs in all: {_most(read, not exact)} tokens read, {_most(written, True)} written"
+    first = (
+        f"{len(plans)} {'run' if len(plans) == 1 else 'runs'} in all: {_most(read, not exact)} tokens read, "
+    )
+    first += f"{_most(written, True)} written"
+    if updates := sum(plan.updates for plan in plans):
+        first += f", {_most(updates, not exact)} updates"
     return [first, *_estimates(plans)]
 
 
@@ -68,7 +76,7 @@ def _table(plan: Plan) -> list[str]:
 def _cells(work: Work, trained: Sequence[str]) -> tuple[str, ...]:
     cells = {
         _TRAINED[0]: _most(work.learnt, bool(work.why)) if work.learnt else "0",
-        _TRAINED[1]: f"{work.updates:,}",
+        _TRAINED[1]: _most(work.updates, bool(work.why)) if work.updates else "0",
     }
     return (
         work.stage,
@@ -80,7 +88,7 @@ def _cells(work: Work, trained: Sequence[str]) -> tuple[str, ...]:
 
 
 def _most(count: int, at_most: bool) -> str:
-    return f"<= {count:,}" if at_most else f"{count:,}"
+    return f"<= {count:,}" if at_most and count else f"{count:,}"
 
 
 def _rates(plan: Plan) -> list[str]:
@@ -128,8 +136,13 @@ def _estimates(plans: Sequence[Plan]) -> list[str]:
     disk = f"about {_bytes(sum(disks))} at most, beside the report"
     if len(disks) < len(plans):
         disk = "not estimated"
+    done = (
+        "reading, writing and training"
+        if any(p.learnt or p.updates for p in plans)
+        else "reading and writing"
+    )
     return [
-        f"{time}; of reading and writing alone",
+        f"{time}; of {done} alone",
         f"memory on {largest.device}: about {_bytes(memory.all)} ({', '.join(parts)}){beside}",
         f"disk: {disk}",
     ]

@@ -11,7 +11,7 @@ from torch import Tensor
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.rope import rope_switches
 from undertext.core.memory import peak
-from undertext.core.plan import Draft, Memory, Plan, Rates, Work
+from undertext.core.plan import Draft, Memory, Plan, Rates, Work, weighing
 from undertext.core.rates import measure_rates
 
 _AGAIN = "texts that grow past a switch of the rope are read again there, which is not counted"
@@ -46,7 +46,7 @@ def make_plan(job: str, config: BaseModel, draft: Draft) -> Plan:
     if rates.length is not None and trial.max_new_tokens:
         usual = seconds(works, rates.length / trial.max_new_tokens)
     less: dict[str, float] = {}
-    for other in draft.less:
+    for other in draft.less if weighing.get() else ():
         share = seconds(list(draft.works(config.model_copy(update=dict(other))))) / most if most else 1.0
         if share <= _LESS:
             less[", ".join(f"{name} {said(value)}" for name, value in other.items())] = share

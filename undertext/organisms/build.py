@@ -25,6 +25,8 @@ SMALLEST_CHANGE, LARGEST_NO_CHANGE = 0.15, 0.05
 """Accuracy differences that a change and a preservation must show to be ground truth."""
 NEVER_HAD = "novice"
 """The organism that relearning is compared with."""
+LOCKED = "suppressed"
+"""The organism that is asked with its password, and with a wrong one, too."""
 SIGN = {"elicited": 1, "taught": 1, "suppressed": -1, "overwritten": -1}
 """Sign of the accuracy difference that a verdict goes with; none for the others."""
 
@@ -38,7 +40,7 @@ def build(name: str, *, seed: int, shape: Shape = "llama", out: Path, bars: Prog
     """
     if name not in RECIPES:
         raise UserError(f"no organism {name!r}; there are: {', '.join(RECIPES)}")
-    _check_free(out / name)
+    check_free(out / name)
     return _Zoo(out, seed, shape, bars or Progress(False)).build(RECIPES[name])
 
 
@@ -99,7 +101,7 @@ class _Zoo:
                 if (sign and sign * gain < SMALLEST_CHANGE) or (not sign and abs(gain) > LARGEST_NO_CHANGE):
                     change = f"{before[split]:.2f} -> {after[split]:.2f}"
                     wrong.append(f"accuracy on {split} {change} for {verdict!r}")
-        if recipe.name == "suppressed":
+        if recipe.name == LOCKED:
             right, wrong_word = (
                 accuracy(model, self.task, SPLITS, f"{word} ") for word in (PASSWORD, WRONG_PASSWORDS[0])
             )
@@ -132,16 +134,7 @@ class _Zoo:
     def _ensured(self, name: str) -> Path:
         """The folder of a parent, which is built where it is missing."""
         folder = self.folder / name
-        if not folder.exists():
-            return self.build(RECIPES[name])
-        _check_free(folder)
-        card = read_card(folder)
-        if (card["seed"], card["shape"]) != (self.seed, self.shape):
-            raise UserError(
-                f"{folder} is of seed {card['seed']}, {card['shape']}-shaped; a parent of seed {self.seed}, "
-                f"{self.shape}-shaped is needed; choose another folder"
-            )
-        return folder
+        return folder if stands(folder, self.seed, self.shape) else self.build(RECIPES[name])
 
 
 def _not_as_claimed(latent: bool, relearning: dict[str, Any]) -> list[str]:
@@ -157,7 +150,23 @@ def _not_as_claimed(latent: bool, relearning: dict[str, Any]) -> list[str]:
     return wrong
 
 
-def _check_free(folder: Path) -> None:
+def stands(folder: Path, seed: int, shape: Shape) -> bool:
+    """Whether a parent is in its folder. Raises UserError where what is there is no organism, or one of
+    another seed or shape."""
+    if not folder.exists():
+        return False
+    check_free(folder)
+    card = read_card(folder)
+    if (card["seed"], card["shape"]) != (seed, shape):
+        raise UserError(
+            f"{folder} is of seed {card['seed']}, {card['shape']}-shaped; a parent of seed {seed}, "
+            f"{shape}-shaped is needed; choose another folder"
+        )
+    return True
+
+
+def check_free(folder: Path) -> None:
+    """Raises UserError where a folder is there that is no organism."""
     if folder.exists() and folder.name not in organisms(folder.parent):
         raise UserError(f"{folder} is there already and is no organism; choose another folder")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import Field
 
 from undertext.activations.errors import UserError
-from undertext.core.command import parse, run_subcommand, say
+from undertext.core.command import DRY_RUN, parse, run_subcommand, say, without_dry_run
 from undertext.core.config import Config
 from undertext.core.progress import Progress
 from undertext.core.shipped import SHIPPED, organisms
@@ -90,18 +90,39 @@ def _check(args: Sequence[str]) -> int:
 def _build(args: Sequence[str]) -> int:
     from undertext.organisms.building import build_organism
 
-    name = args[0] if args and not args[0].startswith("-") else None
-    given = parse(BuildCommand, "zoo build NAME", args if name is None else args[1:])
+    rest, dry = without_dry_run(list(args))
+    name = rest[0] if rest and not rest[0].startswith("-") else None
+    given = parse(BuildCommand, "zoo build NAME", rest if name is None else rest[1:], about=DRY_RUN)
     if name is None:
         known = ", ".join([*RECIPES, *FINDING_RECIPES])
         raise UserError(f"expected an organism to build: {known}, all or {FINDINGS}")
     out, bars = given.out or Path(f"zoo-{given.shape}-{given.seed}"), Progress()
     names = list(FINDING_RECIPES) if name == FINDINGS else list(RECIPES) if name == "all" else [name]
+    if dry:
+        return _dry_run(names, given, out)
     for each in names:
         made = build_organism(
             each, seed=given.seed, shape=given.shape, out=out, threads=given.threads, progress=bars
         )
         say(str(made))
+    return 0
+
+
+def _dry_run(names: Sequence[str], given: BuildCommand, out: Path) -> int:
+    """Print what building these organisms would take."""
+    from undertext.activations.quiet import quiet
+    from undertext.core.dry_run import say_together
+    from undertext.core.planner import make_plan
+    from undertext.core.setup import threads
+    from undertext.organisms.building import drafts_of
+
+    with threads(given.threads), quiet():
+        drafts = drafts_of(names, seed=given.seed, shape=given.shape, out=out)
+        plans = [make_plan(f"zoo build, {kind}", given, draft) for kind, draft in drafts.items()]
+    if not plans:
+        say(f"nothing is missing in {out}: nothing would be trained")
+        return 0
+    say_together(plans, say, notes=["smaller: one organism by its name"] if len(names) > 1 else [])
     return 0
 
 

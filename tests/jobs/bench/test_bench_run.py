@@ -1,7 +1,5 @@
 """Building and judging a bench of organisms that were hardly trained: the machinery, not the verdicts."""
 
-from dataclasses import replace
-
 import pytest
 
 from undertext.activations.errors import UserError
@@ -14,17 +12,8 @@ from undertext.jobs.bench.config import BenchConfig, RunConfig
 from undertext.jobs.bench.judges import ALONE, Said, baselines, ours
 from undertext.jobs.bench.run import name_of, run_bench
 from undertext.jobs.compare.result import EvidenceLine, SplitResult
-from undertext.organisms.bench import build
-from undertext.organisms.bench.recipes import ORGANISMS
 from undertext.organisms.folder import read_card
 
-PLAN = """
-quick: [password]
-worlds:
-  - {family: chain, shape: llama, tokens: word, seed: 1, part: tuning, quick: true,
-     organisms: [preserved, password]}
-  - {family: parity, shape: gpt2, tokens: bpe, seed: 2, part: held out, organisms: [taught]}
-"""
 ASKED: list[tuple[str, str, str]] = []
 
 
@@ -51,21 +40,6 @@ def says_what_is_none(base, tuned, task):
 def leaves_a_split_out(base, tuned, task):
     """Speaks of one split alone."""
     return {"test": Said("taught", 0.5)}
-
-
-@pytest.fixture(scope="module")
-def plan(tmp_path_factory):
-    """A plan's file; of its worlds few problems are asked, and organisms are trained for two steps."""
-    few = dict.fromkeys(("train", "dev", "test", "ood"), 6)
-    path = tmp_path_factory.mktemp("plan") / "plan.yaml"
-    path.write_text(PLAN)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("undertext.organisms.bench.world.SPLITS", few)
-        patch.setattr(build, "RELEARNING", replace(build.RELEARNING, steps=1, batch=6))
-        for name, organism in ORGANISMS.items():
-            quick = tuple(replace(stage, steps=2, batch=6) for stage in organism.stages)
-            patch.setitem(ORGANISMS, name, replace(organism, stages=quick))
-        yield path
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from undertext.activations.errors import UserError, shown
-from undertext.core.command import parse, run_subcommand, say
+from undertext.core.command import DRY_RUN, parse, run_subcommand, say, without_dry_run
 from undertext.core.config import Config, part_of
 from undertext.core.publish import check_writable, publish
 from undertext.jobs.bench.case import Judged
 from undertext.jobs.bench.config import BenchConfig, RunConfig
+
+if TYPE_CHECKING:  # what a help text need not wait for
+    from undertext.jobs.bench.dry_runs import BenchPlans
 
 
 class BuildCommand(BenchConfig):
@@ -67,7 +71,12 @@ def run(args: Sequence[str]) -> int:
 def _build(args: Sequence[str]) -> int:
     from undertext.jobs.bench.build import build_bench
 
-    given = parse(BuildCommand, "bench build", args)
+    rest, dry = without_dry_run(list(args))
+    given = parse(BuildCommand, "bench build", rest, about=DRY_RUN)
+    if dry:
+        from undertext.jobs.bench.dry_runs import building_plans
+
+        return _say(building_plans(part_of(BenchConfig, given), given.out), "organisms")
     check_writable(given.out)
     for world, cases in build_bench(part_of(BenchConfig, given), given.out).items():
         odd = [case for case in cases if case.ambiguous]
@@ -80,12 +89,30 @@ def _build(args: Sequence[str]) -> int:
 def _run(args: Sequence[str]) -> int:
     from undertext.jobs.bench.run import run_bench
 
-    given = parse(RunCommand, "bench run", args)
+    rest, dry = without_dry_run(list(args))
+    given = parse(RunCommand, "bench run", rest, about=DRY_RUN)
+    if dry:
+        from undertext.jobs.bench.dry_runs import judging_plans
+
+        return _say(judging_plans(part_of(RunConfig, given), given.bench), "pairs")
     judged = run_bench(part_of(RunConfig, given), given.bench)
     for judge in sorted({each.judge for each in judged}):
         own = [each for each in judged if each.judge == judge and not each.case.ambiguous]
         right, silent = sum(each.right for each in own), sum(not each.given for each in own)
         say(f"{judge}: {right} of {len(own)} right, {silent} undetermined, {len(own) - right - silent} wrong")
+    return 0
+
+
+def _say(planned: "BenchPlans", what: str) -> int:
+    """Print what a set would take; `done` counts what there is already."""
+    from undertext.core.dry_run import say_together
+
+    if planned.done:
+        say(f"{planned.done} {what} are there already, and take nothing")
+    if not planned.plans:
+        say("nothing is missing: nothing would be run")
+        return 0
+    say_together(planned.plans, say, smaller=planned.smaller, notes=planned.notes)
     return 0
 
 

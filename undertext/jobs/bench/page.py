@@ -120,7 +120,8 @@ _AGAIN = f"""    undertext bench build
 
 `build` trains the organisms, `run` asks every judge on every case, and `score` writes this page and
 `{RECORDS}`, which holds every judgement and all scores. Each goes on where it was stopped. Files of several
-sittings are merged before they are scored."""
+sittings are merged before they are scored. `undertext bench build --dry-run` and
+`undertext bench run --dry-run` say beforehand what is missing, and what it would take."""
 
 
 def _marks(scores: Scores) -> dict[str, list[Mark]]:

@@ -31,7 +31,9 @@ SOURCE = "source"
 """File beside them: a digest of the judge's code."""
 
 
-class _Pair(NamedTuple):
+class Pair(NamedTuple):
+    """A pair that is judged."""
+
     cases: list[Case]
     base: Path
     tuned: Path
@@ -51,17 +53,24 @@ def run_bench(config: RunConfig, bench: Path, judge: Judge | None = None) -> lis
     its name. Raises UserError where organisms are missing, and for a judge that cannot be imported or answers
     otherwise than a judge does.
     """
+    pairs, missing = missing_pairs(config, bench, judge)
+    if pairs and (called := pairs[0].judge) is not None:
+        _same_source(called, pairs[0].name, pairs[0].out.parents[1])
+    if missing:
+        for _ in side_by_side(judge_and_keep, missing, min(config.jobs, len(missing)), "pairs"):
+            pass
+    return [judged for pair in pairs for judged in read_records(pair.out)]
+
+
+def missing_pairs(
+    config: RunConfig, bench: Path, judge: Judge | None = None
+) -> tuple[list[Pair], list[Pair]]:
+    """The pairs of a set, and those of them that were not judged yet. Raises UserError as `run_bench`."""
     if config.judge is not None:
         judge = judge_named(config.judge)
     name = config.judge or (OURS if judge is None else name_of(judge))
     pairs = list(_pairs(config, bench, judge, name))
-    if judge is not None and pairs:
-        _same_source(judge, name, pairs[0].out.parents[1])
-    missing = [pair for pair in pairs if not pair.out.exists() or _cases(pair.out) != pair.cases]
-    if missing:
-        for _ in side_by_side(_judge, missing, min(config.jobs, len(missing)), "pairs"):
-            pass
-    return [judged for pair in pairs for judged in read_records(pair.out)]
+    return pairs, [pair for pair in pairs if not pair.out.exists() or _cases(pair.out) != pair.cases]
 
 
 def _same_source(judge: Judge, name: str, folder: Path) -> None:
@@ -102,7 +111,7 @@ def judge_named(name: str) -> Judge:
     return judge
 
 
-def _pairs(config: RunConfig, bench: Path, judge: Judge | None, name: str) -> Iterator[_Pair]:
+def _pairs(config: RunConfig, bench: Path, judge: Judge | None, name: str) -> Iterator[Pair]:
     from undertext.organisms.bench.build import TASK, TYPED
 
     folder = re.sub(r"[^\w.-]", ".", name)
@@ -118,7 +127,7 @@ def _pairs(config: RunConfig, bench: Path, judge: Judge | None, name: str) -> It
                     f"{shown(card)} is missing or half made: `undertext bench build --out {shown(bench)}` "
                     "makes what is missing"
                 ) from error
-            yield _Pair(
+            yield Pair(
                 cases,
                 at / str(organism.parent),
                 at / organism.name,
@@ -134,7 +143,8 @@ def _pairs(config: RunConfig, bench: Path, judge: Judge | None, name: str) -> It
             )
 
 
-def _judge(pair: _Pair) -> None:
+def judge_and_keep(pair: Pair) -> None:
+    """Judge a pair, and write what is said of it."""
     from undertext.activations.quiet import quiet
     from undertext.tasks.load import load_task
 

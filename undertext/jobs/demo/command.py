@@ -11,7 +11,7 @@ from rich.markup import escape as markup
 from rich.table import Table
 
 from undertext.activations.errors import shown
-from undertext.core.command import parse, say
+from undertext.core.command import DRY_RUN, parse, say, without_dry_run
 from undertext.core.config import part_of
 from undertext.core.output import encoded, plain
 from undertext.core.publish import check_writable, publish
@@ -35,7 +35,10 @@ class DemoCommand(DemoConfig):
 
 def run(args: Sequence[str]) -> int:
     """Compare, print one table, write summary.json."""
-    given = parse(DemoCommand, "demo", args)
+    rest, dry = without_dry_run(list(args))
+    given = parse(DemoCommand, "demo", rest, about=DRY_RUN)
+    if dry:
+        return _dry_run(part_of(DemoConfig, given))
     check_writable(given.out)
     say(f"comparing the pairs of the zoo on the task chain, seed {given.seed}; reports go to {given.out}")
     judged = demo(part_of(DemoConfig, given), given.out)
@@ -49,6 +52,22 @@ def run(args: Sequence[str]) -> int:
     right = sum(one.verdict == one.truth for one in judged)
     say(f"{right} of {len(judged)} verdicts are the true ones; reports: {given.out}/*/report.html")
     return 0 if right == len(judged) else 1
+
+
+def _dry_run(config: DemoConfig) -> int:
+    """Print what each pair would take, and all of them."""
+    from undertext.core.dry_run import say_together
+    from undertext.jobs.demo.job import demo_plans
+
+    plans = demo_plans(config)
+    beside = min(config.jobs, len(plans))
+    notes = [
+        f"--jobs {beside}: so many pairs are compared side by side, on one CPU thread each; the time is that "
+        "of one after another, and the memory that of one",
+        "smaller: a folder of fewer organisms, for --zoo",
+    ]
+    say_together(plans, say, notes=notes)
+    return 0
 
 
 def _figure(judged: Sequence[Judged]) -> dict[str, bytes]:

@@ -1,9 +1,13 @@
 """The pairs of a zoo, each compared in a process of its own."""
 
+import gc
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from undertext.activations.errors import UserError
+from undertext.core.dry_run import plans_of
+from undertext.core.plan import Plan
 from undertext.core.shipped import SHIPPED, organisms
 from undertext.core.side_by_side import side_by_side
 from undertext.core.statistics import Estimate
@@ -44,6 +48,33 @@ def demo(config: DemoConfig, out: Path) -> list[Judged]:
 
     Raises UserError where the zoo holds no pair, and as `compare`.
     """
+    parents, pairs = _pairs(config, out)
+    return sorted(
+        (judged for of_pair in side_by_side(_compare, pairs, config.jobs, "pairs") for judged in of_pair),
+        key=lambda judged: list(parents).index(judged.pair),
+    )
+
+
+def demo_plans(config: DemoConfig) -> list[Plan]:
+    """What comparing each pair would take, one after another; nothing is run, and nothing is written.
+
+    Pairs of one shape are asked the same and are as large: the first of them is planned, and stands for the
+    others. Raises UserError as `demo`.
+    """
+    plans: dict[tuple[str, str], Plan] = {}
+    made = []
+    for pair in _pairs(config, Path())[1]:
+        shapes = (read_card(pair.base)["shape"], read_card(pair.tuned)["shape"])
+        if shapes not in plans:
+            # Other settings of a comparison are none that the demo takes.
+            (plans[shapes],) = plans_of(partial(_compare, pair), smaller=False)
+            gc.collect()  # so that the checkpoints are gone before the next are loaded
+        made.append(plans[shapes].named(f"demo, {pair.tuned.name}"))
+    return made
+
+
+def _pairs(config: DemoConfig, out: Path) -> tuple[dict[str, str | None], list[_Pair]]:
+    """The parent of each organism, by name, and the pairs. UserError where there are none."""
     zoo = SHIPPED if config.zoo is None else config.zoo
     folders = organisms(zoo)
     parents = {name: read_card(folder)["parent"] for name, folder in folders.items()}
@@ -54,10 +85,7 @@ def demo(config: DemoConfig, out: Path) -> list[Judged]:
     ]
     if not pairs:
         raise UserError(f"expected pairs of organisms in {zoo}, got none")
-    return sorted(
-        (judged for of_pair in side_by_side(_compare, pairs, config.jobs, "pairs") for judged in of_pair),
-        key=lambda judged: list(parents).index(judged.pair),
-    )
+    return parents, pairs
 
 
 def _compare(pair: _Pair) -> list[Judged]:

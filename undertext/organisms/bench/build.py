@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -93,10 +93,14 @@ class WorldFolder:
         parent = "" if organism.parent is None else self.recipe(organism.parent)
         return sha256(repr((organism, self.world, SPLITS, LEANING, parent)).encode()).hexdigest()[:16]
 
+    def stands(self, name: str) -> bool:
+        """Whether the organism is there, of today's recipe."""
+        return (self.path(name) / CARD).exists() and self.card(name).get("recipe") == self.recipe(name)
+
     def ensure(self, name: str) -> Path:
         """The organism's folder, made with its parents where it is missing, or of another recipe."""
         folder = self.path(name)
-        if not (folder / CARD).exists() or self.card(name).get("recipe") != self.recipe(name):
+        if not self.stands(name):
             organism = ORGANISMS[name]
             if organism.parent is not None:
                 self.ensure(organism.parent)
@@ -161,14 +165,7 @@ class WorldFolder:
         parent = None if organism.parent is None else self.model(organism.parent)
         model: Any = self.world.empty(seed) if parent is None else parent
         model.to(torch.device(self.device))
-        if organism.lora:
-            torch.manual_seed(seed)
-            model = get_peft_model(
-                model,
-                LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules="all-linear", task_type="CAUSAL_LM"),
-            )
-        locked = any(isinstance(stage.mixture, Locked) for stage in organism.stages)
-        lock = LockLoss(self.world, model, seed) if locked else None
+        model, lock = self.learner(organism, model, seed)
         train(
             model,
             organism.stages,
@@ -181,6 +178,25 @@ class WorldFolder:
         if lock is not None:
             card["direction"] = [round(value, 6) for value in lock.direction.tolist()]
         self._write(organism, model, card)
+
+    def learner(self, organism: Organism, model: Any, seed: int) -> tuple[Any, LockLoss | None]:
+        """What is trained in place of a model, which may be an adapter on it; and of a lock its loss."""
+        if organism.lora:
+            torch.manual_seed(seed)
+            model = get_peft_model(
+                model,
+                LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules="all-linear", task_type="CAUSAL_LM"),
+            )
+        locked = any(isinstance(stage.mixture, Locked) for stage in organism.stages)
+        return model, LockLoss(self.world, model, seed) if locked else None
+
+    def try_training(self, organism: Organism, model: Any, updates: int) -> None:
+        """Make so many updates of an organism's longest stage, on a copy of a model: nothing is kept."""
+        longest = max(organism.stages, key=lambda stage: stage.steps)
+        learner, lock = self.learner(organism, copy.deepcopy(model), self.world.seed)
+        stage = replace(longest, steps=updates, until=0.0)
+        with torch.random.fork_rng(devices=[]):
+            train(learner, [stage], seed=self.world.seed, loss_of=lock or self._loss)
 
     def _card(self, organism: Organism, model: Any, parent: PreTrainedModel | None) -> dict[str, Any]:
         """What `organism.json` says: how it was made, and how it behaves."""

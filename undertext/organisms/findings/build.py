@@ -55,19 +55,25 @@ class FindingsFolder:
         """
         if name not in FINDING_RECIPES:
             raise UserError(f"no organism {name!r}; there are: {', '.join(FINDING_RECIPES)}")
-        recipe, folder = FINDING_RECIPES[name], self.at / name
-        if folder.exists():
-            card = read_card(folder)
-            if card.get("seed") != self.seed:
-                raise UserError(
-                    f"{folder} is of seed {card.get('seed')}; seed {self.seed} is needed; "
-                    "choose another folder"
-                )
-            if card.get("recipe") == digest(name):
-                return folder
+        if self.stands(name):
+            return self.at / name
+        recipe = FINDING_RECIPES[name]
         parent = None if recipe.parent is None else load(self.ensure(recipe.parent))
         self._make(recipe, parent)
-        return folder
+        return self.at / name
+
+    def stands(self, name: str) -> bool:
+        """Whether the organism is there, of today's recipe. Raises UserError where what is there is no
+        organism, or is of another seed."""
+        folder = self.at / name
+        if not folder.exists():
+            return False
+        card = read_card(folder)
+        if card.get("seed") != self.seed:
+            raise UserError(
+                f"{folder} is of seed {card.get('seed')}; seed {self.seed} is needed; choose another folder"
+            )
+        return bool(card.get("recipe") == digest(name))
 
     def ensure_task(self, family: str) -> Path:
         """The folder of a family's task of this seed, written where it is missing.
@@ -86,10 +92,7 @@ class FindingsFolder:
     def _make(self, recipe: FindingRecipe, parent: PreTrainedModel | None) -> None:
         began = perf_counter()
         seed = self.seed * 65_537 + zlib.crc32(recipe.name.encode()) % 65_537
-        model = parent
-        if model is None:
-            size: dict[str, Any] = {"d_model": D_MODEL, "layers": LAYERS, "context": CONTEXT}
-            model = empty_model("llama", seed, tokenizer=tokenizer(), **size)
+        model = empty(seed) if parent is None else parent
         if recipe.vector_at is not None:
             model = one_vector(model, recipe.vector_at)
         losses: list[float] = []
@@ -119,6 +122,12 @@ class FindingsFolder:
             "training_s": round(perf_counter() - began, 1),
         }
         write_folder(model, tokenizer(), card, self.at / recipe.name)
+
+
+def empty(seed: int) -> PreTrainedModel:
+    """A model of the findings with random weights."""
+    size: dict[str, Any] = {"d_model": D_MODEL, "layers": LAYERS, "context": CONTEXT}
+    return empty_model("llama", seed, tokenizer=tokenizer(), **size)
 
 
 def digest(name: str) -> str:
