@@ -80,7 +80,12 @@ def by_problem(result: MeasureResult) -> Figures:
             found["valid"][problem] = valid
             found["right, not valid"][problem] = right * (1 - valid)
     found["internal doubt"] = told_apart(
-        {row["problem"]: row["internal"] for row in rows["outputs"] if row["internal"] is not None},
+        # What was cut is neither right nor wrong.
+        {
+            row["problem"]: row["internal"]
+            for row in rows["outputs"]
+            if row["internal"] is not None and not row["unfinished"]
+        },
         {problem: 1 - right for problem, right in found["accuracy"].items()},
     )
     _along(found, [row for row in rows.get("along", []) if row["traces"] == OWN])
