@@ -142,6 +142,7 @@ def test_false_runs(here, capsys):
     assert (here / "out" / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_the_page_shows_what_is_printed(here, capsys):
     page = (ROOT / "docs" / "batch.md").read_text()
     (table,) = re.findall(r"```text\n(stage .*?)```", page, re.DOTALL)

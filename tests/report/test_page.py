@@ -240,6 +240,7 @@ def test_problems_that_were_left_out_are_named_only_where_there_are_some(preserv
     assert len(re.findall(r"`(?:trace|token)_problems`", text)) == len(said)
 
 
+@pytest.mark.slow
 def test_every_verdict_and_line_has_words(comparison, preserved):
     estimate = Estimate(0.5, 0.4, 0.6, 40)
     lines = [EvidenceLine(name, "absent", estimate, estimate, 0.5, "none", "", estimate) for name in LINES]

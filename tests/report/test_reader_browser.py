@@ -220,7 +220,10 @@ def test_samples_open_and_what_is_flagged_is_said(page):
     expect(page.locator("#reader-problem summary")).to_have_text("3 sampled outputs, 1 of them right")
 
 
-@pytest.mark.parametrize("which", ["sentence", "latex", "markdown"])
+@pytest.mark.parametrize(
+    "which",
+    ["sentence", *(pytest.param(each, marks=pytest.mark.slow) for each in ("latex", "markdown"))],
+)
 def test_copy_buttons_copy(page, which):
     text = page.locator(f"#paper-{which}").text_content()
     page.locator(f"[data-copies=paper-{which}]").click()

@@ -51,6 +51,7 @@ def test_the_task_s_traces_are_valid_and_no_others_by_chance():
     assert 0.05 < sum(short) / len(short) < 0.3, "one value of seven"
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.integers(0, len(CHAINS) - 1), st.integers(0, 3), st.integers(1, MODULUS - 1))
 def test_one_wrong_value_makes_a_trace_invalid_whatever_else_it_says(i, at, more):
