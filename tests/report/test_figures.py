@@ -11,8 +11,10 @@ from matplotlib.text import Annotation, Text
 
 from tests.report.made_up import FIGURES, PROBLEMS, VECTORS
 from tests.report.made_up_features import latents
+from undertext.core.statistics import Estimate
 from undertext.jobs.compare.report import figures
 from undertext.jobs.compare.trace_curves import GAIN, GIVEN
+from undertext.report.figures.accuracy import Band, Mark, Panel, recovery_figure
 from undertext.report.figures.doses import doses_figure
 from undertext.report.figures.latents import latents_figure, latents_said
 from undertext.report.figures.opened import OpenedPair, opened_figure
@@ -272,6 +274,22 @@ def test_names_of_lines_stand_apart_within_the_figure(comparison, preserved):
             warnings.simplefilter("error")
             svg(figure)
         assert min(axis.get_window_extent().height for axis in figure.axes) > 0.4 * figure.dpi
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.02, 0.3), (0.0, 1.0), (-0.9, 1.4), (-0.05, 2.0), (-4.0, 7.0)])
+def test_numbers_of_an_axis_stand_apart(drawn, low, high):
+    gap = Estimate((low + high) / 2, low, high, 40)
+    rows = [Mark("vector", gap), Band("other problems' answers", [gap])]
+    wide = recovery_figure([Panel("test", rows)])
+    assert wide is not None
+    for figure in (*drawn.values(), wide):
+        figure.draw_without_rendering()
+        for axis in figure.axes:
+            numbers = [text for text in axis.get_xticklabels() if text.get_text() and text.get_visible()]
+            left, right = sorted(axis.get_xlim())
+            inside = [text for text in numbers if left <= text.get_position()[0] <= right]
+            boxes = sorted((text.get_window_extent() for text in inside), key=lambda box: box.x0)
+            assert all(one.x1 + 2 < other.x0 for one, other in pairwise(boxes)), figure
 
 
 def test_text_can_be_read_on_a_phone(drawn, preserved):

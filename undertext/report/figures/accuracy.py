@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from undertext.core.statistics import Estimate
 from undertext.core.terms import ControlKind
@@ -131,7 +132,8 @@ def _draw(axis: Axes, panel: Panel, limits: tuple[float, float]) -> None:
     count = len(panel.rows) + (panel.chance is not None)
     axis.set_ylim(count - 0.4, -0.6)
     axis.set_xlim(*limits)
-    axis.set_xticks([tick for tick in axis.get_xticks() if limits[0] <= tick <= limits[1]])
+    ticks = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(*limits)  # more would run into one another
+    axis.set_xticks([tick for tick in ticks if limits[0] <= tick <= limits[1]])
     axis.set_title(literal(panel.title, 60))
     axis.grid(axis="y", visible=False)
     named = [(at, row.kind) for at, row in enumerate(panel.rows) if isinstance(row, Mark)]
