@@ -279,7 +279,7 @@ def test_names_of_lines_stand_apart_within_the_figure(comparison, preserved):
 @pytest.mark.parametrize(("low", "high"), [(-0.02, 0.3), (0.0, 1.0), (-0.9, 1.4), (-0.05, 2.0), (-4.0, 7.0)])
 def test_numbers_of_an_axis_stand_apart(drawn, low, high):
     gap = Estimate((low + high) / 2, low, high, 40)
-    rows = [Mark("vector", gap), Band("other problems' answers", [gap])]
+    rows: list[Mark | Band] = [Mark("vector", gap), Band("other problems' answers", [gap])]
     wide = recovery_figure([Panel("test", rows)])
     assert wide is not None
     for figure in (*drawn.values(), wide):
