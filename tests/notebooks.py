@@ -51,12 +51,11 @@ def run(notebook: Any, folder: Path) -> float:
 
 
 def shown(notebook: Any) -> list[list[Any]]:
-    """For each cell of code, what a reader should see, made small: no progress and no warnings."""
-    return [
-        [_small(output) for output in cell.outputs if not _passing(output)]
-        for cell in notebook.cells
-        if cell.cell_type == "code"
-    ]
+    """For each cell of code, what a reader should see, made small: no progress and no warnings.
+
+    What is printed stands in one piece: a kernel sends it in as many as it has time for.
+    """
+    return [_joined(cell.outputs) for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def kinds(outputs: list[list[Any]]) -> list[list[Any]]:
@@ -68,6 +67,18 @@ def digest(notebook: Any) -> str:
     """Of the sources of all cells."""
     sources = [cell.source.strip() for cell in notebook.cells if cell.cell_type == "code"]
     return hashlib.sha256("\0".join(sources).encode()).hexdigest()[:16]
+
+
+def _joined(outputs: list[Any]) -> list[Any]:
+    found: list[Any] = []
+    for output in outputs:
+        if _passing(output):
+            continue
+        if found and output["output_type"] == found[-1]["output_type"] == "stream":
+            found[-1] = nbformat.from_dict({**found[-1], "text": found[-1]["text"] + output["text"]})
+        else:
+            found.append(_small(output))
+    return found
 
 
 def _passing(output: Any) -> bool:

@@ -53,6 +53,18 @@ def test_it_runs_and_shows_what_is_kept(path, tmp_path):
     assert kinds(shown(notebook)) == kept
 
 
+def test_what_is_printed_stands_in_one_piece():
+    def printed(text, name="stdout"):
+        return nbformat.v4.new_output("stream", name=name, text=text)
+
+    picture = nbformat.v4.new_output("display_data", {"text/plain": "a figure"})
+    outputs = [printed("a"), printed("1%", "stderr"), printed("b\n"), picture, printed("c")]
+    cell = nbformat.v4.new_code_cell("", outputs=outputs)
+    (found,) = shown(nbformat.v4.new_notebook(cells=[cell]))
+    assert [output.get("text") for output in found] == ["ab\n", None, "c"]
+    assert kinds([found]) == [["stream", ["text/plain"], "stream"]]
+
+
 @pytest.mark.slow
 def test_one_that_does_not_end_fails(tmp_path, monkeypatch):
     monkeypatch.setattr("tests.notebooks.HUNG", 2)
