@@ -75,7 +75,11 @@ def test_an_engine_that_counts_and_does_nothing_is_unsteered(checkpoint):
     [
         pytest.param("decay", lambda each: replace(each, decay=1.0), marks=pytest.mark.slow),
         pytest.param("first", lambda each: replace(each, first=None), marks=pytest.mark.slow),
-        ("indices", lambda each: replace(each, at="last_prompt") if isinstance(each.at, tuple) else each),
+        pytest.param(
+            "indices",
+            lambda each: replace(each, at="last_prompt") if isinstance(each.at, tuple) else each,
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_gate_that_is_passed_over_is_found_and_others_are_equal(checkpoint, gate, change):

@@ -215,7 +215,9 @@ def opened(
     assert complaints == []
 
 
-@pytest.fixture(params=[(1280, "light"), (390, "light"), (390, "dark")], ids=str)
+@pytest.fixture(
+    params=[(1280, "light"), pytest.param((390, "light"), marks=pytest.mark.slow), (390, "dark")], ids=str
+)
 def view(
     request: pytest.FixtureRequest, browser: Browser, rendered: dict[str, bytes], tmp_path: Path
 ) -> Iterator[Page]:

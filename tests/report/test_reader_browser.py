@@ -16,7 +16,7 @@ from undertext.jobs.compare.token_parts import TOKENS
 MANY = 5000
 
 
-@pytest.fixture(params=[1280, 390])
+@pytest.fixture(params=[1280, pytest.param(390, marks=pytest.mark.slow)])
 def page(request, open_report, rendered) -> Page:
     return open_report(rendered, request.param)
 

@@ -7,6 +7,7 @@ its own and is ended where a trace takes too long.
 
 from collections.abc import Sequence
 
+from undertext.tasks.same_steps import as_own
 from undertext.tasks.step_function import FlagFunction
 from undertext.tasks.task import Problem, Task
 
@@ -29,15 +30,7 @@ def written_states(problem: Problem, texts: Sequence[str]) -> States:
 
     Unknown are steps that the problem does not have, and those that it has both in a dead end and outside.
     """
-    known: dict[str, bool | None] = {}
-    for step in problem.steps:
-        text = _plain(step.text)
-        known[text] = step.dead if known.get(text, step.dead) == step.dead else None
-    return [known.get(_plain(text)) for text in texts]
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split())
+    return as_own(problem, texts, lambda step: step.dead)
 
 
 class StateFunction(FlagFunction):

@@ -11,6 +11,7 @@ from undertext.core.printable import printable
 from undertext.core.shipped import config_file
 from undertext.core.statistics import Clusters
 from undertext.core.terms import CHOOSE, FIT
+from undertext.tasks.same_steps import one_spaced
 from undertext.tasks.task import Problem, Task
 
 
@@ -46,9 +47,9 @@ def shared_prompts(task: Task) -> dict[str, int]:
 
     Prompts that differ in spacing alone are the same. Splits without such a problem are left out.
     """
-    fitted = {_plain(p.prompt) for p in task.problems if p.split in (FIT, CHOOSE)}
+    fitted = {one_spaced(p.prompt) for p in task.problems if p.split in (FIT, CHOOSE)}
     counts = {
-        split: sum(_plain(problem.prompt) in fitted for problem in task.split(split))
+        split: sum(one_spaced(problem.prompt) in fitted for problem in task.split(split))
         for split in task.splits
         if split not in (FIT, CHOOSE)
     }
@@ -104,7 +105,3 @@ def few_problems(task: Task) -> list[str]:
                 "(`min_problems`), and most lines count those in the gap alone"
             )
     return warnings
-
-
-def _plain(prompt: str) -> str:
-    return " ".join(prompt.split())

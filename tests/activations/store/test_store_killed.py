@@ -76,6 +76,7 @@ def killed_in_write(number: int, folder: Path, units: int) -> bool:
     return os.WIFSIGNALED(status)
 
 
+@pytest.mark.slow
 def test_killed_inside_every_write(tmp_path: Path):
     whole = fill(tmp_path / "whole", 4)
     number = 0

@@ -20,6 +20,8 @@ READERS = {
 }
 """What each checkpoint calls the traces of one of them."""
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def chain() -> Task:

@@ -189,6 +189,7 @@ def test_training_by_reward_can_be_left_out(task, sums_pair):
         assert all(route.gap is None for route in found.splits["test"])
 
 
+@pytest.mark.slow
 def test_the_table_and_the_page_say_which_route_is_training(result):
     said = lines(result)
     assert sum("(training)" in line for line in said) == 3

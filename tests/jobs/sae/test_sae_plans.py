@@ -21,7 +21,9 @@ def pair(folders) -> dict[str, Checkpoint]:
     return {name: Checkpoint.load(folders[name]) for name in ("base", "tuned")}
 
 
-@pytest.mark.parametrize("kind", ["sae", "difference", "crosscoder"])
+@pytest.mark.parametrize(
+    "kind", ["sae", *(pytest.param(each, marks=pytest.mark.slow) for each in ("difference", "crosscoder"))]
+)
 def test_training_is_known(monkeypatch, pair, task, tmp_path, kind):
     config = TRAIN.model_copy(update={"kind": kind})
     tuned = None if kind == "sae" else pair["tuned"]
@@ -89,6 +91,7 @@ def test_a_diff_is_known_up_to_what_fewer_features_would_take(monkeypatch, pair,
     assert "effects 1" in plan.less
 
 
+@pytest.mark.slow
 def test_a_diff_of_a_crosscoder_is_known(monkeypatch, pair, task, tmp_path):
     config = TRAIN.model_copy(update={"kind": "crosscoder"})
     train_dictionary(

@@ -172,6 +172,7 @@ def test_a_store_in_place_of_a_task_and_what_tuning_added(trained, folders, task
     assert saved.cfg.metadata.hook_name is None  # it reads no checkpoint's own activations
 
 
+@pytest.mark.slow
 def test_a_file_of_texts_is_cut_to_the_context(folders, tmp_path):
     file: Path = tmp_path / "texts.txt"
     lines = ["a b c " * 60, "", *(f"so find {i % 10} answer {i % 7}" for i in range(60))]

@@ -6,6 +6,7 @@ from statistics import fmean
 from undertext.measures.trace.trails import Trail
 from undertext.measures.trace.validity import SaidStep, Validity
 from undertext.tasks.draws import drawn
+from undertext.tasks.same_steps import as_own
 from undertext.tasks.steps import texts_of
 from undertext.tasks.task import Problem
 
@@ -60,12 +61,4 @@ def by_chance(judge: Judge, trails: Mapping[int, Trail]) -> dict[int, float]:
 def labelled(texts: Sequence[str], problem: Problem) -> list[bool | None]:
     """Steps that say the same as one of the problem's own, white space aside: whether the task calls that one
     valid. None of other steps, and of those that the task has both valid and not."""
-    known: dict[str, bool | None] = {}
-    for step in problem.steps:
-        text = _plain(step.text)
-        known[text] = step.valid if known.get(text, step.valid) == step.valid else None
-    return [known.get(_plain(text)) for text in texts]
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split())
+    return as_own(problem, texts, lambda step: step.valid)

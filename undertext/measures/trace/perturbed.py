@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from undertext.tasks.same_steps import one_spaced
 from undertext.tasks.task import Problem
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
@@ -31,10 +32,10 @@ def matched(seen: Sequence[Problem], fresh: Sequence[Problem], most: int) -> Mat
     Problems without a number have none to change, and a fresh problem that stands among the seen ones is not
     fresh.
     """
-    known = {_plain(problem.question) for problem in seen}
+    known = {one_spaced(problem.question) for problem in seen}
     waiting: dict[str, list[int]] = {}
     for j, problem in enumerate(fresh):
-        if _plain(problem.question) not in known:
+        if one_spaced(problem.question) not in known:
             waiting.setdefault(wording(problem.question), []).append(j)
     queues = {key: iter(own) for key, own in waiting.items()}
     pairs: list[tuple[int, int]] = []
@@ -47,7 +48,3 @@ def matched(seen: Sequence[Problem], fresh: Sequence[Problem], most: int) -> Mat
         if other is not None:
             pairs.append((i, other))
     return Matched([i for i, _ in pairs], [j for _, j in pairs])
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split())

@@ -13,6 +13,7 @@ from undertext.core.config import Config, Seed
 from undertext.core.printable import shown
 from undertext.core.terms import CHOOSE, FIT
 from undertext.tasks.draws import drawn
+from undertext.tasks.same_steps import one_spaced
 from undertext.tasks.task import REQUIRED_SPLITS, Problem
 
 TEST = REQUIRED_SPLITS[-1]
@@ -97,7 +98,7 @@ def _together(problems: Sequence[Problem]) -> list[list[Problem]]:
 
     first: dict[tuple[str, str], int] = {}
     for i, problem in enumerate(problems):
-        for key in (("prompt", " ".join(problem.prompt.split())), ("group", problem.group)):
+        for key in (("prompt", one_spaced(problem.prompt)), ("group", problem.group)):
             if key[1] is not None:
                 parent[root(i)] = root(first.setdefault((key[0], key[1]), i))
     parts: dict[int, list[Problem]] = defaultdict(list)
