@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.counting import Counting, count
+from tests.sparing import made_up_rates
 from undertext.activations import Checkpoint
 from undertext.core.dry_run import plans_of
 from undertext.core.plan import Plan, Work
@@ -13,7 +14,9 @@ from undertext.core.plan import Plan, Work
 
 def agrees(patch: pytest.MonkeyPatch, job: Callable[..., Any], *checkpoints: Checkpoint) -> Plan:
     """The plan of a job, found to be what the job then does, and no stage of the job without a work."""
-    (plan,) = plans_of(lambda: job(progress=False))
+    with patch.context() as within:
+        made_up_rates(within)  # which smaller settings are worth naming depends on no clock
+        (plan,) = plans_of(lambda: job(progress=False))
     with patch.context() as within:
         counted = count(within, *(checkpoint.model for checkpoint in checkpoints))
         job(progress=counted)

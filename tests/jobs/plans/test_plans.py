@@ -88,14 +88,17 @@ def test_choices_are_read_and_nothing_is_written(monkeypatch):
         max_new_tokens=2,
     )  # fmt: skip
     config = SteerConfig(**STEERING | {"search": "grid"})
-    plan = agrees(
-        monkeypatch, lambda **more: steer(WEAKER, task, config=config, stronger=STRONGER, **more), WEAKER
-    )
+
+    def job(**more: Any) -> Any:
+        return steer(WEAKER, task, config=config, stronger=STRONGER, **more)
+
+    plan = agrees(monkeypatch, job, WEAKER)
     assert plan.written == 0
     works = {work.stage: work for work in plan.works}
     assert not works["steering search"].shared  # each choice is read for itself where something acts
-    assert plan.rates.passes == {}
-    assert plan.usual_s is None
+    (measured,) = plans_of(lambda: job(progress=False))
+    assert measured.rates.passes == {}, "the rate of writing is not asked for"
+    assert measured.usual_s is None
 
 
 @pytest.mark.slow
