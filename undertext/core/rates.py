@@ -1,7 +1,8 @@
 """How fast a checkpoint reads and writes on this machine, and how much memory its rows take: a few seconds.
 
-Numbers of rows are tried one after the other, each larger than the last, until one takes long: a large
-checkpoint on a slow machine is tried with one row alone.
+Numbers of rows are tried one after the other, each larger than the last, as long as the next should not
+take long by how the last two grew: a large checkpoint on a slow machine is tried with one row alone. What is
+loaded with a first pass is no part of a rate, so a busy machine is not taken for a slow one.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +23,9 @@ STEPS = 8
 TIMES = 8
 """How many times as many rows are tried next."""
 LONG = 0.5
-"""Seconds from which on no more rows are tried."""
+"""Seconds that a trial of reading or updating may take, about."""
+TRIED = 2.0
+"""Seconds that the next number of rows may be expected to take in writing, or no more are tried."""
 WHOLE, WHOLE_SECONDS = 8, 5.0
 """Rows that are written to their end, where that takes no more than about so many seconds."""
 
@@ -41,11 +44,15 @@ def measure_rates(trial: Trial, works: Sequence[Work]) -> Rates:
     if not writing:
         return Rates(read, {}, 1.0, None, 0, perf_counter() - start, learnt, update)
     most = max(1, min(trial.batch_size, max(work.rows for work in writing)))
+    generate(checkpoint, encoded[:1], max_new_tokens=1)
     passes: dict[int, float] = {}
+    last, growth = 0.0, 2.0  # a pass of few rows is bound by the weights that it reads, not by its rows
     for rows in [*_widths(most), most]:
-        passes[rows], took = _pass(checkpoint, trial, encoded, rows)
-        if took > LONG:
+        if last * growth > TRIED:
             break
+        passes[rows], took = _pass(checkpoint, trial, encoded, rows)
+        growth = max(1.0, took / last) if last else growth
+        last = took
     steered = 1.0
     if any(work.steered for work in writing):
         widest = max(passes)
