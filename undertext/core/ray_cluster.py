@@ -25,6 +25,11 @@ LOCAL = "local"
 ANSWERS_IN = 10.0
 """Seconds that a head has to take a connection; Ray itself tries for minutes."""
 _START = "start one with `ray start --head`, and give its address (--address HOST:6379)"
+_TOKEN = (
+    "something answers there, and may ask for a token: set RAY_AUTH_MODE=token here, and on another machine "
+    "than its head's RAY_AUTH_TOKEN to the one it was started with (`ray get-auth-token` prints it there)"
+)
+"""Ray takes no token of its own accord where an address is given, and does not say that one was missing."""
 
 
 def ray() -> Any:
@@ -62,7 +67,8 @@ def connected(address: str | None) -> Iterator[str]:
             )
         except (Exception, SystemExit) as error:
             at = "of this machine" if address is None else f"at {shown(address)}"
-            raise UserError(f"no Ray cluster {at} ({one_line(error)}): {_START}") from error
+            todo = _START if address in (None, LOCAL) else _TOKEN
+            raise UserError(f"no Ray cluster {at} ({one_line(error)}): {todo}") from error
     try:
         yield address or "the cluster"
     finally:
