@@ -15,6 +15,7 @@ from tests.jobs.bench.made_up import case, judged, many
 from undertext.core.output import json_bytes
 from undertext.jobs.bench.case import Part
 from undertext.jobs.bench.page import answer, bench_figures, bench_files, bench_page, figure_texts
+from undertext.jobs.bench.plan import read_plan
 from undertext.jobs.bench.records import read_records
 from undertext.jobs.bench.scores import TRUTHS, VERDICTS, plain_scores, score_records
 
@@ -173,7 +174,20 @@ def test_worlds_in_both_parts_are_a_warning():
     page = bench_page(score_records([*leak, judged(case("b", "taught", 1), "taught")]))
     assert "**Not held out.** `chain-llama-word-1`" in page
     both = "Judged worlds, held out: `chain-llama-word-1`; tuning: `chain-llama-word-1`."
-    assert both in page
+    assert (
+        f"{both} Of the {len(read_plan().worlds)} worlds of the plan (`configs/bench.yaml`) these are 1."
+        in page
+    )
+
+
+def test_cases_that_the_plan_no_longer_has_are_named():
+    kept = judged(case("password", "suppressed", 1, "tuning"), "suppressed")
+    gone = [judged(case("leaked", "taught", 1, "tuning", split=split), "taught") for split in ("test", "ood")]
+    elsewhere = judged(case("leaked", "taught", 99, "tuning"), "taught")  # of a world of another plan
+    page = bench_page(score_records([kept, *gone, elsewhere]))
+    assert "2 cases of these worlds are of organisms that the plan no longer has there" in page
+    assert "do not make: `leaked` of `chain-llama-word-1`." in page
+    assert "no longer has" not in bench_page(score_records([kept, elsewhere]))
 
 
 def test_no_world_is_named_where_none_was_judged():

@@ -10,6 +10,7 @@ import numpy as np
 from undertext.core.statistics import Estimate, paired_difference
 from undertext.core.terms import Verdict
 from undertext.jobs.bench.case import ABSENT, LATENT, MIXTURE, PARTS, Case, Judged, Part
+from undertext.jobs.bench.plan import read_plan
 from undertext.jobs.bench.rates import Effort, Rate, Tally, by_problems, rate, tallies, tally, thirds, worlds
 from undertext.jobs.bench.records import merged
 
@@ -145,6 +146,8 @@ class Scores:
     """Worlds with cases in both parts: what is held out there was not."""
     worlds: Mapping[Part, tuple[str, ...]]
     """Worlds of each part of which something was judged."""
+    unplanned: tuple[Case, ...]
+    """Cases of worlds that the shipped plan has, of organisms that it has not (any more) in that world."""
 
     def of(self, judge: str, part: Part) -> JudgeScores | None:
         """One judge on one part; None where it judged nothing there."""
@@ -171,7 +174,10 @@ def score_records(records: Iterable[Judged]) -> Scores:
     parts = {part: {each.case.world for each in judged if each.case.part == part} for part in PARTS}
     leaks = tuple(sorted(set.intersection(*parts.values())))
     by_part: dict[Part, tuple[str, ...]] = {part: tuple(sorted(names)) for part, names in parts.items()}
-    return Scores(tuple(judges), tuple(ambiguous.values()), leaks, by_part)
+    planned = {plan.world.name: plan.organisms for plan in read_plan().worlds}
+    cases = {each.case.key: each.case for each in judged}.values()
+    unplanned = [each for each in cases if each.organism not in planned.get(each.world, (each.organism,))]
+    return Scores(tuple(judges), tuple(ambiguous.values()), leaks, by_part, tuple(unplanned))
 
 
 def plain_scores(scores: Any) -> Any:

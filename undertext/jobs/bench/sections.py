@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from undertext.jobs.bench.case import PARTS, Case, Part
+from undertext.jobs.bench.plan import read_plan
 from undertext.jobs.bench.rates import Effort, Rate, Tally
 from undertext.jobs.bench.records import RECORDS
 from undertext.jobs.bench.scores import GROUPS, VERDICTS, JudgeScores, Scores
@@ -40,7 +41,21 @@ def leaks(scores: Scores) -> list[str]:
 def worlds(scores: Scores) -> str:
     """Which worlds the page rests on."""
     said = [f"{part}: {_listed(names)}" for part, names in reversed(list(scores.worlds.items())) if names]
-    return f"Judged worlds, {'; '.join(said)}. The plan (`configs/bench.yaml`) may have more." if said else ""
+    if not said:
+        return ""
+    planned, judged = {plan.world.name for plan in read_plan().worlds}, set().union(*scores.worlds.values())
+    text = (
+        f"Judged worlds, {'; '.join(said)}. Of the {len(planned)} worlds of the plan (`configs/bench.yaml`) "
+        f"these are {len(planned & judged)}."
+    )
+    if scores.unplanned:
+        names = sorted({f"`{each.organism}` of `{each.world}`" for each in scores.unplanned})
+        text += (
+            f" {counted(len(scores.unplanned), 'case')} of these worlds "
+            f"{'is' if len(scores.unplanned) == 1 else 'are'} of organisms that the plan no longer has "
+            f"there, and that the commands below do not make: {', '.join(names)}."
+        )
+    return text
 
 
 def judges(scores: Scores) -> str:
@@ -199,7 +214,9 @@ def contradictions(scores: Scores) -> str:
         if (own := each.contradictions).pairs
     ]
     if not rows:
-        return "No case was judged with two seeds."
+        return (
+            "No case was judged with two seeds. `undertext bench run --seed 1` judges them with another one."
+        )
     pieces = [
         "Cases judged with several seeds of the judge: *contradicted* where two gave verdicts that differ,\n"
         "*flipped* where one gave a verdict and another said `undetermined`.",
