@@ -145,28 +145,28 @@ def _opened(rng: Rng, latent: float, i: int) -> Estimate:
 
 SHARES, GAINS, LATENT = (0.1, 0.3, 0.5, 0.7, 0.9), (0.0, 0.1, 0.3), (0.0, 0.5, 1.0)
 KINDS = (
-    *(Kind("share of problems (Wilson)", f"{n}", SHARES, _share_of(n)) for n in (20, 60, 200)),
+    *(Kind("share (Wilson)", f"{n}", SHARES, _share_of(n)) for n in (20, 60, 200)),
     *(
-        Kind("share of problems in groups (Wilson, effective number)", f"{6 * k} in {k} groups", SHARES,
+        Kind("share, groups (Wilson)", f"{6 * k} in {k} groups", SHARES,
              _share_of_groups(k))
         for k in (2, 4, 10, 40)
     ),
-    *(Kind("share of cases (Clopper and Pearson)", f"{n}", SHARES, _exact(n)) for n in (20, 60, 200)),
+    *(Kind("share (Clopper and Pearson)", f"{n}", SHARES, _exact(n)) for n in (20, 60, 200)),
     *(Kind("paired difference", f"{n}", GAINS, _difference(n)) for n in (20, 60, 200)),
     *(
         Kind("paired difference, groups", f"{6 * k} in {k} groups", GAINS, _difference_of_groups(k))
         for k in (10, 40)
     ),
-    *(Kind("difference of unlike problems (Newcombe)", f"{n} and {m}", GAINS, _unpaired(n, m))
+    *(Kind("unpaired difference (Newcombe)", f"{n} and {m}", GAINS, _unpaired(n, m))
       for n, m in ((20, 60), (100, 100))),
     *(Kind("share of a line (Fieller)", f"{n}", LATENT, _line(n)) for n in (20, 60, 200)),
-    Kind("share of a line, groups (Fieller)", "240 in 40 groups", LATENT, _line(240, 40)),
-    Kind("share of the gap that was latent (Horvitz and Thompson)", "200", (0.3, 0.7), _opened, RESAMPLED),
-    *(Kind("mean of skewed figures (bootstrap)", f"{n}", (0.1, 0.25, 0.5), _mean(n), RESAMPLED)
+    Kind("share of a line, groups", "240 in 40 groups", LATENT, _line(240, 40)),
+    Kind("share latent (Horvitz, Thompson)", "200", (0.3, 0.7), _opened, RESAMPLED),
+    *(Kind("skewed mean (bootstrap)", f"{n}", (0.1, 0.25, 0.5), _mean(n), RESAMPLED)
       for n in (20, 60, 200)),
     *(Kind("recovered gap (bootstrap)", f"{n}", (0.25, 0.5, 0.75), _recovered(n), RESAMPLED)
       for n in (20, 60, 200)),
-    *(Kind("over models and problems (bootstrap)", f"20 of each of {k} models", (0.3,), _models(k), RESAMPLED)
+    *(Kind("over models (bootstrap)", f"{k} models of 20", (0.3,), _models(k), RESAMPLED)
       for k in (3, 8)),
 )  # fmt: skip
 
@@ -183,8 +183,8 @@ class Covered(NamedTuple):
     def holds(self) -> str:
         """Whether that is what an interval of 95% should."""
         if self.mean < LOW:
-            return "no: too sure"
-        return "yes" if self.mean <= HIGH else "more: too careful"
+            return "too sure"
+        return "yes" if self.mean <= HIGH else "too careful"
 
 
 def coverage(kind: Kind, draws: int) -> Covered:
@@ -225,14 +225,14 @@ def page(found: Sequence[Covered], wrong: Sequence[tuple[str, float]]) -> str:
             each.kind.name,
             each.kind.problems,
             f"{each.mean:.3f}",
-            f"{each.least:.3f} to {each.most:.3f}",
             each.holds,
+            f"{each.least:.3f} to {each.most:.3f}",
         ]
         for each in found
     ]
     return _PAGE.format(
         covered=table(
-            ["interval", "problems", "holds the truth", "by truth", f"{LOW:.0%} to {HIGH:.0%}"], rows
+            ["interval", "problems", "holds the truth", f"{LOW:.0%} to {HIGH:.0%}", "by truth"], rows
         ),
         wrong=table(
             ["where nothing is", f"p of at most {ALPHA:g}"], [[n, f"{rate:.3f}"] for n, rate in wrong]

@@ -42,9 +42,9 @@ def test_too_narrow_and_too_wide_intervals_are_told():
 
     narrow = coverage(Kind("half", "60", (0.3, 0.5), half), 300)
     assert 0.5 < narrow.mean < 0.85  # half of 1.96 standard errors hold 0.67
-    assert narrow.holds == "no: too sure"
+    assert narrow.holds == "too sure"
     wide = coverage(Kind("all", "0", (0.5,), lambda rng, p, i: Estimate(p, -inf, inf, 0)), 5)
-    assert (wide.mean, wide.least, wide.most, wide.holds) == (1, 1, 1, "more: too careful")
+    assert (wide.mean, wide.least, wide.most, wide.holds) == (1, 1, 1, "too careful")
     assert Covered(wide.kind, 0.95, 0.9, 0.97).holds == "yes"
 
 
@@ -61,11 +61,11 @@ def test_p_values_err_no_more_often_than_they_should():
 def test_the_page_has_every_interval_and_what_it_says_of_them_holds():
     intervals, wrong = tables(PAGE.read_text(encoding="utf-8"))
     assert [(row["interval"], row["problems"]) for row in intervals] == [(k.name, k.problems) for k in KINDS]
-    short = {row["interval"]: row["problems"] for row in intervals if row["93% to 97%"].startswith("no")}
+    short = {row["interval"]: row["problems"] for row in intervals if row["93% to 97%"] == "too sure"}
     assert all("bootstrap" in name and problems == "20" for name, problems in short.items())
     for row in intervals:
         (mean,) = numbers(row["holds the truth"])
-        assert (mean < LOW) == row["93% to 97%"].startswith("no")
+        assert (mean < LOW) == (row["93% to 97%"] == "too sure")
         if "Clopper" in row["interval"]:
             assert mean >= 0.95
     rates = {row["where nothing is"]: numbers(row[f"p of at most {ALPHA:g}"])[0] for row in wrong}
@@ -78,5 +78,5 @@ def test_a_page_of_made_up_figures_shows_them():
     text = page([Covered(kind, 0.912, 0.9, 0.924)], [("a line", 0.0512)])
     (row,), (rate,) = tables(text)
     assert (row["problems"], row["holds the truth"], row["by truth"]) == ("7", "0.912", "0.900 to 0.924")
-    assert row["93% to 97%"] == "no: too sure"
+    assert row["93% to 97%"] == "too sure"
     assert rate["p of at most 0.05"] == "0.051"
