@@ -19,7 +19,7 @@ def name_of(kind: Kind) -> str:
 
 @pytest.mark.parametrize("kind", QUICK, ids=name_of)
 def test_an_interval_holds_the_truth_as_often_as_it_says(kind):
-    draws = 200
+    draws = 150
     error = sqrt(0.05 * 0.95 / (draws * len(kind.truths)))
     # Wider than need be is not forbidden: too sure is worse than too careful.
     assert coverage(kind, draws).mean >= 0.95 - 3 * error
@@ -49,8 +49,8 @@ def test_too_narrow_and_too_wide_intervals_are_told():
 
 
 def test_p_values_err_no_more_often_than_they_should():
-    found = dict(errors(400))
-    most = ALPHA + 3 * sqrt(ALPHA * (1 - ALPHA) / 400)
+    found = dict(errors(300))
+    most = ALPHA + 3 * sqrt(ALPHA * (1 - ALPHA) / 300)
     chosen_there = found.pop("the best of 20 keys on the split itself")
     uncorrected = found.pop("any of 8 lines, not corrected")
     assert len(found) == 5
