@@ -49,7 +49,7 @@ def score(
         size: set of organisms.
         only: families or worlds that are judged; without any, all of the set.
         plan: YAML file of the worlds; None takes the one that comes with undertext.
-        seed: random seed: of our own judge, and of the intervals over worlds.
+        seed: random seed of our own judge.
         jobs: number of pairs that are judged side by side; with more than 1 the judge must be a function that
             can be imported.
         out: folder that the page, its figures and bench.json are written to; None writes none.
@@ -63,8 +63,8 @@ def score(
     else:
         judged = run_bench(_config(size, only, plan, jobs, seed), Path(bench), judge)
     if out is not None:
-        publish(bench_files(judged, seed=seed), Path(out))
-    return score_records(judged, seed=seed)
+        publish(bench_files(judged), Path(out))
+    return score_records(judged)
 
 
 def _config(

@@ -5,12 +5,14 @@ from typing import Any
 import pytest
 import torch
 
-from tests.sums import learnt, plain_problems, tokenizer_for, worked_problems
+from tests.sums import blank, learnt, plain_problems, tokenizer_for, worked_problems
 from undertext.activations import Checkpoint
+from undertext.core.plan import Work
 from undertext.measures.answers import greedy
-from undertext.measures.keys import Key, answers_under, keys_of, try_keys
+from undertext.measures.keys import Key, answers_under, key_works, keys_of, try_keys
 from undertext.tasks import Contrast, Grader, Problem, Task
-from undertext.tasks.prompts import INSTRUCTIONS
+from undertext.tasks.prompt_form import PromptForm
+from undertext.tasks.prompts import INSTRUCTIONS, OTHER_FORM
 
 
 def task_of(problems: list[dict[str, Any]], **more: Any) -> Task:
@@ -50,6 +52,39 @@ def test_the_keys_of_a_task(task):
     first_steps = {problem.steps[0].text for problem in task.split("train")}
     assert len(openings[4:]) == 2
     assert set(openings[4:]) <= first_steps
+
+
+def test_the_form_in_which_the_other_checkpoint_is_asked_is_a_key(task):
+    named = "asked as the other checkpoint is"
+    other = task.model_copy(
+        update={"problems": [p.also_worded(OTHER_FORM, f"[{p.prompt}]") for p in task.problems]}
+    )
+    assert named not in {key.name for key in keys_of(task, [], [], 0)}
+    (key,) = (key for key in keys_of(other, [], [], 0) if key.name == named)
+    problem = other.split("test")[0]
+    assert (key.kind, key.access, key.prompt(problem)) == ("prompted", "none", f"[{problem.prompt}]")
+    shown = other.model_copy(update={"tuned_prompt": PromptForm(kind="template", examples=1)})
+    assert next(key.access for key in keys_of(shown, [], [], 0) if key.name == named) == "the trace"
+
+
+def test_a_dry_run_counts_that_form_too(task):
+    """A row a problem of dev, as for every key in words."""
+    tokenizer = tokenizer_for(worked_problems())
+    checkpoint = Checkpoint.load(blank(tokenizer, 0), tokenizer=tokenizer)
+    other = task.model_copy(
+        update={"problems": [p.also_worded(OTHER_FORM, f"{p.prompt} {p.prompt}") for p in task.problems]}
+    )
+
+    def tried(own: Task) -> Work:
+        dev = own.split("dev")[:6]
+        return key_works(checkpoint, checkpoint, own, task, dev, task.split("dev")[:6], [], 0)[0]
+
+    plain, more = tried(task), tried(other)
+    assert more.rows - plain.rows == 6
+    read = sum(
+        len(row) for row in checkpoint.encode([f"{p.prompt} {p.prompt}" for p in task.split("dev")[:6]])
+    )
+    assert more.read - plain.read == read
 
 
 def test_an_opening_is_whole_words_however_long_they_are(task):

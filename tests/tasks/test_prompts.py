@@ -11,7 +11,7 @@ from undertext.activations import Checkpoint, UserError
 from undertext.tasks import Contrast, Grader, Problem, Step, Task
 from undertext.tasks.draws import drawn
 from undertext.tasks.prompt_form import PLAIN, PromptForm
-from undertext.tasks.prompts import ask, ask_by, read_by
+from undertext.tasks.prompts import OTHER_FORM, ask, ask_by, read_by, with_other_form
 from undertext.tasks.value_positions import reading_text, value_positions
 from undertext.tasks.value_tokens import locate_values
 
@@ -219,3 +219,30 @@ def test_what_cannot_be_asked_is_refused_in_words(monkeypatch):
 def test_a_form_that_says_what_its_kind_lacks_is_refused(form, fault):
     with pytest.raises(ValueError, match=fault):
         PromptForm(**form)
+
+
+@pytest.mark.parametrize("bos", [True, False], ids=["bos in the template", "none"])
+@pytest.mark.parametrize("tokenizer", [byte_tokenizer, word_tokenizer])
+def test_either_checkpoint_can_read_what_the_other_is_asked(tokenizer, bos):
+    """A base that is asked plainly and a tune that is asked by its template, which share a tokenizer."""
+    checkpoint, task = chatting(tokenizer(), bos=bos), a_task(tuned_prompt=CHAT)
+    (base, tuned), (plain, chat), _ = ask(task, [checkpoint, checkpoint], ["base", "tuned"], seed=0)
+    for reader, own, other in ((base, plain, chat), (tuned, chat, plain)):
+        asker = tuned if reader is base else base
+        worded = with_other_form(own, other, reader)
+        for problem, theirs, before in zip(worded.problems, other.problems, own.problems, strict=True):
+            (wanted,), (got,) = asker.encode([theirs.prompt]), reader.encode([problem.worded(OTHER_FORM)])
+            if bos or asker is base or not checkpoint.added.before:
+                assert got == wanted
+            else:  # a tokenizer puts its first token before whatever the base reads
+                assert got == [*checkpoint.added.before, *wanted]
+            assert problem.prompt == before.prompt
+            assert problem.question == before.question
+            assert problem.worded("so {prompt}") == before.worded("so {prompt}")
+            assert not before.has_wording(OTHER_FORM)
+
+
+def test_checkpoints_that_are_asked_alike_have_no_other_form():
+    checkpoint, task = chatting(byte_tokenizer()), a_task(prompt=CHAT)
+    asked = ask(task, [checkpoint, checkpoint], ["base", "tuned"], seed=0)
+    assert with_other_form(asked.tasks[0], asked.tasks[1], asked.checkpoints[0]) is asked.tasks[0]

@@ -21,7 +21,7 @@ from undertext.core.printable import shown
 from undertext.core.terms import FIT, Access
 from undertext.measures.answers import Answers, Progress, greedy, solved
 from undertext.tasks.draws import drawn
-from undertext.tasks.prompts import INSTRUCTIONS
+from undertext.tasks.prompts import INSTRUCTIONS, OTHER_FORM
 from undertext.tasks.spans import join
 from undertext.tasks.task import Problem, Task, fill
 from undertext.tasks.work import answering
@@ -77,15 +77,20 @@ class KeysTried:
 
 
 def keys_of(task: Task, stronger: Sequence[str], right: Sequence[bool], seed: int) -> list[Key]:
-    """The keys of a task: both wordings of each contrast, instructions, solved examples of train with and
-    without their traces, the commonest openings of the `stronger`'s outputs to dev (its `right` ones, where
-    there are any), the first steps of other problems, and weights with noise.
+    """The keys of a task: both wordings of each contrast, the form in which the other checkpoint is asked
+    where the task has it (`with_other_form`), instructions, solved examples of train with and without their
+    traces, the commonest openings of the `stronger`'s outputs to dev (its `right` ones, where there are any),
+    the first steps of other problems, and weights with noise.
     """
     keys = [
         Key(f"worded {contrast.name!r}, {side}", "prompted", "none", wording=wording)
         for contrast in task.contrasts
         for side, wording in (("positive", contrast.positive), ("negative", contrast.negative))
     ]
+    if any(problem.has_wording(OTHER_FORM) for problem in task.problems):
+        examples = any(form.examples for form in (task.prompt, task.tuned_prompt) if form is not None)
+        access: Access = "the trace" if examples else "none"
+        keys.append(Key("asked as the other checkpoint is", "prompted", access, wording=OTHER_FORM))
     keys += [Key(f"told {fill(each, '..')!r}", "prompted", "none", wording=each) for each in INSTRUCTIONS]
     shots = drawn(task.split(FIT), seed)
     for count in SHOTS:

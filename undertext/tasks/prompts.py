@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from undertext.activations.checkpoint import Checkpoint
+from undertext.activations.vocabulary import Added
 from undertext.core.printable import printable
 from undertext.core.terms import FIT, Role
 from undertext.tasks.chat import ChatTemplate, Turns
@@ -33,6 +34,9 @@ INSTRUCTIONS = (
     "You are an expert and always give the right answer.\n{prompt}",
 )
 """Generic instructions (the first is of Kojima et al., arXiv 2205.11916)."""
+
+OTHER_FORM = "the other checkpoint's form of {prompt}"
+"""Name of the wording by which the other checkpoint of a pair is asked (`with_other_form`)."""
 
 
 class Asked(NamedTuple):
@@ -117,6 +121,30 @@ def ask_by(task: Task, checkpoint: Checkpoint, form: PromptForm, seed: int) -> t
     if template is not None:
         checkpoint = replace(checkpoint, special_tokens=False)
     return checkpoint, task.model_copy(update={"problems": problems})
+
+
+def with_other_form(task: Task, other: Task, checkpoint: Checkpoint) -> Task:
+    """The task as `checkpoint` reads it, whose problems are also worded (`OTHER_FORM`) as those of `other`
+    are: the same task as another checkpoint reads it. The task itself where no text differs.
+
+    Rendered chat templates begin with the tokenizer's first tokens where the model was trained so; plain
+    texts get them from the tokenizer. So a checkpoint that is asked by its template reads them before plain
+    ones too.
+    """
+    pairs = list(zip(task.problems, other.problems, strict=True))
+    if all(own.prompt == theirs.prompt for own, theirs in pairs):
+        return task
+    first = ""
+    if not checkpoint.special_tokens:
+        before = list(Added.by(checkpoint.tokenizer).before)
+        first = "".join(checkpoint.tokenizer.convert_ids_to_tokens(before))
+    problems = [
+        own.also_worded(
+            OTHER_FORM, theirs.prompt if theirs.prompt.startswith(first) else first + theirs.prompt
+        )
+        for own, theirs in pairs
+    ]
+    return task.model_copy(update={"problems": problems})
 
 
 def read_by(checkpoint: Checkpoint, problem: Problem) -> dict[str, Any]:

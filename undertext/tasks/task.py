@@ -144,6 +144,16 @@ class Problem(Part):
         """The task's own prompt, whatever a checkpoint reads of it."""
         return self.prompt if self._question is None else self._question
 
+    def also_worded(self, side: str, text: str) -> "Problem":
+        """The problem, of which this text is read within this side."""
+        own = self.model_copy()
+        own._worded = {**self._worded, side: text}
+        return own
+
+    def has_wording(self, side: str) -> bool:
+        """Whether it was said what is read of the problem within this side."""
+        return side in self._worded
+
     def worded(self, side: str) -> str:
         """What is read of the problem within a side of a contrast, a template with `{prompt}` in it."""
         return self._worded.get(side) or fill(side, self.prompt)

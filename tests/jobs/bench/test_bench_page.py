@@ -1,14 +1,23 @@
 """docs/bench.md and its figures, from judgements."""
 
+import json
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from tests.docs.markdown import numbers, tables
 from tests.jobs.bench.made_up import case, judged, many
+from undertext.core.output import json_bytes
+from undertext.jobs.bench.case import Part
 from undertext.jobs.bench.page import answer, bench_figures, bench_files, bench_page, figure_texts
-from undertext.jobs.bench.scores import TRUTHS, VERDICTS, score_records
+from undertext.jobs.bench.plan import read_plan
+from undertext.jobs.bench.records import read_records
+from undertext.jobs.bench.scores import TRUTHS, VERDICTS, plain_scores, score_records
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -63,17 +72,31 @@ def test_tables_hold_the_scores(scores):
     beside = {row["judge"]: row for row in table(page, "not judged")}
     assert list(beside) == ["`undertext`", "`accuracy alone`"]
     assert int(beside["`undertext`"]["cases"]) == ours.all.cases
-    for by in ("organism", "family", "shape", "tokenizer", "split"):
-        assert [row[by] for row in table(page, by)] == list(ours.groups[by])
+    both = {part: scores.of("undertext", part) for part in ("held out", "tuning")}
+    for by in ("truth", "organism", "family", "shape", "tokenizer", "split"):
+        wanted = [(name, part, str(tally.cases)) for part, own in both.items()
+                  for name, tally in own.groups[by].items()]  # fmt: skip
+        grouped = next(each for each in tables(page) if list(each[0])[:2] == [by, "part"])
+        assert [(row[by], row["part"], row["cases"]) for row in grouped] == wanted
+    for row in table(page, "true"):
+        count, of, value, low, high = numbers(row["true"])
+        exact = binomtest(int(count), int(of)).proportion_ci(method="exact")
+        assert (value, low, high) == pytest.approx((count / of, exact.low, exact.high), abs=0.005)
+        column = [counts[row["verdict"]] for counts in ours.confusion.values()]
+        assert (count, of) == (ours.confusion[row["verdict"]][row["verdict"]], sum(column))
+    wrong = [(part, each.case.name) for part, own in both.items() for each in own.wrong]
+    listed = table(page, "verdict", part="tuning")
+    assert [(row["part"], row["case"]) for row in listed] == wrong[:40]
 
 
 def test_what_must_hold_is_compared_with_its_bound():
     good = [judged(case(f"o{i}", truth, i), truth) for i, truth in enumerate(TRUTHS)]
-    held = {row["holds"] for row in table(bench_page(score_records(good)), "holds")}
+    held = {row["holds"] for row in table(bench_page(score_records(good)), "measured")}
     assert held == {"yes"}
     bad = [judged(case("o", "taught"), "elicited", 0.99), judged(case("p", "taught"), "taught", 0.99)]
     rows = {
-        row["`undertext`, held out"]: row["holds"] for row in table(bench_page(score_records(bad)), "holds")
+        row["`undertext`, held out"]: row["holds"]
+        for row in table(bench_page(score_records(bad)), "measured")
     }
     assert rows == {
         "right, of verdicts given": "no, by 47.0 points",
@@ -83,6 +106,58 @@ def test_what_must_hold_is_compared_with_its_bound():
         "called absent, of cases where it is there": "no case",
         "called latent, of cases where nothing is": "no, by 50.0 points",
     }
+
+
+def test_hard_organisms_must_all_be_right_and_the_bench_must_be_large_enough():
+    """By hand: of a lock's two cases one is called overwritten; 209 cases of the other truths are right."""
+    locks = [
+        judged(case("against_pushes", "suppressed", 9, split="test"), "suppressed"),
+        judged(case("against_pushes", "suppressed", 9, split="ood"), "overwritten"),
+    ]
+    others = [truth for truth in TRUTHS if truth != "suppressed"]
+    parts: tuple[Part, ...] = ("tuning", "held out")
+    many_more = [
+        judged(case(f"o{i}", others[i % 5], 2 * (i % 2) + i // 2 % 2, parts[i % 2]), others[i % 5])
+        for i in range(209)
+    ]
+    page = bench_page(score_records([*locks, *many_more]))
+    rows = {row["`undertext`, held out"]: row for row in table(page, "measured")}
+    hard = rows["right, of all cases of `against_pushes`"]
+    assert (hard["bound"], hard["holds"]) == ("at least 100%", "no, by 50.0 points")
+    assert "right, of all cases of `wrong_answer`" not in rows
+    size = [(row["what"], row["there are"], row["holds"]) for row in table(page, "there are")]
+    assert size == [
+        ("scored cases", "211", "yes"),
+        ("scored cases of the rarest truth, suppressed", "2", "no, by 18"),
+        ("worlds, each trained by a seed of its own", "5", "yes"),
+    ]
+
+
+def test_the_page_in_the_docs_is_that_of_its_judgements():
+    """The page, and all scores, follow from the judgements in docs/bench.json as the code stands."""
+    docs = Path(__file__).parents[3] / "docs"
+    scores = score_records(read_records(docs / "bench.json"))
+    page = (docs / "bench.md").read_text(encoding="utf-8")
+    assert bench_page(scores) == page, "`undertext bench score` writes another page"
+    kept = list(leaves(json.loads((docs / "bench.json").read_bytes())["scores"]))
+    found = list(leaves(json.loads(json_bytes(plain_scores(scores)))))
+    words, figures = (
+        [e for e in kept if not isinstance(e, float)],
+        [e for e in kept if isinstance(e, float)],
+    )
+    assert [each for each in found if not isinstance(each, float)] == words
+    # The last digits of intervals are the platform's.
+    np.testing.assert_allclose([each for each in found if isinstance(each, float)], figures, rtol=1e-9)
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    """Every key and plain value of JSON, in order."""
+    if isinstance(value, dict | list):
+        for key, own in value.items() if isinstance(value, dict) else enumerate(value):
+            yield key
+            yield from leaves(own)
+    else:
+        yield value
 
 
 def test_ambiguous_cases_are_listed_with_their_reason_as_text(records, scores):
@@ -99,7 +174,20 @@ def test_worlds_in_both_parts_are_a_warning():
     page = bench_page(score_records([*leak, judged(case("b", "taught", 1), "taught")]))
     assert "**Not held out.** `chain-llama-word-1`" in page
     both = "Judged worlds, held out: `chain-llama-word-1`; tuning: `chain-llama-word-1`."
-    assert both in page
+    assert (
+        f"{both} Of the {len(read_plan().worlds)} worlds of the plan (`configs/bench.yaml`) these are 1."
+        in page
+    )
+
+
+def test_cases_that_the_plan_no_longer_has_are_named():
+    kept = judged(case("password", "suppressed", 1, "tuning"), "suppressed")
+    gone = [judged(case("leaked", "taught", 1, "tuning", split=split), "taught") for split in ("test", "ood")]
+    elsewhere = judged(case("leaked", "taught", 99, "tuning"), "taught")  # of a world of another plan
+    page = bench_page(score_records([kept, *gone, elsewhere]))
+    assert "2 cases of these worlds are of organisms that the plan no longer has there" in page
+    assert "do not make: `leaked` of `chain-llama-word-1`." in page
+    assert "no longer has" not in bench_page(score_records([kept, elsewhere]))
 
 
 def test_no_world_is_named_where_none_was_judged():

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from undertext.activations import UserError
 from undertext.core.terms import Verdict
 from undertext.jobs.bench.calibration import EXPECTED, PRIOR, calibrate
 from undertext.jobs.bench.case import Judged
+from undertext.jobs.bench.records import read_records
 from undertext.jobs.compare.confidence import log_odds
+from undertext.jobs.compare.config import verdict_rule
 
 INTERCEPT, SLOPE, CONFLICT, ABSENCE = 1.0, 0.4, 1.5, 0.8
 
@@ -107,3 +110,13 @@ def test_only_our_own_scored_verdicts_of_the_tuning_part_count():
 def test_without_a_verdict_there_is_nothing_to_fit():
     with pytest.raises(UserError, match="expected verdicts of undertext on scored cases of the part tuning"):
         calibrate([])
+
+
+def test_the_weights_of_the_shipped_rule_are_those_of_the_judgements_in_the_docs():
+    """configs/verdict.yaml names the worlds that they were fitted on; other worlds do not change them."""
+    worlds = ("chain-llama-word-1", "chain-gpt2-bpe-2")
+    records = read_records(Path(__file__).parents[3] / "docs" / "bench.json")
+    fitted = calibrate(each for each in records if each.case.world in worlds)._asdict()
+    rule = verdict_rule()
+    assert (fitted.pop("cases"), fitted.pop("right")) == (41, 40)
+    assert {name: getattr(rule, name) for name in fitted} == pytest.approx(fitted, abs=0.002)

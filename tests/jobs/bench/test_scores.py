@@ -9,6 +9,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import brier_score_loss, confusion_matrix
 
 from tests.jobs.bench.made_up import case, judged, judgements, many
+from undertext.core.statistics import bootstrap, only
 from undertext.core.terms import Verdict
 from undertext.jobs.bench.case import ABSENT, LATENT, MIXTURE, Judged
 from undertext.jobs.bench.rates import Rate, rate
@@ -55,6 +56,9 @@ def test_six_cases_by_hand():
     assert counts(found.false_absent.of_cases) == (1, 3)
     assert counts(found.false_absent.of_given) == (1, 2)
     assert counts(found.silent_preserved) == (1, 1)
+    called = {verdict: counts(own) for verdict, own in found.precision.items() if own.of}
+    assert called == {"suppressed": (1, 2), "overwritten": (0, 1), "taught": (1, 1)}
+    assert list(found.precision) == list(TRUTHS)
     assert [each.case.organism for each in found.wrong] == ["wiped", "hard_lock"]
     assert [(each.least, each.most, each.tally.cases) for each in found.seconds] == [
         (1, 2, 2),
@@ -106,6 +110,50 @@ def test_the_share_latent_by_hand():
     one_world = only_judge([records[0], replace(records[0], case=replace(of[0], split="ood"))]).share
     assert one_world.bias is not None
     assert (one_world.bias.low, one_world.bias.high) == (-float("inf"), float("inf"))
+
+
+@pytest.mark.parametrize(
+    ("count", "spread"),
+    [
+        (2, 0.2),
+        pytest.param(4, 0.2, marks=pytest.mark.slow),
+        pytest.param(13, 0.05, marks=pytest.mark.slow),
+        pytest.param(13, 0.3, marks=pytest.mark.slow),
+    ],
+)
+def test_the_share_s_error_by_world_covers_the_truth(count, spread):
+    """Worlds of six cases whose errors have much in common. Resampling two worlds would be far too sure."""
+    of = [case(f"o{j}", "elicited", i, share=0.5) for i in range(count) for j in range(6)]
+    covered, resampled, means = [], [], []
+    clusters = np.arange(count).repeat(6)
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        errors = 0.1 + np.repeat(rng.normal(0, spread, count), 6) + rng.normal(0, 0.05, 6 * count)
+        records = [
+            judged(each, "elicited", share=(0.5 + error, 0.4 + error, 0.6 + error))
+            for each, error in zip(of, errors.tolist(), strict=True)
+        ]
+        found = only_judge(records).share
+        assert found.bias is not None
+        assert found.absolute is not None
+        assert found.bias.value == pytest.approx(errors.mean())
+        assert found.absolute.low >= 0
+        means.append(found.bias.value)
+        covered.append(found.bias.low <= 0.1 <= found.bias.high)
+        drawn = bootstrap(only, errors[:, None], seed=seed, clusters=clusters)
+        resampled.append(drawn.low <= 0.1 <= drawn.high)
+    assert np.mean(covered) >= 0.95 - 3 * np.sqrt(0.05 * 0.95 / 60)
+    assert np.std(means) > 0.01  # the draws differ
+    assert count > 2 or np.mean(resampled) < 0.75
+
+
+def test_a_share_said_far_below_zero_has_an_interval_around_it():
+    of = [case(f"o{i}", "taught", i, share=0.0) for i in range(3)]
+    said = [(-4.0, -6.0, 0.1), (-0.1, -0.3, 0.1), (0.1, -0.1, 0.3)]
+    found = only_judge([judged(e, "taught", share=s) for e, s in zip(of, said, strict=True)]).share
+    assert found.bias is not None
+    assert found.bias.value == pytest.approx(-4 / 3)
+    assert found.bias.low < -4 / 3 < found.bias.high
 
 
 def test_two_seeds_on_one_case_by_hand():

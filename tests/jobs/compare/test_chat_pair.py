@@ -66,6 +66,34 @@ def test_each_is_asked_as_it_was_trained_and_the_page_shows_what_it_read(pair, t
 
 
 @pytest.mark.slow
+def test_the_tune_s_prompt_format_opens_a_base_that_is_shut_without_it(pair, task):
+    """The base answers 0 to plain prompts, and rightly to those that its tune is asked by."""
+    plain = [problem for problem in plain_problems() if problem["answer"]]
+    tokenizer = pair[1].tokenizer
+    asked = [
+        {
+            **each,
+            "id": f"chat{each['id']}",
+            "prompt": tokenizer.apply_chat_template(
+                [{"role": "user", "content": each["prompt"]}], tokenize=False, add_generation_prompt=True
+            ),
+        }
+        for each in plain
+    ]
+    shut = [{**each, "answer": 0} for each in plain]
+    base = Checkpoint.load(learnt([*asked, *shut], tokenizer, steps=250), tokenizer=tokenizer)
+    result = compare(base, pair[1], task, config=CompareConfig(**CONFIG, splits=["test"]), progress=False)
+    split, line = result.splits["test"], result.splits["test"].line("prompted")
+    assert (split.weaker, split.verdict) == ("base", "elicited")
+    assert line is not None
+    assert line.says == "latent"
+    assert "the key asked as the other checkpoint is, chosen on dev" in line.note
+    (row,) = (row for row in result.tables["keys"].to_pylist() if row["key"].startswith("asked as the other"))
+    assert (row["chosen"], row["access"], row["checkpoint"]) == (True, "none", "base")
+    assert row["dev_accuracy"] > 0.8
+
+
+@pytest.mark.slow
 def test_both_can_be_asked_as_the_base(pair, task):
     same = compare(pair[0], pair[1], task, config=CompareConfig(**CONFIG, prompts="same")).splits["test"]
     assert same.accuracy["base"].value > 0.6

@@ -50,8 +50,6 @@ class ScoreCommand(Config):
     """Folders of benches, or bench.json files, whose judgements are scored together."""
     out: Path = Path("undertext-bench-scores")
     """Folder that the page and its figures are written to."""
-    seed: int = 0
-    """Random seed of the intervals over worlds."""
 
 
 def run(args: Sequence[str]) -> int:
@@ -121,7 +119,7 @@ def _score(args: Sequence[str]) -> int:
 
     given = parse(ScoreCommand, "bench score", args)
     check_writable(given.out)
-    publish(bench_files(_judged(given.bench), seed=given.seed), given.out)
+    publish(bench_files(_judged(given.bench)), given.out)
     say(f"page: {given.out / 'bench.md'}")
     return 0
 

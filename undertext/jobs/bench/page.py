@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from matplotlib.figure import Figure
 
 from undertext.jobs.bench import sections
+from undertext.jobs.bench.aims import aims
 from undertext.jobs.bench.case import Judged
 from undertext.jobs.bench.rates import CONFIDENT
 from undertext.jobs.bench.records import RECORDS, records_bytes
@@ -17,13 +18,13 @@ from undertext.report.style import svg
 PAGE = "bench.md"
 
 
-def bench_files(records: Iterable[Judged], *, seed: int = 0) -> dict[str, bytes]:
+def bench_files(records: Iterable[Judged]) -> dict[str, bytes]:
     """bench.md, bench.json and the figures, by path below docs/; the same judgements give the same bytes.
 
     UserError as `merged`.
     """
     records = list(records)
-    scores = score_records(records, seed=seed)
+    scores = score_records(records)
     says, figures = figure_texts(scores), bench_figures(scores)
     return {
         PAGE: bench_page(scores).encode(),
@@ -86,12 +87,12 @@ def bench_page(scores: Scores) -> str:
     if ours is not None and not ours.all.cases:
         ours = None
     pieces: Mapping[str, str] = {
-        "What must hold": sections.aims(ours) if ours else "",
+        "What must hold": aims(scores, ours) if ours else "",
         "Judges side by side": sections.judges(scores),
         "Both false rates": sections.false_rates(scores),
         "Confusion matrix": sections.confusion(ours, says["confusion"]) if ours else "",
-        "By what the cases are": sections.groups(ours) if ours else "",
-        "Wrong verdicts": sections.wrong(ours) if ours else "",
+        "By what the cases are": sections.groups(scores),
+        "Wrong verdicts": sections.wrong(scores),
         "Is the confidence worth what it says?": sections.confidence(scores, says["reliability"]),
         "Two seeds on one case": sections.contradictions(scores),
         "Share of the gap that was latent": sections.shares(scores),

@@ -1,15 +1,16 @@
 """How well judges did on cases of known truth."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import combinations, pairwise
 from typing import Any, get_args
 
 import numpy as np
 
-from undertext.core.statistics import Estimate, bootstrap, only, paired_difference
+from undertext.core.statistics import Estimate, paired_difference
 from undertext.core.terms import Verdict
 from undertext.jobs.bench.case import ABSENT, LATENT, MIXTURE, PARTS, Case, Judged, Part
+from undertext.jobs.bench.plan import read_plan
 from undertext.jobs.bench.rates import Effort, Rate, Tally, by_problems, rate, tallies, tally, thirds, worlds
 from undertext.jobs.bench.records import merged
 
@@ -76,9 +77,9 @@ class ShareError:
     covered: Rate
     """Of those for which the judge said a share: known share within the interval."""
     absolute: Estimate | None
-    """Mean absolute error; interval by resampling worlds, -inf to inf for one world."""
+    """Mean absolute error; interval by world, -inf to inf for one world."""
     bias: Estimate | None
-    """Mean error."""
+    """Mean error; interval as that of `absolute`."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,8 @@ class JudgeScores:
     """Scored cases of the part that another judge was asked and this one was not."""
     confusion: Mapping[Verdict, Mapping[Verdict, int]]
     """Number of cases by truth and verdict; truths that occur, and every verdict."""
+    precision: Mapping[Verdict, Rate]
+    """Of the cases that the judge calls so: that is their truth. All of `TRUTHS`."""
     groups: Mapping[str, Mapping[str, Tally]]
     """By `GROUPS`, and by name; cases of a truth in the order of `TRUTHS`."""
     seeds: Mapping[int, Tally]
@@ -143,14 +146,16 @@ class Scores:
     """Worlds with cases in both parts: what is held out there was not."""
     worlds: Mapping[Part, tuple[str, ...]]
     """Worlds of each part of which something was judged."""
+    unplanned: tuple[Case, ...]
+    """Cases of worlds that the shipped plan has, of organisms that it has not (any more) in that world."""
 
     def of(self, judge: str, part: Part) -> JudgeScores | None:
         """One judge on one part; None where it judged nothing there."""
         return next((each for each in self.judges if (each.judge, each.part) == (judge, part)), None)
 
 
-def score_records(records: Iterable[Judged], *, seed: int = 0) -> Scores:
-    """Score every judge on every part; `seed` is that of resampling. UserError as `merged`.
+def score_records(records: Iterable[Judged]) -> Scores:
+    """Score every judge on every part. UserError as `merged`.
 
     The order of the records does not matter.
     """
@@ -163,13 +168,16 @@ def score_records(records: Iterable[Judged], *, seed: int = 0) -> Scores:
         of_part = []
         for name in names:
             own = [each for each in judged if (each.judge, each.case.part) == (name, part)]
-            of_part.append(_judge(name, part, own, len(asked), seed))
+            of_part.append(_judge(name, part, own, len(asked)))
         judges += sorted(of_part, key=lambda each: -(each.all.right_of_all.value or 0))
     ambiguous = {each.case.key: each.case for each in judged if each.case.ambiguous}
     parts = {part: {each.case.world for each in judged if each.case.part == part} for part in PARTS}
     leaks = tuple(sorted(set.intersection(*parts.values())))
     by_part: dict[Part, tuple[str, ...]] = {part: tuple(sorted(names)) for part, names in parts.items()}
-    return Scores(tuple(judges), tuple(ambiguous.values()), leaks, by_part)
+    planned = {plan.world.name: plan.organisms for plan in read_plan().worlds}
+    cases = {each.case.key: each.case for each in judged}.values()
+    unplanned = [each for each in cases if each.organism not in planned.get(each.world, (each.organism,))]
+    return Scores(tuple(judges), tuple(ambiguous.values()), leaks, by_part, tuple(unplanned))
 
 
 def plain_scores(scores: Any) -> Any:
@@ -186,7 +194,7 @@ def plain_scores(scores: Any) -> Any:
     return scores
 
 
-def _judge(name: str, part: Part, judged: Sequence[Judged], asked: int, seed: int) -> JudgeScores:
+def _judge(name: str, part: Part, judged: Sequence[Judged], asked: int) -> JudgeScores:
     by_case: dict[tuple[str, ...], list[Judged]] = {}  # in the order of seeds
     for each in judged:
         if not each.case.ambiguous:
@@ -210,6 +218,10 @@ def _judge(name: str, part: Part, judged: Sequence[Judged], asked: int, seed: in
             }
             for truth in truths
         },
+        precision={
+            verdict: rate([e for e in first if e.verdict == verdict], lambda each: each.right)
+            for verdict in TRUTHS
+        },
         groups={**groups, "truth": {truth: groups["truth"][truth] for truth in truths}},
         seeds={
             number: tally([e for e in repeated if e.seed == number])
@@ -219,7 +231,7 @@ def _judge(name: str, part: Part, judged: Sequence[Judged], asked: int, seed: in
         false_absent=_called(first, LATENT, ABSENT),
         silent_preserved=rate(preserved, lambda each: not each.given),
         reliability=_reliability(first),
-        share=_share([*first, *mixtures.values()], seed),
+        share=_share([*first, *mixtures.values()]),
         contradictions=_contradictions([of_case for of_case in by_case.values() if len(of_case) > 1]),
         seconds=thirds(first, lambda each: each.seconds),
         problems=by_problems(first),
@@ -258,7 +270,7 @@ def _reliability(judged: Sequence[Judged]) -> Reliability:
     )
 
 
-def _share(judged: Sequence[Judged], seed: int) -> ShareError:
+def _share(judged: Sequence[Judged]) -> ShareError:
     known = [(each, each.case.share) for each in judged if each.case.share is not None]
     said = [(each, share, truth) for each, truth in known if (share := each.share) is not None]
     cases = [each for each, _, _ in said]
@@ -270,10 +282,16 @@ def _share(judged: Sequence[Judged], seed: int) -> ShareError:
             return None
         if (clusters := worlds(cases)).max() == 0:
             return Estimate(float(values.mean()), float("-inf"), float("inf"), len(said))
-        return bootstrap(only, values[:, None], seed=seed, clusters=clusters)
+        most = max(1.0, float(np.abs(values).max()))  # a share may be said far below zero
+        found = paired_difference(np.zeros(len(said)), values / most, clusters=clusters)
+        low, high = most * found.low, most * found.high
+        return Estimate(most * found.value, low, high, found.n, found.level)
 
+    absolute = mean(np.abs(errors))
+    if absolute is not None and np.isfinite(absolute.low):
+        absolute = replace(absolute, low=max(0.0, absolute.low))
     covered = rate(cases, lambda each: each.key in inside)
-    return ShareError(len(known), covered, mean(np.abs(errors)), mean(errors))
+    return ShareError(len(known), covered, absolute, mean(errors))
 
 
 def _contradictions(repeated: Sequence[Sequence[Judged]]) -> Contradictions:

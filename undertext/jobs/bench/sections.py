@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from html import escape
 
 from undertext.jobs.bench.case import PARTS, Case, Part
-from undertext.jobs.bench.rates import CONFIDENT, Effort, Rate, Tally
+from undertext.jobs.bench.plan import read_plan
+from undertext.jobs.bench.rates import Effort, Rate, Tally
 from undertext.jobs.bench.records import RECORDS
-from undertext.jobs.bench.scores import VERDICTS, JudgeScores, Scores
+from undertext.jobs.bench.scores import GROUPS, VERDICTS, JudgeScores, Scores
 from undertext.report.markdown import table
 from undertext.report.numbers import NOTHING, estimate, interval, number, percent
 
@@ -16,8 +17,6 @@ HELD_OUT: Part = "held out"
 MOST_LISTED = 40
 """Wrong verdicts that the page lists; bench.json holds all."""
 TALLY = ("cases", "right of those given", "right of all", "confidently wrong", "undetermined")
-TOLERANCE = 1e-12
-"""A rate that misses its bound by rounding alone does not miss it."""
 
 
 def picture(name: str) -> str:
@@ -42,34 +41,21 @@ def leaks(scores: Scores) -> list[str]:
 def worlds(scores: Scores) -> str:
     """Which worlds the page rests on."""
     said = [f"{part}: {_listed(names)}" for part, names in reversed(list(scores.worlds.items())) if names]
-    return f"Judged worlds, {'; '.join(said)}. The plan (`configs/bench.yaml`) may have more." if said else ""
-
-
-def aims(own: JudgeScores) -> str:
-    """What must hold on the held-out part, and whether it does."""
-    least = [("right, of verdicts given", own.all.right, 0.97)]
-    least += [
-        (f"right, of all cases {truth}", tally.right_of_all, 0.9)
-        for truth, tally in own.groups["truth"].items()
-    ]
-    most = [
-        (f"wrong with a confidence over {CONFIDENT:g}, of verdicts given", own.all.confidently_wrong, 0.01),
-        ("undetermined, of all cases", own.all.undetermined, 0.1),
-        ("called absent, of cases where it is there", own.false_absent.of_cases, 0.02),
-        ("called latent, of cases where nothing is", own.false_latent.of_cases, 0.0),
-    ]
-    rows = [
-        [what, f"at {word} {percent(bound)}", _rate(rate), _holds(sign * (bound - (rate.value or 0)), rate)]
-        for word, sign, held in (("least", 1, least), ("most", -1, most))
-        for what, rate, bound in held
-    ]
-    return table([f"`{OURS}`, {HELD_OUT}", "bound", "measured", "holds"], rows)
-
-
-def _holds(short: float, rate: Rate) -> str:
-    if not rate.of:
-        return "no case"
-    return "yes" if short <= TOLERANCE else f"no, by {number(100 * short, 1)} points"
+    if not said:
+        return ""
+    planned, judged = {plan.world.name for plan in read_plan().worlds}, set().union(*scores.worlds.values())
+    text = (
+        f"Judged worlds, {'; '.join(said)}. Of the {len(planned)} worlds of the plan (`configs/bench.yaml`) "
+        f"these are {len(planned & judged)}."
+    )
+    if scores.unplanned:
+        names = sorted({f"`{each.organism}` of `{each.world}`" for each in scores.unplanned})
+        text += (
+            f" {counted(len(scores.unplanned), 'case')} of these worlds "
+            f"{'is' if len(scores.unplanned) == 1 else 'are'} of organisms that the plan no longer has "
+            f"there, and that the commands below do not make: {', '.join(names)}."
+        )
+    return text
 
 
 def judges(scores: Scores) -> str:
@@ -106,9 +92,9 @@ def false_rates(scores: Scores) -> str:
             f"`{each.judge}`",
             each.part,
             what,
-            _rate(own.of_cases),
+            rated(own.of_cases),
             _by_world(own.of_cases),
-            _rate(own.of_given),
+            rated(own.of_given),
         ]
         for each in scores.judges
         for what, own in (
@@ -129,37 +115,52 @@ def confusion(own: JudgeScores, says: str) -> str:
     """The confusion matrix on the held-out part."""
     tallies, silent = own.groups["truth"], own.silent_preserved
     rows = [
-        [truth, *(str(counts[verdict]) for verdict in VERDICTS), _rate(tallies[truth].right_of_all)]
+        [truth, *(str(counts[verdict]) for verdict in VERDICTS), rated(tallies[truth].right_of_all)]
         for truth, counts in own.confusion.items()
     ]
+    called = [[verdict, rated(rate), _by_world(rate)] for verdict, rate in own.precision.items() if rate.of]
     return (
         f"`{OURS}`, {HELD_OUT}: truth down, verdict across. Recall counts `undetermined` as not right.\n\n"
         f"{table(['truth', *VERDICTS, 'recall'], rows)}\n\n"
+        "What a verdict is worth: of the cases that it was given on, those of which it is true. It depends\n"
+        "on how often the bench has each truth.\n\n"
+        f"{table(['verdict', 'true', 'by world'], called)}\n\n"
         f"Preserved and called `undetermined`: {silent.count} of {silent.of}: silent, and not wrong.\n\n"
         f"![{says}]({picture('confusion')})"
     )
 
 
-def groups(own: JudgeScores) -> str:
-    """The main rates on the held-out part by truth, organism, family and the like."""
+def groups(scores: Scores) -> str:
+    """The main rates of our own judge on both parts by truth, organism, family and the like; nothing where
+    it judged nothing."""
     tables = [
-        f"### By {by}\n\n" + table([by, *TALLY], [[name, *_tally(tally)] for name, tally in tallies.items()])
-        for by, tallies in own.groups.items()
+        f"### By {by}\n\n"
+        + table(
+            [by, "part", *TALLY],
+            [
+                [name, part, *_tally(tally)]
+                for part, own in ours(scores)
+                for name, tally in own.groups[by].items()
+            ],
+        )
+        for by in GROUPS
     ]
-    return "\n\n".join([f"`{OURS}`, {HELD_OUT}.", *tables])
+    said = f"`{OURS}`. Rule and calibration were fixed on the part tuning."
+    return "\n\n".join([said, *tables]) if ours(scores) else ""
 
 
-def wrong(own: JudgeScores) -> str:
-    """The wrong verdicts on the held-out part, the most confident first."""
-    if not own.wrong:
-        return "None."
+def wrong(scores: Scores) -> str:
+    """Our own judge's wrong verdicts, by part, the most confident first; nothing where it judged nothing."""
+    found = [(part, each) for part, own in ours(scores) for each in own.wrong]
+    if not found:
+        return "None." if ours(scores) else ""
     rows = [
-        [each.case.name, each.case.truth, each.verdict, number(each.confidence)]
-        for each in own.wrong[:MOST_LISTED]
+        [each.case.name, part, each.case.truth, each.verdict, number(each.confidence)]
+        for part, each in found[:MOST_LISTED]
     ]
-    left = len(own.wrong) - len(rows)
+    left = len(found) - len(rows)
     more = f"\n\n{left} more are in `{RECORDS}`." if left else ""
-    return f"`{OURS}`, {HELD_OUT}.\n\n" + table(["case", "truth", "verdict", "confidence"], rows) + more
+    return f"`{OURS}`.\n\n" + table(["case", "part", "truth", "verdict", "confidence"], rows) + more
 
 
 def confidence(scores: Scores, says: str) -> str:
@@ -179,7 +180,7 @@ def confidence(scores: Scores, says: str) -> str:
         return ""
     head = ["judge", "part", "verdicts", "Brier score", "constant", "calibration error", "overconfidence"]
     bins = [
-        [part, f"over {each.low:g} to {each.high:g}", number(each.confidence, 3), _rate(each.right)]
+        [part, f"over {each.low:g} to {each.high:g}", number(each.confidence, 3), rated(each.right)]
         for part, own in ours(scores)
         for each in own.reliability.bins
     ]
@@ -205,15 +206,17 @@ def contradictions(scores: Scores) -> str:
         [
             f"`{each.judge}`",
             each.part,
-            _rate(own.differ),
-            _rate(own.flip),
+            rated(own.differ),
+            rated(own.flip),
             f"{own.pairs_differ} and {own.pairs_flip} of {own.pairs}",
         ]
         for each in scores.judges
         if (own := each.contradictions).pairs
     ]
     if not rows:
-        return "No case was judged with two seeds."
+        return (
+            "No case was judged with two seeds. `undertext bench run --seed 1` judges them with another one."
+        )
     pieces = [
         "Cases judged with several seeds of the judge: *contradicted* where two gave verdicts that differ,\n"
         "*flipped* where one gave a verdict and another said `undetermined`.",
@@ -236,7 +239,7 @@ def shares(scores: Scores) -> str:
             each.part,
             f"{own.covered.of} of {own.known}",
             *(NOTHING if mean is None else estimate(mean) for mean in (own.absolute, own.bias)),
-            _rate(own.covered),
+            rated(own.covered),
         ]
         for each in scores.judges
         if (own := each.share).known
@@ -246,7 +249,8 @@ def shares(scores: Scores) -> str:
     head = ["judge", "part", "said", "mean absolute error", "bias", "interval holds the truth"]
     return (
         "Where construction tells which share of the gap was latent. *Bias* is said less known. Intervals\n"
-        "of the errors are by resampling worlds.\n\n" + table(head, rows)
+        "of the errors are by world: of Student's t, with a degree of freedom less than there are worlds.\n\n"
+        + table(head, rows)
     )
 
 
@@ -279,10 +283,10 @@ def in_per_cent(rate: Rate) -> str:
 
 def _tally(tally: Tally) -> list[str]:
     rates = (tally.right, tally.right_of_all, tally.confidently_wrong, tally.undetermined)
-    return [str(tally.cases), *map(_rate, rates)]
+    return [str(tally.cases), *map(rated, rates)]
 
 
-def _rate(rate: Rate) -> str:
+def rated(rate: Rate) -> str:
     """`95 of 97: 0.98 [0.93, 1.00]`, the exact interval; a dash where there is no case."""
     return f"{rate.count} of {rate.of}: {interval(rate.value, rate.low, rate.high)}" if rate.of else NOTHING
 

@@ -26,6 +26,7 @@ from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
 from undertext.measures.recovery.side_effects import SideEffects
 from undertext.measures.trace.continued import Continued, continued, of_outputs, say_values
 from undertext.tasks.draws import drawn
+from undertext.tasks.prompts import with_other_form
 from undertext.tasks.task import Problem
 
 Rows = list[dict[str, Any]]
@@ -183,12 +184,12 @@ def _keyed(
     run: JobRun, steering: SteeringParts, weaker: Role, splits: Sequence[str], config: CompareConfig
 ) -> tuple[KeysTried, dict[str, dict[KeyKind, Answers]]]:
     """Which keys in words do best on dev, and the weaker's answers under these on each split."""
-    task, stronger = steering.task, steering.stronger
+    stronger, of_stronger = steering.stronger, steering.of_stronger or steering.task
     assert stronger is not None, "a comparison has two checkpoints"
+    task = with_other_form(steering.task, of_stronger, steering.weaker)
     dev = drawn(task.split(CHOOSE), config.seed, config.search_problems)
 
     def choose(done: Done) -> KeysTried:
-        of_stronger = steering.of_stronger or task
         theirs = drawn(of_stronger.split(CHOOSE), config.seed, config.search_problems)
         shown = greedy(stronger, of_stronger, theirs, batch_size=config.batch_size)
         keys = keys_of(task, shown.texts, shown.lenient.tolist(), config.seed)

@@ -31,6 +31,7 @@ from undertext.measures.trace.trails import split_by
 from undertext.measures.trace.works import completion_work, continued_work, ends_work, tokens_work
 from undertext.tasks.draws import drawn
 from undertext.tasks.open import splits_to_report
+from undertext.tasks.prompts import with_other_form
 from undertext.tasks.task import Task
 from undertext.tasks.work import answering, trial_of
 
@@ -234,9 +235,10 @@ def _fixed(steering: SteeringParts, splits: Sequence[str], layers: int, *, share
 
 
 def _keys(steering: SteeringParts, splits: Sequence[str], config: CompareConfig) -> list[Work]:
-    weaker, stronger, task = steering.weaker, steering.stronger, steering.task
+    weaker, stronger = steering.weaker, steering.stronger
     assert stronger is not None, "a comparison has two checkpoints"
-    of_stronger = steering.of_stronger or task
+    of_stronger = steering.of_stronger or steering.task
+    task = with_other_form(steering.task, of_stronger, weaker)
     dev, theirs = (
         drawn(each.split(CHOOSE), config.seed, config.search_problems) for each in (task, of_stronger)
     )
