@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from undertext.activations.errors import UserError, shown
 from undertext.core.command import DRY_RUN, parse, run_subcommand, say, without_dry_run
-from undertext.core.config import Config, part_of
+from undertext.core.config import Config, Seed, part_of
 from undertext.core.publish import check_writable, publish
 from undertext.jobs.bench.case import Judged
 from undertext.jobs.bench.config import BenchConfig, RunConfig
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # what a help text need not wait for
 
 
 class BuildCommand(BenchConfig):
-    """Train the organisms of the bench that are missing, and hold each against its claim: by behaviour, and
+    """Train the organisms of the bench that are missing, and check the ground truth of each, by behaviour and
     by relearning."""
 
     out: Path = Path("undertext-bench")
@@ -33,7 +33,8 @@ class RunCommand(RunConfig):
 class CalibrateCommand(Config):
     """Fit the weights of a verdict's confidence on the part of the bench that is for tuning.
 
-    Prints them as configs/verdict.yaml has them. The part that is held out is left out.
+    Prints the weights in the form of configs/verdict.yaml. Pairs of the held-out part of the bench are not
+    used.
     """
 
     bench: tuple[Path, ...] = (Path("undertext-bench"),)
@@ -50,7 +51,7 @@ class ScoreCommand(Config):
     """Folders of benches, or bench.json files, whose judgements are scored together."""
     out: Path = Path("undertext-bench-scores")
     """Folder that the page and its figures are written to."""
-    seed: int = 0
+    seed: Seed = 0
     """Random seed of the intervals over worlds."""
 
 
