@@ -1,4 +1,4 @@
-"""What `measure` can be told."""
+"""Settings of `measure`."""
 
 from pathlib import Path
 from typing import Annotated, Literal, get_args

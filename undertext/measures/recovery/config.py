@@ -1,4 +1,4 @@
-"""What a steering search can be told."""
+"""Settings of a steering search."""
 
 from pathlib import Path
 from typing import Annotated, Literal
