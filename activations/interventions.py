@@ -120,11 +120,6 @@ class Intervention:
         """Whether it may act at generated tokens."""
         return self.at in ("generated", "all")
 
-    @property
-    def conditional(self) -> bool:
-        """Whether where it acts depends on what is read there."""
-        return self.tokens is not None or self.pattern is not None or self.threshold is not None
-
     def prompt_indices(self, length: int) -> range | tuple[int, ...]:
         """At which tokens of a prompt of this length it may act; UserError when there is no such token."""
         if isinstance(self.at, tuple):

@@ -177,7 +177,7 @@ class _Classes:
         floor = max(least, torch.finfo(dtype).eps)
         # Pivots against each feature's own variance, so that small ones do not pass for none.
         L, failed = torch.linalg.cholesky_ex(within)
-        if bool(varies.all()) and full_rank(L, failed, variance):
+        if bool(varies.all()) and full_rank(L, failed, variance, least):
             return torch.cholesky_solve(self.means.mT, L).mT
         # In the units that shrinkage is in: the least answer is the least in those.
         means = self.means / self.unit[:, None]

@@ -89,16 +89,17 @@ class RidgeProbe(Regressor):
         dtype = values.dtype
         relative = penalties(rows, self.standardize)
         mean, cross = _cross(rows, values, weight / weight.sum())
-        found = _cholesky(rows.gram(), self.alpha / weight.sum() * relative, cross)
+        least = tolerance(dtype, rows.n, rows.d)
+        found = _cholesky(rows.gram(), self.alpha / weight.sum() * relative, cross, least)
         if found is not None:
             return mean, found
         # Again in float64, where less is rounding.
         alpha, relative = float(self.alpha / weight.double().sum()), relative.double()
         G, mean, cross = _exactly(rows, values, weight)
-        found = _cholesky(G, alpha * relative, cross)
+        found = _cholesky(G, alpha * relative, cross, least)
         if found is None:
             size, vectors, along, root = _turned(G, cross, relative)
-            found = _back(size, vectors, along, root, alpha, tolerance(dtype, rows.n, rows.d))
+            found = _back(size, vectors, along, root, alpha, least)
         return mean.to(dtype), found.to(dtype)
 
 
@@ -244,12 +245,12 @@ def _exactly(rows: Rows, values: Tensor, weight: Tensor) -> tuple[Tensor, Tensor
     return G, mean, cross
 
 
-def _cholesky(G: Tensor, penalty: Tensor, cross: Tensor) -> Tensor | None:
+def _cholesky(G: Tensor, penalty: Tensor, cross: Tensor, least: float) -> Tensor | None:
     """Weights [slice, target, d]; None where the sum of both is singular, or near enough to lose digits."""
     H = G.clone()
     H.diagonal(dim1=-2, dim2=-1).add_(penalty)
     L, failed = torch.linalg.cholesky_ex(H)
-    if not full_rank(L, failed, H.diagonal(dim1=-2, dim2=-1)):
+    if not full_rank(L, failed, H.diagonal(dim1=-2, dim2=-1), least):
         return None
     return torch.cholesky_solve(cross, L).mT
 

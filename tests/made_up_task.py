@@ -5,6 +5,7 @@ from typing import Any
 
 from tests.toys import tiny_model, word_tokenizer
 from undertext.activations import Checkpoint, HookPoint
+from undertext.measures.answers import greedy
 from undertext.measures.recovery.config import SearchConfig
 from undertext.tasks import Contrast, Grader, Problem, Task
 
@@ -37,3 +38,27 @@ def task_of(contrasts: Sequence[Contrast] = (), n: int = 30, **settings: Any) ->
     return Task(
         name="made up", description="For a test.", contrasts=list(contrasts), problems=problems, **options
     )
+
+
+def two_splits(n: int = 8) -> Task:
+    """The made-up task, with the problems of test once more as another split."""
+    made = task_of(n=n)
+    more = [each.model_copy(update={"id": f"{each.id}-2", "split": "ood"}) for each in made.split("test")]
+    return made.model_copy(update={"problems": [*made.problems, *more]})
+
+
+def with_gap(task: Task, weaker: Checkpoint, stronger: Checkpoint) -> Task:
+    """The task with what the stronger one writes for answers, so that there is a gap to be measured."""
+    said, others = (greedy(each, task, task.problems).texts for each in (stronger, weaker))
+    problems = [
+        each.model_copy(update={"answer": text.strip() or "nothing"})
+        for each, text in zip(task.problems, said, strict=True)
+    ]
+    # What the weaker one writes is some problem's answer as well: an output that is none would be unfinished.
+    first = task.split("train")[0]
+    problems += [
+        first.model_copy(update={"id": f"other {i}", "answer": text.strip()})
+        for i, text in enumerate(sorted({*others} - {*said}))
+        if text.strip()
+    ]
+    return task.model_copy(update={"problems": problems, "grader": Grader(kind="exact")})

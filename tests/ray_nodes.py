@@ -1,5 +1,6 @@
 """A Ray cluster of several nodes on this machine, each of real processes, of which one can be killed."""
 
+import logging
 import os
 import signal
 import stat
@@ -89,6 +90,19 @@ def nodes(count: int) -> Iterator[Nodes]:
         if cluster is not None:
             cluster.close()
         end(children() - before)
+
+
+@contextmanager
+def connected_nodes(count: int) -> Iterator[Nodes]:
+    """`nodes`, with one connection for as long as they live, so that their processes load libraries once."""
+    import ray
+
+    with nodes(count) as started_nodes:
+        ray.init(address=started_nodes.address, log_to_driver=False, logging_level=logging.ERROR)
+        try:
+            yield started_nodes
+        finally:
+            ray.shutdown()
 
 
 class Doom:

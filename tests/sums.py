@@ -10,6 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from tests.toys import byte_tokenizer, random_model, tiny_config
+from undertext.organisms.padded import padded
 
 SETTINGS = """\
 name: sums
@@ -110,10 +111,8 @@ def _trained(
     rows = []
     for prompt, rest in texts_of(problems):
         head, tail = tokenizer(prompt)["input_ids"], tokenizer(rest)["input_ids"]
-        rows.append((head + tail, [-100] * len(head) + tail))
-    width = max(len(ids) for ids, _ in rows)
-    ids = torch.tensor([ids + [0] * (width - len(ids)) for ids, _ in rows])
-    labels = torch.tensor([row + [-100] * (width - len(row)) for _, row in rows])
+        rows.append((head + tail, len(head)))
+    ids, labels = padded(rows, 0)
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for _ in range(steps):

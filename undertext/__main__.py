@@ -21,7 +21,7 @@ COMMANDS = {
     "routes": ("jobs.routes.command", "several ways to elicit a capability, on the same problems"),
     "sae": ("jobs.sae", "SAEs and crosscoders: train, associate features with values, follow features"),
     "steer": ("jobs.steer.command", "what a vector recovers in a checkpoint, beside controls"),
-    "task": ("tasks.command", "write the built-in task, or check a task's folder"),
+    "task": ("tasks.command", "write a task from data, write the built-in task, or check a task's folder"),
     "trace": ("jobs.trace.command", "the answer read along a trace, token by token"),
     "zoo": ("organisms.command", "list, check or train organisms, whose right verdict is known"),
 }

@@ -29,7 +29,7 @@ GOLDEN = Path(__file__).parent / "golden"
 SUBCOMMANDS = {
     "sae": ("train", "features", "diff"),
     "task": ("new", "check", "from", *(f"from {kind}" for kind in KINDS)),
-    "bench": ("build", "run", "score"),
+    "bench": ("build", "run", "calibrate", "score"),
     "zoo": ("list", "check", "build"),
 }
 HELPS = (

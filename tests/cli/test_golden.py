@@ -12,6 +12,7 @@ from tests.cli.golden import (
     HELPS,
     JOBS,
     SLOW,
+    SUBCOMMANDS,
     as_text,
     help_file,
     help_text,
@@ -32,6 +33,12 @@ def test_there_is_a_record_of_every_command_and_no_other():
         *(help_file(command).name for command in HELPS),
         *(f"{job}.json" for job in JOBS),
     }
+
+
+@pytest.mark.parametrize("group", SUBCOMMANDS)
+def test_every_subcommand_that_a_help_names_is_recorded(group):
+    named = [line.split()[0] for line in help_text(group).splitlines() if line.startswith("  ")]
+    assert sorted(named) == sorted(name for name in SUBCOMMANDS[group] if not name.startswith("from "))
 
 
 @pytest.mark.parametrize("command", HELPS)

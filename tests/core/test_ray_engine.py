@@ -1,7 +1,6 @@
 """Parts on a Ray cluster of two nodes, each of processes of its own: what each makes, where it is kept, what
 its errors say, and a node that is killed."""
 
-import logging
 import os
 from collections.abc import Iterator
 from functools import partial
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.ray_nodes import Doom, Nodes, nodes
+from tests.ray_nodes import Doom, Nodes, connected_nodes
 from undertext.activations import UserError
 from undertext.core.config import PartsConfig
 from undertext.core.job import job_run
@@ -21,15 +20,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Nodes]:
-    import ray
-
-    with nodes(2) as started:
-        # One connection for all tests, so that processes load their libraries once.
-        ray.init(address=started.address, log_to_driver=False, logging_level=logging.ERROR)
-        try:
-            yield started
-        finally:
-            ray.shutdown()
+    with connected_nodes(2) as started:
+        yield started
 
 
 def squares(upto: int, done: Done) -> dict[str, Any]:

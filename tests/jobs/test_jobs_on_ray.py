@@ -1,6 +1,5 @@
 """Whole jobs on a Ray cluster of several nodes: what comes out is what comes out of one process."""
 
-import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.made_up_sae import sae_of
-from tests.made_up_task import task_of
-from tests.ray_nodes import Doom, Nodes, nodes
+from tests.made_up_task import task_of, two_splits, with_gap
+from tests.ray_nodes import Doom, Nodes, connected_nodes
 from tests.reading_task import made_task
 from tests.toys import tiny_folder
 from tests.trails_task import whole_task
@@ -34,8 +33,7 @@ from undertext import (
 from undertext.activations import Checkpoint
 from undertext.core.job import JobRun
 from undertext.core.result import Result
-from undertext.measures.answers import greedy
-from undertext.tasks import Grader, Task
+from undertext.tasks import Task
 
 pytestmark = pytest.mark.slow
 
@@ -102,21 +100,7 @@ def sae_folder(of: str) -> str:
 
 
 def gap_task(weaker: str, stronger: str) -> Task:
-    asked = task_of(n=8)
-    more = [each.model_copy(update={"id": f"{each.id}-2", "split": "ood"}) for each in asked.split("test")]
-    asked = asked.model_copy(update={"problems": [*asked.problems, *more]})
-    said, others = (greedy(Checkpoint.load(each), asked, asked.problems).texts for each in (stronger, weaker))
-    problems = [
-        each.model_copy(update={"answer": text.strip() or "nothing"})
-        for each, text in zip(asked.problems, said, strict=True)
-    ]
-    first = asked.split("train")[0]
-    problems += [
-        first.model_copy(update={"id": f"other {i}", "answer": text.strip()})
-        for i, text in enumerate(sorted({*others} - {*said}))
-        if text.strip()
-    ]
-    return asked.model_copy(update={"problems": problems, "grader": Grader(kind="exact")})
+    return with_gap(two_splits(), Checkpoint.load(weaker), Checkpoint.load(stronger))
 
 
 JOBS: list[Job] = [
@@ -140,15 +124,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Nodes]:
-    import ray
-
-    with nodes(2) as started:
-        # One connection for all jobs, so that its processes load their libraries once.
-        ray.init(address=started.address, log_to_driver=False, logging_level=logging.ERROR)
-        try:
-            yield started
-        finally:
-            ray.shutdown()
+    with connected_nodes(2) as started:
+        yield started
 
 
 def check(found: Result, whole: Result) -> None:

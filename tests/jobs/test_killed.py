@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.killing import Step, killed_at_step
-from tests.made_up_task import STRONGER, WEAKER, task_of
+from tests.made_up_task import STRONGER, WEAKER, two_splits, with_gap
 from tests.reading_task import made_task
 from tests.trails_task import whole_task
 from undertext import (
@@ -28,8 +28,7 @@ from undertext import (
 )
 from undertext.activations import UserError
 from undertext.core.result import Result
-from undertext.measures.answers import greedy
-from undertext.tasks import Grader, Task
+from undertext.tasks import Task
 
 QUICK: dict[str, Any] = {
     "doses": (1.0,), "positions": ("last_prompt",), "random_directions": 1, "search_problems": 4,
@@ -43,12 +42,6 @@ READING: dict[str, Any] = {
 READ_TASK = made_task()
 TRACE_TASK = whole_task()
 Job = Callable[..., Result]
-
-
-def two_splits(seed: int = 0) -> Task:
-    made = task_of(n=8 + seed)
-    more = [each.model_copy(update={"id": f"{each.id}-2", "split": "ood"}) for each in made.split("test")]
-    return made.model_copy(update={"problems": [*made.problems, *more]})
 
 
 def run_steer(out: Path | None, task: Task | None = None, **changes: Any) -> Result:
@@ -77,21 +70,7 @@ def run_measure(out: Path | None) -> Result:
 
 
 def run_compare(out: Path | None, task: Task | None = None, **changes: Any) -> Result:
-    """Of a task whose answers are what one of the two writes, so that there is a gap to be measured."""
-    asked = task or two_splits()
-    said, others = (greedy(each, asked, asked.problems).texts for each in (STRONGER, WEAKER))
-    problems = [
-        each.model_copy(update={"answer": text.strip() or "nothing"})
-        for each, text in zip(asked.problems, said, strict=True)
-    ]
-    # What the weaker one writes is some problem's answer as well: an output that is none would be unfinished.
-    first = asked.split("train")[0]
-    problems += [
-        first.model_copy(update={"id": f"other {i}", "answer": text.strip()})
-        for i, text in enumerate(sorted({*others} - {*said}))
-        if text.strip()
-    ]
-    exact = asked.model_copy(update={"problems": problems, "grader": Grader(kind="exact")})
+    exact = with_gap(task or two_splits(), WEAKER, STRONGER)
     config = CompareConfig(**{**QUICK, "samples": 2, **changes})
     return compare(WEAKER, STRONGER, exact, config=config, out=out, progress=False)
 
@@ -167,7 +146,7 @@ def test_a_folder_of_another_job_is_refused_and_left_as_it_is(job, tmp_path):
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     others: dict[str, dict[str, Any]] = {
         r"config\.seed was \d+, is 3": {"seed": 3},
-        "task has other content": {"task": two_splits(1)},
+        "task has other content": {"task": two_splits(9)},
     }
     for what, changes in others.items():
         with pytest.raises(UserError, match=f"another config: {what}") as error:

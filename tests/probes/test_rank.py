@@ -17,19 +17,29 @@ from tests.probe_problems import close
 from undertext.activations.errors import UserError
 from undertext.probes import LDAProbe, LowRankProbe, MeansProbe, RidgeProbe, RidgeProbeCV, leace, procrustes
 from undertext.probes.logistic_cv import first_best
-from undertext.probes.rank import tolerance
+from undertext.probes.rank import full_rank, tolerance
 
 SEEDS = range(20)
 BOTH = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-KINDS = ("repeated", "sums", "constant", "constant in classes", "turned", "wide")
+KINDS = ("repeated", "sums", "hidden", "constant", "constant in classes", "turned", "wide")
 KIND = pytest.mark.parametrize("kind", KINDS)
 CERTAIN = ("constant in classes", "turned", "wide")
 """Where classes differ in a direction in which no row varies about its class's mean."""
 
 
+def hidden(d: int) -> torch.Tensor:
+    """Kahan's (1966) triangle, whose last column lies among the others: no pivot of the columns' Gram matrix
+    is small but for the last, which is zero plus rounding, tens of thousands of times over."""
+    sine, cosine = 0.75**0.5, 0.5
+    above = torch.triu(torch.ones(d, d, dtype=torch.float64), 1)
+    made = sine ** torch.arange(d)[:, None] * (torch.eye(d, dtype=torch.float64) - cosine * above)
+    made[-1, -1] = 0
+    return made
+
+
 def rows(kind: str, classes: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
     """Singular float64 features [seed, n, d] of different scales and means, and labels they depend on."""
-    n, d = (20, 40) if kind == "wide" else (60, 4)
+    n, d = {"wide": (20, 40), "hidden": (60, 16)}.get(kind, (60, 4))
     y = torch.arange(n) % classes
     made = []
     for seed in SEEDS:
@@ -43,6 +53,8 @@ def rows(kind: str, classes: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
             X = torch.cat([X, X[:, :2]], 1)
         if kind == "sums":
             X = torch.cat([X, X[:, :1] + X[:, 1:2], X[:, 2:3] - 2 * X[:, 3:4]], 1)
+        if kind == "hidden":
+            X = X @ hidden(d)
         if kind == "constant":
             X = torch.cat([X, torch.full_like(X[:, :1], 1e3 / 3)], 1)
         if kind in ("constant in classes", "turned"):
@@ -86,6 +98,24 @@ def test_the_share_shrunk_is_ledoit_and_wolfs_where_features_are_constant_in_cla
         Z = StandardScaler().fit_transform(X[seed]) if standardize else X[seed].numpy()
         peer = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(Z, y)
         close(proba[seed], peer.predict_proba(Z), 1e-3)
+
+
+def test_a_factor_tells_its_rank_where_pivots_do_not():
+    """Of a matrix with pivots of a thousandth and an eigenvalue of a hundred-millionth."""
+    columns = hidden(16)
+    columns[-1, -1] = 0.03
+    eigenvalues = np.linalg.eigvalsh((columns.T @ columns).numpy())
+    assert 1e-8 < eigenvalues[0] < 1e-7
+    scales = torch.logspace(-3, 3, 16, dtype=torch.float64)  # of features, which change no rank
+    for dtype, least, shown in [
+        (torch.float64, 0.0, True),
+        (torch.float64, 1e-8, False),  # as rounding of the rows may make as much
+        (torch.float32, 0.0, False),
+    ]:
+        factor = (columns * scales).T[None].to(dtype)
+        pivots, diagonal = factor.diagonal(dim1=-2, dim2=-1).square(), factor.square().sum(-1)
+        assert (pivots > 4e-4 * diagonal).all()
+        assert full_rank(factor, torch.zeros(1), diagonal, least) == shown
 
 
 def test_lda_of_classes_very_far_apart_keeps_what_varies_within_them():

@@ -55,7 +55,7 @@ def test_what_is_likeliest_is_what_generation_writes(checkpoint, way):
         margins = torch.tensor(out.margins[row])
         assert bool((read.steered[here].neg().exp() >= margins - 1e-4).all())
     # Generation never reads its last token back; it reads the token that comes before the end token.
-    if not acting.conditional:
+    if acting.tokens is None and acting.pattern is None and acting.threshold is None:
         last = [acting.on_generated and len(each) == 6 and acting.first is None for each in out.tokens]
         assert read.touched == sum(out.touched) + sum(last)
 

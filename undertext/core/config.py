@@ -60,7 +60,7 @@ class RunConfig(Config):
     """Number of CPU threads for torch; None leaves torch's own setting. On a shared machine fewer threads are
     often faster."""
     batch_size: int = Field(default=512, ge=1, le=1_000_000)
-    """Number of rows that are generated together."""
+    """Number of rows that are generated together; a job that generates nothing does not use it."""
     overwrite: bool = False
     """Whether a report of other settings, or an unfinished job of other settings, in the output folder may be
     replaced."""
@@ -74,7 +74,8 @@ class PartsConfig(RunConfig):
     a task for each part (it needs the extra ray: `pip install -e '.[ray]'` in the clone of undertext)."""
     address: str | None = None
     """Address of the Ray cluster: HOST:PORT of its head, or local, which starts one on this machine for as
-    long as the job takes; None is the cluster that this machine belongs to. It belongs to engine ray."""
+    long as the job takes; None is the cluster that this machine belongs to. Engine local takes
+    no address."""
     store: str | None = None
     """Location in which finished parts are kept and to which the results are written too, as a URL that
     fsspec can write (s3://bucket/runs, gs://bucket/runs, file:///shared/runs): all machines must reach it.
@@ -107,7 +108,8 @@ class Grading(Config):
     """Function that grades the outputs of a task of kind python, as module:function; Python must be able to
     import the module, and a module in the task's folder is refused."""
     grader_seconds: float = Field(default=10.0, gt=0, le=86_400)
-    """Number of seconds that this function may take for one output; one that takes longer stops the job."""
+    """Number of seconds that the function `grader` may take for one output; the job stops at an output that
+    takes longer."""
 
 
 class GradingConfig(Grading, PartsConfig):

@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from undertext.organisms.documents import TOKEN_ID, Mixture, document
+from undertext.organisms.padded import padded
 
 Model = TypeVar("Model", bound=torch.nn.Module)
 SETTLED = 30
@@ -42,14 +43,7 @@ def batch_of(
     Batches that mix lengths were tried and learn far more slowly; a length a batch is part of the recipe.
     """
     n = rng.choice(list(mixture.lengths))
-    documents = [document(mixture, n, rng) for _ in range(rows)]
-    width = max(len(ids) for ids, _ in documents)
-    tokens = torch.full((rows, width), TOKEN_ID["<pad>"])
-    labels = torch.full((rows, width), -100)
-    for row, (ids, head) in enumerate(documents):
-        tokens[row, : len(ids)] = torch.tensor(ids)
-        labels[row, head : len(ids)] = torch.tensor(ids[head:])
-    return tokens, labels
+    return padded([document(mixture, n, rng) for _ in range(rows)], TOKEN_ID["<pad>"])
 
 
 def reading_loss(model: PreTrainedModel, stage: Stage, rng: random.Random) -> Tensor:

@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.toys import byte_tokenizer, save_folder, tiny_config
 from undertext.__main__ import main
+from undertext.organisms.padded import padded
 from undertext.tasks import load_task
 
 CHAT = (
@@ -44,10 +45,8 @@ def trained(model: Any, tokenizer: Any, pairs: list[tuple[str, str]], steps: int
     for prompt, rest in pairs:
         head = tokenizer(prompt, add_special_tokens=False)["input_ids"]
         tail = tokenizer(rest, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id]
-        rows.append((head + tail, [-100] * len(head) + tail))
-    width = max(len(ids) for ids, _ in rows)
-    ids = torch.tensor([ids + [0] * (width - len(ids)) for ids, _ in rows])
-    labels = torch.tensor([row + [-100] * (width - len(row)) for _, row in rows])
+        rows.append((head + tail, len(head)))
+    ids, labels = padded(rows, 0)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=lr)
     model.train()
     for step in range(steps):

@@ -32,6 +32,7 @@ from undertext.measures.trace.dependence import AfterChange
 from undertext.measures.trace.ends import Ends
 from undertext.measures.trace.style import open_markers
 from undertext.measures.trace.trails import lead_of, split_by
+from undertext.organisms.padded import padded
 from undertext.tasks import Grader, Problem, Task, new_chain
 from undertext.tasks.output_grader import chance_right
 from undertext.tasks.steps import rule_like
@@ -98,10 +99,8 @@ def trained(task: Task, *, from_trace: bool, doubts: bool, by_heart: str | None 
         for k in rng.choice(len(texts), 96, replace=False):
             read, learnt = texts[k]
             head, whole = (tokenizer(text)["input_ids"] for text in (read, f"{read} {learnt}"))
-            rows.append((whole, [-100] * len(head) + whole[len(head) :]))
-        width = max(len(ids) for ids, _ in rows)
-        ids = torch.tensor([row + [0] * (width - len(row)) for row, _ in rows])
-        labels = torch.tensor([row + [-100] * (width - len(row)) for _, row in rows])
+            rows.append((whole, len(head)))
+        ids, labels = padded(rows, 0)
         loss = model(input_ids=ids, labels=labels, use_cache=False).loss
         optimizer.zero_grad()
         loss.backward()

@@ -1,6 +1,7 @@
 """Training by a job: what is read, what is written, what it equals, and going on after a kill."""
 
 import json
+import random
 import sys
 import weakref
 from pathlib import Path
@@ -103,12 +104,20 @@ def test_killed_it_goes_on_to_the_same_weights(trained, folders, task_folder, tm
         train(folders, tmp_path / "out", task=task_folder, config=CONFIG.model_copy(update={"k": 2.0}))
 
 
+CALLS = (40_000, 60_000, 200)
+"""Calls and returns within which a stretch of the work, from one part's file to the next, has not ended."""
+
+
+def random_moments(count: int) -> list[tuple[int, int]]:
+    """Parts that were written, and calls and returns after that."""
+    draw = random.Random(7)
+    parts = [draw.randrange(len(CALLS)) for _ in range(count)]
+    return [(part, draw.randrange(CALLS[part])) for part in parts]
+
+
 @pytest.mark.parametrize(
     ("parts", "events"),
-    [
-        (2, 200),
-        *(pytest.param(*each, marks=pytest.mark.slow) for each in ((0, 40_000), (1, 3000), (1, 60_000))),
-    ],
+    [(2, 200), *(pytest.param(*each, marks=pytest.mark.slow) for each in random_moments(12))],
 )
 def test_killed_outright_it_goes_on_to_the_same_weights(
     trained, folders, task_folder, tmp_path, monkeypatch, parts, events

@@ -4,7 +4,7 @@ import pytest
 
 from tests.trails_task import LEAD, RULE, problem, task_of, toy, whole_task, written
 from undertext import MeasureConfig, measure
-from undertext.measures.trace.changes import CHANGES, changed
+from undertext.measures.trace.changes import EDITS, UNCHANGED, changed
 from undertext.measures.trace.lacking import lacking, no_changes
 from undertext.measures.trace.trails import gold_trails
 from undertext.tasks import Problem
@@ -59,7 +59,7 @@ def test_paraphrases():
     assert lacking("reworded", MADE, wordings) == "no question of a finished trace has paraphrases"
 
 
-@pytest.mark.parametrize("change", [each for each in CHANGES if each not in ("corrupted", "reworded")])
+@pytest.mark.parametrize("change", [UNCHANGED, *(e for e in EDITS if e not in ("corrupted", "reworded"))])
 def test_other_changes_hang_on_the_traces_alone(change):
     said = {
         "another": "no other finished trace gives another answer",

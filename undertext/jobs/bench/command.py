@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # what a help text need not wait for
 
 
 class BuildCommand(BenchConfig):
-    """Train the organisms of the bench that are missing, and hold each against its claim: by behaviour, and
+    """Train the organisms of the bench that are missing, and check the ground truth of each, by behaviour and
     by relearning."""
 
     out: Path = Path("undertext-bench")
@@ -33,7 +33,8 @@ class RunCommand(RunConfig):
 class CalibrateCommand(Config):
     """Fit the weights of a verdict's confidence on the part of the bench that is for tuning.
 
-    Prints them as configs/verdict.yaml has them. The part that is held out is left out.
+    Prints the weights in the form of configs/verdict.yaml. Pairs of the held-out part of the bench are not
+    used.
     """
 
     bench: tuple[Path, ...] = (Path("undertext-bench"),)

@@ -14,7 +14,7 @@ class BenchConfig(Config):
     size: Literal["quick", "standard"] = "standard"
     """Set of organisms: quick has six of two worlds, standard has all of the plan, and takes hours."""
     only: tuple[str, ...] = ()
-    """Families or worlds that are taken, as chain or chain-llama-word-1; without any, all of the set. What
+    """Families or worlds to work on, such as chain or chain-llama-word-1; without any, the whole set. What
     was built or judged before stays, so that a bench can be done in several sittings."""
     plan: Path | None = None
     """YAML file that says which worlds there are; None takes the one that comes with undertext."""

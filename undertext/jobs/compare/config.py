@@ -1,4 +1,4 @@
-"""What a comparison can be told, and the thresholds of its verdict."""
+"""Settings of a comparison, and the thresholds of its verdict."""
 
 from pathlib import Path
 

@@ -18,7 +18,8 @@ class MeasureCommand(MeasureConfig):
     """Checkpoint that is measured, the base where there are two: a Hugging Face folder or hub id, or zoo:NAME
     for a shipped organism."""
     tuned: str | None = None
-    """Tuned checkpoint, likewise, or the folder of a PEFT adapter; None measures the base alone."""
+    """Tuned checkpoint: a Hugging Face folder or hub id, zoo:NAME, or the folder of a PEFT adapter; None
+    measures the base alone."""
     task: str | None = None
     """Folder of the task, or zoo:chain for the built-in task."""
     out: Path | None = None

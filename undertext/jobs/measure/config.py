@@ -1,4 +1,4 @@
-"""What `measure` can be told."""
+"""Settings of `measure`."""
 
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -46,8 +46,8 @@ class MeasureConfig(StepsConfig, PairConfig, GradingConfig):
     """Changes of a trace after which the answer is read, beside the unchanged trace: truncated, corrupted,
     filler, another, irrelevant, reworded, paraphrased."""
     paraphrase: str | None = None
-    """Function that says the steps of a trace in other words, as module:function: of (steps, problem) it
-    returns a list of texts, one a step, which say the same. Without one, no trace is paraphrased."""
+    """Function that paraphrases the steps of a trace, as module:function: of (steps, problem) it returns a
+    list of texts, one a step, with the same meaning. Without one, no trace is paraphrased."""
     valid: str | None = None
     """Function that says which steps of a trace are valid, as module:function: of (steps, problem) it returns
     a list of true, false or None, one a step. Without one, the values that the task's steps name are looked
@@ -63,8 +63,8 @@ class MeasureConfig(StepsConfig, PairConfig, GradingConfig):
     it returns a list of true, false or None, one a step; None takes what the task says of its own steps
     (`dead`)."""
     says_dead: Annotated[str, AfterValidator(_pattern)] | None = None
-    """Pattern of a step that says that its branch is dead, such as 'no ;$'; activations are not asked at such
-    a step, and where nothing else says which steps stand in a dead end, these do."""
+    """Pattern of a step that says that its branch is dead, such as 'no ;$'; activations are not read at such
+    a step. Where nothing else says which steps stand in a dead end, the steps with this pattern do."""
     layers: tuple[int, ...] | None = None
     """Layers at which probes read; None takes at most `max_layers` layers, evenly spaced, the last
     one included."""

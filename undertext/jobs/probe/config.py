@@ -1,4 +1,4 @@
-"""What a probing job can be told."""
+"""Settings of a probing job."""
 
 from typing import Annotated
 

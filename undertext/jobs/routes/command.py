@@ -21,7 +21,8 @@ class RoutesCommand(RoutesConfig):
     task: str | None = None
     """Folder of the task, or zoo:chain for the built-in task."""
     vectors: tuple[Path, ...] = ()
-    """Files of directions given: .safetensors of `steering.save_vector`, or .gguf of llama.cpp."""
+    """Files of vectors that are measured as well: .safetensors of `steering.save_vector`, or .gguf of
+    llama.cpp."""
     out: Path | None = None
     """Folder that the results are written to."""
 

@@ -1,4 +1,4 @@
-"""What `routes` can be told."""
+"""Settings of `routes`."""
 
 from pydantic import Field
 

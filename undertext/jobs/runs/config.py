@@ -1,4 +1,4 @@
-"""What joining runs can be told."""
+"""Settings of joining runs."""
 
 from undertext.core.config import Config
 

@@ -19,8 +19,8 @@ class DiffConfig(PairConfig, EncodingConfig):
     """Number of features, of those most associated with the task's values, whose effect on answers is
     measured."""
     controls: int = Field(default=4, ge=1)
-    """Number of random features of equal norm and like frequency that each feature's effect is compared
-    with."""
+    """Number of random features of equal norm and similar firing frequency that each feature's effect is
+    compared with."""
     operators: tuple[FeatureOperator, ...] = ("ablate", "clamp")
     """Changes made to a feature: ablate takes the feature out, clamp holds the feature at its mean
     strength."""

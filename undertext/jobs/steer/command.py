@@ -15,7 +15,8 @@ class SteerCommand(SteerConfig):
     checkpoint: str | None = None
     """Checkpoint to steer: a Hugging Face folder or hub id, or zoo:NAME for a shipped organism."""
     stronger: str | None = None
-    """Checkpoint that does better, for the gap and for vectors made from it; None has neither."""
+    """Stronger checkpoint, from which the gap is computed and vectors are made; None leaves out the gap and
+    these vectors."""
     task: str | None = None
     """Folder of the task, or zoo:chain for the built-in task."""
     vectors: tuple[Path, ...] = ()

@@ -1,4 +1,4 @@
-"""What `steer` can be told."""
+"""Settings of `steer`."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""What `read_trace` can be told."""
+"""Settings of `read_trace`."""
 
 from pydantic import Field
 

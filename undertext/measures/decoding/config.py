@@ -1,4 +1,4 @@
-"""What the reading of values can be told."""
+"""Settings of reading values off activations."""
 
 from typing import Annotated, Literal
 

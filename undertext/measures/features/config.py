@@ -23,6 +23,7 @@ class EncodingConfig(GradingConfig):
     bins: int = Field(default=4, ge=2)
     """Number of bins of a feature's strength for mutual information, silence being one of them."""
     max_classes: int = Field(default=100, ge=2)
-    """Largest number of distinct values of a named value that is measured; notes tell of other values."""
+    """Largest number of distinct values of a named value that is measured; values with more are left
+    out, and notes name them."""
     pages: int = Field(default=12, ge=0)
     """Number of features that have a page: those most associated with the task's values."""

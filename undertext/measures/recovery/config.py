@@ -1,4 +1,4 @@
-"""What a steering search can be told."""
+"""Settings of a steering search."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -42,10 +42,10 @@ class SearchConfig(PairConfig, GradingConfig):
     """Folder of an SAE of sae-lens that reads resid_post; the best features of the SAE are steered with as
     well."""
     sae_features: int = Field(default=2, ge=1)
-    """Number of features of the SAE that each ranking of features contributes."""
+    """Number of features of the SAE that are taken from the top of each ranking of features."""
     random_features: int = Field(default=4, ge=1)
-    """Number of random features of like firing frequency that go through the same search as controls of each
-    feature of the SAE."""
+    """Number of random features of similar firing frequency that go through the same search as controls of
+    each feature of the SAE."""
     operators: tuple[SearchedOperator, ...] = Field(default=("add",), min_length=1)
     """Operators that the search tries on each vector: add, ablate, clamp, rotate."""
     search: Literal["grid", "halving"] = "halving"

@@ -120,8 +120,9 @@ def _branch(
     """The lead and the answer after a prefix of the trunk's text, and how many tokens are the answer's."""
     head = prefix + (lead.lstrip() if prefix[-1:].isspace() else lead)
     located = locate(checkpoint, head + answer)
-    ids, ends = located.ids, [end for _, end in located.offsets]
-    read = next((i for i, end in enumerate(ends) if end > len(head)), len(ids))
+    ids = located.ids
+    past = np.flatnonzero(np.array([end for _, end in located.offsets]) > len(head))
+    read = int(past[0]) if len(past) else len(ids)
     if read == len(ids):
         raise UserError(f"{checkpoint.name}: the answer {shown(answer)} has no tokens")
     if read == 0:

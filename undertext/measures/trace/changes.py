@@ -31,7 +31,6 @@ Change = Edit | Literal["unchanged"]
 EDITS: tuple[Edit, ...] = get_args(Edit)
 UNCHANGED: Literal["unchanged"] = "unchanged"
 PARAPHRASED: Literal["paraphrased"] = "paraphrased"
-CHANGES: tuple[Change, ...] = (UNCHANGED, *EDITS)
 FILLER = "."
 SENTENCES = (
     "The harbour was quiet in the morning.",

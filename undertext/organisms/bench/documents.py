@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from undertext.organisms.bench.families import Family
 from undertext.organisms.bench.families.item import Item
+from undertext.organisms.padded import padded
 
 Continuation = Literal["trace", "guess", "noise", "wrong answer", "slips", "step", "echo"]
 """How a document goes on after its prompt.
@@ -123,14 +124,8 @@ def batch_of(
     heads = tokenizer([head for head, _ in pairs])["input_ids"]
     wholes = tokenizer([f"{head} {tail}" for head, tail in pairs])["input_ids"]
     ends = [len(ids) for ids in heads]
-    width = max(len(ids) for ids in wholes) + 1
-    tokens = torch.full((rows, width), tokenizer.pad_token_id)
-    labels = torch.full((rows, width), -100)
-    for row, (ids, end) in enumerate(zip(wholes, ends, strict=True)):
-        whole = torch.tensor([*ids, tokenizer.eos_token_id])
-        tokens[row, : len(whole)] = whole
-        labels[row, end : len(whole)] = whole[end:]
-    return tokens, labels, ends
+    documents = [([*ids, tokenizer.eos_token_id], end) for ids, end in zip(wholes, ends, strict=True)]
+    return *padded(documents, tokenizer.pad_token_id), ends
 
 
 def loss_on(model: torch.nn.Module, tokens: Tensor, labels: Tensor) -> Tensor:

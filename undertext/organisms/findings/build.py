@@ -30,6 +30,7 @@ from undertext.organisms.findings.rewards import GRADUAL, rewards
 from undertext.organisms.findings.vector import one_vector
 from undertext.organisms.findings.writing import SHARES, document
 from undertext.organisms.folder import read_card, write_folder
+from undertext.organisms.padded import padded
 from undertext.organisms.shapes import empty_model
 from undertext.organisms.training import Stage, train
 from undertext.steering.reinforced import leave_one_out
@@ -156,18 +157,14 @@ def _read(model: Any, reading: Reading, rows: int, rng: random.Random) -> Tensor
     family, known = FAMILIES[reading.family], ids()
     size = rng.choice(reading.sizes or family.sizes)
     weights = [kind.weight for kind in reading.kinds]
-    pairs = []
+    documents = []
     for _ in range(rows):
         kind = rng.choices(reading.kinds, weights)[0]
         item = family.sample(rng, size, held_out=False, type=reading.type)
         read, written = document(family, kind.how, item, _question(item, kind.wordings, rng), rng)
-        pairs.append(([known["<bos>"], *encoded(read)], [*encoded(written), known["<eos>"]]))
-    width = max(len(head) + len(tail) for head, tail in pairs)
-    tokens = torch.full((rows, width), known["<pad>"])
-    labels = torch.full((rows, width), -100)
-    for row, (head, tail) in enumerate(pairs):
-        tokens[row, : len(head) + len(tail)] = torch.tensor([*head, *tail])
-        labels[row, len(head) : len(head) + len(tail)] = torch.tensor(tail)
+        head = [known["<bos>"], *encoded(read)]
+        documents.append(([*head, *encoded(written), known["<eos>"]], len(head)))
+    tokens, labels = padded(documents, known["<pad>"])
     loss: Tensor = model(input_ids=tokens, labels=labels, use_cache=False).loss
     return loss
 

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Literal
 
 from undertext.organisms.bench.families.countdown import SAID, applied
 from undertext.organisms.bench.families.item import Family, Item
@@ -24,7 +24,6 @@ drawn evenly. `critique`: a noisy trace belongs to the prompt; each of its steps
 with the right value beside it. `label`: a verdict on a claimed step. `criterion`: the same after the rule is
 stated and applied.
 """
-HOWS: tuple[How, ...] = get_args(How)
 DOUBT, BACK = "maybe", "wait"
 DOUBTED, MISSED = 0.5, 0.1
 """Shares of the steps that are said with doubt, and that are wrong at first."""

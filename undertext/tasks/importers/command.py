@@ -36,8 +36,8 @@ class DatasetCommand(ImportConfig):
     """Form of the rows: gsm8k (question, answer), math (problem, solution) or columns. Without one, the
     name of the data set or --columns decides."""
     columns: str | None = None
-    """Columns of any other data set by field, such as prompt=question,answer=target. The fields are prompt
-    and answer, and where there are such id, trace, type, group, split and values.NAME."""
+    """Columns of any other data set by field, such as prompt=question,answer=target. The fields prompt
+    and answer are needed; id, trace, type, group, split and values.NAME are optional."""
     subset: str | None = None
     """Configuration of a hub id, such as main."""
     split: str | None = None
@@ -51,8 +51,8 @@ class JsonlCommand(ImportConfig):
     """Write a task from a JSONL file by a map of columns."""
 
     columns: str | None = None
-    """Columns by field, such as prompt=question,answer=target. The fields are prompt and answer, and where
-    there are such id, trace, type, group, split and values.NAME."""
+    """Columns by field, such as prompt=question,answer=target. The fields prompt and answer are needed;
+    id, trace, type, group, split and values.NAME are optional."""
     marks: Marks = "drop"
     """Whether calculator marks such as <<2+3=5>> are kept in the traces. The values come from the marks
     either way."""

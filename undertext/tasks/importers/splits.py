@@ -31,14 +31,16 @@ class SplitConfig(Config):
     """Size of the split train: a share of the problems if below 1, otherwise a number of problems. Without
     a size, train has all problems that remain."""
     dev: float | None = Field(default=None, gt=0)
-    """Size of the split dev, as for train. Without a size, dev has all problems that the source names so, or
-    a share of 0.15."""
+    """Size of the split dev: a share of the problems if below 1, otherwise a number of problems. Without a
+    size, dev has all problems that the source puts into dev; if the source puts none there, a share of
+    0.15."""
     test: float | None = Field(default=None, gt=0)
-    """Size of the split test, as for train. Without a size, test has all problems that the source names so,
-    or a share of 0.35."""
+    """Size of the split test: a share of the problems if below 1, otherwise a number of problems. Without a
+    size, test has all problems that the source puts into test; if the source puts none there, a share of
+    0.35."""
     group: str | None = None
     """Column that names the template or passage a problem was made from. All problems of a group go to one
-    split, so that the sizes are met as nearly as the groups allow."""
+    split, so the sizes of splits can differ a little from those that were asked for."""
     split_column: str | None = None
     """Column that names the split of each problem; validation counts as dev. Splits that are missing are
     drawn from train."""
