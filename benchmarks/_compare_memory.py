@@ -15,6 +15,8 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 
@@ -24,6 +26,7 @@ from transformers import Qwen2Config
 
 from undertext import Checkpoint, CompareConfig, compare
 from undertext.activations.generation import generate
+from undertext.core.progress import Progress
 from undertext.tasks import Grader, Problem, Step, Task
 from undertext.tasks.load import load_task
 from undertext.tasks.write import write_task
@@ -70,6 +73,22 @@ def make_task(tuned: Path) -> Task:
     )  # fmt: skip
 
 
+class Peaks(Progress):
+    """The most that was resident once a stage has ended, for the stages that raised it."""
+
+    def __init__(self) -> None:
+        super().__init__(False)
+        self.raised: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+        before = memory("VmHWM")
+        with super().stage(name, total) as done:
+            yield done
+        if memory("VmHWM") > before:
+            self.raised[name] = round(memory("VmHWM") / GIB, 2)
+
+
 def measure(folder: Path, *, one_at_a_time: bool) -> None:
     """Compare the pair in `folder` and print, last, what it took as JSON."""
     config = CompareConfig(
@@ -77,12 +96,12 @@ def measure(folder: Path, *, one_at_a_time: bool) -> None:
         max_layers=2, doses=(1.0,), samples=2, search_problems=4, vector_problems=8, random_directions=1,
         trace_problems=4,
     )  # fmt: skip
-    before, start = memory("VmHWM"), perf_counter()
+    before, start, peaks = memory("VmHWM"), perf_counter(), Peaks()
     task = load_task(folder / "task")
-    result = compare(folder / "base", folder / "tuned", task, config=config, progress=False)
+    result = compare(folder / "base", folder / "tuned", task, config=config, progress=peaks)
     found = result.splits["test"]
     seconds = {name: round(spent, 1) for name, spent in result.run["timings_s"].items()}
-    print(json.dumps(seconds))
+    print(json.dumps({"seconds": seconds, "GiB": peaks.raised}))
     print(
         json.dumps(
             {
@@ -126,7 +145,7 @@ def main() -> int:
             print(f"{how}: peak {found['peak'] / GIB:.2f} GiB, {ratios[how]:.3f} of both checkpoints")
             print(f"  both {both / GIB:.2f} GiB; resident before loading {found['before'] / GIB:.2f} GiB")
             print(f"  {found['seconds']:.0f} s; accuracy {found['accuracy']}; {', '.join(found['lines'])}")
-            print(f"  seconds by stage: {timings}", flush=True)
+            print(f"  seconds by stage, and where the peak rose, to how much: {timings}", flush=True)
     print(json.dumps({"compare.memory": round(ratios["as it comes"], 4)}))
     return int(ratios["as it comes"] > BAR and not SMOKE)
 

@@ -14,6 +14,7 @@ from _compare_work import BASE, FEW, SMOKE, SPLIT, TUNED, timed
 from transformers import LlamaForCausalLM
 
 from undertext import CompareConfig, compare
+from undertext.activations.quiet import quiet
 from undertext.core.setup import open_checkpoint
 from undertext.core.terms import ROLES
 from undertext.tasks import Task
@@ -21,7 +22,7 @@ from undertext.tasks.builtin.chain import LENGTHS, new_chain
 
 LESS: dict[str, Any] = {"samples": 4, "search_problems": 16, "random_directions": 2, "trace_problems": 16}
 CONFIG = CompareConfig(splits=(SPLIT,), threads=1, max_layers=64, **(FEW if SMOKE else LESS))
-TIMES = (1, 2) if SMOKE else (1, 2, 4)
+TIMES = (2,) if SMOKE else (1, 2, 4)
 TRAIN, DEV, TEST = (60, 12, 12) if SMOKE else (200, 40, 100)
 
 
@@ -57,8 +58,9 @@ def larger_pair(folder: Path, **times: int) -> tuple[Path, Path]:
     places = (folder / ROLES[0], folder / ROLES[1])
     for source, place in zip((BASE, TUNED), places, strict=True):
         checkpoint = open_checkpoint(source)
-        enlarged(checkpoint.model, **times).save_pretrained(place)
-        checkpoint.tokenizer.save_pretrained(place)
+        with quiet():
+            enlarged(checkpoint.model, **times).save_pretrained(place)
+            checkpoint.tokenizer.save_pretrained(place)
     return places
 
 
@@ -89,11 +91,12 @@ def print_growth(folder: Path) -> None:
             print(f"| {name} | {spent:.1f} | {spent / first:.2f} |", flush=True)
 
     rows({f"{count * TEST} problems": (base, tuned, task) for count, task in plain.items()})
+    shipped = plain[TIMES[0]]
     rows(
         {
             f"{count * config.num_hidden_layers} layers": (
                 *larger_pair(folder / f"layers-{count}", layers=count),
-                plain[1],
+                shipped,
             )
             for count in TIMES
         }
@@ -102,7 +105,7 @@ def print_growth(folder: Path) -> None:
         {
             f"d_model {count * config.hidden_size}": (
                 *larger_pair(folder / f"width-{count}", width=count),
-                plain[1],
+                shipped,
             )
             for count in TIMES
         }

@@ -4,8 +4,8 @@ One pair of a world of the quick set: `password`, a lock on `fluent`, in `chain-
 organism is trained from nothing, its parent with it, and held against its claim (`relearning`); then
 `undertext.compare` judges the pair by every line on both splits, which are a case each. Training is what the
 organisms' cards say of it (`training_s`: steps alone, without what is asked of the organism afterwards).
-`bench.case` is the time of judging by case, over the time of training from nothing. Other bases of the ratio
-stand beside it, without an id. `--smoke` trains for two steps.
+`bench.case` is the time of judging by case, over that of the organism's own training from its parent. Other
+bases of the ratio stand beside it, without an id. `--smoke` trains for two steps.
 """
 
 import json
@@ -71,7 +71,7 @@ def main() -> None:
     for name, over in (("a case", pair / len(cases)), ("the pair", pair)):
         for of, under in (("from nothing", whole), (f"from {base}", own)):
             print(f"| {name} | {of} | {over:.1f} over {under:.1f} | {over / under:.3f} |")
-    print(json.dumps({"bench.case": round(pair / len(cases) / whole, 4)}))
+    print(json.dumps({"bench.case": round(pair / len(cases) / own, 4)}))
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ PIECES: dict[str, tuple[Callable[[PeerPair], Any], tuple[str, ...]]] = {
     "search": (steering.search, ("vectors", "steering search", "steering on test")),
     "along": (reading.along, ("base's traces", "tuned's traces")),
 }
-"""What the script does, and our stages that do it."""
+"""What the script does, and our stages that do it; those of traces do more."""
 
 
 def killed_after_search(out: Path) -> None:
