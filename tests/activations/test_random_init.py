@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
 from tests.toys import tiny_folder
 from undertext.activations.checkpoint import Checkpoint
@@ -51,7 +51,7 @@ def test_a_model_in_16_bits_is_drawn_in_them_and_has_the_rotary_table_of_one_tha
     read = Checkpoint.load(tiny_folder(tmp_path / "llama"), dtype=dtype)
     drawn_in = []
 
-    class Watched(type(read.model)):
+    class Watched(LlamaForCausalLM):
         def __init__(self, config):
             drawn_in.append(torch.get_default_dtype())
             super().__init__(config)
