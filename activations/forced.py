@@ -6,7 +6,7 @@ from functools import partial
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from undertext.activations.batching import batch_tokens_on, pad_right, run_batches
@@ -15,6 +15,10 @@ from undertext.activations.errors import UserError
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.hooks import HookFunction, hooked, logits_only_at
 from undertext.activations.rope import sides
+
+_PART = 1 << 24
+"""Numbers of the logits that are made probabilities at a time: in float32 those of a large vocabulary take
+more memory than the model's own pass."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,9 +102,8 @@ def forced(
             row = rows[flat[int(wrong.nonzero()[0])][0]]
             raise UserError(f"{checkpoint.name}: NaN in the logits of text {row}")
         there = torch.tensor([[encoded[rows[i]][place]] for i, place in flat], device=logits.device)
-        scores = logits.float().log_softmax(dim=-1).gather(1, there)[:, 0].tolist()
-        ranks = (logits > logits.gather(1, there)).sum(dim=-1) + 1
-        chosen, ranked = logits.argmax(dim=-1).tolist(), ranks.tolist()
+        scores, ranked = _standing(logits, there)
+        chosen = logits.argmax(dim=-1).tolist()
         of = [rows[i] for i, _ in flat]
         figures = [read_of(seen[read.point], of, read) for read in reads]
         # All that takes memory is done: a batch that is split has left nothing behind.
@@ -116,3 +119,16 @@ def forced(
     tokens = batch_tokens_on(checkpoint.device) if batch_tokens is None else batch_tokens
     run_batches(lengths, tokens, run, kinds=sides(checkpoint, lengths))
     return out
+
+
+def _standing(
+    logits: Float[Tensor, "place d_vocab"], there: Int[Tensor, "place 1"]
+) -> tuple[list[float], list[int]]:
+    """Log-probability and rank of the token that stands at each place."""
+    scores: list[float] = []
+    ranks: list[int] = []
+    size = max(1, _PART // logits.shape[-1])
+    for some, own in zip(logits.split(size), there.split(size), strict=True):
+        scores += some.float().log_softmax(dim=-1).gather(1, own)[:, 0].tolist()
+        ranks += ((some > some.gather(1, own)).sum(dim=-1) + 1).tolist()
+    return scores, ranks

@@ -26,8 +26,9 @@ def random_init(checkpoint: Checkpoint, *, seed: int) -> Checkpoint:
         with torch.random.fork_rng(devices=[]):
             # torch.manual_seed would leave every GPU seeded as well.
             torch.default_generator.manual_seed(seed)
-            model: Any = kind(copy.deepcopy(config))
-        drawn: PreTrainedModel = model.to(device=device, dtype=dtype)
+            # Drawn in float32 and converted, a model in 16 bits would be held twice over meanwhile.
+            model: Any = kind._from_config(copy.deepcopy(config), dtype=dtype)
+        drawn: PreTrainedModel = model.to(device=device)
         return drawn
 
     room = checkpoint.weights.room

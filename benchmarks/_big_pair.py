@@ -12,6 +12,7 @@ import argparse
 import gc
 import json
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -40,11 +41,15 @@ def texts() -> dict[str, str]:
     return {f"p{n}": " ".join(draw.choices(WORDS, k=draw.randrange(20, 120))) for n in range(48)}
 
 
-def make(folder: Path, seed: int) -> int:
-    """Save a random checkpoint; the bytes of its weights. Tensors are drawn in bfloat16, one by one."""
+def make(folder: Path, seed: int, config: Qwen2Config = CONFIG, *, words_alone: bool = False) -> int:
+    """Save a random checkpoint; the bytes of its weights. Tensors are drawn in bfloat16, one by one.
+
+    With `words_alone` the embedding, which is the head too, is zero but for tokens of two letters or more:
+    what the checkpoint writes can then be read as text.
+    """
     folder.mkdir()
     with torch.device("meta"):
-        empty = AutoModelForCausalLM.from_config(CONFIG, dtype=torch.bfloat16)
+        empty = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     generator = torch.Generator().manual_seed(seed)
     weights = {
         name: torch.ones(value.shape, dtype=torch.bfloat16)
@@ -52,9 +57,8 @@ def make(folder: Path, seed: int) -> int:
         else torch.empty(value.shape, dtype=torch.bfloat16).normal_(0, 0.02, generator=generator)
         for name, value in empty.named_parameters()  # the tied head is the embedding, named once
     }
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    CONFIG.architectures = ["Qwen2ForCausalLM"]
-    CONFIG.save_pretrained(folder)
+    config.architectures = ["Qwen2ForCausalLM"]
+    config.save_pretrained(folder)
     raw = Tokenizer(models.BPE())
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = trainers.BpeTrainer(
@@ -64,6 +68,13 @@ def make(folder: Path, seed: int) -> int:
     raw.train_from_iterator(texts().values(), trainer)
     special = {"pad_token": "<pad>", "bos_token": "<bos>", "eos_token": "<eos>"}
     PreTrainedTokenizerFast(tokenizer_object=raw, **special).save_pretrained(folder)
+    if words_alone:
+        read = {token: raw.decode([token]).strip() for token in range(raw.get_vocab_size())}
+        kept = [token for token, text in read.items() if re.fullmatch("[a-z]{2,}", text)]
+        drawn = weights["model.embed_tokens.weight"]
+        weights["model.embed_tokens.weight"] = torch.zeros_like(drawn)
+        weights["model.embed_tokens.weight"][kept] = drawn[kept]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     return sum(value.nbytes for value in weights.values())
 
 

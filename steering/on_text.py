@@ -73,10 +73,11 @@ def read_steered(
         plain = forward_texts(checkpoint, some, heads=starts)
         steered = forward_texts(checkpoint, some, [interventions[row] for row in rows], heads=starts)
         here = sum(each.all for each in steered.touched)
-        before, after = (each.logits.float().log_softmax(-1) for each in (plain, steered))
+        # A text at a time: in float32 the logits of a batch take twice what the model gave, and it gave two.
         for i, (row, start) in enumerate(zip(rows, starts, strict=True)):
-            own = torch.tensor(some[i][start:], device=before.device)[:, None]
-            p, q = (each[i, start - 1 : len(some[i]) - 1] for each in (before, after))
+            own = torch.tensor(some[i][start:], device=plain.logits.device)[:, None]
+            logits = (each.logits[i, start - 1 : len(some[i]) - 1] for each in (plain, steered))
+            p, q = (each.float().log_softmax(-1) for each in logits)
             divergence = (q.exp() * (q - p)).sum(-1).clamp(min=0)  # below 0 by rounding alone
             found[row] = divergence.cpu(), -p.gather(1, own)[:, 0].cpu(), -q.gather(1, own)[:, 0].cpu()
         touched += here

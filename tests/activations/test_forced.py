@@ -92,3 +92,34 @@ def test_nothing_asked_for_is_nothing(llama):
 def test_a_place_that_is_not_there_is_refused(llama, place):
     with pytest.raises(UserError, match=f"text 1 has no token {place} to predict: valid are 1 to"):
         forced(llama, PROMPTS[:2], [[1], [place]])
+
+
+@pytest.fixture
+def softened(monkeypatch):
+    """How many numbers were made log-probabilities at a time."""
+    own, sizes = torch.Tensor.log_softmax, []
+
+    def watched(self, *args, **given):
+        sizes.append(self.numel())
+        return own(self, *args, **given)
+
+    monkeypatch.setattr(torch.Tensor, "log_softmax", watched)
+    return sizes
+
+
+def test_logits_are_made_probabilities_in_parts(checkpoint, softened, monkeypatch):
+    texts = [[3, 4, 5, 6, 7, 8], [9, 8, 7]]
+    places = [[1, 3, 5], [2]]
+    whole = forced(checkpoint, texts, places)
+    assert softened == [4 * checkpoint.d_vocab]
+    softened.clear()
+    monkeypatch.setattr("undertext.activations.forced._PART", 3 * checkpoint.d_vocab)
+    parts = forced(checkpoint, texts, places)
+    assert softened == [3 * checkpoint.d_vocab, checkpoint.d_vocab]
+    assert (parts.chosen, parts.ranks) == (whole.chosen, whole.ranks)
+    for own, same in zip(parts.log_probs, whole.log_probs, strict=True):
+        assert own == pytest.approx(same, rel=1e-6)
+    softened.clear()
+    monkeypatch.setattr("undertext.activations.forced._PART", 1)  # a vocabulary larger than a part
+    assert forced(checkpoint, texts, places).ranks == whole.ranks
+    assert softened == [checkpoint.d_vocab] * 4

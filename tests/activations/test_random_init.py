@@ -1,8 +1,11 @@
 """A checkpoint that knows nothing: the same but for its weights, which are those a new model has."""
 
+import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
+from tests.toys import tiny_folder
+from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.random_init import random_init
 
 
@@ -41,3 +44,24 @@ def test_nothing_else_is_touched(checkpoint):
     assert checkpoint.model.config.to_dict() == configured
     del checkpoint.__dict__["fingerprint"]
     assert checkpoint.fingerprint == before
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_model_in_16_bits_is_drawn_in_them_and_has_the_rotary_table_of_one_that_is_read(tmp_path, dtype):
+    read = Checkpoint.load(tiny_folder(tmp_path / "llama"), dtype=dtype)
+    drawn_in = []
+
+    class Watched(LlamaForCausalLM):
+        def __init__(self, config):
+            drawn_in.append(torch.get_default_dtype())
+            super().__init__(config)
+
+    read.model.__class__ = Watched
+    fresh = random_init(read, seed=5)
+    assert drawn_in == [dtype]
+    assert torch.get_default_dtype() == torch.float32
+    assert {p.dtype for p in fresh.model.parameters()} == {dtype}
+    tables = [dict(each.model.named_buffers()) for each in (fresh, read)]
+    assert tables[0].keys() == tables[1].keys() != set()
+    for name, table in tables[0].items():
+        torch.testing.assert_close(table, tables[1][name])

@@ -106,3 +106,18 @@ def test_figures_come_in_the_order_of_the_texts(checkpoint):
         torch.testing.assert_close(read.steered[here], alone.steered, rtol=1e-4, atol=1e-5)
     assert read.touched == len(texts)
     assert read.texts.tolist() == sorted(read.texts.tolist())
+
+
+def test_logits_are_made_probabilities_a_text_at_a_time(checkpoint, monkeypatch):
+    softened: list[tuple[int, ...]] = []
+    own = torch.Tensor.log_softmax
+
+    def watched(self, *args, **given):
+        softened.append(tuple(self.shape))
+        return own(self, *args, **given)
+
+    monkeypatch.setattr(torch.Tensor, "log_softmax", watched)
+    texts = [[3, 4, 5, 6, 7, 8], [3, 4, 5, 6, 7]]
+    read_steered(checkpoint, texts, [[WAYS["last"]]] * 2, heads=[2, 4])
+    width = checkpoint.d_vocab  # the tokens after the head, with the vector and without
+    assert sorted(softened) == [(1, width), (1, width), (4, width), (4, width)]
