@@ -23,9 +23,10 @@ SOME_TEXTS = given(
 def test_it_is_what_each_text_gives_alone(checkpoints, texts, drawn, batch_tokens, shape):
     checkpoint = checkpoints[shape]
     places = [drawn.sample(range(1, len(ids)), drawn.randrange(len(ids))) for ids in texts]
-    found = forced(checkpoint, texts, places, batch_tokens=batch_tokens)
+    others = [[drawn.sample(range(36), drawn.randrange(4)) for _ in own] for own in places]
+    found = forced(checkpoint, texts, places, others=others, batch_tokens=batch_tokens)
     rows = zip(texts, places, found.chosen, found.log_probs, found.ranks, strict=True)
-    for ids, own, chosen, scores, ranks in rows:
+    for i, (ids, own, chosen, scores, ranks) in enumerate(rows):
         with torch.inference_mode():
             logits = checkpoint.model(torch.tensor([ids])).logits[0].float()
         assert chosen == [int(logits[place - 1].argmax()) for place in own]
@@ -33,6 +34,10 @@ def test_it_is_what_each_text_gives_alone(checkpoints, texts, drawn, batch_token
         torch.testing.assert_close(scores, expected, atol=1e-4, rtol=1e-4)
         order = logits.argsort(dim=-1, descending=True).tolist()
         assert ranks == [order[place - 1].index(ids[place]) + 1 for place in own]
+        assert [len(each) for each in found.others[i]] == [len(each) for each in others[i]]
+        for place, asked, beside in zip(own, others[i], found.others[i], strict=True):
+            wanted = [float(logits[place - 1].log_softmax(-1)[token]) for token in asked]
+            torch.testing.assert_close(beside, wanted, atol=1e-4, rtol=1e-4)
 
 
 @settings(max_examples=10)

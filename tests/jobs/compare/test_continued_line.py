@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from undertext.jobs.compare.step_lines import continued_line
+from undertext.jobs.compare.step_lines import ELSEWHERE, continued_line
 from undertext.measures.trace.continued import Continued, StepValue
 
 
 def steps(right: list[float], by_chance: float = 0.1, first: int = 0) -> Continued:
     """Two values a problem; of each problem this share is right."""
     values = [StepValue(i, name, (7,), (3,)) for i in range(first, len(right)) for name in ("a", "b")]
-    rows = [share > at for share in right[first:] for at in (0.25, 0.75)]
+    rows = [float(share > at) for share in right[first:] for at in (0.25, 0.75)]
     return Continued(values, [(7,)] * len(values), np.array(rows), np.full(len(values), by_chance))
 
 
@@ -53,3 +53,16 @@ def test_problems_whose_steps_say_nothing_are_left_out():
     assert line is not None
     assert line.problems.tolist() == [3]
     assert continued_line(measured, [0, 1]) is None
+
+
+def test_of_new_words_what_follows_another_prompt_may_be_the_harder_null():
+    measured = {who: steps([1.0] * 4, by_chance=0.2) for who in ("weaker", "stronger")}
+    measured |= {"random_init": steps([0.0] * 4), ELSEWHERE: steps([1.0, 0.5, 1.0, 1.0], first=1)}
+    line = continued_line(measured, [0, 1, 2], kind="new words")
+    assert line is not None
+    assert line.problems.tolist() == [1, 2]  # the first one's words do not fit after another prompt
+    assert line.null.tolist() == [0.5, 1.0]
+    assert line.note == (
+        "how probable the new words of next steps are, by their first token, the stronger's own right steps "
+        "before them given: 4 new words of 2 problems; null: the same steps after another problem's prompt"
+    )

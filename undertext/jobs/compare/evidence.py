@@ -300,15 +300,16 @@ def split_evidence(
     lines = [behaviour]
     lines += key_lines(measured.keys, measured.keyed[split], task, split, weaker, stronger)
     flags += measured.keys.notes
-    going_on = continued_line(measured.continued[split], gap, weaker.clusters, measured.own_steps[split])
+    kind = measured.step_kinds[split]
+    going_on = continued_line(measured.continued[split], gap, weaker.clusters, kind)
     if going_on is None:
         flags.append(
-            "no step, and no output of the stronger, says a value that is still to be said: `continued` was "
-            "not measured"
+            "no step, and no output of the stronger, says a value or a word that is still to be said: "
+            "`continued` was not measured"
         )
     else:
         lines.append(going_on)
-    said = stated_line(task, split, gap, weaker, stronger, measured.own_steps[split])
+    said = stated_line(task, split, gap, weaker, stronger, kind == "values")
     if isinstance(said, str):
         flags.append(said)
     else:

@@ -13,6 +13,7 @@ from undertext.core.terms import CHOOSE, Role
 from undertext.jobs.compare.config import CompareConfig
 from undertext.jobs.compare.position_rows import position_rows
 from undertext.jobs.compare.self_knowledge import measure_right
+from undertext.jobs.compare.step_lines import ELSEWHERE
 from undertext.jobs.compare.used import use_of
 from undertext.measures.answers import Answers, Samples, greedy, sampled
 from undertext.measures.decoding.controls import RANDOM_SEED
@@ -24,8 +25,10 @@ from undertext.measures.recovery.parts import SteeringParts
 from undertext.measures.recovery.rows import recovery_row, sweep_rows
 from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
 from undertext.measures.recovery.side_effects import SideEffects
-from undertext.measures.trace.continued import Continued, continued, of_outputs, say_values
+from undertext.measures.trace.continued import Continued, continued, of_outputs
+from undertext.measures.trace.new_words import StepKind, others_prompts, step_kind, words_continued
 from undertext.tasks.draws import drawn
+from undertext.tasks.output_grader import OutputGrader
 from undertext.tasks.prompts import with_other_form
 from undertext.tasks.task import Problem
 
@@ -42,9 +45,10 @@ class Measured:
     readings: Readings
     """Probes on both checkpoints and on the nulls."""
     continued: Mapping[str, Mapping[str, Continued]]
-    """By split, next steps of `weaker`, `stronger` and `random_init`, right ones before them given."""
-    own_steps: Mapping[str, bool]
-    """By split, whether these are the task's own steps, or else those of the stronger's outputs."""
+    """By split, next steps of `weaker`, `stronger` and `random_init`, right ones before them given; of new
+    words also `ELSEWHERE`: the weaker's after other problems' prompts."""
+    step_kinds: Mapping[str, StepKind]
+    """By split, what of these steps is looked at: the task's own values, or what is new in outputs."""
     used: Mapping[str, Mapping[str, Used] | str]
     """By split, whether `weaker` and `stronger` use the values of the steps, or why it was not measured."""
     right: Readings | None
@@ -126,19 +130,27 @@ def measure(
 
         return Part(f"samples/{split}", make, len(problems) * config.samples, f"sampling on {split}")
 
-    own_steps = {split: say_values(task.split(split)) for split in gaps}
+    kinds = {split: step_kind(task.split(split), outputs.get(split, ()), gap) for split, gap in gaps.items()}
+    grader = OutputGrader(task)
 
     def go_on(split: str, done: Done) -> dict[str, Continued]:
         problems = task.split(split)
         theirs = (steering.of_stronger or task).split(split)
-        if not own_steps[split]:
-            problems, theirs = (of_outputs(each, outputs[split]) for each in (problems, theirs))
         nothing = random_init(steering.weaker, seed=config.seed + RANDOM_SEED)
-        return {
-            "weaker": continued(steering.weaker, problems),
-            "stronger": continued(pair[1], theirs),
-            "random_init": continued(nothing, problems),
-        }
+        read_by = {"weaker": steering.weaker, "stronger": pair[1], "random_init": nothing}
+        asked = {who: theirs if who == "stronger" else problems for who in read_by}
+        if kinds[split] == "new words":
+            answers = [grader.find(text, cut=False) for text in outputs[split]]
+            steps = {
+                who: words_continued(each, asked[who], outputs[split], answers)
+                for who, each in read_by.items()
+            }
+            prompts = others_prompts(problems, config.seed)
+            elsewhere = words_continued(steering.weaker, problems, outputs[split], answers, prompts)
+            return {**steps, ELSEWHERE: elsewhere}
+        if kinds[split] == "new numbers":
+            asked = {who: of_outputs(each, outputs[split]) for who, each in asked.items()}
+        return {who: continued(each, asked[who]) for who, each in read_by.items()}
 
     going_on = [
         Part(f"continued/{weaker}/{split}", partial(go_on, split), stage=f"steps on {split}")
@@ -173,7 +185,7 @@ def measure(
     samples = dict(zip(gaps, rest, strict=True))
     ids = {split: [task.split(split)[i].id for i in gap] for split, gap in gaps.items()}
     return Measured(
-        weaker=weaker, points=points, readings=readings, continued=steps, own_steps=own_steps, used=used,
+        weaker=weaker, points=points, readings=readings, continued=steps, step_kinds=kinds, used=used,
         right=right,
         keys=tried, keyed=keyed, searched=searched, effects=effects, steered=by_split, samples=samples,
         sampled_ids=ids,

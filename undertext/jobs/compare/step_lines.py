@@ -9,19 +9,25 @@ from undertext.core.statistics import Clusters, among
 from undertext.jobs.compare.raw_line import RawLine
 from undertext.measures.answers import Answers
 from undertext.measures.trace.continued import Continued, of_outputs
+from undertext.measures.trace.new_words import StepKind
 from undertext.measures.trace.stated import OTHERS, stated_alike
 from undertext.tasks.output_grader import OutputGrader
 from undertext.tasks.task import Task
 
+ELSEWHERE = "elsewhere"
+"""The weaker's next steps after other problems' prompts: what a trace's form and topic tell of its words."""
+
 
 def continued_line(
-    steps: Mapping[str, Continued], gap: Sequence[int], units: Clusters = None, own_steps: bool = True
+    steps: Mapping[str, Continued], gap: Sequence[int], units: Clusters = None, kind: StepKind = "values"
 ) -> RawLine | None:
     """The line `continued` over the problems in the gap: next steps, the right ones before them given.
 
     Its null is what the same next steps score as those of other problems, or what the architecture at random
-    init writes, whichever is more. None where no step of the gap says a value. `units` are the groups of the
-    split's problems; without `own_steps` the steps are those of the stronger's outputs.
+    init writes, or of new words what follows another problem's prompt, whichever is more. None where no step
+    of the gap says a value. `units` are the groups of the split's problems. Where the task's own steps say no
+    values, `kind` tells what of the stronger's outputs is looked at; of new words the figure is their
+    probability.
     """
     weaker, stronger = (steps[who].per_problem(steps[who].right) for who in ("weaker", "stronger"))
     nulls = {
@@ -30,13 +36,20 @@ def continued_line(
         ),
         "random init": steps["random_init"].per_problem(steps["random_init"].right),
     }
-    problems = [i for i in gap if i in weaker and i in stronger]
+    if ELSEWHERE in steps:
+        nulls["the same steps after another problem's prompt"] = steps[ELSEWHERE].per_problem(
+            steps[ELSEWHERE].right
+        )
+    problems = [i for i in gap if all(i in each for each in (weaker, stronger, *nulls.values()))]
     if not problems:
         return None
     figures = {name: np.array([null[i] for i in problems]) for name, null in nulls.items()}
     null = max(figures, key=lambda name: figures[name].mean())
     count = sum(value.problem in set(problems) for value in steps["weaker"].values)
-    what, whose = ("values", "the problem's") if own_steps else ("new numbers", "the stronger's")
+    whose = "the problem's" if kind == "values" else "the stronger's"
+    what = f"{kind} of next steps written right"
+    if kind == "new words":
+        what = "how probable the new words of next steps are, by their first token"
     return RawLine(
         name="continued",
         problems=np.array(problems),
@@ -45,7 +58,7 @@ def continued_line(
         stronger=np.array([stronger[i] for i in problems]),
         null=figures[null],
         access="the trace",
-        note=f"{what} of next steps written right, {whose} own right steps before them given: {count} {what} "
+        note=f"{what}, {whose} own right steps before them given: {count} {kind} "
         f"of {len(problems)} problems; null: {null}",
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from numpy import ndarray
 
 from undertext.activations.checkpoint import Checkpoint
@@ -43,10 +43,11 @@ class Continued:
     values: list[StepValue]
     chosen: list[tuple[int, ...]]
     """Of each value, the likeliest token at each of its places."""
-    right: Bool[ndarray, " value"]
-    """Whether they are the value's own."""
+    right: Float[ndarray, " value"]
+    """1 where they are the value's own, and 0 elsewhere; of a new word, the probability of its own token."""
     by_chance: Float[ndarray, " value"]
-    """The share of other problems' values, of the same name and as many tokens, that they are."""
+    """The share of other problems' values, of the same name and as many tokens, that they are; of a new word,
+    the mean probability of theirs."""
 
     def per_problem(self, figure: ndarray) -> dict[int, float]:
         """The mean of a figure over each problem's values, by the problem's index."""
@@ -131,7 +132,7 @@ def continued(checkpoint: Checkpoint, problems: Sequence[Problem]) -> Continued:
     found = forced(checkpoint, tokens, places)
     rows = [iter(row) for row in found.chosen]
     chosen = [tuple(next(rows[value.problem]) for _ in value.places) for value in values]
-    right = np.array([own == value.said for own, value in zip(chosen, values, strict=True)], bool)
+    right = np.array([own == value.said for own, value in zip(chosen, values, strict=True)], float)
     return Continued(values, chosen, right, _by_chance(values, chosen))
 
 

@@ -28,10 +28,13 @@ _FLOAT = 4
 def continued_work(
     stage: str, read_by: Sequence[tuple[Checkpoint, Task]], split: str, *, shared_tokens: bool
 ) -> Work:
-    """The traces of a split, or where its steps say no value the stronger's outputs, read once by each."""
+    """The traces of a split, or where its steps say no value the stronger's outputs, read once by each.
+
+    Outputs in words are read once more by the first of these, after other problems' prompts.
+    """
     rows = read = 0
     own = all(say_values(task.split(split)) for _, task in read_by[:1])
-    for checkpoint, task in read_by:
+    for checkpoint, task in read_by if own else [*read_by, *read_by[:1]]:
         problems = task.split(split)
         lengths = _of_steps(checkpoint, problems) if own else _of_outputs(checkpoint, task, problems)
         if not own and not shared_tokens:
