@@ -6,7 +6,7 @@ from functools import partial
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from undertext.activations.batching import batch_tokens_on, pad_right, run_batches
@@ -33,6 +33,8 @@ class Forced:
     """Rank of the token that stands there among all tokens: 1 where none is likelier."""
     read: list[list[list[float]]]
     """By what was read, then by text: a figure of the activation at each place itself."""
+    others: list[list[list[float]]]
+    """Natural log-probability of the other tokens that were asked for at the place, in their order."""
 
 
 class Read(NamedTuple):
@@ -50,6 +52,7 @@ def forced(
     places: Sequence[Sequence[int]],
     *,
     reads: Sequence[Read] = (),
+    others: Sequence[Sequence[Sequence[int]]] | None = None,
     batch_tokens: int | None = None,
 ) -> Forced:
     """Read `texts` (or their token ids) once, and say what the model would write at these places of each.
@@ -57,7 +60,8 @@ def forced(
     `places[i]` are indices into the tokens of `texts[i]`, from 1: nothing is predicted of a first token. The
     tokens before a place are the text's own, whatever the model would have written (teacher forcing). Logits
     are computed at these places alone. Each of `reads` takes a figure of each place's activation too, once
-    its token is read. A batch that does not fit in memory is split.
+    its token is read. `others[i]` are, place by place, token ids whose log-probability is wanted beside that
+    of the token that stands there. A batch that does not fit in memory is split.
 
     Raises:
         UserError: for a place that a text does not have, a text that does not fit the context or the memory,
@@ -68,7 +72,9 @@ def forced(
         if bad := [place for place in own if not 1 <= place < len(ids)]:
             raise UserError(f"text {index} has no token {bad[0]} to predict: valid are 1 to {len(ids) - 1}")
     empty: list[list[list[float]]] = [[[] for _ in encoded] for _ in reads]
-    out = Forced([[] for _ in encoded], [[] for _ in encoded], [[] for _ in encoded], empty)
+    out = Forced(
+        [[] for _ in encoded], [[] for _ in encoded], [[] for _ in encoded], empty, [[] for _ in encoded]
+    )
     wanted = [index for index, own in enumerate(places) if own]
     # What stands at the last place is predicted, and read only where something of it is asked for.
     lengths = [max(places[index]) + bool(reads) for index in wanted]
@@ -101,8 +107,11 @@ def forced(
         if (wrong := logits.isnan().any(dim=-1)).any():
             row = rows[flat[int(wrong.nonzero()[0])][0]]
             raise UserError(f"{checkpoint.name}: NaN in the logits of text {row}")
-        there = torch.tensor([[encoded[rows[i]][place]] for i, place in flat], device=logits.device)
-        scores, ranked = _standing(logits, there)
+        asked = [[encoded[rows[i]][place]] for i, place in flat]
+        if others is not None:
+            more = [other for row in rows for other in others[row]]
+            asked = [[own, *other] for (own,), other in zip(asked, more, strict=True)]
+        scores, ranked = _standing(logits, asked)
         chosen = logits.argmax(dim=-1).tolist()
         of = [rows[i] for i, _ in flat]
         figures = [read_of(seen[read.point], of, read) for read in reads]
@@ -111,10 +120,11 @@ def forced(
             for row, figure in zip(of, own, strict=True):
                 kept[row].append(figure)
         found = zip(flat, chosen, scores, ranked, strict=True)
-        for (i, _), token, score, rank in found:
+        for (i, _), token, (score, *beside), rank in found:
             out.chosen[rows[i]].append(token)
             out.log_probs[rows[i]].append(score)
             out.ranks[rows[i]].append(rank)
+            out.others[rows[i]].append(beside)
 
     tokens = batch_tokens_on(checkpoint.device) if batch_tokens is None else batch_tokens
     run_batches(lengths, tokens, run, kinds=sides(checkpoint, lengths))
@@ -122,13 +132,16 @@ def forced(
 
 
 def _standing(
-    logits: Float[Tensor, "place d_vocab"], there: Int[Tensor, "place 1"]
-) -> tuple[list[float], list[int]]:
-    """Log-probability and rank of the token that stands at each place."""
-    scores: list[float] = []
+    logits: Float[Tensor, "place d_vocab"], asked: Sequence[Sequence[int]]
+) -> tuple[list[list[float]], list[int]]:
+    """Log-probability of the tokens asked for at each place, and the rank of the first of them."""
+    scores: list[list[float]] = []
     ranks: list[int] = []
     size = max(1, _PART // logits.shape[-1])
-    for some, own in zip(logits.split(size), there.split(size), strict=True):
-        scores += some.float().log_softmax(dim=-1).gather(1, own)[:, 0].tolist()
-        ranks += ((some > some.gather(1, own)).sum(dim=-1) + 1).tolist()
+    for first, some in zip(range(0, len(asked), size), logits.split(size), strict=True):
+        ids = asked[first : first + size]
+        own = pad_right([list(each) for each in ids], logits.device)
+        found = some.float().log_softmax(dim=-1).gather(1, own).tolist()
+        scores += [row[: len(each)] for row, each in zip(found, ids, strict=True)]
+        ranks += ((some > some.gather(1, own[:, :1])).sum(dim=-1) + 1).tolist()
     return scores, ranks

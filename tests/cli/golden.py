@@ -57,7 +57,7 @@ JOBS = {
     "sae_diff": f"sae diff --sae SAE/sae {PAIR} --pages 1 --effects 1 --controls 1 --effect-problems 4",
 }
 """By job, its command; TASK and SAE are folders, and every job gets `--task`, `--threads` and `--out`."""
-SLOW = ("compare", "compare_checkpoints", "routes")
+SLOW = ("compare", "compare_checkpoints", "measure", "routes", "trace")
 OTHERS = ("sae", "activations", "elicited", "taught")
 """Folders of an output folder whose files are no record: other formats, and reports of `compare` again."""
 

@@ -1,5 +1,7 @@
 """A comparison made up for these tests: every figure in it is invented, and nothing in it was measured."""
 
+import os
+import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
@@ -171,9 +173,20 @@ def preserved(comparison: Comparison) -> Comparison:
 
 
 @pytest.fixture(scope="session")
-def rendered(comparison: Comparison) -> dict[str, bytes]:
-    """The files of the comparison's run."""
-    return comparison.files()
+def rendered(
+    comparison: Comparison, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> dict[str, bytes]:
+    """The files of the comparison's run, drawn once for all processes that the tests run in: at least where
+    one of them has them before another wants them."""
+    if not hasattr(request.config, "workerinput"):
+        return comparison.files()
+    kept = tmp_path_factory.getbasetemp().parent / "rendered.pickle"  # of this run of the tests, by xdist
+    if not kept.exists():
+        own = kept.with_suffix(f".{os.getpid()}")
+        own.write_bytes(pickle.dumps(comparison.files()))
+        own.replace(kept)
+    files: dict[str, bytes] = pickle.loads(kept.read_bytes())
+    return files
 
 
 @pytest.fixture(scope="module")  # other modules have their own, and there can be but one at a time

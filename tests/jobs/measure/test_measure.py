@@ -176,6 +176,7 @@ def test_files_and_what_is_loaded_again(found, tmp_path):
         found.of("shift", "nothing")
 
 
+@pytest.mark.slow
 def test_a_figure_hangs_neither_on_the_order_of_lines_nor_on_other_measures(chain):
     turned = chain.model_copy(update={"problems": chain.problems[::-1]})
     config = CONFIG.model_copy(update={"problems": 10, "changes": ("corrupted", "another"), "templates": ()})
