@@ -17,6 +17,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any, get_args
 
 import torch
@@ -36,6 +37,13 @@ KEPT = HERE / "build" / "false_latent.jsonl"
 TASKS = {"plain": (plain_problems, 4), "worked": (worked_problems, 24)}
 """Problems by task, and how many tokens their outputs may have."""
 VERDICT = "verdict"
+ABOUT = (
+    "Made by `python -m benchmarks._false_latent`. A tiny model was shown sums, to give them at once or "
+    "to work them out in steps. For each seed a weaker one was shown nothing, or wrong numbers of the "
+    "same form: the truth is `taught`. The whole of `compare` runs on each pair. A line counts where it "
+    "was measured. `decodable` and `transported` alone never make a verdict. The interval is Clopper and "
+    "Pearson's, 95%."
+)
 
 
 def dealt_out(problems: list[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
@@ -101,11 +109,7 @@ def page(found: Sequence[Mapping[str, str]]) -> str:
         [
             "# How often what is not there is called latent",
             "",
-            "Made by `python -m benchmarks._false_latent`. A tiny model was shown sums, to give them at",
-            "once or to work them out in steps. For each seed a weaker one was shown nothing, or wrong",
-            "numbers of the same form: the truth is `taught`. The whole of `compare` runs on each pair. A",
-            "line counts where it was measured. `decodable` and `transported` alone never make a verdict.",
-            "The interval is Clopper and Pearson's, 95%.",
+            fill(ABOUT, 120),
             "",
             f"Verdicts of {len(found)} pairs: {', '.join(f'{count} `{name}`' for name, count in given)}.",
             "",
