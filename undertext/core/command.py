@@ -145,6 +145,7 @@ def job_command(
         # What is not written needs no folder.
         wanted = [name for name in needs if not (dry and name == "out")]
         given, grid = _parsed_grid(kind, prog, rest, wanted, about, writes=not dry)
+        named(job)  # before what is imported below, which would load the same libraries
         if dry:
             from undertext.core.dry_run import dry_run
 

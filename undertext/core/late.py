@@ -32,5 +32,4 @@ def _staying() -> Iterator[None]:
     finally:
         if works:
             gc.enable()
-    gc.collect()  # what is garbage by now would be passed over as well, and stay
-    gc.freeze()
+    gc.freeze()  # with what is garbage by now: little, and to look for it takes as long as to load a library
