@@ -10,11 +10,19 @@ docs/start.md has it; float32, one thread; what is compared alternates in one pr
 - compare.resumed: run again after a kill (SIGKILL, in another process) as soon as its steering search was
   kept, over the whole run. The verdict is the same.
 - compare.peers: a script over `run_with_cache`, scikit-learn, `generate` with a hook and naive information
-  gain (`_peer_pair.py`, `_peer_reading.py`, `_peer_steering.py`), over ours. The script tries every setting
-  of the grid on every problem; ours, by halving, tries most of them on a few. What ours alone does counts in
-  its time and not in the script's: answers after changed traces, completions, outputs read token by token,
-  side effects, intervals, the verdict and the report. Beside it, without an id: over our stages that give the
-  same evidence. One round; the figures of both are held against each other.
+  gain (`_peer_pair.py`, `_peer_reading.py`, `_peer_steering.py`), over a comparison that is set to make the
+  same evidence (`SAME`). One round; the figures of both are held against each other.
+  In both times: answers, samples, probes with their nulls, next steps, values of other problems put in, keys,
+  vectors and controls with their search, answers along traces.
+  In the script's alone: the whole grid of the search, where ours, by halving, tries most settings on a few
+  problems.
+  In ours alone, since no setting leaves it out: answers after changed traces, completions of the problems'
+  first parts, side effects of steering, fingerprints, the drawing of random weights, intervals, the verdict
+  and its tables.
+  In neither: loading; outputs read token by token; fresh problems completed, or answered in other numbers;
+  the report, and parts that are kept on disk.
+  Beside it, without an id: the same where ours tries the whole grid too; and the script over the whole job
+  with its report, in which all these are.
 
 Then where the time goes, and how it grows with problems, layers, tokens and width (`_compare_sizes.py`).
 `--smoke` makes all of it small.
@@ -57,6 +65,7 @@ from _compare_work import (  # this folder is where Python looks first when a fi
 )
 from _peer_pair import PeerPair
 
+from undertext import compare
 from undertext.core.setup import open_checkpoint
 from undertext.jobs.compare.result import Comparison
 
@@ -73,6 +82,21 @@ PIECES: dict[str, tuple[Callable[[PeerPair], Any], tuple[str, ...]]] = {
     "along": (reading.along, ("base's traces", "tuned's traces")),
 }
 """What the script does, and our stages that do it; those of traces do more."""
+SAME = CONFIG.model_copy(update={"token_problems": 0, "fresh": SPLIT})
+"""A comparison without what the script does not do, as far as settings go. Problems that are fresh and those
+that are judged being the same, they are completed once, and none is answered in other numbers."""
+GRID = SAME.model_copy(update={"search": "grid"})
+WHAT = {
+    "both": "answers, samples, probes with their nulls, next steps, values of other problems put in, keys, "
+    "vectors and controls with their search, answers along traces",
+    "the script's": "the whole grid of the search, where ours, by halving, tries most settings on a few "
+    "problems",
+    "ours": "answers after changed traces, completions of the problems' first parts, side effects of "
+    "steering, fingerprints, the drawing of random weights, intervals, the verdict and its tables",
+    "neither": "loading; outputs read token by token; fresh problems completed, or answered in other "
+    "numbers; the report, and parts that are kept on disk",
+}
+"""What is in the times of `compare.peers`."""
 
 
 def killed_after_search(out: Path) -> None:
@@ -106,29 +130,34 @@ def peers(folder: Path) -> float:
     """The script beside ours, piece by piece; ends with an error where their figures differ."""
     task, found = task_of(TEST), {}
     pair = PeerPair(open_checkpoint(BASE), open_checkpoint(TUNED), task, SPLIT, CONFIG)
+    opened = open_checkpoint(BASE), open_checkpoint(TUNED)
     theirs: dict[str, list[float]] = {name: [] for name in PIECES}
-    ours: list[float] = []
     stages: dict[str, list[float]] = {name: [] for name in PIECES}
+    spent: dict[str, list[float]] = {name: [] for name in ("same", "grid", "whole")}
     for turn in range(PEER_ROUNDS):
         counting = Counting()
         start = perf_counter()
-        result = run(task, folder / f"beside-{turn}", counting)
-        ours.append(perf_counter() - start)
+        result = compare(*opened, task, config=SAME, progress=counting)
+        spent["same"].append(perf_counter() - start)
         for name, (piece, of_ours) in PIECES.items():
             start = perf_counter()
             found[name] = piece(pair)
             theirs[name].append(perf_counter() - start)
             stages[name].append(sum(counting.timings[stage] for stage in of_ours))
-    whole = [sum(each[turn] for each in theirs.values()) for turn in range(PEER_ROUNDS)]
-    ratio = row("compare.peers", whole, ours)
-    same = [sum(each[turn] for each in stages.values()) for turn in range(PEER_ROUNDS)]
-    row("the same over our stages of the same evidence", whole, same)
+        spent["grid"].append(timed(lambda: compare(*opened, task, config=GRID, progress=False)))
+        spent["whole"].append(timed(lambda: run(task, folder / f"beside-{turn}")))  # noqa: B023
+    script = [sum(each[turn] for each in theirs.values()) for turn in range(PEER_ROUNDS)]
+    ratio = row("compare.peers", script, spent["same"])
+    row("(the same, the whole grid in ours too)", script, spent["grid"])
+    row("(the script over the whole job)", script, spent["whole"])
+    print("\n| in the times of compare.peers | |\n|---|---|")
+    for whose, what in WHAT.items():
+        print(f"| {whose} | {what} |")
     print("\n| piece | script, s | our stages, s |\n|---|---|---|")
     for name in PIECES:
         print(f"| {name} | {statistics.median(theirs[name]):.2f} | {statistics.median(stages[name]):.2f} |")
-    print(
-        f"| our other stages and the report | | {ours[-1] - sum(each[-1] for each in stages.values()):.2f} |"
-    )
+    rest = spent["same"][-1] - sum(each[-1] for each in stages.values())
+    print(f"| our other stages, the verdict and its tables | | {rest:.2f} |")
     agree(differences(result, SPLIT, found))
     return ratio
 

@@ -214,3 +214,17 @@ def test_an_output_s_opening_keeps_the_space_that_its_tokens_do_not_say():
     found = greedy(checkpoint, task, problems, prompts=begun, opening="answer")
     assert all(text.startswith("answer ") for text in found.texts)
     assert found.lenient.mean() > 0.9
+
+
+def test_each_output_has_its_own_opening():
+    checkpoint, task = Checkpoint.load(zoo("base")), new_chain(0, train=4, dev=4, test=6, ood=4)
+    problems = task.split("test")
+    heads = ["", *(str(each.trace).rpartition("answer")[0].strip() for each in problems[1:])]
+    begun = [f"{each.prompt} {head}".strip() for each, head in zip(problems, heads, strict=True)]
+    found = greedy(checkpoint, task, problems, prompts=begun, opening=heads)
+    alone = [
+        greedy(checkpoint, task, [each], prompts=[prompt], opening=head).texts[0]
+        for each, prompt, head in zip(problems, begun, heads, strict=True)
+    ]
+    assert found.texts == alone
+    assert all(text.startswith(head) for text, head in zip(found.texts, heads, strict=True))

@@ -139,6 +139,30 @@ def test_the_key_that_opens_a_lock_is_found_on_dev(locked):
 
 
 @pytest.mark.slow
+def test_keys_that_are_tried_together_do_as_each_by_itself(locked):
+    task, checkpoint = locked
+    dev = task.split("dev")[:16]
+    keys = [
+        Key("polite", "prompted", "none", wording="please {prompt}"),
+        Key("long", "prompted", "none", wording="{prompt}" + " 1" * checkpoint.n_ctx),
+        Key("begun", "prefilled", "the trace", opening="7 or"),
+        Key("begun with zero", "prefilled", "the trace", opening="0"),
+        Key("noise", "noised", "none", noise=0.1, seed=1),
+        Key("late", "prompted", "none", wording="{prompt} now"),
+    ]
+    tried = try_keys(checkpoint, task, keys, dev)
+    alone = {
+        key.name: answers_under(checkpoint, task, key, dev).lenient.mean()
+        for key in keys
+        if key.name != "long"
+    }
+    assert list(tried.accuracy) == list(alone)
+    assert tried.accuracy == pytest.approx(alone)
+    assert len({round(each, 3) for each in alone.values()}) > 1
+    assert [note.split(" was not")[0] for note in tried.notes] == ["the key long"]
+
+
+@pytest.mark.slow
 def test_outputs_are_graded_with_their_opening(locked):
     task, checkpoint = locked
     key = Key("k", "prefilled", "the trace", opening="7 or")

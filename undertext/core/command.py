@@ -3,7 +3,6 @@
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from undertext.activations.errors import UserError, escaped, shown
 from undertext.core.config import given_command, part_of, problems_of, read_config
 from undertext.core.grid import Grid, read_grid
+from undertext.core.late import named
 from undertext.core.shipped import config_file
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -135,7 +135,7 @@ def job_command(
 
     def call(given: Any, **more: Any) -> Any:
         arguments = {name: getattr(given, name) for name in own} | more
-        return _named(job)(**arguments, config=part_of(config, given))
+        return named(job)(**arguments, config=part_of(config, given))
 
     def run(args: Sequence[str]) -> int:
         rest, dry = without_dry_run(list(args))
@@ -145,6 +145,7 @@ def job_command(
         # What is not written needs no folder.
         wanted = [name for name in needs if not (dry and name == "out")]
         given, grid = _parsed_grid(kind, prog, rest, wanted, about, writes=not dry)
+        named(job)  # before what is imported below, which would load the same libraries
         if dry:
             from undertext.core.dry_run import dry_run
 
@@ -156,7 +157,7 @@ def job_command(
         token = given_command.set(shlex.join(["undertext", *prog.split(), *args]))
         try:
             if grid is not None:
-                return int(_named(_RUN_GRID)(grid, call, say))
+                return int(named(_RUN_GRID)(grid, call, say))
             result = _unless_finished(lambda: call(given), out)
         except NotSaved as error:
             _say_all(error.result.lines())
@@ -181,15 +182,9 @@ def _unless_finished(call: Callable[[], Any], out: Path | None) -> Any:
     except FinishedBefore:
         assert out is not None
         say(f"{out} holds this job, finished before: nothing is run (to run it again, delete the folder)")
-        return _named(_OPEN_RUN)(out).result
+        return named(_OPEN_RUN)(out).result
     finally:
         finished_stays.reset(token)
-
-
-def _named(name: str) -> Any:
-    """The function of a full name."""
-    module, _, own = name.rpartition(".")
-    return getattr(import_module(module), own)
 
 
 def _parsed_grid(

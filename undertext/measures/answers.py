@@ -87,15 +87,15 @@ def greedy(
     problems: Sequence[Problem],
     *,
     prompts: Sequence[str] | None = None,
-    opening: str = "",
+    opening: str | Sequence[str] = "",
     acting: Sequence[Intervention] = (),
     batch_size: int = 512,
     progress: Progress | None = None,
 ) -> Answers:
     """What `checkpoint` answers greedily to each problem.
 
-    `prompts`, one a problem, stand in for the problems' own; `opening`, in which they end, counts as the
-    beginning of every output. `acting` are interventions on every row.
+    `prompts`, one a problem, stand in for the problems' own; `opening`, one for all or one a problem, in
+    which they end, counts as the beginning of their outputs. `acting` are interventions on every row.
     """
     asked = [problem.prompt for problem in problems] if prompts is None else prompts
     if task.grader.kind == "likelihood":
@@ -110,12 +110,11 @@ def greedy(
         batch_size=batch_size,
         progress=progress,
     )
-    texts = out.texts
-    if opening:
-        texts = [
-            opening + gap_between(checkpoint, prompt, tokens, text) + text
-            for prompt, tokens, text in zip(asked, out.tokens, out.texts, strict=True)
-        ]
+    openings = [opening] * len(asked) if isinstance(opening, str) else opening
+    texts = [
+        begun + gap_between(checkpoint, prompt, tokens, text) + text if begun else text
+        for begun, prompt, tokens, text in zip(openings, asked, out.tokens, out.texts, strict=True)
+    ]
     return graded(task, problems, texts, [len(tokens) for tokens in out.tokens], out.cut)
 
 

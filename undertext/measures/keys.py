@@ -8,7 +8,7 @@ Game, arXiv 2502.02180: prompts open what steering misses). Which key is best is
 import re
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal, NamedTuple
@@ -128,7 +128,7 @@ def answers_under(
 ) -> Answers:
     """Greedy answers with a key; outputs are graded with the opening before them. UserError as `greedy`."""
     prompts = [key.prompt(problem) for problem in problems]
-    with noisy(checkpoint, key.noise, seed=key.seed) if key.noise else nullcontext():
+    with _noise_of(checkpoint, key):
         return greedy(
             checkpoint,
             task,
@@ -138,6 +138,10 @@ def answers_under(
             batch_size=batch_size,
             progress=progress,
         )
+
+
+def _noise_of(checkpoint: Checkpoint, key: Key) -> AbstractContextManager[None]:
+    return noisy(checkpoint, key.noise, seed=key.seed) if key.noise else nullcontext()
 
 
 def try_keys(
@@ -155,23 +159,71 @@ def try_keys(
     A key that cannot be put to each of them, or to each of the problems that it may be reported on (`also`),
     is left out.
     """
+    found: dict[Key, float | UserError] = {}
+    for lot in _together(keys):
+        found |= _accuracies(checkpoint, task, lot, problems, also, batch_size)
+        if progress is not None:
+            progress(len(lot) * len(problems))
     accuracy: dict[str, float] = {}
     best: dict[KeyKind, Key] = {}
     notes = []
     for key in keys:
-        try:
-            room = 0 if task.grader.kind == "likelihood" else task.max_new_tokens
-            checkpoint.encode([key.prompt(problem) for problem in also], room=room)
-            answers = answers_under(checkpoint, task, key, problems, batch_size=batch_size)
-        except UserError as error:  # examples that do not fit the context, words that the tokenizer lacks
-            notes.append(f"the key {key.name} was not tried: {error}")
-        else:
-            accuracy[key.name] = float(answers.lenient.mean())
-            if key.kind not in best or accuracy[key.name] > accuracy[best[key.kind].name]:
-                best[key.kind] = key
-        if progress is not None:
-            progress(len(problems))
+        own = found[key]
+        if isinstance(own, UserError):  # examples that do not fit the context, words that the tokenizer lacks
+            notes.append(f"the key {key.name} was not tried: {own}")
+            continue
+        accuracy[key.name] = own
+        if key.kind not in best or own > accuracy[best[key.kind].name]:
+            best[key.kind] = key
     return KeysTried(list(keys), accuracy, best, notes)
+
+
+def _together(keys: Sequence[Key]) -> list[list[Key]]:
+    """Keys whose prompts are written on in one batch: few rows of a small model cost as much as many.
+
+    Each that shows examples is by itself, since its prompts are many times longer than others, which would be
+    padded; and so is noise, since it changes the weights.
+    """
+    apart = [[key] for key in keys if key.before or key.noise]
+    others = [key for key in keys if not key.before and not key.noise]
+    return [others, *apart] if others else apart
+
+
+def _accuracies(
+    checkpoint: Checkpoint,
+    task: Task,
+    keys: Sequence[Key],
+    problems: Sequence[Problem],
+    also: Sequence[Problem],
+    batch_size: int,
+) -> dict[Key, float | UserError]:
+    """Accuracy under each of these keys, which are alike but for their words; or why it cannot be put."""
+    asked = [(key, problem) for key in keys for problem in problems]
+    room = 0 if task.grader.kind == "likelihood" else task.max_new_tokens
+    try:
+        for key in keys:
+            checkpoint.encode([key.prompt(problem) for problem in also], room=room)
+        with _noise_of(checkpoint, keys[0]):
+            answers = greedy(
+                checkpoint,
+                task,
+                [problem for _, problem in asked],
+                prompts=[key.prompt(problem) for key, problem in asked],
+                opening=[key.opening for key, _ in asked],
+                batch_size=batch_size,
+            )
+    except UserError as error:
+        if len(keys) == 1:
+            return {keys[0]: error}
+        # Which of them it is shows once they are fewer.
+        half = len(keys) // 2
+        parts = [
+            _accuracies(checkpoint, task, some, problems, also, batch_size)
+            for some in (keys[:half], keys[half:])
+        ]
+        return parts[0] | parts[1]
+    of_each = answers.lenient.reshape(len(keys), len(problems))
+    return {key: float(own.mean()) for key, own in zip(keys, of_each, strict=True)}
 
 
 def key_works(

@@ -207,13 +207,22 @@ def pdf(figure: Figure) -> bytes:
 def _written(figure: Figure, kind: str, metadata: Mapping[str, str | None]) -> bytes:
     buffer = BytesIO()
     with house_style():
-        if figure.get_layout_engine() is not None:
-            # A layout moves a little with every drawing: it is made once, and then holds.
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")
-            # The same figure laid out again may differ in the last digit, which can move a pixel.
-            for axes in figure.axes:
-                place = Bbox(axes.get_position(original=True).get_points().round(_DIGITS))
-                axes.set_position(place, which="original")
+        _lay_out(figure)
         figure.savefig(buffer, format=kind, metadata=metadata)
     return buffer.getvalue()
+
+
+def _lay_out(figure: Figure) -> None:
+    """Put panels where the figure's layout wants them, once: a layout moves a little with every drawing.
+
+    After that the figure has no layout: matplotlib would draw one with a layout twice for every file.
+    """
+    engine = figure.get_layout_engine()
+    if engine is None:
+        return
+    engine.execute(figure)
+    figure.set_layout_engine(None)
+    # The same figure laid out again may differ in the last digit, which can move a pixel.
+    for axes in figure.axes:
+        place = Bbox(axes.get_position(original=True).get_points().round(_DIGITS))
+        axes.set_position(place, which="original")

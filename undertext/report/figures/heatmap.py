@@ -125,9 +125,6 @@ def drawn(
     figure.suptitle(literal(title, 70))
     figure.supxlabel(along, fontsize=10)
     figure.supylabel("layer", fontsize=10)
-    # The layout of panels that share a colour bar moves a little with every drawing: once is enough.
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
     return figure
 
 
