@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from undertext.activations.hookpoint import HookPoint
-from undertext.activations.random_init import random_init
+from undertext.activations.random_init import random_init_instead
 from undertext.core.job import JobRun
 from undertext.core.resume import Done, Part
 from undertext.core.terms import CHOOSE, Role
@@ -133,12 +133,13 @@ def measure(
         theirs = (steering.of_stronger or task).split(split)
         if not own_steps[split]:
             problems, theirs = (of_outputs(each, outputs[split]) for each in (problems, theirs))
-        nothing = random_init(steering.weaker, seed=config.seed + RANDOM_SEED)
-        return {
+        steps = {
             "weaker": continued(steering.weaker, problems),
             "stronger": continued(pair[1], theirs),
-            "random_init": continued(nothing, problems),
         }
+        with random_init_instead(steering.weaker, seed=config.seed + RANDOM_SEED) as nothing:
+            steps["random_init"] = continued(nothing, problems)
+        return steps
 
     going_on = [
         Part(f"continued/{weaker}/{split}", partial(go_on, split), stage=f"steps on {split}")
