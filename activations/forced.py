@@ -9,16 +9,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from undertext.activations.batching import batch_tokens_on, pad_right, run_batches
+from undertext.activations.batching import batch_logits_on, pad_right, run_batches
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.hooks import HookFunction, hooked, logits_only_at
 from undertext.activations.rope import sides
-
-_PART = 1 << 24
-"""Numbers of the logits that are made probabilities at a time: in float32 those of a large vocabulary take
-more memory than the model's own pass."""
+from undertext.activations.sampling import some_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +95,7 @@ def forced(
             logits: Tensor = checkpoint.model(
                 input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False
             ).logits[0]
-        if (wrong := logits.isnan().any(dim=-1)).any():
+        if (wrong := logits.amax(dim=-1).isnan()).any():  # a NaN is the greatest of its row
             row = rows[flat[int(wrong.nonzero()[0])][0]]
             raise UserError(f"{checkpoint.name}: NaN in the logits of text {row}")
         there = torch.tensor([[encoded[rows[i]][place]] for i, place in flat], device=logits.device)
@@ -116,8 +113,10 @@ def forced(
             out.log_probs[rows[i]].append(score)
             out.ranks[rows[i]].append(rank)
 
-    tokens = batch_tokens_on(checkpoint.device) if batch_tokens is None else batch_tokens
-    run_batches(lengths, tokens, run, kinds=sides(checkpoint, lengths))
+    share = max((len(places[i]) / length for i, length in zip(wanted, lengths, strict=True)), default=1.0)
+    if batch_tokens is None:
+        batch_tokens = batch_logits_on(checkpoint.device, checkpoint.d_vocab, share)
+    run_batches(lengths, batch_tokens, run, kinds=sides(checkpoint, lengths))
     return out
 
 
@@ -127,8 +126,8 @@ def _standing(
     """Log-probability and rank of the token that stands at each place."""
     scores: list[float] = []
     ranks: list[int] = []
-    size = max(1, _PART // logits.shape[-1])
-    for some, own in zip(logits.split(size), there.split(size), strict=True):
+    parts = some_rows(logits)
+    for some, own in zip(parts, there.split([len(each) for each in parts]), strict=True):
         scores += some.float().log_softmax(dim=-1).gather(1, own)[:, 0].tolist()
         ranks += ((some > some.gather(1, own)).sum(dim=-1) + 1).tolist()
     return scores, ranks

@@ -146,7 +146,7 @@ def test_less_is_the_share_of_the_time_that_tokens_give(monkeypatch):
     )
     assert all(0 < share <= 0.95 for share in plan.less.values())
     most = max(work.rows * (work.longest + 3) for work in plan.works if work.written)
-    logits = 3 * 4 * WEAKER.d_vocab * 512
+    logits = 2 * 4 * WEAKER.d_vocab * 512
     written = 64 * min(most, 512 * (max(work.longest for work in plan.works) + 3))
     assert written < plan.memory.batch <= written + logits
     used = plan.memory.used or plan.memory.weights
