@@ -8,6 +8,7 @@ from tests.made_up_sae import sae_of
 from tests.made_up_task import CONFIG, STRONGER, WEAKER, checkpoint, task_of
 from tests.planned import agrees
 from tests.reading_task import made_task
+from tests.toys import save_folder, word_tokenizer
 from undertext import (
     CompareConfig,
     ProbeConfig,
@@ -205,3 +206,17 @@ def test_probing_is_known(monkeypatch):
     assert [work.stage for work in plan.works] == ["probing", "transporting", "transferring", "aligning"]
     weights = [*WEAKER.model.parameters(), *WEAKER.model.buffers()]
     assert plan.memory.copies == sum(each.numel() * each.element_size() for each in weights)
+
+
+def test_weights_in_files_make_room_for_a_random_init(tmp_path):
+    config = ProbeConfig(layers=(2,), controls=("random_init",), draws=1)
+    tasks = {"made": made_task(train=60, dev=20, test=12)}
+    stored = save_folder(tmp_path / "stored", WEAKER.model, word_tokenizer())
+
+    def planned(given: Any) -> list[Plan]:
+        return plans_of(lambda: probe({"one": given}, tasks, config=config, progress=False))
+
+    live, read = planned(WEAKER), planned(stored)
+    assert live[0].memory.copies == live[0].memory.weights > 0
+    assert read[0].memory.copies == 0
+    assert read[0].memory.weights == live[0].memory.weights
