@@ -16,10 +16,20 @@ Batch = TypeVar("Batch")
 _TOKENS = {"cpu": 1024, "accelerator": 16384}
 """A CPU is fastest while a batch's activations stay in its caches; other devices want much work at once."""
 
+_LOGITS = {"cpu": 1 << 24, "accelerator": 1 << 29}
+"""Numbers of the logits that one forward pass gives: 32 MiB and 1 GiB of them in 16 bits."""
+
 
 def batch_tokens_on(device: torch.device) -> int:
     """How many tokens one forward pass reads, padding included, unless told otherwise."""
     return _TOKENS["cpu" if device.type == "cpu" else "accelerator"]
+
+
+def batch_logits_on(device: torch.device, d_vocab: int, share: float = 1.0) -> int:
+    """How many tokens one forward pass reads that gives logits at this share of them: fewer than
+    `batch_tokens_on`, where those of a large vocabulary would take more memory than the pass itself."""
+    most = _LOGITS["cpu" if device.type == "cpu" else "accelerator"]
+    return max(1, min(batch_tokens_on(device), int(most / (d_vocab * share))))
 
 
 def run_batches(

@@ -23,7 +23,15 @@ from undertext.activations.hookpoint import HookPoint
 from undertext.activations.layout import Layout, build_layout, select_adapter
 from undertext.activations.placement import Device, check_placed, parse_placement
 from undertext.activations.quiet import quiet
-from undertext.activations.sources import Options, chain, load_model, quantised, tokenizer_for, tokenizer_of
+from undertext.activations.sources import (
+    Options,
+    chain,
+    files_of,
+    load_model,
+    quantised,
+    tokenizer_for,
+    tokenizer_of,
+)
 from undertext.activations.vocabulary import Added, check_tokenizer
 from undertext.activations.weights import Room, Source, Weights
 
@@ -104,6 +112,7 @@ class Checkpoint:
         bridge = source if isinstance(source, TransformerBridge) else None
         words = tokenizer
         notes: list[str] = []
+        files: list[Path] = []
         again = read_from = None
         if isinstance(source, TransformerBridge | PreTrainedModel | PeftModel):
             model: Any = source if bridge is None else bridge.original_model
@@ -125,6 +134,7 @@ class Checkpoint:
             if room is not None:
                 room.clear()
             model = load_model(links)
+            files = files_of(links)
             if not isinstance(links.whole, PreTrainedModel):
                 beside = _full(base) if isinstance(base, str | Path) else None
                 read_from = Source(
@@ -151,6 +161,7 @@ class Checkpoint:
             weights = Weights(model.eval(), again, folders)
             weights.share(room)
         weights.source = read_from
+        weights.files = [] if quantisation else files
         return cls(weights, words, name, layout, bridge, notes=tuple(notes))
 
     @property

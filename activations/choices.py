@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from undertext.activations.batching import batch_tokens_on, run_batches
+from undertext.activations.batching import batch_logits_on, run_batches
 from undertext.activations.branch_text import branches_at
 from undertext.activations.branch_tree import Branch
 from undertext.activations.branches import score_branches
@@ -88,7 +88,8 @@ def score_choices(
                 raise UserError(f"{checkpoint.name}: NaN in the scores of the choices of prompt {i}")
             out[i][j], touched[i][j] = total.cpu(), read.touched[at]
 
-    run_batches([len(text) for text in texts], batch_tokens_on(checkpoint.device), run)
+    tokens = batch_logits_on(checkpoint.device, checkpoint.d_vocab)
+    run_batches([len(text) for text in texts], tokens, run)
     if progress is not None:
         progress(len(prompts))
     return ChoiceScores(out, sizes, touched)

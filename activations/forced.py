@@ -9,16 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from undertext.activations.batching import batch_tokens_on, pad_right, run_batches
+from undertext.activations.batching import batch_logits_on, pad_right, run_batches
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.hooks import HookFunction, hooked, logits_only_at
 from undertext.activations.rope import sides
-
-_PART = 1 << 24
-"""Numbers of the logits that are made probabilities at a time: in float32 those of a large vocabulary take
-more memory than the model's own pass."""
+from undertext.activations.sampling import some_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +101,7 @@ def forced(
             logits: Tensor = checkpoint.model(
                 input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False
             ).logits[0]
-        if (wrong := logits.isnan().any(dim=-1)).any():
+        if (wrong := logits.amax(dim=-1).isnan()).any():  # a NaN is the greatest of its row
             row = rows[flat[int(wrong.nonzero()[0])][0]]
             raise UserError(f"{checkpoint.name}: NaN in the logits of text {row}")
         asked = [[encoded[rows[i]][place]] for i, place in flat]
@@ -126,8 +123,10 @@ def forced(
             out.ranks[rows[i]].append(rank)
             out.others[rows[i]].append(beside)
 
-    tokens = batch_tokens_on(checkpoint.device) if batch_tokens is None else batch_tokens
-    run_batches(lengths, tokens, run, kinds=sides(checkpoint, lengths))
+    share = max((len(places[i]) / length for i, length in zip(wanted, lengths, strict=True)), default=1.0)
+    if batch_tokens is None:
+        batch_tokens = batch_logits_on(checkpoint.device, checkpoint.d_vocab, share)
+    run_batches(lengths, batch_tokens, run, kinds=sides(checkpoint, lengths))
     return out
 
 
@@ -137,11 +136,12 @@ def _standing(
     """Log-probability of the tokens asked for at each place, and the rank of the first of them."""
     scores: list[list[float]] = []
     ranks: list[int] = []
-    size = max(1, _PART // logits.shape[-1])
-    for first, some in zip(range(0, len(asked), size), logits.split(size), strict=True):
-        ids = asked[first : first + size]
+    first = 0
+    for some in some_rows(logits):
+        ids = asked[first : first + len(some)]
         own = pad_right([list(each) for each in ids], logits.device)
         found = some.float().log_softmax(dim=-1).gather(1, own).tolist()
         scores += [row[: len(each)] for row, each in zip(found, ids, strict=True)]
         ranks += ((some > some.gather(1, own[:, :1])).sum(dim=-1) + 1).tolist()
+        first += len(some)
     return scores, ranks

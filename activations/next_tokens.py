@@ -13,6 +13,7 @@ from undertext.activations.checks import is_whole
 from undertext.activations.errors import UserError
 from undertext.activations.hooks import logits_only_at
 from undertext.activations.rope import sides
+from undertext.activations.sampling import some_rows
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,9 @@ def next_tokens(
             raise UserError(
                 f"{checkpoint.name}: NaN in the logits of prompt {batch[int(wrong.nonzero()[0])]}"
             )
-        top = logits.float().log_softmax(dim=-1).topk(k)
-        ids[batch], log_probs[batch] = top.indices.cpu(), top.values.cpu()
+        parts = [some.float().log_softmax(dim=-1).topk(k) for some in some_rows(logits)]
+        ids[batch] = torch.cat([top.indices for top in parts]).cpu()
+        log_probs[batch] = torch.cat([top.values for top in parts]).cpu()
 
     tokens = batch_tokens_on(checkpoint.device) if batch_tokens is None else batch_tokens
     lengths = [len(row) for row in encoded]

@@ -208,4 +208,5 @@ class Passes:
         self.steered.end(rows, slots)
         if self.recorder is not None:
             self.recorder.end()
-        return output.logits[:, -1].float()
+        logits: Tensor = output.logits[:, -1]
+        return logits

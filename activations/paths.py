@@ -167,3 +167,12 @@ def _cached(name: str, revision: str | None) -> bool:
     """Whether the hub's cache on this machine holds this id at this revision (None: `main`)."""
     files = ("config.json", "adapter_config.json")
     return any(isinstance(try_to_load_from_cache(name, file, revision=revision), str) for file in files)
+
+
+def cached_weights(name: str, revision: str | None) -> Path | None:
+    """The folder of the hub's cache in which weights of this id are at this revision; None where none is."""
+    for file in ("model.safetensors", "model.safetensors.index.json"):
+        found = try_to_load_from_cache(name, file, revision=revision)
+        if isinstance(found, str):
+            return Path(found).parent
+    return None

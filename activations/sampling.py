@@ -11,6 +11,9 @@ from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.checks import check_number
 from undertext.activations.errors import UserError, shown
 
+_PART = 1 << 22
+"""Numbers of the logits that are worked on at a time."""
+
 
 class Sampler:
     """Greedy at temperature 0, and otherwise a draw with a random stream for each row.
@@ -42,16 +45,28 @@ class Sampler:
 
         Both are on the CPU.
         """
+        parts = some_rows(logits)
         if not self._temperature:
-            return logits.argmax(dim=-1)
+            return torch.cat([some.float().argmax(dim=-1) for some in parts])
+        uniform = self._uniform[numbers, steps, None].to(logits.device).split([len(some) for some in parts])
+        return torch.cat([self._draw(some, own) for some, own in zip(parts, uniform, strict=True)])
+
+    def _draw(
+        self, logits: Float[Tensor, "row d_vocab"], uniform: Float[Tensor, "row 1"]
+    ) -> Int[Tensor, " row"]:
         probabilities = torch.softmax(logits.double() / self._temperature, dim=-1)
         if self._top_p < 1:
             probabilities = _nucleus(probabilities, self._top_p)
         cumulative = probabilities.cumsum(dim=-1)
-        uniform = self._uniform[numbers, steps, None].to(logits.device)
         drawn = uniform * cumulative[:, -1:]
         # The first token whose cumulative probability exceeds the draw: never one of probability 0.
         return torch.searchsorted(cumulative, drawn, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
+
+
+def some_rows(logits: Float[Tensor, "row d_vocab"]) -> tuple[Tensor, ...]:
+    """Logits in parts of few rows: what is made of those of a large vocabulary, in more than 16 bits, would
+    otherwise take more memory than the model's own pass."""
+    return logits.split(max(1, _PART // logits.shape[-1]))
 
 
 def _nucleus(probabilities: Float[Tensor, "row d_vocab"], top_p: float) -> Float[Tensor, "row d_vocab"]:

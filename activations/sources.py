@@ -26,7 +26,7 @@ from undertext.activations.files import (
     one_line,
     refuse_named_weights,
 )
-from undertext.activations.paths import hub_answers, is_hub_id, local_folder, named
+from undertext.activations.paths import cached_weights, hub_answers, is_hub_id, local_folder, named
 from undertext.activations.quiet import quiet
 from undertext.activations.vocabulary import has_tokenizer, load_tokenizer
 
@@ -141,6 +141,22 @@ def load_model(links: Chain) -> PreTrainedModel:
     for adapter in reversed(links.adapters):
         model = merge_adapter(adapter, model)
     return model
+
+
+def files_of(links: Chain) -> list[Path]:
+    """The safetensors files that a model was read from as it is; none where an adapter is merged into it."""
+    if links.adapters or isinstance(links.whole, PreTrainedModel):
+        return []
+    folder = links.whole
+    if not isinstance(folder, Path):
+        cached = cached_weights(folder, links.options.revision)
+        if cached is None:
+            return []
+        folder = cached
+    try:
+        return check_weights(folder)
+    except UserError:
+        return []
 
 
 def tokenizer_for(links: Chain) -> PreTrainedTokenizerBase:

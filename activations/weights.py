@@ -46,8 +46,16 @@ class Weights:
         """What they were read from; None for weights that are nowhere but here."""
         self.room: Room | None = None
         """Where they are in memory only in their turn; None where they always are."""
+        self.files: Sequence[Path] = ()
+        """Safetensors files that hold them too, under the same names (`activations.originals`); none of
+        weights that are live, quantised, or merged with an adapter's."""
         self._read, self._folders = read, folders
         self._stamp = _stamp(folders)
+
+    @property
+    def make_room(self) -> bool:
+        """Whether they leave main memory while others are in their place (`activations.originals`)."""
+        return bool(self.files) and self.modules.device.type == "cpu"
 
     def here(self) -> PreTrainedModel:
         """The model with its weights. UserError where they have to be read again and cannot be."""

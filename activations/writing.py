@@ -9,7 +9,7 @@ from torch import Tensor
 from undertext.activations.cache import BufferedCache
 from undertext.activations.errors import UserError
 from undertext.activations.passes import Passes, Pool
-from undertext.activations.sampling import Sampler, Stopping
+from undertext.activations.sampling import Sampler, Stopping, some_rows
 
 _ROOM = 128
 """Room in the cache for so many new tokens; where rows write more of them, it grows."""
@@ -152,8 +152,9 @@ class Writing:
         chosen = self._sampler.choose(logits, steps, torch.tensor(rows)).tolist()
         widths: list[float] = []
         if self.margins is not None:
-            top = logits.softmax(dim=-1).topk(2).values
-            widths = (top[:, 0] - top[:, 1]).tolist()
+            for some in some_rows(logits):
+                top = some.float().softmax(dim=-1).topk(2).values
+                widths += (top[:, 0] - top[:, 1]).tolist()
         ended = 0
         for at, (slot, row) in enumerate(zip(slots, rows, strict=True)):
             if not pool.here[slot]:
@@ -211,7 +212,7 @@ class Writing:
         return rows
 
     def _check(self, pool: Pool, slots: Sequence[int], logits: Float[Tensor, "slot d_vocab"]) -> None:
-        wrong = logits.isnan().any(dim=-1)
+        wrong = logits.amax(dim=-1).isnan()  # a NaN is the greatest of its row
         if wrong.any():
             for at in wrong.nonzero()[:, 0].tolist():
                 if pool.here[slots[at]]:

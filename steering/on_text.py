@@ -7,13 +7,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from undertext.activations.batching import batch_tokens_on, run_batches
+from undertext.activations.batching import batch_logits_on, run_batches
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.activations.forward_texts import forward_texts
 from undertext.activations.interventions import Intervention
 from undertext.steering.settings import Interventions, Readout, Setting
 from undertext.steering.steering_vector import SteeringVector
+
+_PART = 1 << 20
+"""Numbers of the logits that are worked on at a time."""
 
 
 @dataclass(frozen=True)
@@ -73,20 +76,37 @@ def read_steered(
         plain = forward_texts(checkpoint, some, heads=starts)
         steered = forward_texts(checkpoint, some, [interventions[row] for row in rows], heads=starts)
         here = sum(each.all for each in steered.touched)
-        # A text at a time: in float32 the logits of a batch take twice what the model gave, and it gave two.
         for i, (row, start) in enumerate(zip(rows, starts, strict=True)):
-            own = torch.tensor(some[i][start:], device=plain.logits.device)[:, None]
-            logits = (each.logits[i, start - 1 : len(some[i]) - 1] for each in (plain, steered))
-            p, q = (each.float().log_softmax(-1) for each in logits)
-            divergence = (q.exp() * (q - p)).sum(-1).clamp(min=0)  # below 0 by rounding alone
-            found[row] = divergence.cpu(), -p.gather(1, own)[:, 0].cpu(), -q.gather(1, own)[:, 0].cpu()
+            own = torch.tensor(some[i][start:], dtype=torch.long, device=plain.logits.device)[:, None]
+            at = slice(start - 1, len(some[i]) - 1)
+            found[row] = _compared(plain.logits[i, at], steered.logits[i, at], own)
         touched += here
 
-    run_batches([len(ids) for ids in encoded], batch_tokens_on(checkpoint.device), run)
+    tokens = batch_logits_on(checkpoint.device, checkpoint.d_vocab)
+    run_batches([len(ids) for ids in encoded], tokens, run)
     parts = [found[row] for row in range(len(encoded))]
     owner = [torch.full((len(part[0]),), row) for row, part in enumerate(parts)]
     divergence, unsteered, with_it = (torch.cat(each) for each in zip(*parts, strict=True))
     return OnText(divergence, unsteered, with_it, torch.cat(owner), touched)
+
+
+def _compared(
+    plain: Float[Tensor, "token d_vocab"],
+    steered: Float[Tensor, "token d_vocab"],
+    own: Int[Tensor, "token 1"],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Divergence, and -log p of the text's own token without steering and with it. On the CPU.
+
+    Few tokens at a time: in float32 logits take twice what the model gave, and four such tensors are needed.
+    """
+    parts = []
+    few = max(1, _PART // plain.shape[-1])
+    for one, other, token in zip(plain.split(few), steered.split(few), own.split(few), strict=True):
+        p, q = one.float().log_softmax(-1), other.float().log_softmax(-1)
+        divergence = q.exp().mul_(q - p).sum(-1).clamp(min=0)  # below 0 by rounding alone
+        parts.append((divergence.cpu(), -p.gather(1, token)[:, 0].cpu(), -q.gather(1, token)[:, 0].cpu()))
+    divergence, unsteered, with_it = (torch.cat(each) for each in zip(*parts, strict=True))
+    return divergence, unsteered, with_it
 
 
 def _encoded(checkpoint: Checkpoint, texts: Sequence[str] | Sequence[Sequence[int]]) -> list[list[int]]:

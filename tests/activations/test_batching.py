@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.activations.reference import PROMPTS
 from undertext.activations import Branch, HookPoint, UserError, capture, generate, score_branches
-from undertext.activations.batching import out_of_memory, run_batches
+from undertext.activations.batching import batch_logits_on, batch_tokens_on, out_of_memory, run_batches
 
 
 @given(st.lists(st.integers(1, 40), max_size=30), st.integers(1, 120))
@@ -29,6 +29,19 @@ def test_every_prompt_is_in_one_batch_and_batches_keep_to_their_budget(lengths, 
     for batch, after in pairwise(batches):  # none is smaller than it has to be
         longest = max(lengths[index] for index in batch)
         assert (len(batch) + 1) * longest > tokens, after
+
+
+@given(
+    st.sampled_from(["cpu", "cuda", "mps"]), st.integers(1, 300_000), st.floats(0.001, 1.0, allow_nan=False)
+)
+def test_a_pass_over_a_large_vocabulary_reads_fewer_tokens(device, d_vocab, share):
+    place = torch.device(device)
+    numbers = 16 * 2**20 if device == "cpu" else 512 * 2**20
+    tokens = batch_logits_on(place, d_vocab, share)
+    assert 1 <= tokens <= batch_tokens_on(place)
+    assert tokens * d_vocab * share <= numbers * (1 + 1e-9)
+    if tokens < batch_tokens_on(place):  # and no fewer than it has to
+        assert (tokens + 1) * d_vocab * share > numbers * (1 - 1e-9)
 
 
 @settings(max_examples=20)  # each batch that does not fit has memory collected, which takes long

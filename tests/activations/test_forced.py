@@ -118,13 +118,13 @@ def test_logits_are_made_probabilities_in_parts(checkpoint, softened, monkeypatc
     whole = forced(checkpoint, texts, places)
     assert softened == [4 * checkpoint.d_vocab]
     softened.clear()
-    monkeypatch.setattr("undertext.activations.forced._PART", 3 * checkpoint.d_vocab)
+    monkeypatch.setattr("undertext.activations.sampling._PART", 3 * checkpoint.d_vocab)
     parts = forced(checkpoint, texts, places)
     assert softened == [3 * checkpoint.d_vocab, checkpoint.d_vocab]
     assert (parts.chosen, parts.ranks) == (whole.chosen, whole.ranks)
     for own, same in zip(parts.log_probs, whole.log_probs, strict=True):
         assert own == pytest.approx(same, rel=1e-6)
     softened.clear()
-    monkeypatch.setattr("undertext.activations.forced._PART", 1)  # a vocabulary larger than a part
+    monkeypatch.setattr("undertext.activations.sampling._PART", 1)  # a vocabulary larger than a part
     assert forced(checkpoint, texts, places).ranks == whole.ranks
     assert softened == [checkpoint.d_vocab] * 4

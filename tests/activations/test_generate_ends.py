@@ -139,3 +139,24 @@ def test_draws_follow_the_softmax():
 def test_negative_temperature_and_seed_are_refused(llama, options):
     with pytest.raises(UserError, match="must not be negative"):
         generate(llama, PROMPTS, max_new_tokens=2, **options)
+
+
+@pytest.mark.parametrize("top_p", [1.0, 0.7])
+@pytest.mark.parametrize("part", [1, 150])
+def test_tokens_are_chosen_from_few_rows_of_logits_at_a_time(llama, top_p, part, monkeypatch):
+    options = {"max_new_tokens": 5, "samples": 5, "temperature": 1.3, "top_p": top_p, "margins": True}
+    whole = generate(llama, PROMPTS, **options)
+    greedy = generate(llama, PROMPTS, max_new_tokens=5)
+    softened: list[int] = []
+    own = torch.softmax
+
+    def watched(logits, *args, **given):
+        softened.append(logits.numel())
+        return own(logits, *args, **given)
+
+    monkeypatch.setattr(torch, "softmax", watched)
+    monkeypatch.setattr("undertext.activations.sampling._PART", part)
+    parts = generate(llama, PROMPTS, **options)
+    assert (parts.texts, parts.tokens, parts.margins) == (whole.texts, whole.tokens, whole.margins)
+    assert max(softened) == max(1, part // llama.d_vocab) * llama.d_vocab
+    assert generate(llama, PROMPTS, max_new_tokens=5).tokens == greedy.tokens

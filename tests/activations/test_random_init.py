@@ -61,7 +61,24 @@ def test_a_model_in_16_bits_is_drawn_in_them_and_has_the_rotary_table_of_one_tha
     assert drawn_in == [dtype]
     assert torch.get_default_dtype() == torch.float32
     assert {p.dtype for p in fresh.model.parameters()} == {dtype}
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        new = AutoModelForCausalLM.from_config(read.weights.modules.config, dtype=dtype)
+    for (name, ours), theirs in zip(fresh.model.named_parameters(), new.parameters(), strict=True):
+        assert torch.equal(ours, theirs), name
     tables = [dict(each.model.named_buffers()) for each in (fresh, read)]
     assert tables[0].keys() == tables[1].keys() != set()
     for name, table in tables[0].items():
         torch.testing.assert_close(table, tables[1][name])
+
+
+def test_a_model_that_cannot_be_drawn_leaves_the_default_precision(tmp_path, monkeypatch):
+    def fail(self, config):
+        raise RuntimeError("within")
+
+    before = torch.get_default_dtype()
+    read = Checkpoint.load(tiny_folder(tmp_path / "llama"), dtype=torch.bfloat16)
+    monkeypatch.setattr(type(read.model), "__init__", fail)
+    with pytest.raises(RuntimeError, match="within"):
+        random_init(read, seed=5)
+    assert torch.get_default_dtype() == before

@@ -121,3 +121,21 @@ def test_logits_are_made_probabilities_a_text_at_a_time(checkpoint, monkeypatch)
     read_steered(checkpoint, texts, [[WAYS["last"]]] * 2, heads=[2, 4])
     width = checkpoint.d_vocab  # the tokens after the head, with the vector and without
     assert sorted(softened) == [(1, width), (1, width), (4, width), (4, width)]
+
+
+def test_of_a_large_vocabulary_fewer_texts_are_read_together(checkpoint, monkeypatch):
+    acting = [[WAYS["last"]]] * len(PROMPTS)
+    whole = read_steered(checkpoint, PROMPTS, acting)
+    widths = []
+    hook = checkpoint.model.register_forward_pre_hook(
+        lambda module, args, given: widths.append(given["input_ids"].numel()), with_kwargs=True
+    )
+    longest = max(map(len, checkpoint.encode(PROMPTS)))
+    most = {"cpu": longest * checkpoint.d_vocab}
+    monkeypatch.setattr("undertext.activations.batching._LOGITS", most)
+    few = read_steered(checkpoint, PROMPTS, acting)
+    hook.remove()
+    assert max(widths) == longest
+    torch.testing.assert_close(few.divergence, whole.divergence, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(few.steered, whole.steered, rtol=1e-5, atol=1e-6)
+    assert few.texts.tolist() == whole.texts.tolist()

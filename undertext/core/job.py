@@ -17,6 +17,7 @@ import torch
 from pydantic import BaseModel
 
 from undertext.activations.errors import UserError, shown
+from undertext.activations.heap import trim_heap
 from undertext.core.config import WORK_ONLY, given_command
 from undertext.core.engine import Engine, engine_of
 from undertext.core.memory import forget_peak
@@ -185,6 +186,7 @@ class JobRun:
             return kept[0]
         with self.bars.stage(part.stage or part.key, part.units) as done:
             value = part.make(done)
+            trim_heap()
         if self._store is not None:
             self._store.write(part.key, value)
         self._keep(part, value)

@@ -15,8 +15,8 @@ from undertext.core.plan import Draft, Memory, Plan, Rates, Work, weighing
 from undertext.core.rates import measure_rates
 
 _AGAIN = "texts that grow past a switch of the rope are read again there, which is not counted"
-_LOGITS, _FLOAT = 3, 4
-"""Copies of a row's logits that choosing a token takes, and bytes of each."""
+_LOGITS, _FLOAT = 2, 4
+"""Copies of a row's logits while a token is chosen, and most bytes of each number."""
 _SPARE = 0.15
 """Share of what was in use in the trial that a job takes beside: libraries that a stage loads, figures that
 are drawn, and memory that is free again and not given back. Measured on a CPU: 0.11 of 846 MB at the most."""

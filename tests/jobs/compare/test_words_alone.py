@@ -20,8 +20,9 @@ PAIRS = (
 def test_a_task_that_only_has_traces_in_words_is_judged(base, tuned, says, tmp_path):
     """`taught` and `overwritten` rest on `continued`, for want of values that probes could read."""
     task = worded_task(new_chain(0, ood=0))
-    folders = [worded_organism(name, tmp_path) for name in (base, tuned)]
-    found = compare(*folders, task, config=CompareConfig(splits=("test",), trace_problems=0), progress=False)
+    one, other = (worded_organism(name, tmp_path) for name in (base, tuned))
+    config = CompareConfig(splits=("test",), trace_problems=0)
+    found = compare(one, other, task, config=config, progress=False)
     result = found.splits["test"]
     assert result.verdict == tuned
     lines = {line.name: line for line in result.evidence}

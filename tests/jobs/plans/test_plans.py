@@ -8,6 +8,7 @@ from tests.made_up_sae import sae_of
 from tests.made_up_task import CONFIG, STRONGER, WEAKER, checkpoint, task_of
 from tests.planned import agrees
 from tests.reading_task import made_task
+from tests.toys import save_folder, word_tokenizer
 from undertext import (
     CompareConfig,
     ProbeConfig,
@@ -146,7 +147,7 @@ def test_less_is_the_share_of_the_time_that_tokens_give(monkeypatch):
     )
     assert all(0 < share <= 0.95 for share in plan.less.values())
     most = max(work.rows * (work.longest + 3) for work in plan.works if work.written)
-    logits = 3 * 4 * WEAKER.d_vocab * 512
+    logits = 2 * 4 * WEAKER.d_vocab * 512
     written = 64 * min(most, 512 * (max(work.longest for work in plan.works) + 3))
     assert written < plan.memory.batch <= written + logits
     used = plan.memory.used or plan.memory.weights
@@ -205,3 +206,17 @@ def test_probing_is_known(monkeypatch):
     assert [work.stage for work in plan.works] == ["probing", "transporting", "transferring", "aligning"]
     weights = [*WEAKER.model.parameters(), *WEAKER.model.buffers()]
     assert plan.memory.copies == sum(each.numel() * each.element_size() for each in weights)
+
+
+def test_weights_in_files_make_room_for_a_random_init(tmp_path):
+    config = ProbeConfig(layers=(2,), controls=("random_init",), draws=1)
+    tasks = {"made": made_task(train=60, dev=20, test=12)}
+    stored = save_folder(tmp_path / "stored", WEAKER.model, word_tokenizer())
+
+    def planned(given: Any) -> list[Plan]:
+        return plans_of(lambda: probe({"one": given}, tasks, config=config, progress=False))
+
+    live, read = planned(WEAKER), planned(stored)
+    assert live[0].memory.copies == live[0].memory.weights > 0
+    assert read[0].memory.copies == 0
+    assert read[0].memory.weights == live[0].memory.weights

@@ -1,12 +1,13 @@
 """What is measured on the weaker checkpoint of a pair: parts of the job, and the rows of their tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
-from undertext.activations.random_init import random_init
+from undertext.activations.random_init import random_init_instead
 from undertext.core.job import JobRun
 from undertext.core.resume import Done, Part
 from undertext.core.terms import CHOOSE, Role
@@ -136,21 +137,20 @@ def measure(
     def go_on(split: str, done: Done) -> dict[str, Continued]:
         problems = task.split(split)
         theirs = (steering.of_stronger or task).split(split)
-        nothing = random_init(steering.weaker, seed=config.seed + RANDOM_SEED)
-        read_by = {"weaker": steering.weaker, "stronger": pair[1], "random_init": nothing}
-        asked = {who: theirs if who == "stronger" else problems for who in read_by}
+        steps: dict[str, Continued] = {}
+        going: Callable[[Checkpoint, Sequence[Problem]], Continued] = continued
         if kinds[split] == "new words":
-            answers = [grader.find(text, cut=False) for text in outputs[split]]
-            steps = {
-                who: words_continued(each, asked[who], outputs[split], answers)
-                for who, each in read_by.items()
-            }
+            texts = outputs[split]
+            answers = [grader.find(text, cut=False) for text in texts]
+            going = partial(words_continued, outputs=texts, answers=answers)
             prompts = others_prompts(problems, config.seed)
-            elsewhere = words_continued(steering.weaker, problems, outputs[split], answers, prompts)
-            return {**steps, ELSEWHERE: elsewhere}
-        if kinds[split] == "new numbers":
-            asked = {who: of_outputs(each, outputs[split]) for who, each in asked.items()}
-        return {who: continued(each, asked[who]) for who, each in read_by.items()}
+            steps[ELSEWHERE] = words_continued(steering.weaker, problems, texts, answers, prompts)
+        elif kinds[split] == "new numbers":
+            problems, theirs = (of_outputs(each, outputs[split]) for each in (problems, theirs))
+        steps |= {"weaker": going(steering.weaker, problems), "stronger": going(pair[1], theirs)}
+        with random_init_instead(steering.weaker, seed=config.seed + RANDOM_SEED) as nothing:
+            steps["random_init"] = going(nothing, problems)
+        return steps
 
     going_on = [
         Part(f"continued/{weaker}/{split}", partial(go_on, split), stage=f"steps on {split}")

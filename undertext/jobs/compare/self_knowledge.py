@@ -11,7 +11,7 @@ from torch import Tensor
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
-from undertext.activations.random_init import random_init
+from undertext.activations.random_init import random_init_instead
 from undertext.core.terms import FIT
 from undertext.measures.answers import Answers
 from undertext.measures.decoding.controls import RANDOM_SEED
@@ -51,8 +51,9 @@ def measure_right(
     if of_stronger is not None and of_stronger is not task:
         theirs = {split: _ends(stronger, of_stronger, split, weak[split]) for split in answers}
     out = Readings(sites, {NAME: ["False", "True"]})
-    nothing = random_init(weaker, seed=seed + RANDOM_SEED)
-    stacks = {"weaker": stack_of(weaker, sites, points), "random_init": stack_of(nothing, sites, points)}
+    stacks = {"weaker": stack_of(weaker, sites, points)}
+    with random_init_instead(weaker, seed=seed + RANDOM_SEED) as nothing:
+        stacks["random_init"] = stack_of(nothing, sites, points)
     read_own(out, NAME, weaker, stacks, weak, seed)
     both = {"stronger": stack_of(stronger, theirs or sites, points)}
     if shared_tokens:

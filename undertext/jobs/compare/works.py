@@ -77,7 +77,8 @@ def compare_draft(
         less.append({"samples": config.samples // 2})
     problems = [problem for split in splits for problem in tasks["base"].split(split)]
     trial = trial_of(pair.base, tasks["base"], problems, config.seed, config.batch_size)
-    return Draft(works, trial, list(pair), less, room, list(notes), copies=1)
+    copies = int(not all(each.weights.make_room for each in pair))
+    return Draft(works, trial, list(pair), less, room, list(notes), copies=copies)
 
 
 def _works(

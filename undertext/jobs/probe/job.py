@@ -201,7 +201,7 @@ def _draft(
         less.append({"splits": tuple(splits[:2])})
     task = some[0]
     trial = trial_of(largest, task, task.problems, config.seed, config.batch_size)
-    copies = int("random_init" in config.controls)
+    copies = int("random_init" in config.controls and not largest.weights.make_room)
     notes = ["rates and weights are those of the largest checkpoint: one is opened at a time"]
     return Draft(works, trial, [largest], less, notes=notes, copies=copies)
 

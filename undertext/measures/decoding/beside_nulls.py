@@ -15,7 +15,7 @@ from torch import Tensor
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.activations.hookpoint import HookPoint
-from undertext.activations.random_init import random_init
+from undertext.activations.random_init import random_init_instead
 from undertext.core.terms import CHOOSE, FIT
 from undertext.measures.decoding.config import Control, DecodingConfig, Position
 from undertext.measures.decoding.controls import RANDOM_SEED, Arm, arms_of
@@ -118,7 +118,8 @@ def _arms(
     """The label and its nulls; no draws of one that the rows do not allow."""
     at: dict[str, dict[Position, ValueTokens]] = {split: {0: each} for split, each in tokens.items()}
     X = {s: each.rows(0, value.name) for s, each in Gathered.of_splits(checkpoint, at, points).items()}
-    blank = Gathered.of_splits(random_init(checkpoint, seed=config.seed + RANDOM_SEED), at, points)
+    with random_init_instead(checkpoint, seed=config.seed + RANDOM_SEED) as nothing:
+        blank = Gathered.of_splits(nothing, at, points)
     arms: dict[str, list[Arm]] = {}
     for control in config.controls:
         try:

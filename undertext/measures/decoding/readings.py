@@ -13,7 +13,7 @@ from torch import Tensor
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
-from undertext.activations.random_init import random_init
+from undertext.activations.random_init import random_init_instead
 from undertext.core.terms import CHOOSE, FIT
 from undertext.measures.decoding.config import DecodingConfig, ProbeKind
 from undertext.measures.decoding.controls import (
@@ -158,10 +158,9 @@ def measure_own(
     out = Readings(sites, read, steps, unread, grouped)
     if not out.classes:
         return out
-    stacks = {
-        "weaker": stack_of(weaker, sites, points),
-        "random_init": stack_of(random_init(weaker, seed=seed + RANDOM_SEED), sites, points),
-    }
+    stacks = {"weaker": stack_of(weaker, sites, points)}
+    with random_init_instead(weaker, seed=seed + RANDOM_SEED) as nothing:
+        stacks["random_init"] = stack_of(nothing, sites, points)
     for name, classes in out.classes.items():
         y = Value.of(sites, 0, name, classes).y
         read_own(out, name, weaker, stacks, y, seed)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
-from undertext.activations.random_init import random_init
+from undertext.activations.random_init import random_init_instead
 from undertext.core.terms import FIT
 from undertext.measures.decoding.config import DecodingConfig, Position, ProbeKind
 from undertext.measures.decoding.controls import RANDOM_SEED, Arm, arms_of
@@ -73,8 +73,8 @@ def read_own(
     gathered = Gathered.of_splits(checkpoint, located, points)
     untrained = None
     if "random_init" in config.controls:
-        blank = random_init(checkpoint, seed=config.seed + RANDOM_SEED)
-        untrained = Gathered.of_splits(blank, located, points)
+        with random_init_instead(checkpoint, seed=config.seed + RANDOM_SEED) as nothing:
+            untrained = Gathered.of_splits(nothing, located, points)
     rows: list[Row] = []
     fitted: FittedProbes = {}
     for value in values_of(located, config, names[1]):
