@@ -1,5 +1,7 @@
 """New words of traces: found by hand, against a bare pass, and on organisms whose truth is known."""
 
+from random import Random
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.in_words import worded_organism, worded_task
 from undertext.activations import Checkpoint
+from undertext.measures.trace import new_words as new_words_module
 from undertext.measures.trace.continued import Continued
 from undertext.measures.trace.new_words import new_words, others_prompts, step_kind, words_continued
 from undertext.tasks import Problem
@@ -101,8 +104,25 @@ def test_probabilities_are_those_of_a_bare_pass(going_on, problems):
             logits = checkpoint.model(torch.tensor([ids])).logits[0, place - 1].double()
         assert found.right[i] == pytest.approx(float(logits.softmax(0)[ids[place]]), abs=1e-5)
         assert found.chosen[i] == (int(logits.argmax()),)
-        others = [w.said[0] for w in found.values if w.name == word.name and w.problem != word.problem]
+        likes = [w for w in found.values if w.name == word.name]
+        assert len(likes) > new_words_module.MOST_OTHERS
+        drawn = Random(word.name).sample(likes, new_words_module.MOST_OTHERS)
+        others = [w.said[0] for w in drawn if w.problem != word.problem]
         assert found.by_chance[i] == pytest.approx(float(logits.softmax(0)[others].mean()), abs=1e-5)
+
+
+def test_of_a_long_output_words_from_its_whole_length_are_read(going_on, problems, monkeypatch):
+    checkpoint, whole = going_on["novice"]
+    monkeypatch.setattr(new_words_module, "MOST_WORDS", 2)
+    traces, none = [each.reasoning for each in problems], [None] * len(problems)
+    few = words_continued(checkpoint, problems, traces, none)
+    for problem in {value.problem for value in few.values}:
+        own, all_of_it = (
+            [value.places for value in each.values if value.problem == problem] for each in (few, whole)
+        )
+        assert len(own) <= 2
+        assert set(own) <= set(all_of_it)
+        assert all_of_it[0] in own or len(own) < 2
 
 
 def test_steps_in_words_go_on_where_they_are_there_and_nowhere_else(going_on):

@@ -7,16 +7,16 @@ after the same word. So words of the form ("so", "the", "is") count for nothing:
 """
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from math import exp
+from random import Random
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.forced import forced
-from undertext.activations.spans import TextSpan, locate, tokens_holding
+from undertext.activations.spans import Located, locate
 from undertext.measures.trace.continued import Continued, StepValue, of_outputs, say_values
 from undertext.tasks.spans import join
 from undertext.tasks.task import Problem
@@ -24,6 +24,10 @@ from undertext.tasks.task import Problem
 StepKind = Literal["values", "new numbers", "new words"]
 """What of next steps is looked at: values that the task names, or what is new in the stronger's outputs."""
 STEP_KINDS: tuple[StepKind, ...] = get_args(StepKind)
+MOST_WORDS = 64
+"""Most new words of an output that are looked at."""
+MOST_OTHERS = 24
+"""Most words of other outputs that a word's place is held against."""
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 Span = tuple[int, int]
 
@@ -62,7 +66,7 @@ def new_words(question: str, text: str, answer: Span | None = None) -> list[NewW
         known.add(word)
         if answer is not None and match.start() < answer[1] and match.end() > answer[0]:
             continue
-        before = text[: match.start()].split()
+        before = text[: match.start()].rsplit(maxsplit=1)
         new.append(NewWord(before[-1].casefold() if before else "", *match.span()))
     if new and new[-1].start == found[-1].start():
         new.pop()
@@ -86,10 +90,11 @@ def words_continued(
     """Read each problem's output once, and see how probable its new words are where they stand.
 
     A word's figure is the probability of its first token. By chance it is the mean probability, at the same
-    place, of the words that are new in other problems' outputs after the same word; a word that no other
-    problem has such a word for is left out, and so is one whose first token holds other text too. `answers`
-    are where each output gives its answer; `prompts` stand before the outputs in the place of the problems'
-    own. Raises UserError as `forced` and `locate` do.
+    place, of words that are new in other problems' outputs after the same word: at most `MOST_OTHERS`, drawn
+    with that word as the seed. A word is left out that no other problem has such a word for, and one whose
+    first token holds other text too. Of an output with more than `MOST_WORDS` new words so many are looked
+    at, evenly spread. `answers` are where each output gives its answer; `prompts` stand before the outputs in
+    the place of the problems' own. Raises UserError as `forced` and `locate` do.
     """
     tokens: list[list[int]] = []
     words: list[StepValue] = []
@@ -99,28 +104,19 @@ def words_continued(
         begins = len(text) - len(output)
         located = locate(checkpoint, text)
         tokens.append(located.ids[: checkpoint.n_ctx])
-        for new in new_words(problem.question, output, answer):
-            span = TextSpan(begins + new.start, begins + new.end)
-            place, *_ = tokens_holding(located, span) or [0]
-            start, end = located.spans[place]
-            if 0 < place < checkpoint.n_ctx and span.start == start and end <= span.end:
+        at = _beginnings(located)
+        for new in _spread(new_words(problem.question, output, answer)):
+            place = at.get(begins + new.start, 0)
+            if 0 < place < checkpoint.n_ctx and located.spans[place][1] <= begins + new.end:
                 words.append(StepValue(index, new.after, (located.ids[place],), (place,)))
-    said = Counter((word.name, word.said[0]) for word in words)
-    own = Counter((word.problem, word.name, word.said[0]) for word in words)
-    after: dict[str, list[int]] = {}
-    for name, token in said:
-        after.setdefault(name, []).append(token)
-
-    def weights(word: StepValue) -> list[int]:
-        """How often other problems say each of the tokens after the same word."""
-        return [said[word.name, each] - own[word.problem, word.name, each] for each in after[word.name]]
-
-    words = [word for word in words if any(weights(word))]
+    beside = _others(words)
+    words = [word for word, own in zip(words, beside, strict=True) if own]
+    beside = [own for own in beside if own]
     places: list[list[int]] = [[] for _ in problems]
     others: list[list[list[int]]] = [[] for _ in problems]
-    for word in words:
+    for word, own in zip(words, beside, strict=True):
         places[word.problem] += word.places
-        others[word.problem].append(after[word.name])
+        others[word.problem].append(own)
     found = forced(checkpoint, tokens, places, others=others)
     rows = [
         iter(zip(*each, strict=True))
@@ -129,8 +125,35 @@ def words_continued(
     chosen: list[tuple[int, ...]] = []
     right, by_chance = np.zeros(len(words)), np.zeros(len(words))
     for i, word in enumerate(words):
-        token, score, beside = next(rows[word.problem])
+        token, score, theirs = next(rows[word.problem])
         chosen.append((token,))
         right[i] = exp(score)
-        by_chance[i] = np.average(np.exp(beside), weights=weights(word))
+        by_chance[i] = np.exp(theirs).mean()
     return Continued(words, chosen, right, by_chance)
+
+
+def _beginnings(located: Located) -> dict[int, int]:
+    """The token that begins at each character where one does, white space before it aside."""
+    found: dict[int, int] = {}
+    for i, (own, (start, end)) in enumerate(zip(located.own, located.spans, strict=True)):
+        if own and start < end:
+            found.setdefault(start, i)
+    return found
+
+
+def _spread(words: Sequence[NewWord]) -> list[NewWord]:
+    if len(words) <= MOST_WORDS:
+        return list(words)
+    return [words[i] for i in np.linspace(0, len(words) - 1, MOST_WORDS).round().astype(int)]
+
+
+def _others(words: Sequence[StepValue]) -> list[list[int]]:
+    """For each word the first tokens of some words that other problems say after the same word."""
+    after: dict[str, list[StepValue]] = {}
+    for word in words:
+        after.setdefault(word.name, []).append(word)
+    drawn = {
+        name: Random(name).sample(likes, MOST_OTHERS) if len(likes) > MOST_OTHERS else likes
+        for name, likes in after.items()
+    }
+    return [[like.said[0] for like in drawn[word.name] if like.problem != word.problem] for word in words]
