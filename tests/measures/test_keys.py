@@ -157,7 +157,7 @@ def test_keys_that_are_tried_together_do_as_each_by_itself(locked):
         if key.name != "long"
     }
     assert list(tried.accuracy) == list(alone)
-    assert tried.accuracy == pytest.approx(alone)
+    assert tried.accuracy == pytest.approx(alone, abs=1.5 / len(dev))  # two tokens may be all but as likely
     assert len({round(each, 3) for each in alone.values()}) > 1
     assert [note.split(" was not")[0] for note in tried.notes] == ["the key long"]
 

@@ -102,13 +102,13 @@ def test_probabilities_are_those_of_a_bare_pass(going_on, problems):
         assert (ids[place],) == word.said
         with torch.inference_mode():
             logits = checkpoint.model(torch.tensor([ids])).logits[0, place - 1].double()
-        assert found.right[i] == pytest.approx(float(logits.softmax(0)[ids[place]]), abs=1e-5)
+        assert found.right[i] == pytest.approx(float(logits.softmax(0)[ids[place]]), abs=1e-4)
         assert found.chosen[i] == (int(logits.argmax()),)
         likes = [w for w in found.values if w.name == word.name]
         assert len(likes) > new_words_module.MOST_OTHERS
         drawn = Random(word.name).sample(likes, new_words_module.MOST_OTHERS)
         others = [w.said[0] for w in drawn if w.problem != word.problem]
-        assert found.by_chance[i] == pytest.approx(float(logits.softmax(0)[others].mean()), abs=1e-5)
+        assert found.by_chance[i] == pytest.approx(float(logits.softmax(0)[others].mean()), abs=1e-4)
 
 
 def test_of_a_long_output_words_from_its_whole_length_are_read(going_on, problems, monkeypatch):

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from undertext.activations.errors import UserError, shown
 from undertext.activations.files import read_json
-from undertext.core.output import json_bytes
+from undertext.core.output import json_rows
 from undertext.core.publish import publish
 from undertext.jobs.bench.case import Case, Judged
 
@@ -57,7 +57,7 @@ def records_bytes(records: Iterable[Judged], scores: Mapping[str, Any] | None = 
     cases = {each.case.name: asdict(each.case) for each in judged}
     rows = [{**vars(each), "case": each.case.name} for each in judged]
     content = {"schema": SCHEMA, "cases": cases, "judged": rows}
-    return json_bytes(content if scores is None else {**content, "scores": scores})
+    return json_rows(content if scores is None else {**content, "scores": scores})
 
 
 def write_records(

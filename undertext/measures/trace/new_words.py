@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from math import exp
 from random import Random
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,6 @@ from undertext.tasks.task import Problem
 
 StepKind = Literal["values", "new numbers", "new words"]
 """What of next steps is looked at: values that the task names, or what is new in the stronger's outputs."""
-STEP_KINDS: tuple[StepKind, ...] = get_args(StepKind)
 MOST_WORDS = 64
 """Most new words of an output that are looked at."""
 MOST_OTHERS = 24
