@@ -16,8 +16,9 @@ from nbformat.v4 import new_code_cell, new_notebook
 from tqdm.std import tqdm as standard
 
 from tests.killing import forked
+from undertext.core.processes import Processes
 from undertext.core.progress import Progress, far
-from undertext.core.side_by_side import side_by_side
+from undertext.core.resume import Part
 
 HANGS = 60
 """Seconds after which a process that waits for a lock is ended, and the test fails."""
@@ -88,7 +89,10 @@ def test_a_terminal_has_a_bar_that_says_what_is_left_and_goes(monkeypatch):
 def test_a_log_has_whole_lines_at_most_one_a_minute(monkeypatch, capsys):
     moments = map(float, itertools.count(0, 25))
     monkeypatch.setattr("undertext.core.progress.perf_counter", lambda: next(moments))
-    assert sorted(side_by_side(abs, [-1, -2, -3, -4, -5, -6, -7], 1, "numbers")) == [1, 2, 3, 4, 5, 6, 7]
+    made = []
+    parts = [Part(str(n), lambda _done: None, stage="numbers") for n in range(7)]
+    Processes(1).make(parts, None, lambda part, _value: made.append(part.key), Progress())
+    assert made == list("0123456")
     out, err = capsys.readouterr()
     assert out == ""
     assert "\r" not in err

@@ -66,8 +66,8 @@ class RunConfig(Config):
     replaced."""
 
 
-class PartsConfig(RunConfig):
-    """The settings of every job whose parts can be run on other machines."""
+class EngineConfig(Config):
+    """What runs a job's parts."""
 
     engine: Literal["local", "ray"] = "local"
     """What runs the parts of the job: local is this process, one part after another; ray is a Ray cluster,
@@ -76,6 +76,11 @@ class PartsConfig(RunConfig):
     """Address of the Ray cluster: HOST:PORT of its head, or local, which starts one on this machine for as
     long as the job takes; None is the cluster that this machine belongs to. Engine local takes
     no address."""
+
+
+class PartsConfig(EngineConfig, RunConfig):
+    """The settings of every job whose parts can be run on other machines."""
+
     store: str | None = None
     """Location in which finished parts are kept and to which the results are written too, as a URL that
     fsspec can write (s3://bucket/runs, gs://bucket/runs, file:///shared/runs): all machines must reach it.

@@ -1,4 +1,5 @@
-"""What runs a job's parts: this process by itself, or an engine that gives them to other processes."""
+"""What runs a job's parts: this process by itself, or an engine that gives them to other processes, here or
+elsewhere."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from pydantic import BaseModel
 
 from undertext.activations.errors import UserError, shown
 from undertext.core.plan import planning
+from undertext.core.processes import Processes
 from undertext.core.progress import Progress
 from undertext.core.resume import Part
 from undertext.core.setup import opened_on
@@ -37,6 +39,7 @@ class Engine(Protocol):
 @contextmanager
 def engine_of(config: BaseModel, run: type) -> Iterator[Engine | None]:
     """The engine that the config names, for as long as a job takes; None where this process runs the parts.
+    A config with `jobs` has so many processes of this machine.
 
     `run` is the class of jobs' runs. Inside, checkpoints are opened on the CPU where parts run on GPUs of
     other machines. UserError where the engine cannot run.
@@ -45,7 +48,8 @@ def engine_of(config: BaseModel, run: type) -> Iterator[Engine | None]:
     if engine == "local":
         if address is not None:
             raise UserError(f"expected engine ray beside the address {shown(address)}, got engine local")
-        yield None
+        jobs = getattr(config, "jobs", None)
+        yield None if jobs is None or planning.get() else Processes(jobs)
         return
     device = str(getattr(config, "device", "cpu"))
     if device not in ("cpu", *ON_GPUS):

@@ -5,10 +5,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from undertext.core.config import Config, Seed
+from undertext.core.config import EngineConfig, Seed
 
 
-class BenchConfig(Config):
+class BenchConfig(EngineConfig):
     """What the bench's commands have in common."""
 
     size: Literal["quick", "standard"] = "standard"
@@ -19,7 +19,12 @@ class BenchConfig(Config):
     plan: Path | None = None
     """YAML file that says which worlds there are; None takes the one that comes with undertext."""
     jobs: int = Field(default=2, ge=1)
-    """Number of worlds or pairs that are worked on side by side, with one CPU thread each."""
+    """Number of worlds or pairs that are worked on side by side, with one CPU thread each; engine ray has as
+    many as its CPUs."""
+    engine: Literal["local", "ray"] = "local"
+    """What the worlds or pairs are worked on by: local is processes of this machine (`jobs`); ray is a Ray
+    cluster, a task for each, whose machines must all reach the bench's folder (it needs the extra ray:
+    `pip install -e '.[ray]'` in the clone of undertext)."""
 
 
 class RunConfig(BenchConfig):

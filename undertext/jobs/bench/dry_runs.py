@@ -98,9 +98,10 @@ def _only(seconds: Mapping[str, float]) -> dict[str, float]:
 
 
 def _notes(config: BenchConfig, beside: int, what: str) -> list[str]:
+    many = "as the cluster has CPUs" if config.engine == "ray" else f"as --jobs says ({beside})"
     notes = [
-        f"--jobs {beside}: so many {what} are worked on side by side, on one CPU thread each; the time is "
-        "that of one after another, and the memory that of one"
+        f"so many {what} {many} are worked on side by side, on one CPU thread each; the time is that of one "
+        "after another, and the memory that of one"
     ]
     if config.size == "standard":
         notes.append("smaller: --size quick has six organisms of two worlds")

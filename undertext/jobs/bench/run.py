@@ -1,9 +1,9 @@
 """Judging the bench's pairs, each kept as it is done."""
 
 import inspect
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
@@ -11,11 +11,11 @@ from typing import Any, NamedTuple, get_args
 
 from undertext.activations.errors import UserError, shown
 from undertext.activations.store.disk import replace_file
+from undertext.core.job import job_run
+from undertext.core.resume import Done, Part
 from undertext.core.setup import threads
-from undertext.core.shipped import CARD
-from undertext.core.side_by_side import side_by_side
 from undertext.core.terms import Verdict
-from undertext.jobs.bench.build import cases_of
+from undertext.jobs.bench.build import read_cases
 from undertext.jobs.bench.case import Case, Judged
 from undertext.jobs.bench.config import RunConfig
 from undertext.jobs.bench.judges import OURS, Judge, Said, baselines, our_comparison, ours
@@ -57,8 +57,17 @@ def run_bench(config: RunConfig, bench: Path, judge: Judge | None = None) -> lis
     if pairs and (called := pairs[0].judge) is not None:
         _same_source(called, pairs[0].name, pairs[0].out.parents[1])
     if missing:
-        for _ in side_by_side(judge_and_keep, missing, min(config.jobs, len(missing)), "pairs"):
-            pass
+        parts = [
+            Part(f"{pair.out.parent.name}/{pair.out.stem}", partial(judge_and_keep, pair), stage="pairs")
+            for pair in missing
+        ]
+        with threads(1), job_run("bench run", config, None, None) as run:
+            run.make(parts)
+        if lost := [pair.out for pair in missing if not pair.out.exists()]:
+            raise UserError(
+                f"a machine of the cluster wrote {shown(lost[0])}, and it is not here: machines of a cluster "
+                "must all reach the folder"
+            )
     return [judged for pair in pairs for judged in read_records(pair.out)]
 
 
@@ -118,33 +127,21 @@ def _pairs(config: RunConfig, bench: Path, judge: Judge | None, name: str) -> It
     for plan in read_plan(config.plan).of(config.size, config.only):
         at = bench / plan.world.name
         for organism in plan.tuned:
-            card = at / organism.name / CARD
-            try:
-                made = json.loads(card.read_text(encoding="utf-8"))
-                cases, _ = cases_of(plan, organism, made), made["recipe"]
-            except (OSError, KeyError, ValueError) as error:
-                raise UserError(
-                    f"{shown(card)} is missing or half made: `undertext bench build --out {shown(bench)}` "
-                    "makes what is missing"
-                ) from error
+            cases, recipe = read_cases(plan, organism, bench)
             yield Pair(
                 cases,
                 at / str(organism.parent),
                 at / organism.name,
                 at / (TYPED if organism.needs == "types" else TASK),
-                bench
-                / JUDGED
-                / f"{folder}-{config.seed}"
-                / at.name
-                / f"{organism.name}-{made['recipe']}.json",
+                bench / JUDGED / f"{folder}-{config.seed}" / at.name / f"{organism.name}-{recipe}.json",
                 judge,
                 name,
                 config.seed,
             )
 
 
-def judge_and_keep(pair: Pair) -> None:
-    """Judge a pair, and write what is said of it."""
+def judge_and_keep(pair: Pair, _done: Done | None = None) -> None:
+    """Judge a pair, and write what is said of it. A part of the job, kept by the file that it writes."""
     from undertext.activations.quiet import quiet
     from undertext.tasks.load import load_task
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from undertext.activations.errors import UserError
 from undertext.core.dry_run import plans_of
+from undertext.core.job import job_run
 from undertext.core.plan import Plan
+from undertext.core.resume import Done, Part
+from undertext.core.setup import threads
 from undertext.core.shipped import SHIPPED, organisms
-from undertext.core.side_by_side import side_by_side
 from undertext.core.statistics import Estimate
 from undertext.core.terms import OTHER, Verdict
 from undertext.jobs.demo.config import DemoConfig
@@ -49,8 +51,11 @@ def demo(config: DemoConfig, out: Path) -> list[Judged]:
     Raises UserError where the zoo holds no pair, and as `compare`.
     """
     parents, pairs = _pairs(config, out)
+    parts = [Part(pair.tuned.name, partial(_compare, pair), stage="pairs") for pair in pairs]
+    with threads(1), job_run("demo", config, None, None) as run:
+        compared = run.make(parts)
     return sorted(
-        (judged for of_pair in side_by_side(_compare, pairs, config.jobs, "pairs") for judged in of_pair),
+        (judged for of_pair in compared for judged in of_pair),
         key=lambda judged: list(parents).index(judged.pair),
     )
 
@@ -88,7 +93,7 @@ def _pairs(config: DemoConfig, out: Path) -> tuple[dict[str, str | None], list[_
     return parents, pairs
 
 
-def _compare(pair: _Pair) -> list[Judged]:
+def _compare(pair: _Pair, _done: Done | None = None) -> list[Judged]:
     from undertext.jobs.compare.config import CompareConfig
     from undertext.jobs.compare.job import compare
     from undertext.tasks.builtin.chain import new_chain
