@@ -15,12 +15,14 @@ from typing import Literal
 
 from undertext.core.publish import check_writable, publish
 from undertext.core.shipped import ZOO
+from undertext.jobs.bench.calibration import reweighed
 from undertext.jobs.bench.config import RunConfig
 from undertext.jobs.bench.judges import Judge, Said
 from undertext.jobs.bench.page import bench_files
 from undertext.jobs.bench.run import run_bench
 from undertext.jobs.bench.scores import JudgeScores, Scores, score_records
 from undertext.jobs.bench.shipped import judge_shipped
+from undertext.jobs.compare.config import verdict_rule
 from undertext.report.figures.judged import confusion_figure
 
 __all__ = ["Judge", "JudgeScores", "Said", "Scores", "confusion_figure", "score"]
@@ -62,6 +64,7 @@ def score(
         judged = judge_shipped(judge, seed)
     else:
         judged = run_bench(_config(size, only, plan, jobs, seed), Path(bench), judge)
+    judged = list(reweighed(judged, verdict_rule()))
     if out is not None:
         publish(bench_files(judged), Path(out))
     return score_records(judged)

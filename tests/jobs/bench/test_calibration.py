@@ -13,10 +13,10 @@ from sklearn.linear_model import LogisticRegression
 from tests.jobs.bench.made_up import case, judged
 from undertext.activations import UserError
 from undertext.core.terms import Verdict
-from undertext.jobs.bench.calibration import EXPECTED, PRIOR, calibrate
+from undertext.jobs.bench.calibration import EXPECTED, PRIOR, calibrate, reweighed
 from undertext.jobs.bench.case import Judged
 from undertext.jobs.bench.records import read_records
-from undertext.jobs.compare.confidence import log_odds
+from undertext.jobs.compare.confidence import confidence, log_odds
 from undertext.jobs.compare.config import verdict_rule
 
 INTERCEPT, SLOPE, CONFLICT, ABSENCE = 1.0, 0.4, 1.5, 0.8
@@ -105,6 +105,30 @@ def test_only_our_own_scored_verdicts_of_the_tuning_part_count():
     assert calibrate([*others, *given]) == fitted
     again = replace(first, seed=1, verdict="suppressed", stability=1.0)
     assert calibrate([again, *given]) == fitted, "a case counts once, by the smallest seed"
+
+
+def test_what_was_judged_before_gets_todays_confidence_and_nothing_else_moves():
+    given = verdicts(40)
+    others = [
+        replace(given[0], judge="accuracy alone", stability=None, confidence=1.0),
+        replace(given[1], seed=1, stability=None, confidence=0.3),
+    ]
+    silent = replace(given[2], seed=1, verdict="undetermined", stability=0.4, confidence=0.9)
+    rule = verdict_rule()
+    found = reweighed([*given, *others, silent], rule)
+    assert found[-3:-1] == tuple(others)
+    assert found[-1] == replace(silent, confidence=0.4), "of no verdict it is the stability"
+    for before, now in zip(given, found, strict=False):
+        assert now == replace(before, confidence=now.confidence)
+        assert now.confidence == confidence(before.verdict, before.stability or 0.0, before.against, rule)
+    assert len({each.confidence for each in found[:40]}) > 20
+    assert reweighed(found, rule) == found
+
+
+def test_the_judgements_in_the_docs_have_todays_confidence():
+    records = read_records(Path(__file__).parents[3] / "docs" / "bench.json")
+    kept = [each.confidence for each in records]
+    assert kept == pytest.approx([each.confidence for each in reweighed(records, verdict_rule())], abs=1e-9)
 
 
 def test_without_a_verdict_there_is_nothing_to_fit():

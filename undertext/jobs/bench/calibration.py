@@ -1,6 +1,8 @@
-"""The weights of a verdict's confidence, fitted on the tuning part of the bench."""
+"""The weights of a verdict's confidence: fitted on the tuning part of the bench, applied to what was judged
+before."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +11,8 @@ from scipy.optimize import minimize
 from undertext.activations.errors import UserError
 from undertext.jobs.bench.case import Judged
 from undertext.jobs.bench.judges import OURS
-from undertext.jobs.compare.confidence import NOT_FOUND, log_odds
+from undertext.jobs.compare.confidence import NOT_FOUND, confidence, log_odds
+from undertext.jobs.compare.config import Rule
 
 PRIOR = 0.1
 """Weight of the squares by which slopes differ from `EXPECTED`."""
@@ -28,6 +31,20 @@ class Calibration(NamedTuple):
     cases: int
     """Verdicts given on scored cases."""
     right: int
+
+
+def reweighed(records: Iterable[Judged], rule: Rule) -> tuple[Judged, ...]:
+    """The judgements with the confidence that the rule's weights give our own verdicts.
+
+    A verdict, its stability and what contradicts it do not depend on the weights, so that nothing is judged
+    anew. Other judges, and records without a stability, stay as they are.
+    """
+    return tuple(
+        replace(each, confidence=confidence(each.verdict, each.stability, each.against, rule))
+        if each.judge == OURS and each.stability is not None
+        else each
+        for each in records
+    )
 
 
 def calibrate(records: Iterable[Judged]) -> Calibration:

@@ -44,7 +44,8 @@ class CalibrateCommand(Config):
 class ScoreCommand(Config):
     """Score what judges said: rates with intervals, confusion, calibration, and a page.
 
-    Writes bench.json, bench.md and figures.
+    The confidence in our own verdicts is that of the weights in configs/verdict.yaml, whichever weights they
+    were judged by. Writes bench.json, bench.md and figures.
     """
 
     bench: tuple[Path, ...] = (Path("undertext-bench"),)
@@ -116,11 +117,13 @@ def _say(planned: "BenchPlans", what: str) -> int:
 
 
 def _score(args: Sequence[str]) -> int:
+    from undertext.jobs.bench.calibration import reweighed
     from undertext.jobs.bench.page import bench_files
+    from undertext.jobs.compare.config import verdict_rule
 
     given = parse(ScoreCommand, "bench score", args)
     check_writable(given.out)
-    publish(bench_files(_judged(given.bench)), given.out)
+    publish(bench_files(reweighed(_judged(given.bench), verdict_rule())), given.out)
     say(f"page: {given.out / 'bench.md'}")
     return 0
 
