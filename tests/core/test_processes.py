@@ -1,6 +1,7 @@
 """Parts in processes of this machine: what each makes, where it is kept, and what its errors say."""
 
 import os
+import signal
 from functools import partial
 from typing import Any
 
@@ -30,6 +31,10 @@ def mistaken(_done: Done) -> None:
     raise UserError("expected a number, got a letter")
 
 
+def killed(_done: Done) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_parts_are_made_kept_and_not_made_again(jobs, tmp_path):
     upto = (3, 0, 5)
@@ -41,6 +46,15 @@ def test_parts_are_made_kept_and_not_made_again(jobs, tmp_path):
         assert run.make([Part("squares/5", mistaken), Part("squares/3", mistaken)]) == [made[2], made[0]]
     assert [each["squares"] for each in made] == [[0, 1, 4], [], [0, 1, 4, 9, 16]]
     assert (os.getpid() in {each["process"] for each in made}) == (jobs == 1)
+
+
+def test_a_process_that_is_killed_is_said_and_not_waited_for(tmp_path):
+    parts = [Part("killed", killed), Part("squares/2", partial(squares, 2))]
+    with job_run("made up", Jobs(jobs=2), tmp_path / "out", False) as run:
+        run.begin()
+        with pytest.raises(UserError, match=r"a process that worked on a part was killed \(exit code -9"):
+            run.make(parts)
+        assert run.make([Part("squares/2", partial(squares, 2))])[0]["squares"] == [0, 1]
 
 
 def test_what_is_in_a_store_is_put_there(tmp_path):

@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 
 from tqdm.std import tqdm
 
+from undertext.activations.errors import UserError
 from undertext.core.progress import Progress
 from undertext.core.resume import Part
 from undertext.core.stored import Stored
 
 MIXED = "parts"
 """What the bar counts where parts are of several stages."""
+LOOK_EVERY = 2.0
+"""Seconds between two looks at whether a process was lost."""
 
 
 class Processes:
@@ -47,10 +50,28 @@ class Processes:
             return
         # Processes rather than threads: two small models side by side want a core each. SIGINT is ours to
         # handle.
+        others = set(multiprocessing.active_children())
         with multiprocessing.get_context("spawn").Pool(jobs, initializer=_ignore_interrupts) as pool:
-            yield from pool.imap_unordered(_run, orders)
+            workers = set(multiprocessing.active_children()) - others
+            made = pool.imap_unordered(_run, orders)
+            for _ in orders:
+                yield _next(made, workers)
             pool.close()
             pool.join()  # so that the workers end by themselves, and clear up, rather than being ended
+
+
+def _next(made: Any, workers: set[Any]) -> tuple[int, Any]:
+    """What the next part made. UserError where a process was lost: its part would never come."""
+    while True:
+        try:
+            return made.next(timeout=LOOK_EVERY)
+        except multiprocessing.TimeoutError:
+            if lost := workers - set(multiprocessing.active_children()):
+                codes = ", ".join(sorted(str(each.exitcode) for each in lost))
+                raise UserError(
+                    f"a process that worked on a part was killed (exit code {codes}; -9 is often a lack of "
+                    "memory): what is finished is kept, and fewer side by side (--jobs 1) need less"
+                ) from None
 
 
 class _Order(NamedTuple):
