@@ -107,6 +107,17 @@ def test_only_our_own_scored_verdicts_of_the_tuning_part_count():
     assert calibrate([again, *given]) == fitted, "a case counts once, by the smallest seed"
 
 
+def test_it_is_fitted_on_the_worlds_that_are_named_alone():
+    given = verdicts(60)
+    worlds = sorted({each.case.world for each in given})[:40]
+    assert calibrate(given, worlds) == calibrate(each for each in given if each.case.world in worlds)
+    assert calibrate(given, ("chain",)) == calibrate(given)
+    with pytest.raises(
+        UserError, match=r"expected families or worlds of the part tuning \(chain, .*got chess"
+    ):
+        calibrate(given, ("chess",))
+
+
 def test_what_was_judged_before_gets_todays_confidence_and_nothing_else_moves():
     given = verdicts(40)
     others = [
@@ -140,7 +151,7 @@ def test_the_weights_of_the_shipped_rule_are_those_of_the_judgements_in_the_docs
     """configs/verdict.yaml names the worlds that they were fitted on; other worlds do not change them."""
     worlds = ("chain-llama-word-1", "chain-gpt2-bpe-2")
     records = read_records(Path(__file__).parents[3] / "docs" / "bench.json")
-    fitted = calibrate(each for each in records if each.case.world in worlds)._asdict()
+    fitted = calibrate(records, worlds)._asdict()
     rule = verdict_rule()
     assert (fitted.pop("cases"), fitted.pop("right")) == (41, 40)
     assert {name: getattr(rule, name) for name in fitted} == pytest.approx(fitted, abs=0.002)

@@ -1,14 +1,14 @@
 """The weights of a verdict's confidence: fitted on the tuning part of the bench, applied to what was judged
 before."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
 
-from undertext.activations.errors import UserError
+from undertext.activations.errors import UserError, shown
 from undertext.jobs.bench.case import Judged
 from undertext.jobs.bench.judges import OURS
 from undertext.jobs.compare.confidence import NOT_FOUND, confidence, log_odds
@@ -47,12 +47,14 @@ def reweighed(records: Iterable[Judged], rule: Rule) -> tuple[Judged, ...]:
     )
 
 
-def calibrate(records: Iterable[Judged]) -> Calibration:
+def calibrate(records: Iterable[Judged], only: Collection[str] = ()) -> Calibration:
     """Fit the weights on our own verdicts of the part `tuning`; the held-out part is left out.
+
+    With `only`, on those of these families or worlds.
 
     Platt's targets (1999): (right + 1) / (right + 2) for a right verdict and 1 / (wrong + 2) for a wrong one,
     so that no finite number of right verdicts makes one certain. No verdict is surer for being less stable,
-    contradicted, or of absence. Raises UserError with no such verdict.
+    contradicted, or of absence. Raises UserError with no such verdict, and for a name that has none.
     """
     given = {
         each.case.key: each
@@ -63,6 +65,14 @@ def calibrate(records: Iterable[Judged]) -> Calibration:
         and each.given
         and each.stability is not None
     }
+    names = {name for each in given.values() for name in (each.case.family, each.case.world)}
+    if unknown := [name for name in only if name not in names]:
+        raise UserError(
+            f"expected families or worlds of the part tuning ({', '.join(sorted(names))}), got "
+            f"{shown(unknown[0])}"
+        )
+    if only:
+        given = {key: each for key, each in given.items() if {each.case.family, each.case.world} & {*only}}
     if not given:
         raise UserError("expected verdicts of undertext on scored cases of the part tuning, got none")
     right = np.array([each.right for each in given.values()])

@@ -39,6 +39,8 @@ class CalibrateCommand(Config):
 
     bench: tuple[Path, ...] = (Path("undertext-bench"),)
     """Folders of benches, or bench.json files, whose judgements are taken together."""
+    only: tuple[str, ...] = ()
+    """Families or worlds that the weights are fitted on; without any, all of the part `tuning`."""
 
 
 class ScoreCommand(Config):
@@ -131,7 +133,8 @@ def _score(args: Sequence[str]) -> int:
 def _calibrate(args: Sequence[str]) -> int:
     from undertext.jobs.bench.calibration import calibrate
 
-    fitted = calibrate(_judged(parse(CalibrateCommand, "bench calibrate", args).bench))._asdict()
+    given = parse(CalibrateCommand, "bench calibrate", args)
+    fitted = calibrate(_judged(given.bench), given.only)._asdict()
     right, cases = fitted.pop("right"), fitted.pop("cases")
     say(f"# fitted on {cases} verdicts of the part tuning, {right} of them right")
     for name, weight in fitted.items():
