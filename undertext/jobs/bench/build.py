@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from undertext.activations.errors import UserError, shown
+from undertext.activations.placement import parse_device
 from undertext.core.job import job_run
 from undertext.core.resume import Done, Part
 from undertext.core.setup import threads
@@ -27,11 +28,12 @@ def build_bench(config: BenchConfig, out: Path) -> dict[str, list[Case]]:
     """Build what is missing of a set below `out`, and return the cases of each world.
 
     A world's folder holds its organisms and its tasks. Raises UserError for worlds that the plan
-    does not have, and where machines of a cluster have built in a folder that is not this one.
+    does not have, for a device that is not here, and where machines of a cluster have built in a folder that is not this one.
     """
     plans = read_plan(config.plan).of(config.size, config.only)
+    parse_device(config.device)
     worlds = [_World(plan, out / plan.world.name) for plan in plans]
-    parts = [Part(world.at.name, partial(_build, world), stage="worlds") for world in worlds]
+    parts = [Part(world.at.name, partial(_build, world, config.device), stage="worlds") for world in worlds]
     with threads(1), job_run("bench build", config, None, None) as run:
         run.make(parts)
     return {world.at.name: _cases(world) for world in worlds}
@@ -48,11 +50,11 @@ def _cases(world: _World) -> list[Case]:
         raise UserError(f"{error}; machines of a cluster must all reach the folder") from error
 
 
-def _build(world: _World, _done: Done) -> None:
+def _build(world: _World, device: str, _done: Done) -> None:
     from undertext.activations.quiet import quiet
     from undertext.organisms.bench.build import TASK, TYPED, WorldFolder
 
-    folder = WorldFolder(world.plan.world, world.at)
+    folder = WorldFolder(world.plan.world, world.at, device)
     with threads(1), quiet():
         for name, types in ((TASK, ()), (TYPED, folder.world.family.types)):
             if (types or name == TASK) and not (world.at / name).exists():

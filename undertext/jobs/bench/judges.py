@@ -49,9 +49,11 @@ ALONE: dict[str, LineName] = {
 """Judges that look at one line of evidence: its share of the stronger's, over its null, against a half."""
 
 
-def our_comparison(base: Path, tuned: Path, task: Task, *, seed: int, out: Path | None = None) -> Comparison:
+def our_comparison(
+    base: Path, tuned: Path, task: Task, *, seed: int, out: Path | None = None, device: str = "cpu"
+) -> Comparison:
     """The comparison behind our verdict: `undertext compare` as it comes, with one thread."""
-    config = CompareConfig(seed=seed, threads=1, search="halving")
+    config = CompareConfig(seed=seed, threads=1, device=device, search="halving")
     return compare(base, tuned, task, config=config, out=out, progress=False)
 
 

@@ -43,6 +43,7 @@ class Pair(NamedTuple):
     """None: our own verdict."""
     name: str
     seed: int
+    device: str = "cpu"
 
 
 def run_bench(config: RunConfig, bench: Path, judge: Judge | None = None) -> list[Judged]:
@@ -137,6 +138,7 @@ def _pairs(config: RunConfig, bench: Path, judge: Judge | None, name: str) -> It
                 judge,
                 name,
                 config.seed,
+                config.device,
             )
 
 
@@ -149,7 +151,8 @@ def judge_and_keep(pair: Pair, _done: Done | None = None) -> None:
     out = pair.out.parent / "reports" / pair.out.stem
     with quiet():
         records = judge_pair(
-            pair.judge, pair.name, pair.base, pair.tuned, task, pair.cases, seed=pair.seed, out=out
+            pair.judge, pair.name, pair.base, pair.tuned, task, pair.cases, seed=pair.seed, out=out,
+            device=pair.device,
         )
     write_records(pair.out, records)
 
@@ -164,6 +167,7 @@ def judge_pair(
     *,
     seed: int,
     out: Path | None,
+    device: str = "cpu",
 ) -> list[Judged]:
     """What a judge called `name` says of a pair's cases, on one thread.
 
@@ -172,7 +176,7 @@ def judge_pair(
     began = perf_counter()
     with threads(1):
         if judge is None:
-            found = our_comparison(base, tuned, task, seed=seed, out=out)
+            found = our_comparison(base, tuned, task, seed=seed, out=out, device=device)
             said: dict[str, Any] = {OURS: ours(found.splits), **baselines(found.splits)}
         else:
             said = {name: judge(base, tuned, task)}
