@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 import torch
@@ -41,7 +41,10 @@ def windows_of(checkpoint: Checkpoint) -> Windows | None:
     Told by its config: linear attention, state spaces and attention in chunks are more than a mask.
     """
     config = checkpoint.model.config.get_text_config(decoder=True)
-    kinds, details = get_layer_types_and_kwargs(config)
+    found: tuple[list[str], Any] = get_layer_types_and_kwargs(config)
+    kinds, details = found
+    if isinstance(details, dict):  # transformers up to 5.17 has one for all layers that have windows
+        details = [{} if kind == "full_attention" else details for kind in kinds]
     if not set(kinds) <= {"full_attention", "sliding_attention"}:
         return None
     if config._attn_implementation not in ("sdpa", "eager"):  # the others make masks of their own kind
