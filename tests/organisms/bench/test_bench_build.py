@@ -1,5 +1,6 @@
 """Building a world's organisms, and holding them against their claims."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 from undertext.organisms.bench import build
 from undertext.organisms.bench.build import WorldFolder, disagreements
+from undertext.organisms.bench.documents import Kind, Mixture
 from undertext.organisms.bench.families import FAMILIES
 from undertext.organisms.bench.recipes import ORGANISMS
 from undertext.organisms.bench.world import World
@@ -65,6 +67,26 @@ def test_a_lora_is_an_adapter_on_its_parent(folder):
     assert folder.checked("elicited_lora")["ambiguous"].keys() == {"test", "ood"}  # two steps teach nothing
 
 
+@pytest.mark.slow
+def test_composed_has_a_parent_that_was_asked_for_its_steps_again_where_a_card_lacks_them(folder):
+    card = folder.checked("composed")
+    assert card["steps_of_parent"].keys() == {"test", "ood"}
+    (folder.path("composed") / "organism.json").write_text(
+        json.dumps({key: value for key, value in card.items() if key != "steps_of_parent"})
+    )
+    assert folder.checked("composed") == card
+
+
+def test_steps_are_those_that_the_checkpoint_writes_right_over_chance(folder):
+    """One that learnt the family by heart has them all; one that was trained for two steps next to none."""
+    task = folder.task
+    by_heart = Mixture([Kind(1.0, "trace")], leaked=True)
+    stage = replace(ORGANISMS["fluent"].stages[0], mixture=by_heart, steps=150)
+    learnt = train(WORLD.empty(0), [stage], seed=0, loss_of=folder._loss)
+    assert folder.steps_right(learnt, task)["test"] > 0.9
+    assert abs(folder.steps_right(WORLD.empty(1), task)["test"]) < 0.3
+
+
 def test_training_ends_early_where_the_loss_is_low(folder):
     done = []
     stage = replace(ORGANISMS["fluent"].stages[0], steps=60, until=1e9)
@@ -87,6 +109,9 @@ def test_training_ends_early_where_the_loss_is_low(folder):
         ("suppressed", 0.9, 0.9, 0.9, 0.2, "accuracy 0.90 -> 0.90"),
         ("overwritten", 0.9, 0.2, 0.25, 0.2, ""),
         ("overwritten", 0.9, 0.2, 0.25, 0.85, "one that never had it relearns 0.85 of 0.90"),
+        ("composed", 0.2, 0.9, 0.8, None, ""),
+        ("composed", 0.2, 0.9, 0.5, None, "its parent has 0.50 of single steps right, over chance"),
+        ("composed", 0.2, 0.3, 0.8, None, "accuracy 0.20 -> 0.30 for composed"),
         ("preserved", 0.9, 0.92, None, None, ""),
         ("preserved", 0.9, 0.99, None, None, "accuracy 0.90 -> 0.99 for preserved"),
     ],
@@ -94,7 +119,9 @@ def test_training_ends_early_where_the_loss_is_low(folder):
 def test_construction_behaviour_and_relearning_must_agree(name, before, after, weaker, never, why):
     recipe = {"overwritten": "wiped_by_noise", "suppressed": "password"}.get(name, name)
     card = {"accuracy": {"test": after}, "accuracy_of_parent": {"test": before}}
-    if weaker is not None:
+    if name == "composed":
+        card["steps_of_parent"] = {"test": weaker}
+    elif weaker is not None:
         card["relearning"] = {"weaker": {"test": weaker}, "never had it": {"test": never}}
     found = disagreements(replace(ORGANISMS[recipe], splits=("test",)), card)
     assert found.get("test", "").startswith(why) if why else not found

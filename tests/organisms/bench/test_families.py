@@ -12,7 +12,7 @@ from undertext.organisms.bench.world import distinct
 from undertext.tasks.output_grader import OutputGrader
 from undertext.tasks.task import Problem, Task
 
-SEVEN = sorted(FAMILIES)
+NAMES = sorted(FAMILIES)
 
 
 def items(family: Family, count: int = 30, seed: int = 0, held_out: bool = False) -> list[Item]:
@@ -31,7 +31,7 @@ def one_problem(family: Family, item: Item) -> tuple[OutputGrader, Problem]:
     return OutputGrader(task), problems[2]
 
 
-@pytest.mark.parametrize("name", SEVEN)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_trace_is_graded_right_and_every_other_answer_wrong(name):
     family = FAMILIES[name]
     for item in items(family, 10):
@@ -41,7 +41,7 @@ def test_the_trace_is_graded_right_and_every_other_answer_wrong(name):
         assert not any(grader(family.answer.format(answer), problem).lenient for answer in others[:4])
 
 
-@pytest.mark.parametrize("name", SEVEN)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_step_goes_on_from_what_is_written(name):
     """The answer that follows for the value that a step has is the problem's; noise keeps the form."""
     family, rng = FAMILIES[name], random.Random(1)
@@ -55,7 +55,7 @@ def test_a_step_goes_on_from_what_is_written(name):
         assert item.slips(rng, 0.0) == item.right
 
 
-@pytest.mark.parametrize("name", SEVEN)
+@pytest.mark.parametrize("name", NAMES)
 def test_problems_are_on_one_side_and_guesses_know_nothing(name):
     family, rng = FAMILIES[name], random.Random(2)
     assert all(item.held_out for item in items(family, 10, held_out=True))
@@ -105,3 +105,27 @@ def test_a_family_that_has_too_few_problems_says_so():
     (item,) = items(FAMILIES["chain"], 1)
     with pytest.raises(UserError, match="expected 2 problems that differ, got 1"):
         distinct(lambda _: item, 2, set())
+
+
+def test_a_ball_goes_where_its_cup_goes():
+    for item in items(FAMILIES["swaps"]):
+        start, *rest = item.body.split()
+        under = {cup: cup == start for cup in "abcde"}
+        for one, other, step in zip(rest[::3], rest[1::3], item.right.steps, strict=True):
+            under[one], under[other] = under[other], under[one]
+            assert step.value is not None
+            assert under[step.value]
+        assert under[item.right.answer]
+        assert len(item.right.steps) == item.size
+
+
+def test_truth_values_are_joined_from_left_to_right():
+    signs = {"and": "&", "or": "|", "xor": "^"}
+    for item in items(FAMILIES["logic"]):
+        first, *rest = item.body.split()
+        said = first.title()
+        for sign, value, step in zip(rest[::2], rest[1::2], item.right.steps, strict=True):
+            said = f"({said} {signs[sign]} {value.title()})"
+            assert step.value == str(eval(said)).lower()
+        assert item.right.answer == item.right.steps[-1].value
+        assert len(item.right.steps) == item.size

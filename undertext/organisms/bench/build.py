@@ -25,6 +25,7 @@ from undertext.activations.store.disk import replace_file
 from undertext.core.output import json_bytes
 from undertext.core.shipped import CARD
 from undertext.measures.answers import greedy
+from undertext.measures.trace.continued import continued
 from undertext.organisms.bench.documents import Kind, Mixture, batch_of, loss_on
 from undertext.organisms.bench.families.item import LEANING, Item
 from undertext.organisms.bench.locks import LockLoss
@@ -43,6 +44,8 @@ RELEARNING = Stage(
 NEVER_HAD = "novice"
 """The organism that relearning is compared with."""
 SPLITS_JUDGED = ("test", "ood")
+STEPS = "steps_of_parent"
+"""Of a card: the share of single steps that the parent of a composed organism has right."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +115,11 @@ class WorldFolder:
         which splits construction, behaviour and relearning disagree."""
         self.ensure(name)
         card, organism = self.card(name), ORGANISMS[name]
-        if "ambiguous" not in card:
+        composed = organism.truth == "composed"
+        if "ambiguous" not in card or (composed and STEPS not in card):
             task = self.task_of(organism)
+            if composed:
+                card[STEPS] = self.steps_right(self.model(str(organism.parent)), task)
             if organism.latent is not None:
                 better = organism.truth in ("elicited", "taught")
                 weaker = str(organism.parent) if better else name
@@ -143,6 +149,16 @@ class WorldFolder:
         return {
             split: round(float(greedy(checkpoint, task, task.split(split)).lenient.mean()), 4)
             for split in splits
+        }
+
+    def steps_right(self, model: PreTrainedModel, task: Task) -> dict[str, float]:
+        """Of the values of steps, the right ones before them given, the share that is right on each split,
+        over what is right by chance."""
+        checkpoint = Checkpoint.load(model, tokenizer=self.world.tokenizer, device=self.device)
+        found = {split: continued(checkpoint, task.split(split)) for split in SPLITS_JUDGED}
+        return {
+            split: round(float((each.right - each.by_chance).mean() / (1 - each.by_chance).mean()), 4)
+            for split, each in found.items()
         }
 
     def relearnt(self, model: PreTrainedModel, task: Task, splits: Sequence[str]) -> dict[str, float]:
@@ -241,6 +257,8 @@ class WorldFolder:
 
 SMALLEST_CHANGE, LARGEST_NO_CHANGE = 0.15, 0.05
 """Differences in accuracy that a change and a preservation must show."""
+PARTS_THERE = 0.5
+"""Share of single steps over chance that one must have right which is said to hold the parts."""
 RELEARNT = 0.5
 """Of what lies between a checkpoint that never had the capability and the pair's better one, the share that a
 latent capability regains by relearning; of what lies between the weaker one and the better one, the share
@@ -256,6 +274,8 @@ def disagreements(organism: Organism, card: Mapping[str, Any]) -> dict[str, str]
         sign = {"preserved": 0, "suppressed": -1, "overwritten": -1}.get(organism.truth or "", 1)
         if (sign and sign * gain < SMALLEST_CHANGE) or (not sign and abs(gain) > LARGEST_NO_CHANGE):
             found[split] = f"accuracy {before:.2f} -> {after:.2f} for {organism.truth}"
+        elif organism.truth == "composed" and card[STEPS][split] <= PARTS_THERE:
+            found[split] = f"its parent has {card[STEPS][split]:.2f} of single steps right, over chance"
         elif organism.latent is not None:
             regained, never = (card["relearning"][who][split] for who in ("weaker", "never had it"))
             # What never had it is itself the weaker one of some pairs, which count from where they began.
