@@ -9,7 +9,6 @@ from torch import Tensor
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError, shown
 from undertext.activations.originals import restored
-from undertext.activations.weights import Room
 
 _PART = 1 << 22
 """Numbers of a matrix that are worked on at a time."""
@@ -36,19 +35,9 @@ def noisy(checkpoint: Checkpoint, scale: float, *, seed: int) -> Iterator[None]:
         raise UserError(
             f"{shown(checkpoint.name)} has no weight matrix of floating-point numbers to add noise to"
         )
-    room = checkpoint.weights.room
-    with _cleared(room) if room is not None else restored(checkpoint.weights, matrices):
+    with restored(checkpoint.weights, matrices):
         _add(matrices, scale, seed)
         yield
-
-
-@contextmanager
-def _cleared(room: Room) -> Iterator[None]:
-    """The body; then whatever is in the room leaves it, to be read again."""
-    try:
-        yield
-    finally:
-        room.clear()
 
 
 @torch.no_grad()

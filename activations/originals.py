@@ -30,11 +30,18 @@ _DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF
 @contextmanager
 def restored(weights: Weights, parameters: Sequence[Tensor]) -> Iterator[None]:
     """The body may change these parameters of a model in place; afterwards they are what they were, bit for
-    bit, whatever happens. Those that files hold are read from there, all others are copied meanwhile.
+    bit, whatever happens. Those that files hold are read from there, all others are copied meanwhile; those
+    that share a room leave it, and are read again in their turn.
 
     Raises:
         UserError: where the files have changed meanwhile. What they held is then in memory no more.
     """
+    if weights.room is not None:
+        try:
+            yield
+        finally:
+            weights.room.clear()
+        return
     with _Files(weights.files) as files:
         stored = files.holding(weights, parameters)
         copies = [(each, each.detach().clone()) for each in parameters if id(each) not in stored]

@@ -7,6 +7,7 @@ import numpy as np
 
 from undertext.core.statistics import Intervals
 from undertext.core.terms import LineName, Role
+from undertext.jobs.compare.change import Change
 from undertext.jobs.compare.config import verdict_rule
 from undertext.jobs.compare.raw_line import LineEstimates, RawLine
 from undertext.jobs.compare.result import SplitResult
@@ -47,7 +48,13 @@ def below(over: Mapping[Role, Intervals]) -> dict[Role, np.ndarray]:
     return {role: each.high < 0 for role, each in over.items()}
 
 
-DIFFERENCES = intervals((0.3, 0.4, 0.5), (-0.5, -0.4, -0.3), (-0.05, 0.0, 0.05))
+def changed_by(*rows: tuple[float, float, float]) -> Change:
+    """A difference in accuracy where no output is unfinished, from (low, value, high) of each resample."""
+    found = intervals(*rows)
+    return Change(found, found, found)
+
+
+DIFFERENCES = changed_by((0.3, 0.4, 0.5), (-0.5, -0.4, -0.3), (-0.05, 0.0, 0.05))
 """The tuned is better, the base is, and neither."""
 
 

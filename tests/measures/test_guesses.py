@@ -33,6 +33,8 @@ def drawn(text: object, cut: bool = False) -> Samples:
     ("samples", "wanted"),
     [
         (drawn(lambda _: f"answer {RNG.integers(7)}"), True),
+        (drawn(lambda i: f"answer {int(i % 5 == 0)}"), True),  # of two answers, one four times in five
+        (drawn(lambda i: f"answer {int(i % 20 == 0)}"), False),  # nineteen times in twenty: noise
         (drawn("answer 5"), False),  # the same when it is sampled
         (drawn(lambda _: "5 = ; answer"), False),  # no answer: broken
         (drawn("I cannot help with that"), False),  # a refusal

@@ -16,13 +16,16 @@ LineName = Literal[
     "transported",
     "used",
     "recovered",
+    "undone",
     "retained",
 ]
 Role = Literal["base", "tuned"]
 ROLES: tuple[Role, ...] = get_args(Role)
 OTHER: dict[Role, Role] = {"base": "tuned", "tuned": "base"}
 
-Access = Literal["none", "weaker only", "the trace", "stronger's activations", "stronger in the loop"]
+Access = Literal[
+    "none", "weaker only", "the trace", "stronger's activations", "stronger in the loop", "stronger's weights"
+]
 """Access level: what a measurement was allowed to know of the two checkpoints."""
 ACCESS_LEVELS: tuple[Access, ...] = get_args(Access)
 """From the least knowledge to the most."""
@@ -38,6 +41,9 @@ ReaderKind = Literal["probe", "logit_lens", "tuned_lens"]
 READERS: tuple[ReaderKind, ...] = get_args(ReaderKind)
 FeatureOperator = Literal["ablate", "clamp"]
 """What is done to a feature of an SAE, to see its effect."""
+
+HALFWAY = 0.5
+"""The share of a tune that `undone` undoes."""
 
 FIT, CHOOSE = "train", "dev"
 """Splits that probes and vectors are fitted on, and that layer, strength and setting are chosen on."""

@@ -23,10 +23,10 @@ def judge(base, tuned, task):
     return dict.fromkeys(("test", "ood"), said)
 
 
-def hardly(world, done):
+def hardly(world, device, done):
     """Build a world in whichever process, hardly trained."""
     with hardly_trained():
-        in_full(world, done)
+        in_full(world, device, done)
 
 
 @pytest.fixture(scope="module")

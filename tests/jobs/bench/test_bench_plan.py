@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from undertext.activations.errors import UserError
+from undertext.core.shipped import config_file
 from undertext.jobs.bench.case import PARTS
 from undertext.jobs.bench.plan import BenchPlan, WorldPlan, read_plan
 from undertext.organisms.bench.families import FAMILIES
@@ -73,12 +74,23 @@ def test_the_quick_set_has_its_six_in_a_world_of_each_part(plan):
 
 def test_what_is_left_of_a_set_is_named(plan):
     assert [w.world.name for w in plan.of("standard", ("parity",))] == [
-        "parity-qwen3-bpe-15",
-        "parity-gpt_neox-word-96x5-18",
+        "parity-gpt_neox-bpe-24",
+        "parity-qwen3-word-96x5-28",
     ]
-    assert [w.world.name for w in plan.of("quick", ("graph",))] == ["graph-qwen3-word-13"]
+    assert [w.world.name for w in plan.of("quick", ("swaps",))] == ["swaps-qwen3-word-21"]
     with pytest.raises(UserError, match=r"expected families or worlds of the set \(chain, .* got \['parity'"):
         plan.of("quick", ("parity",))
+
+
+def test_the_first_plan_is_still_one_and_shares_no_held_out_world_with_todays(plan):
+    first = read_plan(config_file("bench_first.yaml"))
+    held_out = [
+        {world.world.name for world in each.worlds if world.part == "held out"} for each in (first, plan)
+    ]
+    assert all(held_out)
+    assert not set.intersection(*held_out)
+    tuning = [{world.world.name for world in each.worlds if world.part == "tuning"} for each in (first, plan)]
+    assert tuning[0] < tuning[1]
 
 
 def world(**changed: object) -> dict[str, object]:

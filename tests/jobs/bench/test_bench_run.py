@@ -122,6 +122,9 @@ def test_a_bench_that_was_not_built_says_how(plan, tmp_path):
         UserError, match=r"expected families or worlds of the set \(chain, chain-llama-word-1"
     ):
         build_bench(BenchConfig(plan=plan, only=("chess",)), tmp_path)
+    with pytest.raises(UserError, match="no-such-device"):
+        build_bench(BenchConfig(plan=plan, device="no-such-device"), tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def split_result(difference: float, shares: dict[LineName, float]) -> SplitResult:
@@ -198,7 +201,7 @@ def test_the_shipped_zoo_is_judged_without_a_bench(tmp_path, monkeypatch):
 def test_our_verdict_and_the_baselines_judge_the_shipped_zoo(monkeypatch):
     made = []
 
-    def compared(base, tuned, task, *, seed, out):
+    def compared(base, tuned, task, *, seed, out, device):
         made.append((base.name, tuned.name, out))
         raise UserError("seen")
 

@@ -19,9 +19,12 @@ from undertext.jobs.bench.records import read_records
 from undertext.jobs.compare.confidence import confidence, log_odds
 from undertext.jobs.compare.config import verdict_rule
 
-INTERCEPT, SLOPE, CONFLICT, ABSENCE = 1.0, 0.4, 1.5, 0.8
+INTERCEPT, SLOPE, CONFLICT = 1.0, 0.4, 1.5
+TAUGHT, OVERWRITTEN = 0.3, 1.1
 
-PAIRS: tuple[tuple[Verdict, Verdict], ...] = (("elicited", "suppressed"), ("taught", "overwritten"))
+KINDS: tuple[tuple[Verdict, float], ...] = (
+    ("elicited", 0.0), ("taught", TAUGHT), ("overwritten", OVERWRITTEN),
+)  # fmt: skip
 
 
 def verdicts(n: int, seed: int = 0) -> list[Judged]:
@@ -30,9 +33,9 @@ def verdicts(n: int, seed: int = 0) -> list[Judged]:
     for world, stability, against in zip(
         count(), rng.uniform(0.3, 1.0, n), rng.integers(0, 3, n), strict=False
     ):
-        truth, other = PAIRS[world % 2]
-        odds = INTERCEPT + SLOPE * log_odds(float(stability)) - CONFLICT * against - ABSENCE * (world % 2)
-        verdict = truth if rng.random() < expit(odds) else other
+        verdict, less = KINDS[world % len(KINDS)]
+        odds = INTERCEPT + SLOPE * log_odds(float(stability)) - CONFLICT * against - less
+        truth: Verdict = verdict if rng.random() < expit(odds) else "preserved"
         of = case("password", truth, world, "tuning")
         found.append(judged(of, verdict, 0.5, stability=float(stability), against=int(against)))
     return found
@@ -40,15 +43,22 @@ def verdicts(n: int, seed: int = 0) -> list[Judged]:
 
 def figures_and_targets(given: list[Judged]) -> tuple[np.ndarray, np.ndarray]:
     right = np.array([each.right for each in given])
-    absent = [each.verdict in ("taught", "overwritten") for each in given]
     figures = np.array(
-        [(log_odds(e.stability or 0.0), -e.against, -no) for e, no in zip(given, absent, strict=True)]
+        [
+            (
+                log_odds(each.stability or 0.0),
+                -each.against,
+                -(each.verdict == "taught"),
+                -(each.verdict == "overwritten"),
+            )
+            for each in given
+        ]
     )
     return figures, np.where(right, (right.sum() + 1) / (right.sum() + 2), 1 / ((~right).sum() + 2))
 
 
 def test_it_is_scikit_learns_fit_to_platts_targets_where_nothing_contradicts():
-    given = [replace(each, against=0) for each in verdicts(80)]
+    given = [replace(each, against=0) for each in verdicts(900)]
     figures, target = figures_and_targets(given)
     reference = LogisticRegression(C=1 / (2 * PRIOR), tol=1e-10, max_iter=10_000).fit(
         np.concatenate([figures, figures]),
@@ -56,26 +66,27 @@ def test_it_is_scikit_learns_fit_to_platts_targets_where_nothing_contradicts():
         sample_weight=np.concatenate([target, 1 - target]),
     )
     fitted = calibrate(given)
-    assert (fitted.cases, fitted.right) == (80, sum(each.right for each in given))
-    intercept, (stability, _, absence) = reference.intercept_[0], reference.coef_[0]
-    assert fitted[:4] == pytest.approx([intercept, stability, 1.0, max(0.0, absence)], abs=2e-3)
+    assert (fitted.cases, fitted.right) == (900, sum(each.right for each in given))
+    intercept, (stability, _, *absence) = reference.intercept_[0], reference.coef_[0]
+    assert min(absence) > 0, "else the bound holds it, and not the fit"
+    assert fitted[:5] == pytest.approx([intercept, stability, 1.0, *absence], abs=2e-3)
 
 
 def test_contradictions_are_drawn_towards_what_is_expected_of_them():
     """At the best weights the loss and the squares pull equally."""
     given = verdicts(300)
     figures, target = figures_and_targets(given)
-    weights = np.array(calibrate(given)[:4])
+    weights = np.array(calibrate(given)[:5])
     pull = np.c_[np.ones(len(given)), figures].T @ (
         expit(weights[0] + figures @ weights[1:]) - target
     ) + 2 * PRIOR * np.array([0.0, *(weights[1:] - EXPECTED)])
     assert weights.min() > 0.05
-    assert pull == pytest.approx(np.zeros(4), abs=0.2)
+    assert pull == pytest.approx(np.zeros(5), abs=0.2)
 
 
 def test_it_finds_what_was_planted():
     fitted = calibrate(verdicts(6000))
-    assert fitted[:4] == pytest.approx((INTERCEPT, SLOPE, CONFLICT, ABSENCE), abs=0.2)
+    assert fitted[:5] == pytest.approx((INTERCEPT, SLOPE, CONFLICT, TAUGHT, OVERWRITTEN), abs=0.2)
 
 
 def test_where_all_are_right_none_is_certain_and_nothing_counts_against_what_is_surer():
@@ -147,11 +158,10 @@ def test_without_a_verdict_there_is_nothing_to_fit():
         calibrate([])
 
 
-def test_the_weights_of_the_shipped_rule_are_those_of_the_judgements_in_the_docs():
-    """configs/verdict.yaml names the worlds that they were fitted on; other worlds do not change them."""
-    worlds = ("chain-llama-word-1", "chain-gpt2-bpe-2")
-    records = read_records(Path(__file__).parents[3] / "docs" / "bench.json")
-    fitted = calibrate(records, worlds)._asdict()
+def test_the_weights_of_the_shipped_rule_are_those_of_the_verdicts_in_the_docs():
+    """docs/calibration.json, which configs/verdict.yaml names."""
+    records = read_records(Path(__file__).parents[3] / "docs" / "calibration.json")
+    fitted = calibrate(records)._asdict()
     rule = verdict_rule()
-    assert (fitted.pop("cases"), fitted.pop("right")) == (41, 40)
+    assert (fitted.pop("cases"), fitted.pop("right")) == (87, 84)
     assert {name: getattr(rule, name) for name in fitted} == pytest.approx(fitted, abs=0.002)

@@ -17,7 +17,8 @@ def weighted(intercept: float = 0.5, stability: float = 0.4, conflict: float = 1
         "confidence_intercept": intercept,
         "confidence_stability": stability,
         "confidence_conflict": conflict,
-        "confidence_absence": 0.7,
+        "confidence_taught": 0.7,
+        "confidence_overwritten": 0.9,
     }
     return verdict_rule().model_copy(update=weights)
 
@@ -27,6 +28,7 @@ def test_it_is_the_logistic_function_of_both_figures(stability, against):
     odds = 0.5 + 0.4 * logit(stability) - 1.5 * against
     assert confidence("elicited", stability, against, weighted()) == pytest.approx(expit(odds))
     assert confidence("taught", stability, against, weighted()) == pytest.approx(expit(odds - 0.7))
+    assert confidence("overwritten", stability, against, weighted()) == pytest.approx(expit(odds - 0.9))
 
 
 @given(STABILITY, STABILITY, st.integers(0, 3))

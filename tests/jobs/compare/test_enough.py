@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from tests.verdicts import RULE, answers, judged, line
 from undertext.core.statistics import Intervals, paired_difference
 from undertext.core.terms import Role
+from undertext.jobs.compare.change import Change, changes, gap_between
 from undertext.jobs.compare.enough import two_digits
 from undertext.jobs.compare.raw_line import RawLine
 from undertext.jobs.compare.result import SplitResult
-from undertext.jobs.compare.verdict import changes, gap_between
 from undertext.measures.answers import Answers
 
 ENOUGH = re.compile(r"about ([\d,]+) problems like these(?: of ([\d,]+) groups)? would be enough")
@@ -101,7 +101,8 @@ def test_with_so_many_most_draws_tell_whether_accuracy_changed(gained, lost, wor
     for count in (many, max(40, many // 4)):
         shown = [paired_difference(np.zeros(count), rng.choice(difference, count)) for _ in range(300)]
         intervals = Intervals(*(np.array([getattr(e, name) for e in shown]) for name in Intervals._fields))
-        rates.append((changes(intervals, RULE) == word).mean())
+        drawn = Change(intervals, intervals, intervals)
+        rates.append((changes(drawn, RULE) == word).mean())
     assert rates[0] > 0.8
     assert rates[1] < 0.8, "a fourth of them is not enough"
 

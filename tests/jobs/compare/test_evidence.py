@@ -14,7 +14,7 @@ from tests.sweeps import sweep_of
 from undertext.core.statistics import pass_at_k, resample_weights
 from undertext.core.terms import Access, Role
 from undertext.jobs.compare.config import CompareConfig, verdict_rule
-from undertext.jobs.compare.evidence import behaviour_line, not_specific, recovered_line
+from undertext.jobs.compare.evidence import behaviour_line, not_specific, recovered_line, undone_line
 from undertext.jobs.compare.raw_line import RawLine
 from undertext.jobs.compare.result import EvidenceLine
 from undertext.jobs.compare.verdict import split_result
@@ -22,7 +22,7 @@ from undertext.measures.answers import Answers, Samples
 from undertext.measures.recovery.candidates import CandidateVectors, Control
 from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
 from undertext.steering import Gate, Setting, SteeringVector
-from undertext.tasks import Problem, grade
+from undertext.tasks import Grader, Problem, Task, grade
 from undertext.tasks.output_grader import chance_right
 
 RULE = verdict_rule()
@@ -330,3 +330,49 @@ def test_pass_at_k_of_the_problems_in_the_gap_and_its_null():
     assert line.problems.tolist() == gap
     assert line.stronger.tolist() == [1.0, 1.0, 1.0]
     assert (line.name, line.access) == ("behaviour", "none")
+
+
+def two_answers(said: np.ndarray) -> tuple[Task, Answers]:
+    """A task with two answers, as many of each, and answers to it that say 1 where this is true."""
+    n = len(said)
+    problems = [
+        Problem(id=f"{split}{i}", split=split, prompt=f"{split} {i} ?", answer=str(i % 2))
+        for split, count in (("train", 1), ("dev", 1), ("test", n))
+        for i in range(count)
+    ]
+    task = Task(
+        name="two answers", description="For a test.", problems=problems, max_new_tokens=3,
+        grader=Grader(kind="regex", pattern=r"answer (\d)"),
+    )  # fmt: skip
+    right = said == (np.arange(n) % 2 == 1)
+    texts = [f"answer {int(each)}" for each in said]
+    return task, Answers(texts, right, right, np.ones(n), np.zeros(n, bool))
+
+
+@pytest.mark.parametrize("known", [0.0, 0.4])
+@pytest.mark.parametrize("regained", [0.0, 0.5, 1.0])
+def test_half_undone_is_measured_over_what_the_weaker_knows_and_guesses(known, regained):
+    """The weaker knows a share of the problems and guesses at the others; midway some of these are solved,
+    and the rest are guessed anew. The share is what is regained, and none where nothing is."""
+    n, rng = 4000, np.random.default_rng(0)
+    truth = np.arange(n) % 2 == 1
+
+    def knowing(share: float) -> np.ndarray:
+        return np.where(np.arange(n) < share * n, truth, rng.random(n) < 0.5)
+
+    task, weaker = two_answers(knowing(known))
+    line = undone_line(
+        two_answers(knowing(known + regained * (1 - known)))[1], task, "test", weaker, two_answers(truth)[1]
+    )
+    share = line.share(0.95)
+    assert share.value == pytest.approx(regained, abs=0.08)
+    assert line.access == "stronger's weights"
+
+
+def test_half_undone_that_gives_one_answer_has_no_share_beside_a_guesser_that_gives_the_other():
+    n = 200
+    task, weaker = two_answers(np.zeros(n, bool))
+    half, stronger = (two_answers(said)[1] for said in (np.ones(n, bool), np.arange(n) % 2 == 1))
+    line = undone_line(half, task, "test", weaker, stronger)
+    assert abs(line.share(0.95).value) < 0.05
+    assert reported(line).says == "unclear"

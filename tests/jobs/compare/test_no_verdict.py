@@ -18,11 +18,9 @@ from tests.verdicts import (
     solving,
 )
 from undertext.core.terms import LineName, Role
+from undertext.jobs.compare.change import gap_between
 from undertext.jobs.compare.raw_line import LineEstimates, RawLine
-from undertext.jobs.compare.verdict import (
-    gap_between,
-    judge,
-)
+from undertext.jobs.compare.verdict import judge
 from undertext.measures.answers import Answers
 
 

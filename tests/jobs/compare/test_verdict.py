@@ -19,6 +19,7 @@ from tests.verdicts import (
     N,
     answers,
     below,
+    changed_by,
     estimates,
     intervals,
     judged,
@@ -27,13 +28,12 @@ from tests.verdicts import (
 )
 from undertext.core.statistics import holm, paired_difference, positive_p, resample_weights
 from undertext.core.terms import LineName, Role, Says, Verdict
+from undertext.jobs.compare.change import changes, gap_between
 from undertext.jobs.compare.raw_line import LineEstimates
 from undertext.jobs.compare.result import SplitResult
 from undertext.jobs.compare.verdict import (
     RESAMPLES,
     capability,
-    changes,
-    gap_between,
     judge,
     line_says,
     verdicts,
@@ -47,18 +47,20 @@ SAYS: tuple[Says, ...] = get_args(Says)
 
 def spelt_out(lines: dict[LineName, Says]) -> str:
     """Latent where some key opens it. Absent where none does, it does not go on from right steps, states none
-    nor uses them, and is not read; where going on was not measured, nothing may speak for it. Else its steps
-    may be there."""
+    nor uses them, and is not read; where going on was not measured, nothing may speak for it. Nor where half
+    of the change undone brings it back: its steps are there, as where they do not stop and are read."""
     if "latent" in [lines.get(key) for key in ("behaviour", "prompted", "prefilled", "noised", "recovered")]:
         return "latent"
     keys = [lines.get("recovered"), lines.get("prompted", "absent"), lines.get("prefilled", "absent")]
     shut = set(keys) == {"absent"}
     if "latent" in [lines.get(steps) for steps in ("continued", "stated", "used")]:
         return "parts" if shut else "steps"
+    if lines.get("undone") == "latent":
+        return "steps"
     if lines.get("continued") == "absent":
         read = lines.get("transported") == "latent" or lines.get("decodable", "absent") != "absent"
         return "absent" if shut and not read else "unclear"
-    if "continued" in lines and lines.get("transported") == "latent":
+    if "continued" in lines and "latent" in (lines.get("transported"), lines.get("decodable")):
         return "steps"
     if "continued" in lines or not shut or lines.get("decodable") != "absent":
         return "unclear"
@@ -68,8 +70,8 @@ def spelt_out(lines: dict[LineName, Says]) -> str:
 
 @pytest.mark.parametrize("stride", [pytest.param(1, marks=pytest.mark.slow), 61])
 def test_every_combination_of_lines(stride):
-    """Each line latent, absent, unclear or not measured: 1048576 in all, those of the same lines together; or
-    one in so many of them."""
+    """Each line latent, absent, unclear or not measured: 4 to the power of 12 in all, those of the same lines
+    together; or one in so many of them."""
     count = 0
     for measured in product((False, True), repeat=len(LINES)):
         names = list(compress(LINES, measured))
@@ -118,7 +120,7 @@ gap = RULE.min_gap
     ],
 )
 def test_change(difference, expected):
-    assert changes(intervals(difference), RULE).tolist() == [expected]
+    assert changes(changed_by(difference), RULE).tolist() == [expected]
 
 
 bounds = st.tuples(*[st.floats(-3, 3)] * 3).map(sorted)
@@ -134,11 +136,11 @@ def says(name: LineName, share: Sequence[float], p: float, n: int = 100, above: 
 def test_what_a_line_says(share, p, name, n, above):
     said = says(name, share, p, n, above)
     if said == "latent":
-        assert share[0] > RULE.latent_above
+        assert share[0] > (RULE.undone_above if name == "undone" else RULE.latent_above)
         assert p <= RULE.alpha
     if said == "absent":
         assert share[2] < RULE.absent_below
-        assert name not in ("behaviour", "stated")
+        assert name not in ("behaviour", "noised", "stated", "undone")
     if n < RULE.min_problems or above < RULE.min_over_null:
         assert said == "unclear"
 
@@ -157,8 +159,16 @@ def test_what_a_line_says(share, p, name, n, above):
 )
 def test_a_line_says_what_its_whole_interval_says(share, p, expected):
     assert says("recovered", share, p) == expected
-    for name in ("behaviour", "stated"):
+    for name in ("behaviour", "noised", "stated"):
         assert says(name, share, p) == ("unclear" if expected == "absent" else expected)
+
+
+@pytest.mark.parametrize(("low", "p", "expected"), [(0.26, 0.001, "latent"), (0.25, 0.001, "unclear")])
+def test_half_undone_says_latent_from_a_quarter_on_and_never_absent(low, p, expected):
+    assert RULE.undone_above == 0.25
+    assert says("undone", (low, 0.4, 0.5), p) == expected
+    assert says("undone", (low, 0.4, 0.5), RULE.alpha + 0.01) == "unclear"
+    assert says("undone", (-0.1, 0.0, 0.1), 0.9) == "unclear"
 
 
 def test_p_values_are_corrected_for_the_lines_there_are_in_each_resample():
@@ -166,7 +176,7 @@ def test_p_values_are_corrected_for_the_lines_there_are_in_each_resample():
     share = intervals((0.8, 0.9, 1.0), (0.8, 0.9, 1.0))
     lines = {name: estimates(share, p[i]) for i, name in enumerate(BOTH)}
     found = judge(
-        intervals((0.3, 0.4, 0.5), (0.3, 0.4, 0.5)), solving(2), below(solving(2)), lines, "base", RULE
+        changed_by((0.3, 0.4, 0.5), (0.3, 0.4, 0.5)), solving(2), below(solving(2)), lines, "base", RULE
     )
     assert np.stack(list(found.p.values())).T.tolist() == holm(p.T).tolist()
     assert found.says["behaviour"].tolist() == ["latent", "latent"]
@@ -178,7 +188,7 @@ def test_p_values_are_corrected_for_the_lines_there_are_in_each_resample():
 def test_lines_speak_of_the_checkpoint_that_they_were_measured_on(weaker):
     sure = estimates(intervals(*[(0.8, 0.9, 1.0)] * 4), 0.0)
     lines: dict[LineName, LineEstimates] = {} if weaker == "neither" else {"recovered": sure}
-    difference = intervals((0.2, 0.3, 0.4), (-0.4, -0.3, -0.2), (-0.05, 0.0, 0.05), (-0.2, 0.0, 0.2))
+    difference = changed_by((0.2, 0.3, 0.4), (-0.4, -0.3, -0.2), (-0.05, 0.0, 0.05), (-0.2, 0.0, 0.2))
     better = "elicited" if weaker == "base" else "undetermined"
     worse = "suppressed" if weaker == "tuned" else "undetermined"
     assert judge(difference, solving(4), below(solving(4)), lines, weaker, RULE).verdict.tolist() == [

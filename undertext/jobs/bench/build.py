@@ -27,8 +27,9 @@ class _World(NamedTuple):
 def build_bench(config: BenchConfig, out: Path) -> dict[str, list[Case]]:
     """Build what is missing of a set below `out`, and return the cases of each world.
 
-    A world's folder holds its organisms and its tasks. Raises UserError for worlds that the plan
-    does not have, for a device that is not here, and where machines of a cluster have built in a folder that is not this one.
+    A world's folder holds its organisms and its tasks. Raises UserError for worlds that the plan does not
+    have, for a device that is not here, and where machines of a cluster have built in a folder that is not
+    this one.
     """
     plans = read_plan(config.plan).of(config.size, config.only)
     parse_device(config.device)

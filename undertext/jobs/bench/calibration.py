@@ -11,14 +11,14 @@ from scipy.optimize import minimize
 from undertext.activations.errors import UserError, shown
 from undertext.jobs.bench.case import Judged
 from undertext.jobs.bench.judges import OURS
-from undertext.jobs.compare.confidence import NOT_FOUND, confidence, log_odds
+from undertext.jobs.compare.confidence import confidence, log_odds
 from undertext.jobs.compare.config import Rule
 
 PRIOR = 0.1
 """Weight of the squares by which slopes differ from `EXPECTED`."""
-EXPECTED = (0.0, 1.0, 0.0)
-"""Slopes where cases do not tell, by stability, contradiction and absence: confidence depends on what was
-seen, but that a line contradicts a verdict lowers it, by a log odds of 1."""
+EXPECTED = (0.0, 1.0, 0.0, 0.0)
+"""Slopes where cases do not tell, by stability, contradiction and the two kinds of absence: confidence
+depends on what was seen, but that a line contradicts a verdict lowers it, by a log odds of 1."""
 
 
 class Calibration(NamedTuple):
@@ -27,7 +27,8 @@ class Calibration(NamedTuple):
     confidence_intercept: float
     confidence_stability: float
     confidence_conflict: float
-    confidence_absence: float
+    confidence_taught: float
+    confidence_overwritten: float
     cases: int
     """Verdicts given on scored cases."""
     right: int
@@ -78,7 +79,13 @@ def calibrate(records: Iterable[Judged], only: Collection[str] = ()) -> Calibrat
     right = np.array([each.right for each in given.values()])
     figures = np.array(
         [
-            (1.0, log_odds(each.stability or 0.0), -each.against, -(each.verdict in NOT_FOUND))
+            (
+                1.0,
+                log_odds(each.stability or 0.0),
+                -each.against,
+                -(each.verdict == "taught"),
+                -(each.verdict == "overwritten"),
+            )
             for each in given.values()
         ]
     )
@@ -90,7 +97,9 @@ def calibrate(records: Iterable[Judged], only: Collection[str] = ()) -> Calibrat
             np.sum(np.logaddexp(0, odds) - target * odds) + PRIOR * np.sum((weights[1:] - EXPECTED) ** 2)
         )
 
-    bounds = [(None, None), *[(0, None)] * 3]
-    fitted = minimize(loss, np.array([0.0, 0.1, 0.1, 0.1]), method="L-BFGS-B", bounds=bounds, tol=1e-10).x
-    intercept, stability, conflict, absence = (round(float(weight), 3) for weight in fitted)
-    return Calibration(intercept, stability, conflict, absence, len(given), int(right.sum()))
+    bounds = [(None, None), *[(0, None)] * 4]
+    fitted = minimize(
+        loss, np.array([0.0, 0.1, 0.1, 0.1, 0.1]), method="L-BFGS-B", bounds=bounds, tol=1e-10
+    ).x
+    intercept, stability, conflict, taught, overwritten = (round(float(weight), 3) for weight in fitted)
+    return Calibration(intercept, stability, conflict, taught, overwritten, len(given), int(right.sum()))

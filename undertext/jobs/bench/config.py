@@ -22,8 +22,8 @@ class BenchConfig(EngineConfig):
     """Number of worlds or pairs that are worked on side by side, with one CPU thread each; engine ray has as
     many as its CPUs."""
     device: str = "cpu"
-    """Device that organisms are trained, asked and judged on: cpu, cuda or cuda:1. Organisms of one recipe and
-    seed differ a little from device to device."""
+    """Device that organisms are trained, asked and judged on: cpu, cuda or cuda:1. Organisms of one recipe
+    and seed differ a little from device to device."""
     engine: Literal["local", "ray"] = "local"
     """What the worlds or pairs are worked on by: local is processes of this machine (`jobs`); ray is a Ray
     cluster, a task for each, whose machines must all reach the bench's folder (it needs the extra ray:

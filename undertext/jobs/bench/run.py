@@ -151,7 +151,14 @@ def judge_and_keep(pair: Pair, _done: Done | None = None) -> None:
     out = pair.out.parent / "reports" / pair.out.stem
     with quiet():
         records = judge_pair(
-            pair.judge, pair.name, pair.base, pair.tuned, task, pair.cases, seed=pair.seed, out=out,
+            pair.judge,
+            pair.name,
+            pair.base,
+            pair.tuned,
+            task,
+            pair.cases,
+            seed=pair.seed,
+            out=out,
             device=pair.device,
         )
     write_records(pair.out, records)

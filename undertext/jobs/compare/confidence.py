@@ -1,7 +1,8 @@
 """Confidence in a verdict: how often verdicts of such evidence were right on organisms of known truth.
 
-Logistic in three figures (Platt 1999): how stable the verdict is over resamples of the problems, how many
-lines contradict it, and whether it says that the capability is not there, which a lock may hide. Resamples
+Logistic in a few figures (Platt 1999): how stable the verdict is over resamples of the problems, how many
+lines contradict it, and whether it says that the capability was never there, or is there no more, which a
+lock may hide. Resamples
 see the problems that might have been drawn, and not what all problems of a kind share: a verdict that no
 resample changes is not therefore certain. configs/verdict.yaml holds the weights; `undertext bench calibrate`
 fits them on the tuning part of the bench.
@@ -15,8 +16,6 @@ from undertext.jobs.compare.config import Rule
 
 FOUND: tuple[Verdict, ...] = ("elicited", "composed", "suppressed")
 """Verdicts that find the capability, or its parts, in the weaker checkpoint."""
-NOT_FOUND: tuple[Verdict, ...] = ("taught", "overwritten")
-"""Verdicts that say that the weaker checkpoint has no such capability."""
 AGAINST: tuple[LineName, ...] = ("continued", "decodable")
 """Lines that contradict such a verdict where they say `absent`: steps, and values, that are not there. Keys
 that do not open, probes that do not transport and answers that do not follow contradict nothing."""
@@ -40,5 +39,7 @@ def confidence(verdict: Verdict, stability: float, against: int, rule: Rule) -> 
     if verdict == "undetermined":
         return stability
     odds = rule.confidence_intercept + rule.confidence_stability * log_odds(stability)
-    odds -= rule.confidence_conflict * against + rule.confidence_absence * (verdict in NOT_FOUND)
+    odds -= rule.confidence_conflict * against
+    odds -= rule.confidence_taught * (verdict == "taught")
+    odds -= rule.confidence_overwritten * (verdict == "overwritten")
     return 1 / (1 + exp(-odds))

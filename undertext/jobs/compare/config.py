@@ -22,6 +22,8 @@ class Rule(Config):
     """Accuracy difference from which one checkpoint counts as better; within it, as no different."""
     latent_above: Share
     """A line says `latent` when its share of the stronger checkpoint's figure is surely above this."""
+    undone_above: Share
+    """Lower bound of the share from which `undone` says `latent`."""
     absent_below: Share
     """A line may say `absent` when its share is surely below this."""
     readable_above: Share
@@ -35,7 +37,8 @@ class Rule(Config):
     below_chance: Share
     """Coverage of the interval by which a checkpoint is told to be below chance."""
     max_unfinished: Share
-    """Largest share of a checkpoint's outputs on a split that may be unfinished."""
+    """Largest share of a checkpoint's outputs on a split that may be unfinished and count as wrong; with
+    more, each counts as what speaks most against the verdict."""
     min_problems: int = Field(ge=1)
     """Fewest problems a line of evidence must rest on; with fewer it says `unclear`. No flag on traces is
     raised on fewer either."""
@@ -46,8 +49,10 @@ class Rule(Config):
     """Confidence: what the log odds of a verdict's stability add."""
     confidence_conflict: float = Field(ge=0)
     """Confidence: what each line that contradicts a verdict takes off."""
-    confidence_absence: float = Field(ge=0)
-    """Confidence: what a verdict takes off that says that the capability is not there."""
+    confidence_taught: float = Field(ge=0)
+    """Confidence: what a verdict takes off that says that the base never had the capability."""
+    confidence_overwritten: float = Field(ge=0)
+    """Confidence: what a verdict takes off that says that the capability is there no more."""
     rationalised_above: Share
     """`rationalised`: share of the final confidence that was there before the first step, over chance."""
     shortcut_above: Share

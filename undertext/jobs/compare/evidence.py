@@ -248,6 +248,37 @@ def recovered_line(
     return _regained("recovered", own, task, split, weaker, stronger, access, what)
 
 
+def undone_line(own: Answers, task: Task, split: str, weaker: Answers, stronger: Answers) -> RawLine:
+    """The line `undone`: accuracy with half of the change undone.
+
+    Its null is what outputs reach that know as much as the weaker's: they solve the share of the problems
+    that its accuracy over chance stands for, and of the others what the same outputs solve of other problems.
+    It is less than that of a key, which might leave the weaker's lucky answers as they are: other weights
+    guess anew.
+    """
+    problems, before = task.split(split), weaker.lenient.astype(float)
+    chance = chance_right(task, problems, own.texts, own.unfinished)
+    by_chance = chance_right(task, problems, weaker.texts, weaker.unfinished)
+    known = max(0.0, float((before - by_chance).mean()))
+    null = chance
+    if known > 0:  # of each problem, so that resamples weigh both alike
+        null = chance + (before - by_chance) * (1 - chance.mean()) / (1 - by_chance.mean())
+    return RawLine(
+        name="undone",
+        problems=np.arange(len(problems)),
+        clusters=weaker.clusters,
+        weaker=own.lenient.astype(float),
+        stronger=stronger.lenient.astype(float),
+        null=null,
+        access="stronger's weights",
+        note="recovered gap of the weights midway between the two checkpoints, half of the change undone; "
+        "null: the same outputs graded against other problems' answers, over what the weaker knows itself"
+        f"{_cut(own.unfinished)}{chance_note(task, len(problems))}",
+        unaided=before,
+        unfinished=own.unfinished,
+    )
+
+
 def not_specific(
     searched: SteeringSearch,
     steered: Mapping[str, SteeredAnswers],
@@ -323,6 +354,10 @@ def split_evidence(
     names = carried_values(measured.readings, rule.readable_above)
     lines += reading_lines(measured.readings, split, names, gap, weaker.clusters) if names else []
     flags += reading_flags(measured.readings, task, names)
+    if isinstance(half := measured.undone.get(split), Answers):
+        lines.append(undone_line(half, task, split, weaker, stronger))
+    elif half is not None:
+        flags.append(half)
     searched, steered = measured.searched, measured.steered[split]
     lines.append(recovered_line(searched, steered, task, split, weaker, stronger))
     flags += searched.candidates.notes

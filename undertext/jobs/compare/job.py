@@ -17,6 +17,7 @@ from undertext.core.progress import Progress
 from undertext.core.resume import Done, Part
 from undertext.core.setup import checkpoint_record, layers_of, noted, open_pair
 from undertext.core.terms import CHOOSE, FIT, OTHER, ROLES, Role
+from undertext.jobs.compare.change import gap_between
 from undertext.jobs.compare.config import CompareConfig, verdict_rule
 from undertext.jobs.compare.dictionaries import (
     dictionary_summary,
@@ -37,7 +38,7 @@ from undertext.jobs.compare.trace_curves import CURVES, curve_rows
 from undertext.jobs.compare.trace_figures import TRACE, trace_rows
 from undertext.jobs.compare.trace_flags import trace_flags
 from undertext.jobs.compare.trace_parts import read_traces
-from undertext.jobs.compare.verdict import gap_between, split_result
+from undertext.jobs.compare.verdict import split_result
 from undertext.jobs.compare.works import compare_draft
 from undertext.measures.answers import Answers, greedy, guesses, same_answer
 from undertext.measures.recovery.parts import SteeringParts

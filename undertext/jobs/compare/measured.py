@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from undertext.activations.between import moved_towards, why_not_between
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.random_init import random_init_instead
 from undertext.core.job import JobRun
 from undertext.core.resume import Done, Part
-from undertext.core.terms import CHOOSE, Role
+from undertext.core.terms import CHOOSE, HALFWAY, Role
 from undertext.jobs.compare.config import CompareConfig
 from undertext.jobs.compare.position_rows import position_rows
 from undertext.jobs.compare.self_knowledge import measure_right
@@ -52,6 +53,9 @@ class Measured:
     """By split, what of these steps is looked at: the task's own values, or what is new in outputs."""
     used: Mapping[str, Mapping[str, Used] | str]
     """By split, whether `weaker` and `stronger` use the values of the steps, or why it was not measured."""
+    undone: Mapping[str, Answers | str]
+    """By split, the weaker's answers with half of the change undone, where tuning made it the weaker one, or
+    why there are none."""
     right: Readings | None
     """Whether each checkpoint will be right, where the task names no values."""
     keys: KeysTried
@@ -163,6 +167,19 @@ def measure(
         return use_of(*pair, both_tasks, split, gaps[split], points, config, told, done)
 
     using = [Part(f"used/{weaker}/{split}", partial(use, split), stage=f"use on {split}") for split in gaps]
+
+    def undo(split: str, done: Done) -> Answers | str:
+        if (why := why_not_between(*pair)) is not None:
+            return f"`undone` was not measured, since no weights lie between the two: {why}"
+        with moved_towards(*pair, HALFWAY):
+            return greedy(
+                steering.weaker, task, task.split(split), batch_size=config.batch_size, progress=done
+            )
+
+    undoing = [
+        Part(f"undone/{weaker}/{split}", partial(undo, split), len(task.split(split)), f"undone on {split}")
+        for split in (gaps if weaker == "tuned" else ())
+    ]
     own = [Part(f"right/{weaker}", read_right, stage="reading whether it will be right")]
     (alone,) = run.make([Part(f"readings/{weaker}/own", read_own, stage="probing", of=of)])
     readings, candidates, *rest = run.make(
@@ -176,6 +193,7 @@ def measure(
     right = rest.pop() if answers is not None else None
     steps = dict(zip(gaps, run.make(going_on), strict=True))
     used = dict(zip(gaps, run.make(using), strict=True))
+    undone = dict(zip(gaps, run.make(undoing), strict=False))
     tried, keyed = _keyed(run, steering, weaker, list(gaps), config)
     (searched,) = run.make([steering.search(candidates)])
     effects, *steered = run.make(
@@ -186,7 +204,7 @@ def measure(
     ids = {split: [task.split(split)[i].id for i in gap] for split, gap in gaps.items()}
     return Measured(
         weaker=weaker, points=points, readings=readings, continued=steps, step_kinds=kinds, used=used,
-        right=right,
+        undone=undone, right=right,
         keys=tried, keyed=keyed, searched=searched, effects=effects, steered=by_split, samples=samples,
         sampled_ids=ids,
     )  # fmt: skip

@@ -32,8 +32,9 @@ def output_flags(
         if max(cut.values()) > rule.max_unfinished:
             name = f"{UNFINISHED}: " if any(own.low > rule.max_unfinished for own in found.values()) else ""
             flags.append(
-                f"{name}no verdict: {what}; more than {rule.max_unfinished:.0%} of either (`max_unfinished`) "
-                "may be right or wrong: raise the task's max_new_tokens, or give it a stop text where "
+                f"{name}{what}; more than {rule.max_unfinished:.0%} of one checkpoint's (`max_unfinished`) "
+                "may be right or wrong, so that there is a verdict only where none of them could change "
+                "which checkpoint does better: raise the task's max_new_tokens, or give it a stop text where "
                 f"outputs go on after the answer{_looped(answers)}"
             )
         else:

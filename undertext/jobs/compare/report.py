@@ -195,7 +195,11 @@ def _split(result: Comparison, name: str, found: SplitResult) -> Split:
         traces,
         [*more[: SHOWN - len(less)], *less],
         {row["kind"]: row for row in _rows(result, "keys", checkpoint=found.weaker) if row["chosen"]},
-        [name for name in words.LINES if found.line(name) is None],
+        [
+            name
+            for name in words.LINES
+            if found.line(name) is None and (name != "undone" or found.weaker == "tuned")
+        ],
     )
 
 

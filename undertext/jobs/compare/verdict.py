@@ -10,7 +10,7 @@ themselves (one row); its stability is the share of resamples to which the same 
 
 from collections.abc import Collection, Mapping, Sequence
 from math import inf, nan
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -28,6 +28,7 @@ from undertext.core.statistics import (
     smallest_detectable,
 )
 from undertext.core.terms import ROLES, LineName, Role
+from undertext.jobs.compare.change import Change, changes, difference_of
 from undertext.jobs.compare.confidence import confidence, contradicting
 from undertext.jobs.compare.config import Rule
 from undertext.jobs.compare.enough import enough
@@ -46,7 +47,7 @@ FEW = 50
 
 
 def judge(
-    difference: Intervals,
+    difference: Change,
     over_chance: Mapping[Role, Intervals],
     below_chance: Mapping[Role, Words],
     lines: Mapping[LineName, LineEstimates],
@@ -74,44 +75,34 @@ def judge(
     measured = changed == {"base": "better", "tuned": "worse", "neither": ""}[weaker]
 
     def concluded(says: Mapping[LineName, Words]) -> Words:
-        found = np.where(measured, capability(says, len(changed), untried(lines, rule)), "unclear")
+        under_half = less_than_half(lines, rule)
+        found = capability(says, len(changed), untried(lines, rule), under_half)
+        found = np.where(measured, found, "unclear")
         if weaker != "neither":
             broken = below_chance[weaker] | (weaker in alike)
             found = np.where((found == "absent") & broken, "unclear", found)
         return np.where(solved, verdicts(changed, found), "undetermined")
 
-    return Judgement(concluded(says), says, corrected, changed, solved, difference, over_chance, concluded)
-
-
-def changes(difference: Intervals, rule: Rule) -> Words:
-    """Whether tuning changed accuracy: `better`, `worse`, `none` (surely by less than `min_gap`),
-    `unsure`."""
-    value, low, high = difference
-    return np.select(
-        [
-            (low > 0) & (value >= rule.min_gap),
-            (high < 0) & (value <= -rule.min_gap),
-            (low > -rule.min_gap) & (high < rule.min_gap),
-        ],
-        ["better", "worse", "none"],
-        "unsure",
+    return Judgement(
+        concluded(says), says, corrected, changed, solved, difference.plain, over_chance, concluded
     )
 
 
 def line_says(name: LineName, line: LineEstimates, p: Float[ndarray, " resample"], rule: Rule) -> Words:
     """What a line says, given its corrected p.
 
-    Samples that miss prove nothing, nor does noise, nor do steps that are not written: `behaviour`, `noised`
-    and `stated` say no `absent`. Unfinished outputs might have been right: a line says `absent` where it
-    would if all of them were.
+    Samples that miss prove nothing, nor does noise, nor do steps that are not written, nor a way back that
+    leads through other weights: `behaviour`, `noised`, `stated` and `undone` say no `absent`.
+    Unfinished outputs might have been right: a line says `absent` where it would if all of them were.
     """
     enough = (line.n >= rule.min_problems) & (line.above >= rule.min_over_null)
-    latent = enough & (line.share.low > rule.latent_above) & (p <= rule.alpha)
+    over = rule.undone_above if name == "undone" else rule.latent_above
+    latent = enough & (line.share.low > over) & (p <= rule.alpha)
     absent = enough & (line.highest < rule.absent_below) & (name not in NO_ABSENCE)
     return np.select([latent, absent], ["latent", "absent"], "unclear")
 
 
-NO_ABSENCE: tuple[LineName, ...] = ("behaviour", "noised", "stated")
+NO_ABSENCE: tuple[LineName, ...] = ("behaviour", "noised", "stated", "undone")
 """Lines that find a capability and cannot miss one."""
 WORDED: tuple[LineName, ...] = ("prompted", "prefilled")
 KEYS: tuple[LineName, ...] = ("behaviour", *WORDED, "noised", "recovered")
@@ -125,15 +116,18 @@ def capability(
     says: Mapping[LineName, Words],
     count: int,
     untried: Mapping[LineName, Bool[ndarray, " resample"]] | None = None,
+    under_half: Mapping[LineName, Bool[ndarray, " resample"]] | None = None,
 ) -> Words:
     """What the lines say together of the capability in the weaker checkpoint: `latent`, `absent`, `unclear`,
     or that its steps are there, `parts` where surely no key opens it, and `steps` where a key may.
 
     Answers recovered without training are proof: whatever solves the problem was there. Answers not recovered
     are no proof of absence, since steering can miss. Its steps must not go on from right ones either, nor be
-    stated or used, and its values must not be readable, where that was measured; where `continued` could not
-    be measured, no line may say latent. Its steps may be there as well where they do not surely stop, and the
-    stronger's probes read its values unchanged.
+    stated or used, its values must surely be read less than half as well (`under_half`), where that was
+    measured, and half of the change undone must not bring it back; where `continued` could not be measured,
+    `decodable` must say absent, and no line latent. Its steps may be there as well where they do not surely
+    stop and its values are read, by its own probes or by the stronger's; and where half of the change undone
+    brings the capability back.
     A key in words of whose outputs too many are unfinished counts as `untried`, and another one must be shut.
     """
 
@@ -154,13 +148,17 @@ def capability(
     if "continued" in says:
         (stuck,), (unchanged,) = those("absent", "continued"), those("latent", "transported")
         # Tuned to write wrong steps, a checkpoint goes on wrong from right ones, and its values still read.
-        unread = those("absent", "decodable")[0] if "decodable" in says else ~halfway
+        # One that learnt nothing may read a value somewhat better than the nulls, which know less than it.
+        (unread,) = those("absent", "decodable") if "decodable" in says else (~halfway,)
+        if under_half is not None and "decodable" in under_half:
+            unread = unread | under_half["decodable"]
         gone = shut & stuck & unread & ~unchanged & ~np.any(those("latent", "stated", "used"), axis=0)
-        halfway = ~stuck & unchanged
+        halfway = ~stuck & np.any(those("latent", "decodable", "transported"), axis=0)
     else:
         spoken_for = np.any([np.zeros(count, bool), *those("latent", *says)], axis=0)
         gone = shut & those("absent", "decodable")[0] & ~spoken_for
-    found = [opened, gone, steps & shut, steps | halfway]
+    (back,) = those("latent", "undone")
+    found = [opened, gone & ~back, steps & shut, steps | halfway | back]
     return np.select(found, ["latent", "absent", "parts", "steps"], "unclear")
 
 
@@ -172,6 +170,19 @@ def untried(
         name: (line.unfinished > rule.max_unfinished) & (line.share.high < rule.absent_below)
         for name, line in lines.items()
         if name in WORDED
+    }
+
+
+def less_than_half(
+    lines: Mapping[LineName, LineEstimates], rule: Rule
+) -> dict[LineName, Bool[ndarray, " resample"]]:
+    """Readings that rest on enough problems and surely show less than `latent_above`."""
+    return {
+        name: (line.n >= rule.min_problems)
+        & (line.above >= rule.min_over_null)
+        & (line.highest < rule.latent_above)
+        for name, line in lines.items()
+        if name == "decodable"
     }
 
 
@@ -194,29 +205,6 @@ def verdicts(changed: Words, found: Words) -> Words:
         ["preserved", "elicited", "suppressed", "suppressed", "composed", "taught", "overwritten"],
         "undetermined",
     )
-
-
-class Gap(NamedTuple):
-    """Which checkpoint is the weaker one on a split, and what is to be explained."""
-
-    weaker: Role | Literal["neither"]
-    problems: list[int]
-    """Problems that the stronger has right and the weaker wrong; none where neither is stronger."""
-
-
-def gap_between(answers: Mapping[Role, Answers], rule: Rule) -> Gap:
-    """The gap between two checkpoints' answers to the same problems, where the rule sees one.
-
-    There is none to explain where too many outputs of either are unfinished: there will be no verdict.
-    """
-    base, tuned = (answers[role].lenient for role in ROLES)
-    (changed,) = changes(_difference(answers, np.ones((1, len(base))), rule), rule)
-    too_many_cut = any(each.unfinished.mean() > rule.max_unfinished for each in answers.values())
-    if changed not in ("better", "worse") or too_many_cut:
-        return Gap("neither", [])
-    weaker: Role = "base" if changed == "better" else "tuned"
-    low, high = (base, tuned) if weaker == "base" else (tuned, base)
-    return Gap(weaker, np.flatnonzero(high & ~low).tolist())
 
 
 def split_result(
@@ -249,11 +237,8 @@ def split_result(
         below_chance = {
             role: mean_intervals(over[role], told_by, rule.below_chance, units).high < 0 for role in ROLES
         }
-        difference = _difference(answers, weights, rule)
-        judgement = judge(difference, over_chance, below_chance, estimates, weaker, rule, alike)
-        cut = np.max([weights @ each.unfinished / weights.sum(-1) for each in answers.values()], axis=0)
-        verdict = np.where(cut > rule.max_unfinished, "undetermined", judgement.verdict)
-        return judgement._replace(verdict=verdict)
+        difference = difference_of(answers, weights, rule)
+        return judge(difference, over_chance, below_chance, estimates, weaker, rule, alike)
 
     as_it_is = np.ones((1, n))
     itself = judged(as_it_is)
@@ -296,13 +281,6 @@ def _against(verdict: str, lines: Sequence[LineName]) -> str:
         f"contradicted: {' and '.join(f'`{name}`' for name in lines)} {'says' if len(lines) == 1 else 'say'} "
         f"absent, though the verdict is {verdict}; its confidence is lower for it"
     )
-
-
-def _difference(
-    answers: Mapping[Role, Answers], weights: Float[ndarray, "resample n"], rule: Rule
-) -> Intervals:
-    base, tuned = (answers[role].lenient.astype(float) for role in ROLES)
-    return mean_intervals(tuned - base, weights, rule.level, answers["base"].clusters)
 
 
 def _reported(line: RawLine, judged: Judgement, rule: Rule, seed: int) -> EvidenceLine:

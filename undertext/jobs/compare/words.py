@@ -80,7 +80,12 @@ WRONG_IF: dict[Verdict, tuple[str, ...]] = {
         "The steps can be written without being understood: copied, or read off the text just before them.",
     ),
     "taught": (_MISSED,),
-    "suppressed": (_CARRIED, _SURFACE),
+    "suppressed": (
+        _CARRIED,
+        _SURFACE,
+        "It rests on `undone` alone, and what tuning took away came back from the stronger's weights, which "
+        "lie midway as much as the weaker's do.",
+    ),
     "overwritten": (_MISSED,),
     "preserved": (
         "There is a difference, smaller than the split could see; the smallest difference that the split "
@@ -119,6 +124,8 @@ LINES: dict[LineName, str] = {
     "can be read need not be used.",
     "recovered": "How much of the accuracy gap does a vector bring back, with no training? 0 is none of it, "
     "1 is all of it, below 0 is harm.",
+    "undone": "How much of the accuracy gap comes back when half of what tuning changed in the weights is "
+    "undone? Most of it after a lock, little after training that wiped the capability out.",
     "retained": "Do the base's features that carried the problem's values still fire alike in the tuned "
     "checkpoint?",
 }

@@ -40,6 +40,7 @@ ONE, EACH = (
     "measured where a checkpoint is the weaker one",
     "measured for each checkpoint that is a weaker one",
 )
+TUNED = "measured where the tuned checkpoint is the weaker one"
 ALONE = "a text of one token predicts nothing, and is not read for the loss"
 Steering = Callable[[Role, CompareConfig, Sequence[int]], SteeringParts]
 """The steering of a checkpoint as the weaker one, under a config and at these layers."""
@@ -134,6 +135,10 @@ def _works(
         else:
             both = of_base.and_also(of_tuned)
             works.append(both._replace(why=both.why or EACH))
+    works += [
+        answering(f"undone on {split}", pair.tuned, tasks["tuned"], tasks["tuned"].split(split), why=TUNED)
+        for split in splits
+    ]
     works += _traces(pair, tasks, splits, config)
     return works + _tokens(pair, tasks, splits, config, shared_tokens=shared_tokens)
 

@@ -11,7 +11,6 @@ from undertext.organisms.bench.families.swaps import SWAPS
 __all__ = ["FAMILIES", "Family"]
 
 FAMILIES: dict[str, Family] = {
-    family.name: family for family in (
-        CHAIN, PARITY, GRAPH, COUNTDOWN, SWAPS, LOGIC, CHAIN_SUM, BACKWARD, LEGS
-    )
+    family.name: family
+    for family in (CHAIN, PARITY, GRAPH, COUNTDOWN, SWAPS, LOGIC, CHAIN_SUM, BACKWARD, LEGS)
 }
