@@ -43,7 +43,7 @@ def windows_of(checkpoint: Checkpoint) -> Windows | None:
     config = checkpoint.model.config.get_text_config(decoder=True)
     found: tuple[list[str], Any] = get_layer_types_and_kwargs(config)
     kinds, details = found
-    if isinstance(details, dict):  # transformers up to 5.17 has one for all layers that have windows
+    if isinstance(details, dict):  # transformers up to 5.18 has one for all layers that have windows
         details = [{} if kind == "full_attention" else details for kind in kinds]
     if not set(kinds) <= {"full_attention", "sliding_attention"}:
         return None
