@@ -293,7 +293,11 @@ def test_swapped_the_same_evidence_is_of_the_tuned(made, gained):
     lost = compare(made.able, made.unable, made.task, config=QUICK).splits["test"]
     result = gained[0].splits["test"]
     assert (lost.verdict, lost.weaker) == ("overwritten", "tuned")
-    assert lost.evidence == result.evidence
+    # There half of the change is undone as well, and p values are corrected for one line more.
+    assert lost.line("undone") is not None
+    assert result.line("undone") is None
+    shown = [[replace(each, p=1.0) for each in found.evidence] for found in (lost, result)]
+    assert [each for each in shown[0] if each.name != "undone"] == shown[1]
     assert lost.accuracy["difference"].value == -result.accuracy["difference"].value
 
 

@@ -1,5 +1,6 @@
 """Lines of evidence: figures, shares, and what they come to say, recomputed from the definitions."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -133,6 +134,14 @@ def test_without_a_sure_gap_no_share_is_taken(stronger, null):
     shown = reported(line)
     assert shown.says == "unclear"
     assert "no share is taken" in shown.note
+
+
+@pytest.mark.parametrize(
+    ("weaker", "expected"), [(0.9, "latent"), (0.45, "latent"), (0.3, "unclear"), (0.02, "unclear")]
+)
+def test_half_undone_says_latent_from_a_quarter_on_and_never_absent(weaker, expected):
+    assert RULE.undone_above == pytest.approx(0.25)
+    assert reported(replace(drawn(300, weaker, 0.95, 0.1), name="undone")).says == expected
 
 
 @pytest.mark.parametrize(("weaker", "expected"), [(0.9, "latent"), (0.02, "absent"), (0.4, "unclear")])

@@ -163,14 +163,6 @@ def test_a_line_says_what_its_whole_interval_says(share, p, expected):
         assert says(name, share, p) == ("unclear" if expected == "absent" else expected)
 
 
-@pytest.mark.parametrize(("low", "p", "expected"), [(0.26, 0.001, "latent"), (0.25, 0.001, "unclear")])
-def test_half_undone_says_latent_from_a_quarter_on_and_never_absent(low, p, expected):
-    assert RULE.undone_above == 0.25
-    assert says("undone", (low, 0.4, 0.5), p) == expected
-    assert says("undone", (low, 0.4, 0.5), RULE.alpha + 0.01) == "unclear"
-    assert says("undone", (-0.1, 0.0, 0.1), 0.9) == "unclear"
-
-
 def test_p_values_are_corrected_for_the_lines_there_are_in_each_resample():
     p = np.array([[0.02, 0.001], [0.03, 0.9]])
     share = intervals((0.8, 0.9, 1.0), (0.8, 0.9, 1.0))
