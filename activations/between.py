@@ -5,12 +5,13 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, cast
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError, shown
+from undertext.activations.files import one_line
 from undertext.activations.originals import restored
 
 _PART = 1 << 22
@@ -52,6 +53,8 @@ def why_not_between(checkpoint: Checkpoint, other: Checkpoint) -> str | None:
         except UserError as error:
             return str(error)
         model = checkpoint.model
+        if _tied(checkpoint) != _tied(other):
+            return "one of them embeds tokens by the weights that it reads logits with, the other does not"
         rows = _rows_of_vocabulary(model)
         own = dict(model.named_parameters())
         if odd := [name for name, each in own.items() if not each.is_floating_point()]:
@@ -88,11 +91,15 @@ def _weights_of(
     for path in weights.files:
         try:
             file = stack.enter_context(safe_open(path, framework="pt"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{shown(path)} could not be read again: {error}") from error
+        except (OSError, SafetensorError) as error:
+            raise UserError(f"{shown(path)} could not be read again: {one_line(error)}") from error
         for name in file.keys():  # noqa: SIM118, which is no dict
             holding[name], sizes[name] = file, list(file.get_slice(name).get_shape())
     return sizes, lambda name: cast(Tensor, holding[name].get_tensor(name))
+
+
+def _tied(checkpoint: Checkpoint) -> bool:
+    return bool(checkpoint.weights.modules.config.get_text_config(decoder=True).tie_word_embeddings)
 
 
 def _rows_of_vocabulary(model: PreTrainedModel) -> set[int]:

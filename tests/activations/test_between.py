@@ -133,3 +133,26 @@ def test_a_share_that_is_none_is_refused(share, tmp_path):
     one, other = two(tmp_path)
     with pytest.raises(UserError, match="expected a share of the way"), moved_towards(one, other, share):
         pass
+
+
+def test_a_tied_and_an_untied_checkpoint_have_nothing_between_them(tmp_path):
+    tokenizer = word_tokenizer()
+    for name, tied in (("one", False), ("other", True)):
+        config = tiny_config("llama", len(tokenizer))
+        config.tie_word_embeddings = tied
+        save_folder(tmp_path / name, random_model(config), tokenizer)
+    pair = load_pair(tmp_path / "one", tmp_path / "other")
+    for one, other in (pair, pair[::-1]):
+        why = why_not_between(one, other)
+        assert why is not None
+        assert "embeds tokens by the weights" in why
+
+
+@pytest.mark.parametrize("spoilt", [b"", b"not a file of weights"])
+def test_files_that_were_spoilt_meanwhile_are_an_error(spoilt, tmp_path):
+    one, other = two(tmp_path, room=Room())
+    assert one.model is not None  # the other has left the room
+    (tmp_path / "other" / "model.safetensors").write_bytes(spoilt)
+    why = why_not_between(one, other)
+    assert why is not None
+    assert "could not be read again" in why
