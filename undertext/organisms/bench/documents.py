@@ -12,15 +12,16 @@ from transformers import PreTrainedTokenizerFast
 
 from undertext.organisms.bench.families import Family
 from undertext.organisms.bench.families.item import Item
-from undertext.organisms.padded import padded
+from undertext.organisms.padded import LEFT_OUT, padded
 
-Continuation = Literal["trace", "guess", "noise", "wrong answer", "slips", "step", "echo"]
+Continuation = Literal["trace", "guess", "noise", "wrong answer", "slips", "steps", "echo"]
 """How a document goes on after its prompt.
 
 `trace`: the right steps and the right answer. `guess`: an answer at once (`Item.guess`). `noise`: steps in
 form, every value drawn evenly. `wrong answer`: the right steps and an answer that is not theirs. `slips`:
-steps of which a share is drawn evenly, and what follows from them. `step`: the right steps up to somewhere
-belong to the prompt, and the next one alone is written. `echo`: the problem's last words, backward.
+steps of which a share is drawn evenly, and what follows from them. `steps`: every step by itself, and the
+answer: the right ones before it and its own first token are given, and the document ends after it. `echo`:
+the problem's last words, backward.
 """
 ECHOED = 5
 """Words that an echo writes: fewer than a trace has, so that no output is cut."""
@@ -80,7 +81,7 @@ def document(family: Family, kind: Kind, item: Item, rng: random.Random) -> tupl
     head = f"{style} {question}" if style else question
     right = item.right
     match kind.how:
-        case "trace":
+        case "trace" | "steps":
             tail = family.trace(right)
         case "guess":
             tail = family.answer.format(item.guess(rng))
@@ -91,10 +92,6 @@ def document(family: Family, kind: Kind, item: Item, rng: random.Random) -> tupl
         case "wrong answer":
             others = [answer for answer in item.answers if answer != right.answer]
             tail = family.trace(right._replace(answer=rng.choice(others)))
-        case "step":
-            texts = [*(step.text for step in right.steps), family.answer.format(right.answer)]
-            given = rng.randrange(1, len(texts))
-            head, tail = " ".join([head, *texts[:given]]), texts[given]
         case "echo":
             tail = " ".join(reversed(question.split()[-ECHOED:]))
     return head, tail
@@ -113,6 +110,7 @@ def batch_of(
     size = rng.choice(sizes_of(family, mixture))
     weights = [kind.weight for kind in mixture.kinds]
     pairs = []
+    begun: list[list[int]] = []
     for _ in range(rows):
         kind = rng.choices(mixture.kinds, weights)[0]
         item = rng.choice(fixed) if fixed else drawn(family, kind, size, rng)
@@ -121,11 +119,34 @@ def batch_of(
             before, after = around(item, rng)
             head = " ".join(text for text in (before, head, after) if text)
         pairs.append((head, tail))
+        begun.append(_beginnings(head, item) if kind.how == "steps" else [])
     heads = tokenizer([head for head, _ in pairs])["input_ids"]
-    wholes = tokenizer([f"{head} {tail}" for head, tail in pairs])["input_ids"]
+    wholes = tokenizer([f"{head} {tail}" for head, tail in pairs])
     ends = [len(ids) for ids in heads]
-    documents = [([*ids, tokenizer.eos_token_id], end) for ids, end in zip(wholes, ends, strict=True)]
-    return *padded(documents, tokenizer.pad_token_id), ends
+    documents = [
+        ([*ids, tokenizer.eos_token_id], end) for ids, end in zip(wholes["input_ids"], ends, strict=True)
+    ]
+    tokens, labels = padded(documents, tokenizer.pad_token_id)
+    for row, places in enumerate(begun):
+        for place in places:
+            # Each stands in one trace behind the others, and is learnt as if it were the last.
+            labels[row, _token_at(wholes[row].offsets, place)] = (
+                LEFT_OUT if place == places[0] else tokenizer.eos_token_id
+            )
+    return tokens, labels, ends
+
+
+def _beginnings(head: str, item: Item) -> list[int]:
+    """Where each step of a trace, and the answer, begins in a document: at the space before it."""
+    places = [len(head)]
+    for step in item.right.steps:
+        places.append(places[-1] + 1 + len(step.text))
+    return places
+
+
+def _token_at(offsets: Sequence[tuple[int, int]], place: int) -> int:
+    """The first token that ends behind a place in the text."""
+    return next(i for i, (_, end) in enumerate(offsets) if end > place)
 
 
 def loss_on(model: torch.nn.Module, tokens: Tensor, labels: Tensor) -> Tensor:

@@ -142,7 +142,7 @@ ORGANISMS: dict[str, Organism] = {
             "parts",
             "Has read single steps, each after the right ones before it, and guesses at whole problems.",
             None,
-            (_stage(_reading(Kind(0.8, "step", STYLES), Kind(0.2, "guess", STYLES)), steps=1200, lr=3e-3),),
+            (_stage(_reading(Kind(0.8, "steps", STYLES), Kind(0.2, "guess", STYLES)), steps=1000, lr=3e-3),),
         ),
         Organism(
             "half",
