@@ -1,4 +1,4 @@
-"""Weights that lie between those of two checkpoints."""
+"""Weights that lie between those of two checkpoints, and as far from one as the other's are."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -33,6 +33,36 @@ def moved_towards(checkpoint: Checkpoint, other: Checkpoint, share: float) -> It
     """
     if not 0 <= share <= 1:
         raise UserError(f"expected a share of the way from 0 to 1, got {share}")
+    with _changed(checkpoint, other, lambda part, towards: part.lerp_(towards, share)):
+        yield
+
+
+@contextmanager
+def moved_at_random(checkpoint: Checkpoint, other: Checkpoint, *, seed: int) -> Iterator[None]:
+    """Run the body with every weight of `checkpoint` moved as far as that of `other` is away, up or down.
+
+    Which way is drawn for each weight by itself: a change of the same size in every entry, and of no
+    direction. The same seed gives the same change, on every device. All else is as of `moved_towards`.
+
+    Raises:
+        UserError: where the two have not the same weights (`why_not_between`), and where files have changed
+            meanwhile.
+    """
+    signs = torch.Generator().manual_seed(seed)
+
+    def move(part: Tensor, towards: Tensor) -> None:
+        sign = torch.randint(0, 2, part.shape, generator=signs, dtype=torch.int8).mul_(2).sub_(1)
+        part.add_((towards - part) * sign.to(part.device))
+
+    with _changed(checkpoint, other, move):
+        yield
+
+
+@contextmanager
+def _changed(
+    checkpoint: Checkpoint, other: Checkpoint, change: Callable[[Tensor, Tensor], object]
+) -> Iterator[None]:
+    """Run the body with `change` done to each part of a weight, given the same part of the other's."""
     if (why := why_not_between(checkpoint, other)) is not None:
         raise UserError(f"expected two checkpoints of the same weights: {why}")
     with ExitStack() as stack:
@@ -41,7 +71,7 @@ def moved_towards(checkpoint: Checkpoint, other: Checkpoint, share: float) -> It
         stack.enter_context(restored(checkpoint.weights, list(own.values())))
         with torch.no_grad():
             for name, weight in own.items():
-                _move(weight, read(name), share)
+                _change(weight, read(name), change)
         yield
 
 
@@ -108,10 +138,10 @@ def _rows_of_vocabulary(model: PreTrainedModel) -> set[int]:
     return {id(weight) for end in ends if end is not None for weight in end.parameters()}
 
 
-def _move(weight: Tensor, other: Tensor, share: float) -> None:
+def _change(weight: Tensor, other: Tensor, change: Callable[[Tensor, Tensor], object]) -> None:
     rows = min(len(weight), len(other)) if weight.ndim else 1
     own, theirs = (weight[:rows], other[:rows]) if weight.ndim else (weight, other)
     for part, towards in zip(
         own.view(-1).split(_PART), theirs.detach().reshape(-1).split(_PART), strict=True
     ):
-        part.lerp_(towards.to(part.device, part.dtype), share)
+        change(part, towards.to(part.device, part.dtype))

@@ -7,6 +7,7 @@ Says = Literal["latent", "absent", "unclear"]
 """What a line of evidence says of the capability in the weaker checkpoint."""
 LineName = Literal[
     "behaviour",
+    "rephrased",
     "prompted",
     "prefilled",
     "noised",

@@ -17,10 +17,12 @@ from undertext.core.statistics import (
     pass_at_k,
 )
 from undertext.core.terms import CHOOSE, CONTROL_KINDS, Access, LineName
+from undertext.jobs.compare.changed_weights import OtherWeights, Withstood, undone_line, withstood
 from undertext.jobs.compare.config import CompareConfig, Rule
 from undertext.jobs.compare.latent import Opened, opened
 from undertext.jobs.compare.measured import Measured
 from undertext.jobs.compare.raw_line import RawLine
+from undertext.jobs.compare.rephrased import rephrased_line
 from undertext.jobs.compare.step_lines import continued_line, stated_line
 from undertext.jobs.compare.used import used_line
 from undertext.measures.answers import Answers, Samples
@@ -40,6 +42,8 @@ class SplitEvidence(NamedTuple):
     lines: list[RawLine]
     flags: list[str]
     opened: Opened
+    withstood: Withstood | None
+    """What the stronger keeps under a change of the same size, where tuning made it worse."""
 
 
 def behaviour_line(
@@ -248,37 +252,6 @@ def recovered_line(
     return _regained("recovered", own, task, split, weaker, stronger, access, what)
 
 
-def undone_line(own: Answers, task: Task, split: str, weaker: Answers, stronger: Answers) -> RawLine:
-    """The line `undone`: accuracy with half of the change undone.
-
-    Its null is what outputs reach that know as much as the weaker's: they solve the share of the problems
-    that its accuracy over chance stands for, and of the others what the same outputs solve of other problems.
-    It is less than that of a key, which might leave the weaker's lucky answers as they are: other weights
-    guess anew.
-    """
-    problems, before = task.split(split), weaker.lenient.astype(float)
-    chance = chance_right(task, problems, own.texts, own.unfinished)
-    by_chance = chance_right(task, problems, weaker.texts, weaker.unfinished)
-    known = max(0.0, float((before - by_chance).mean()))
-    null = chance
-    if known > 0:  # of each problem, so that resamples weigh both alike
-        null = chance + (before - by_chance) * (1 - chance.mean()) / (1 - by_chance.mean())
-    return RawLine(
-        name="undone",
-        problems=np.arange(len(problems)),
-        clusters=weaker.clusters,
-        weaker=own.lenient.astype(float),
-        stronger=stronger.lenient.astype(float),
-        null=null,
-        access="stronger's weights",
-        note="recovered gap of the weights midway between the two checkpoints, half of the change undone; "
-        "null: the same outputs graded against other problems' answers, over what the weaker knows itself"
-        f"{_cut(own.unfinished)}{chance_note(task, len(problems))}",
-        unaided=before,
-        unfinished=own.unfinished,
-    )
-
-
 def not_specific(
     searched: SteeringSearch,
     steered: Mapping[str, SteeredAnswers],
@@ -318,6 +291,7 @@ def not_specific(
 def split_evidence(
     measured: Measured,
     task: Task,
+    of_stronger: Task,
     split: str,
     gap: Sequence[int],
     weaker: Answers,
@@ -329,6 +303,11 @@ def split_evidence(
     flags = []
     behaviour, k = behaviour_line(measured.samples[split], task, split, gap, config, rule)
     lines = [behaviour]
+    reworded = measured.rephrased[split]
+    if isinstance(reworded, str):
+        flags.append(reworded)
+    else:
+        lines.append(rephrased_line(reworded, task, split, gap, weaker))
     lines += key_lines(measured.keys, measured.keyed[split], task, split, weaker, stronger)
     flags += measured.keys.notes
     kind = measured.step_kinds[split]
@@ -354,10 +333,12 @@ def split_evidence(
     names = carried_values(measured.readings, rule.readable_above)
     lines += reading_lines(measured.readings, split, names, gap, weaker.clusters) if names else []
     flags += reading_flags(measured.readings, task, names)
-    if isinstance(half := measured.undone.get(split), Answers):
-        lines.append(undone_line(half, task, split, weaker, stronger))
-    elif half is not None:
-        flags.append(half)
+    kept = None
+    if isinstance(others := measured.other_weights.get(split), OtherWeights):
+        lines.append(undone_line(others.undone, task, split, weaker, stronger))
+        kept = withstood(others.at_random, of_stronger, split, stronger)
+    elif others is not None:
+        flags.append(others)
     searched, steered = measured.searched, measured.steered[split]
     lines.append(recovered_line(searched, steered, task, split, weaker, stronger))
     flags += searched.candidates.notes
@@ -365,13 +346,14 @@ def split_evidence(
     samples, units = measured.samples[split], weaker.clusters
     keyed: dict[LineName, Answers | SteeredAnswers] = {"recovered": steered[searched.strongest]}
     keyed |= dict(measured.keyed[split].items())
+    keyed |= {} if isinstance(reworded, str) else {"rephrased": reworded}
     on_dev: dict[LineName, float] = {"recovered": searched.accuracy(searched.best[searched.strongest])}
     on_dev |= {kind: measured.keys.accuracy[key.name] for kind, key in measured.keys.best.items()}
-    keyed = dict(sorted(keyed.items(), key=lambda each: -on_dev[each[0]]))
+    keyed = dict(sorted(keyed.items(), key=lambda each: -on_dev.get(each[0], 0.0)))  # paraphrases last
     found = opened(samples, k, keyed, weaker, task, split, gap, rule.level, units)
     if left_out := [kind for kind in found.by_key if kind not in found.counted]:
         flags.append(
             f"the share of the gap that was latent counts {' and '.join(found.counted) or 'no key'}, and not "
             f"{' and '.join(left_out)}: with so few answers, outputs that know nothing would open nearly all"
         )
-    return SplitEvidence(lines, flags, found)
+    return SplitEvidence(lines, flags, found, kept)

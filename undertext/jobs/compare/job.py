@@ -183,11 +183,12 @@ def compare(
         for split, gap in gaps.items():
             lines: list[RawLine] = []
             flags: list[str] = []
-            steered = latent = None
+            steered = latent = kept = None
             if gap.weaker != "neither":
                 on, both = measured[gap.weaker], _weaker_first(answered, gap.weaker)[split]
-                lines, flags, latent = split_evidence(
-                    on, tasks[gap.weaker], split, gap.problems, *both, config, rule
+                in_order = (tasks[gap.weaker], tasks[OTHER[gap.weaker]])
+                lines, flags, latent, kept = split_evidence(
+                    on, *in_order, split, gap.problems, *both, config, rule
                 )
                 best = on.searched.best_vector
                 steered = None if best is None else on.steered[split][best]
@@ -234,6 +235,7 @@ def compare(
                 config.seed,
                 grader=task.grader,
                 opened=latent,
+                withstood=kept,
             )
             results[split] = plain(asdict(result))
             graded: dict[Output, Answers | None] = {

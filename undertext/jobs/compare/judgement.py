@@ -30,3 +30,5 @@ class Judgement(NamedTuple):
     """Each checkpoint's accuracy less what its outputs score on other problems."""
     concluded: Callable[[Mapping[LineName, Words]], Words]
     """The verdict, were these what the lines say."""
+    too_small: Bool[ndarray, " resample"]
+    """Whether lines say absent, and the change is too small for that."""

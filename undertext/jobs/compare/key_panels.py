@@ -15,6 +15,7 @@ Row = Mapping[str, Any]
 
 KINDS: dict[LineName, Kind] = {
     "behaviour": "sampling",
+    "rephrased": "paraphrase",
     "prompted": "prompt",
     "prefilled": "beginning",
     "noised": "noise",

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from undertext.activations.between import moved_towards, why_not_between
 from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.hookpoint import HookPoint
 from undertext.activations.random_init import random_init_instead
 from undertext.core.job import JobRun
 from undertext.core.resume import Done, Part
-from undertext.core.terms import CHOOSE, HALFWAY, Role
+from undertext.core.terms import CHOOSE, Role
+from undertext.jobs.compare.changed_weights import OtherWeights, ask_other_weights
 from undertext.jobs.compare.config import CompareConfig
 from undertext.jobs.compare.position_rows import position_rows
+from undertext.jobs.compare.rephrased import ask_rephrased
 from undertext.jobs.compare.self_knowledge import measure_right
 from undertext.jobs.compare.step_lines import ELSEWHERE
 from undertext.jobs.compare.used import use_of
@@ -53,9 +54,11 @@ class Measured:
     """By split, what of these steps is looked at: the task's own values, or what is new in outputs."""
     used: Mapping[str, Mapping[str, Used] | str]
     """By split, whether `weaker` and `stronger` use the values of the steps, or why it was not measured."""
-    undone: Mapping[str, Answers | str]
-    """By split, the weaker's answers with half of the change undone, where tuning made it the weaker one, or
-    why there are none."""
+    rephrased: Mapping[str, Answers | str]
+    """By split, the weaker's answers to problems in other words of their own, or why there are none."""
+    other_weights: Mapping[str, OtherWeights | str]
+    """By split, answers under weights that neither has, where tuning made it the weaker one, or why there are
+    none."""
     right: Readings | None
     """Whether each checkpoint will be right, where the task names no values."""
     keys: KeysTried
@@ -168,16 +171,30 @@ def measure(
 
     using = [Part(f"used/{weaker}/{split}", partial(use, split), stage=f"use on {split}") for split in gaps]
 
-    def undo(split: str, done: Done) -> Answers | str:
-        if (why := why_not_between(*pair)) is not None:
-            return f"`undone` was not measured, since no weights lie between the two: {why}"
-        with moved_towards(*pair, HALFWAY):
-            return greedy(
-                steering.weaker, task, task.split(split), batch_size=config.batch_size, progress=done
-            )
+    def reword(split: str, done: Done) -> Answers | str:
+        return ask_rephrased(steering.weaker, task, split, gaps[split], config.batch_size, done)
 
-    undoing = [
-        Part(f"undone/{weaker}/{split}", partial(undo, split), len(task.split(split)), f"undone on {split}")
+    rewording = [
+        Part(
+            f"rephrased/{weaker}/{split}",
+            partial(reword, split),
+            len(task.split(split)),
+            f"rephrased on {split}",
+        )
+        for split in gaps
+    ]
+
+    def ask_others(split: str, done: Done) -> OtherWeights | str:
+        both_tasks = (task, steering.of_stronger or task)
+        return ask_other_weights(*pair, *both_tasks, split, config.batch_size, config.seed, done)
+
+    others = [
+        Part(
+            f"other weights/{weaker}/{split}",
+            partial(ask_others, split),
+            2 * len(task.split(split)),
+            f"other weights on {split}",
+        )
         for split in (gaps if weaker == "tuned" else ())
     ]
     own = [Part(f"right/{weaker}", read_right, stage="reading whether it will be right")]
@@ -193,7 +210,8 @@ def measure(
     right = rest.pop() if answers is not None else None
     steps = dict(zip(gaps, run.make(going_on), strict=True))
     used = dict(zip(gaps, run.make(using), strict=True))
-    undone = dict(zip(gaps, run.make(undoing), strict=False))
+    rephrased = dict(zip(gaps, run.make(rewording), strict=True))
+    other_weights = dict(zip(gaps, run.make(others), strict=False))
     tried, keyed = _keyed(run, steering, weaker, list(gaps), config)
     (searched,) = run.make([steering.search(candidates)])
     effects, *steered = run.make(
@@ -204,7 +222,7 @@ def measure(
     ids = {split: [task.split(split)[i].id for i in gap] for split, gap in gaps.items()}
     return Measured(
         weaker=weaker, points=points, readings=readings, continued=steps, step_kinds=kinds, used=used,
-        undone=undone, right=right,
+        rephrased=rephrased, other_weights=other_weights, right=right,
         keys=tried, keyed=keyed, searched=searched, effects=effects, steered=by_split, samples=samples,
         sampled_ids=ids,
     )  # fmt: skip

@@ -29,6 +29,7 @@ from undertext.core.statistics import (
 )
 from undertext.core.terms import ROLES, LineName, Role
 from undertext.jobs.compare.change import Change, changes, difference_of
+from undertext.jobs.compare.changed_weights import Withstood, too_small
 from undertext.jobs.compare.confidence import confidence, contradicting
 from undertext.jobs.compare.config import Rule
 from undertext.jobs.compare.enough import enough
@@ -54,13 +55,16 @@ def judge(
     weaker: Role | Literal["neither"],
     rule: Rule,
     alike: Collection[Role] = (),
+    withstood: Intervals | None = None,
 ) -> Judgement:
     """The rule. `difference` is in accuracy, tuned less base; `lines` were measured on `weaker`.
 
     `over_chance` is each checkpoint's accuracy less what its outputs score on other problems. The better
     checkpoint must solve the task, surely and by `min_gap` over chance: without a capability there is no
     verdict. A weaker one that answers every prompt `alike`, or is `below_chance`, shows nothing by what it
-    lacks. A resample in which another checkpoint is the weaker one has no lines, and nothing to decide it.
+    lacks. Neither is anything gone where the better checkpoint surely keeps more than `latent_above` of its
+    accuracy under a change of the same size (`withstood`). A resample in which another checkpoint is the
+    weaker one has no lines, and nothing to decide it.
     """
     changed = changes(difference, rule)
     base, tuned = (
@@ -74,17 +78,32 @@ def judge(
     says = {name: line_says(name, line, corrected[name], rule) for name, line in lines.items()}
     measured = changed == {"base": "better", "tuned": "worse", "neither": ""}[weaker]
 
-    def concluded(says: Mapping[LineName, Words]) -> Words:
+    def found_by(says: Mapping[LineName, Words]) -> Words:
         under_half = less_than_half(lines, rule)
         found = capability(says, len(changed), untried(lines, rule), under_half)
-        found = np.where(measured, found, "unclear")
+        found = np.where(measured & solved, found, "unclear")
         if weaker != "neither":
             broken = below_chance[weaker] | (weaker in alike)
             found = np.where((found == "absent") & broken, "unclear", found)
+        return found
+
+    too_little = np.zeros(len(changed), bool) if withstood is None else withstood.low > rule.latent_above
+
+    def concluded(says: Mapping[LineName, Words]) -> Words:
+        found = found_by(says)
+        found = np.where((found == "absent") & too_little, "unclear", found)
         return np.where(solved, verdicts(changed, found), "undetermined")
 
     return Judgement(
-        concluded(says), says, corrected, changed, solved, difference.plain, over_chance, concluded
+        concluded(says),
+        says,
+        corrected,
+        changed,
+        solved,
+        difference.plain,
+        over_chance,
+        concluded,
+        (found_by(says) == "absent") & too_little,
     )
 
 
@@ -92,7 +111,8 @@ def line_says(name: LineName, line: LineEstimates, p: Float[ndarray, " resample"
     """What a line says, given its corrected p.
 
     Samples that miss prove nothing, nor does noise, nor do steps that are not written, nor a way back that
-    leads through other weights: `behaviour`, `noised`, `stated` and `undone` say no `absent`.
+    leads through other weights, nor one wording more: `behaviour`, `rephrased`, `noised`, `stated` and
+    `undone` say no `absent`.
     Unfinished outputs might have been right: a line says `absent` where it would if all of them were.
     """
     enough = (line.n >= rule.min_problems) & (line.above >= rule.min_over_null)
@@ -102,11 +122,11 @@ def line_says(name: LineName, line: LineEstimates, p: Float[ndarray, " resample"
     return np.select([latent, absent], ["latent", "absent"], "unclear")
 
 
-NO_ABSENCE: tuple[LineName, ...] = ("behaviour", "noised", "stated", "undone")
+NO_ABSENCE: tuple[LineName, ...] = ("behaviour", "rephrased", "noised", "stated", "undone")
 """Lines that find a capability and cannot miss one."""
 WORDED: tuple[LineName, ...] = ("prompted", "prefilled")
-KEYS: tuple[LineName, ...] = ("behaviour", *WORDED, "noised", "recovered")
-"""Lines of what says nothing of the problem: what it lets a checkpoint solve was there."""
+KEYS: tuple[LineName, ...] = ("behaviour", "rephrased", *WORDED, "noised", "recovered")
+"""Lines of what says nothing new of the problem: what it lets a checkpoint solve was there."""
 STEPS: tuple[LineName, ...] = ("continued", "stated", "used")
 """Lines of the steps: they may be there where no key opens the capability. Who has only the parts, or answers
 wrong after right steps, goes on from right steps and not to the answer: `used` may say absent there."""
@@ -128,7 +148,7 @@ def capability(
     `decodable` must say absent, and no line latent. Its steps may be there as well where they do not surely
     stop and its values are read, by its own probes or by the stronger's; and where half of the change undone
     brings the capability back.
-    A key in words of whose outputs too many are unfinished counts as `untried`, and another one must be shut.
+    A key of whose outputs too many are unfinished counts as `untried`, and one in words must be shut.
     """
 
     def those(word: str, *names: LineName) -> list[ndarray]:
@@ -137,12 +157,11 @@ def capability(
     opened = np.any(those("latent", *KEYS), axis=0)
     # Samples that miss prove nothing; every other key that was tried must surely not open, steering at least.
     none, worded = np.zeros(count, bool), [name for name in WORDED if name in says]
-    excused = [none if untried is None else untried.get(name, none) for name in worded]
-    closed = those("absent", *worded)
-    (steered,) = those("absent", "recovered")
-    shut = steered & np.all([steered, *(a | b for a, b in zip(closed, excused, strict=True))], axis=0)
-    if worded:
-        shut &= np.any(closed, axis=0)
+    keys: list[LineName] = [*worded, "recovered"]
+    excused = [none if untried is None else untried.get(name, none) for name in keys]
+    closed = those("absent", *keys)
+    shut = np.all([a | b for a, b in zip(closed, excused, strict=True)], axis=0)
+    shut &= np.any(closed[:-1] if worded else closed, axis=0)
     steps = np.any(those("latent", *STEPS), axis=0)
     halfway = np.zeros(count, bool)
     if "continued" in says:
@@ -165,11 +184,12 @@ def capability(
 def untried(
     lines: Mapping[LineName, LineEstimates], rule: Rule
 ) -> dict[LineName, Bool[ndarray, " resample"]]:
-    """Keys in words that would surely not open, were it not for outputs that were cut: more than may be."""
+    """Keys in words and vectors that would surely not open, were it not for outputs that were cut: more than
+    may be."""
     return {
         name: (line.unfinished > rule.max_unfinished) & (line.share.high < rule.absent_below)
         for name, line in lines.items()
-        if name in WORDED
+        if name in (*WORDED, "recovered")
     }
 
 
@@ -219,11 +239,13 @@ def split_result(
     *,
     grader: Grader,
     opened: Opened | None = None,
+    withstood: Withstood | None = None,
 ) -> SplitResult:
     """The verdict on a split from both checkpoints' answers and from the lines measured on the weaker one.
 
     `chance` is what each output scores on other problems (`chance_right`); `alike` the one answer of each
-    checkpoint that gives no other (`same_answer`); `opened` how much of the gap keys open.
+    checkpoint that gives no other (`same_answer`); `opened` how much of the gap keys open; `withstood` what
+    the stronger keeps under a change of the same size.
     """
     base, tuned = (answers[role].lenient for role in ROLES)
     n, units = len(base), answers["base"].clusters
@@ -238,13 +260,16 @@ def split_result(
             role: mean_intervals(over[role], told_by, rule.below_chance, units).high < 0 for role in ROLES
         }
         difference = difference_of(answers, weights, rule)
-        return judge(difference, over_chance, below_chance, estimates, weaker, rule, alike)
+        kept = None if withstood is None else withstood.shares(weights, rule.level)
+        return judge(difference, over_chance, below_chance, estimates, weaker, rule, alike, kept)
 
     as_it_is = np.ones((1, n))
     itself = judged(as_it_is)
     (verdict,) = itself.verdict.tolist()
-    more = None
-    if not any(each.unfinished.mean() > rule.max_unfinished for each in answers.values()):
+    more, kept = None, None if withstood is None else withstood.share(rule.level)
+    if not itself.too_small[0] and not any(
+        each.unfinished.mean() > rule.max_unfinished for each in answers.values()
+    ):
         more = enough(lambda w: judged(w, as_it_is), n, units, weaker, lines, rule, NO_ABSENCE)
     resampled = judged(resample_weights(n, seed, RESAMPLES, units))
     stability = float((resampled.verdict == verdict).mean())
@@ -262,11 +287,13 @@ def split_result(
         unfinished={role: float(answers[role].unfinished.mean()) for role in ROLES},
         latent=None if opened is None else opened.latent,
         opened={} if opened is None else opened.by_key,
+        withstood=kept,
         evidence=[_reported(line, itself, rule, seed) for line in lines],
         flags=[
             *_flags(answers, chance, alike, rule, grader),
             *_cut_keys(lines, rule),
             *([] if more is None else [more.flag]),
+            *([too_small(kept)] if kept is not None and itself.too_small[0] else []),
             *([] if not against else [_against(verdict, against)]),
             *flags,
         ],
@@ -308,7 +335,7 @@ def _cut_keys(lines: Sequence[RawLine], rule: Rule) -> list[str]:
         f"{name}: {share:.0%} of the outputs under this key are unfinished; where they are surely no better "
         "than without it, the key counts as not tried"
         for name, share in cut.items()
-        if name in WORDED and share > rule.max_unfinished
+        if name in (*WORDED, "recovered") and share > rule.max_unfinished
     ]
 
 

@@ -108,6 +108,8 @@ ALWAYS = (
 
 LINES: dict[LineName, str] = {
     "behaviour": "Do the weaker checkpoint's own outputs show the capability, with nothing done to it?",
+    "rephrased": "Does the weaker checkpoint solve the gap's problems in other words of their own, their "
+    "paraphrases?",
     "prompted": "How much of the accuracy gap does another prompt bring back: a wording, an instruction, "
     "solved examples?",
     "prefilled": "How much of the accuracy gap comes back when the output's beginning is written for the "
@@ -132,6 +134,7 @@ LINES: dict[LineName, str] = {
 
 KEYS: dict[LineName, str] = {
     "behaviour": "sampling",
+    "rephrased": "other words of the problem",
     "prompted": "another prompt",
     "prefilled": "a beginning written for it",
     "noised": "noise on the weights",

@@ -2,9 +2,11 @@
 known before it runs: what is measured on the weaker is stated as the more of the two."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache, reduce
 from typing import Any
 
+from undertext.activations.errors import UserError
 from undertext.activations.pair import Pair
 from undertext.core.plan import Draft, Work
 from undertext.core.setup import layers_of
@@ -17,6 +19,7 @@ from undertext.jobs.compare.dictionaries import (
     texts_for,
     why_not_read,
 )
+from undertext.jobs.compare.rephrased import other_words
 from undertext.jobs.compare.token_parts import OUTPUTS, read_of, why_no_tokens
 from undertext.jobs.compare.trace_parts import drawn_of, fresh_of
 from undertext.jobs.compare.used import MOST, NOT_GRADED
@@ -123,6 +126,7 @@ def _works(
             [
                 *fixed(role, tuple(splits), len(layers)),
                 *sampled,
+                *_rephrased(own, splits),
                 *_keys(own, splits, config),
                 *steering_works(own, splits),
             ]
@@ -136,11 +140,28 @@ def _works(
             both = of_base.and_also(of_tuned)
             works.append(both._replace(why=both.why or EACH))
     works += [
-        answering(f"undone on {split}", pair.tuned, tasks["tuned"], tasks["tuned"].split(split), why=TUNED)
+        answering(
+            f"other weights on {split}", pair.tuned, tasks["tuned"], tasks["tuned"].split(split), why=TUNED
+        ).and_also(answering("", pair.base, tasks["base"], tasks["base"].split(split)))
         for split in splits
     ]
     works += _traces(pair, tasks, splits, config)
     return works + _tokens(pair, tasks, splits, config, shared_tokens=shared_tokens)
+
+
+def _rephrased(own: SteeringParts, splits: Sequence[str]) -> list[Work]:
+    """Answers to problems in other words of their own."""
+    works = []
+    for split in splits:
+        problems = own.task.split(split)
+        work = Work(
+            f"rephrased on {split}", 0, 0, why="of the task's paraphrases, where they fit the context"
+        )
+        if any(problem.paraphrases for problem in problems):
+            with suppress(UserError):
+                work = answering(work.stage, own.weaker, own.task, problems, prompts=other_words(problems))
+        works.append(work)
+    return works
 
 
 def _dictionaries(

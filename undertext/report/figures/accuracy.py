@@ -29,12 +29,13 @@ from undertext.report.style import (
     stacked,
 )
 
-Kind = Literal["base", "tuned", "sampling", "prompt", "beginning", "noise", "vector"]
+Kind = Literal["base", "tuned", "sampling", "paraphrase", "prompt", "beginning", "noise", "vector"]
 Control = ControlKind | Literal["other problems' answers"]
 _LOOKS: dict[Kind, Look] = {
     "base": Look(BLUE, "o"),
     "tuned": Look(VERMILLION, "s"),
     "sampling": Look("#3A3F44", "X"),
+    "paraphrase": Look("#3A3F44", "<"),
     "prompt": Look(WINE, "^"),
     "beginning": Look(ORANGE, "P"),
     "noise": Look(SKY, "v"),
