@@ -8,6 +8,7 @@ import numpy as np
 from undertext.core.statistics import Intervals
 from undertext.core.terms import LineName, Role
 from undertext.jobs.compare.change import Change
+from undertext.jobs.compare.changed_weights import Withstood
 from undertext.jobs.compare.config import verdict_rule
 from undertext.jobs.compare.raw_line import LineEstimates, RawLine
 from undertext.jobs.compare.result import SplitResult
@@ -98,7 +99,10 @@ def judged(
     alike: dict[Role, str] | None = None,
     seed: int = 0,
     grader: Grader = GRADER,
+    withstood: Withstood | None = None,
 ) -> SplitResult:
     """`split_result` where outputs are right for other problems with this `chance`."""
     each = {role: np.full(len(answers.lenient), chance) for role, answers in both.items()}
-    return split_result(both, each, alike or {}, weaker, lines, flags, RULE, seed, grader=grader)
+    return split_result(
+        both, each, alike or {}, weaker, lines, flags, RULE, seed, grader=grader, withstood=withstood
+    )

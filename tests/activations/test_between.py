@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from tests.toys import SHAPES, random_model, save_folder, tiny_config, tiny_folder, word_tokenizer
 from undertext.activations import Checkpoint, UserError
-from undertext.activations.between import moved_towards, why_not_between
+from undertext.activations.between import moved_at_random, moved_towards, why_not_between
 from undertext.activations.pair import Pair, load_pair
 from undertext.activations.quiet import quiet
 from undertext.activations.weights import Room
@@ -126,6 +126,39 @@ def test_two_of_other_architectures_have_nothing_between_them(tmp_path):
     why = why_not_between(other, one)
     assert why is not None
     assert "has no" in why
+
+
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_at_random_every_weight_is_moved_as_far_as_the_other_is_away(dtype, alone, tmp_path):
+    one, other = two(tmp_path, dtype=dtype, room=Room() if alone else None)
+    theirs = copies(other)
+    before, eps = copies(one), torch.finfo(dtype).eps
+    moves = []
+    for seed in (3, 3, 4):
+        with moved_at_random(one, other, seed=seed):
+            moves.append(copies(one))
+        assert all(torch.equal(own, before[name]) for name, own in copies(one).items())
+    up = total = 0
+    for name, weight in moves[0].items():
+        was, far = before[name].double(), (theirs[name].double() - before[name].double()).abs()
+        moved = weight.double() - was
+        assert torch.allclose(moved.abs(), far, atol=8 * eps, rtol=8 * eps), name
+        up += int((moved > 0).sum())
+        total += int((far > 0).sum())
+        assert torch.equal(weight, moves[1][name])
+    # Up as often as down, within five standard errors, and otherwise with another seed.
+    assert abs(up - total / 2) < 5 * (total / 4) ** 0.5
+    assert any(not torch.equal(weight, moves[2][name]) for name, weight in moves[0].items())
+
+
+def test_two_of_other_architectures_are_not_moved_at_random_either(tmp_path):
+    one, other = (Checkpoint.load(tiny_folder(tmp_path / shape, shape)) for shape in ("llama", "qwen2"))
+    with (
+        pytest.raises(UserError, match="expected two checkpoints of the same weights"),
+        moved_at_random(other, one, seed=0),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])

@@ -25,7 +25,7 @@ def test_compare_writes_the_report(cli, untrained, small_task, tmp_path):
     )  # fmt: skip
     assert code == 0
     verdict = json.loads((out / "verdict.json").read_text())
-    assert verdict["schema"] == 9
+    assert verdict["schema"] == 10
     assert json.loads((out / "run.json").read_text())["config"]["seed"] == 5
     assert list(verdict["splits"]) == ["test"]
     assert verdict["splits"]["test"]["verdict"] in stdout

@@ -74,6 +74,7 @@ def _split(problems: pa.Table, split: str) -> SplitResult:
         unfinished={"base": 0.075, "tuned": 0.0},
         latent=Estimate(0.82, 0.7, 0.93, 31) if split == "test" else None,
         opened={"behaviour": 0.2, "prompted": 0.45, "recovered": 0.8} if split == "test" else {},
+        withstood=None,
         evidence=lines if split == "test" else lines[:2],
         flags=[]
         if split == "test"

@@ -172,6 +172,15 @@ def test_pictures_of_probes_and_doses_say_where_their_lines_are_highest(shown, c
     assert f"random directions (best of 8) {random['lenient']:.2f} at dose {random['dose']:g} (64" in doses
 
 
+def test_what_the_base_keeps_under_a_change_of_the_same_size_is_said_where_it_was_measured(comparison):
+    kept = Estimate(0.97, 0.93, 1.01, 40)
+    result = replace(comparison.splits["test"], weaker="tuned", verdict="undetermined", withstood=kept)
+    summary = {**comparison.summary, "splits": {"test": asdict(result)}}
+    said = "up or down at random, the base keeps 0.97 [0.93, 1.01] of its accuracy over chance"
+    assert said in page_of(replace(comparison, summary=summary)).text
+    assert "up or down at random" not in page_of(comparison).text
+
+
 def test_the_verdict_is_said_with_its_evidence(shown, comparison):
     for wanted in (
         "Elicited: the base already had it.",

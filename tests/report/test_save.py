@@ -34,7 +34,7 @@ def test_verdict_has_the_keys_of_its_schema_and_no_others(rendered):
     for split in verdict["splits"].values():
         assert set(split) == {
             "verdict", "confidence", "stability", "weaker", "accuracy", "evidence", "flags",
-            "latent", "opened", "smallest_detectable_difference", "unfinished",
+            "latent", "opened", "smallest_detectable_difference", "unfinished", "withstood",
         }  # fmt: skip
         assert set(split["accuracy"]) == {"base", "tuned", "difference"}
         for line in split["evidence"]:

@@ -12,7 +12,7 @@ from undertext.organisms.bench.families import FAMILIES
 from undertext.organisms.bench.recipes import ORGANISMS
 
 TRUTHS = {"elicited", "taught", "suppressed", "overwritten", "composed", "preserved"}
-EVERYWHERE = {"elicited", "taught", "composed", "password", "wiped_by_noise", "preserved"}
+EVERYWHERE = {"elicited", "taught", "password", "wiped_by_noise", "preserved"}
 JUDGED = {organism.name for organism in ORGANISMS.values() if organism.judged}
 
 
@@ -32,7 +32,7 @@ def test_there_are_enough_cases_of_every_truth_and_each_is_in_both_parts(plan):
     assert cases.total() >= 220, "200 must be left where ground truth disagrees on some"
     assert {truth for _, truth in cases} == TRUTHS
     for truth in TRUTHS:
-        assert sum(cases[part, truth] for part in PARTS) >= 24
+        assert sum(cases[part, truth] for part in PARTS) >= 22
         assert min(cases[part, truth] for part in PARTS) >= 10
 
 
@@ -45,6 +45,8 @@ def test_every_recipe_is_in_two_worlds_and_in_both_parts_where_it_fits(plan):
         assert len(having) >= 2, name
         assert {world.part for world in having} == {world.part for world in fitting}, name
     assert all(set(world.organisms) >= EVERYWHERE for world in worlds)
+    # The steps of logic begin with their values: none can be learnt by itself.
+    assert {world.family for world in worlds if "composed" not in world.organisms} == {"logic"}
 
 
 def test_parts_share_no_family_shape_or_seed_and_all_kinds_of_world_are_there(plan):
@@ -60,7 +62,7 @@ def test_parts_share_no_family_shape_or_seed_and_all_kinds_of_world_are_there(pl
     for part in PARTS:
         own = [world for world in worlds if world.part == part]
         assert {world.tokens for world in own} == {"word", "char", "bpe"}
-        assert {(world.d_model, world.layers) for world in own} == {(64, 4), (96, 5)}
+    assert {(world.d_model, world.layers) for world in worlds} == {(64, 4), (96, 5)}
 
 
 def test_the_quick_set_has_its_six_in_a_world_of_each_part(plan):
@@ -73,24 +75,24 @@ def test_the_quick_set_has_its_six_in_a_world_of_each_part(plan):
 
 
 def test_what_is_left_of_a_set_is_named(plan):
-    assert [w.world.name for w in plan.of("standard", ("parity",))] == [
-        "parity-gpt_neox-bpe-24",
-        "parity-qwen3-word-96x5-28",
-    ]
-    assert [w.world.name for w in plan.of("quick", ("swaps",))] == ["swaps-qwen3-word-21"]
+    assert [w.world.name for w in plan.of("standard", ("parity",))] == ["parity-qwen3-bpe-33"]
+    assert [w.world.name for w in plan.of("quick", ("swaps",))] == ["swaps-gpt_neox-word-31"]
     with pytest.raises(UserError, match=r"expected families or worlds of the set \(chain, .* got \['parity'"):
         plan.of("quick", ("parity",))
 
 
-def test_the_first_plan_is_still_one_and_shares_no_held_out_world_with_todays(plan):
-    first = read_plan(config_file("bench_first.yaml"))
+@pytest.mark.parametrize("name", ["bench_first.yaml", "bench_second.yaml"])
+def test_earlier_plans_are_still_plans_and_share_no_held_out_world_with_todays(name, plan):
+    earlier = read_plan(config_file(name))
     held_out = [
-        {world.world.name for world in each.worlds if world.part == "held out"} for each in (first, plan)
+        {world.world.name for world in each.worlds if world.part == "held out"} for each in (earlier, plan)
     ]
     assert all(held_out)
     assert not set.intersection(*held_out)
-    tuning = [{world.world.name for world in each.worlds if world.part == "tuning"} for each in (first, plan)]
-    assert tuning[0] < tuning[1]
+    tuning = [
+        {world.world.name for world in each.worlds if world.part == "tuning"} for each in (earlier, plan)
+    ]
+    assert tuning[0] <= tuning[1]
 
 
 def world(**changed: object) -> dict[str, object]:

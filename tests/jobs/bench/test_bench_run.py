@@ -147,6 +147,7 @@ def split_result(difference: float, shares: dict[LineName, float]) -> SplitResul
         unfinished={},
         latent=around(0.3),
         opened={},
+        withstood=None,
         evidence=lines,
         flags=[],
         smallest_detectable_difference=0.1,

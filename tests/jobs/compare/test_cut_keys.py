@@ -1,4 +1,4 @@
-"""Keys in words whose outputs are cut: when the verdict waits for them, and when not."""
+"""Keys whose outputs are cut: when the verdict waits for them, and when not."""
 
 import numpy as np
 
@@ -14,6 +14,10 @@ def test_a_key_whose_outputs_are_cut_is_excused_as_long_as_another_one_is_shut()
         (("unclear", "absent", "absent"), ()): "unclear",
         (("unclear", "unclear", "absent"), ("prompted", "prefilled")): "unclear",
         (("unclear", "absent", "unclear"), ("prompted",)): "unclear",
+        (("absent", "absent", "unclear"), ("recovered",)): "absent",
+        (("unclear", "absent", "unclear"), ("prompted", "recovered")): "absent",
+        (("unclear", "unclear", "unclear"), ("prompted", "prefilled", "recovered")): "unclear",
+        (("absent", "absent", "latent"), ("recovered",)): "latent",
         (("latent", "absent", "absent"), ("prompted",)): "latent",
     }
     for (said, cut), found in wanted.items():
@@ -23,16 +27,23 @@ def test_a_key_whose_outputs_are_cut_is_excused_as_long_as_another_one_is_shut()
         assert capability(words, 1, excused).tolist() == [found], (said, cut)  # type: ignore[arg-type]
 
 
+def test_a_vector_whose_outputs_are_cut_is_not_excused_where_nothing_else_was_tried():
+    words = {"recovered": np.array(["unclear"]), "continued": np.array(["absent"])}
+    assert capability(words, 1, {"recovered": np.array([True])}).tolist() == ["unclear"]  # type: ignore[arg-type]
+
+
 def test_only_what_is_surely_no_better_is_excused():
     rows: list[tuple[LineName, tuple[float, float, float], float]] = [
         ("prompted", (-0.3, 0.0, 0.1), 0.5),
         ("prefilled", (0.1, 0.3, 0.5), 0.5),
+        ("recovered", (-0.3, 0.0, 0.1), 0.5),
+        ("noised", (-0.3, 0.0, 0.1), 0.5),
     ]
     lines: dict[LineName, LineEstimates] = {
         name: estimates(intervals(row), 1.0)._replace(unfinished=cut) for name, row, cut in rows
     }
     found = {name: each.tolist() for name, each in untried(lines, RULE).items()}
-    assert found == {"prompted": [True], "prefilled": [False]}
+    assert found == {"prompted": [True], "prefilled": [False], "recovered": [True]}
     kept: dict[LineName, LineEstimates] = {
         "prompted": lines["prompted"]._replace(unfinished=RULE.max_unfinished)
     }

@@ -42,6 +42,7 @@ from undertext.measures.answers import Answers
 from undertext.tasks import Grader
 
 LINES: tuple[LineName, ...] = get_args(LineName)
+WITHOUT = tuple(name for name in LINES if name != "rephrased")
 SAYS: tuple[Says, ...] = get_args(Says)
 
 
@@ -69,15 +70,12 @@ def spelt_out(lines: dict[LineName, Says]) -> str:
     return "unclear" if "latent" in others else "absent"
 
 
-WITHOUT = tuple(name for name in LINES if name != "rephrased")
-
-
 @pytest.mark.parametrize(
     ("lines", "stride"), [pytest.param(WITHOUT, 1, marks=pytest.mark.slow), (LINES, 61), (WITHOUT, 61)]
 )
 def test_every_combination_of_lines(lines, stride):
-    """Each line latent, absent, unclear or not measured: 4 to the power of 12 where one is left out that counts
-    as `behaviour` does, those of the same lines together; or one in so many of them."""
+    """Each line latent, absent, unclear or not measured, those of the same lines together; or one in so many.
+    All are tried without `rephrased`, which counts as `behaviour` does: 4 to the power of 12."""
     count = 0
     for measured in product((False, True), repeat=len(lines)):
         names = list(compress(lines, measured))

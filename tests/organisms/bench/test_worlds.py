@@ -4,6 +4,7 @@ import random
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 
 import pytest
 import torch
@@ -42,7 +43,7 @@ def items_of(world: World) -> list[Item]:
 def test_a_prompt_s_tokens_begin_every_document_and_texts_come_back(world):
     """Else what is written would not begin where a checkpoint is asked to go on."""
     rng, tokenizer, family = random.Random(0), world.tokenizer, world.family
-    for how in ("trace", "guess", "noise", "step", "echo", "wrong answer", "slips"):
+    for how in ("trace", "guess", "noise", "steps", "echo", "wrong answer", "slips"):
         head, tail = document(
             family, Kind(1.0, how), drawn(family, Kind(1.0, how), family.sizes[0], rng), rng
         )
@@ -82,6 +83,29 @@ def test_labels_are_what_is_written_and_the_end(world):
         assert torch.equal(written, row[end : end + len(written)])
         assert written[-1] == world.tokenizer.eos_token_id
         assert (row[end + len(written) :] == world.tokenizer.pad_token_id).all()
+
+
+@names
+def test_every_step_is_learnt_as_if_it_were_the_last(world):
+    """Of a trace the labels are its tokens, but for where a step or the answer begins: there the end is."""
+    rng = random.Random(4)
+    tokens, labels, ends = batch_of(world.family, world.tokenizer, Mixture([Kind(1.0, "steps")]), 12, rng)
+    whole, written, _ = batch_of(
+        world.family, world.tokenizer, Mixture([Kind(1.0, "trace")]), 12, random.Random(4)
+    )
+    assert torch.equal(tokens, whole)
+    stop = world.tokenizer.eos_token_id
+    for row, said, trace, end in zip(tokens, labels, written, ends, strict=True):
+        assert said[end] == -100  # nothing begins the first step
+        (differing,) = torch.nonzero(said != trace, as_tuple=True)
+        assert differing[0] == end
+        assert (said[differing[1:]] == stop).all()
+        # What lies between two beginnings is a step, and behind the last the answer.
+        last = int(torch.nonzero(trace == stop)[0])
+        texts = [world.tokenizer.decode(row[a:b]).strip() for a, b in pairwise([*differing.tolist(), last])]
+        assert len(texts) >= 2
+        assert " ".join(texts) == world.tokenizer.decode(row[end:last]).strip()
+        assert texts[-1].startswith(world.family.answer.split("{")[0].strip())
 
 
 @pytest.mark.parametrize("name", ["against_pushes", "against_keys", "one_direction"])
