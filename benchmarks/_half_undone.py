@@ -1,34 +1,47 @@
-"""Whether half of a change undone tells what relearning tells: `python -m benchmarks._half_undone`.
+"""Whether half of a change undone, and a change of the same size at random, tell what relearning tells:
+`python -m benchmarks._half_undone`.
 
-Not run by `make bench`: five minutes of one core where the bench's worlds are built, some ten more where they
+Not run by `make bench`: ten minutes of one core where the bench's worlds are built, some ten more where they
 are not. A checkpoint that works its problems out is wiped for so many steps, each time from the start, and
-asked by itself, midway back to what it was, and after the bench's relearning. Prints a table a world.
+asked by itself, midway back to what it was, and after the bench's relearning; and the checkpoint that it was,
+with every weight moved as far, up or down at random. The world's own locked and wiped organisms stand below.
+Prints a table a world.
 """
 
 import argparse
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from transformers import PreTrainedModel
 
 from undertext.activations import Checkpoint
-from undertext.activations.between import moved_towards
+from undertext.activations.between import moved_at_random, moved_towards
 from undertext.core.setup import threads
 from undertext.core.terms import HALFWAY
 from undertext.jobs.bench.plan import read_plan
 from undertext.measures.answers import greedy
 from undertext.organisms.bench.build import NEVER_HAD, SPLITS_JUDGED, WorldFolder
-from undertext.organisms.bench.recipes import ORGANISMS
+from undertext.organisms.bench.recipes import ORGANISMS, Organism
 from undertext.organisms.training import train
+from undertext.tasks.task import Task
 
 WORLDS = ("chain-llama-word-1", "logic-gpt2-word-7")
 """Of the part `tuning`."""
-STEPS = (10, 25, 50, 100, 200, 400)
+STRONG = (3e-3, 1.0)
+"""Learning rate and weight decay of the bench's own wiping."""
+WIPINGS = (
+    *((steps, *STRONG) for steps in (10, 25, 50, 100, 200, 400)),
+    (400, 1e-3, 0.0),
+    (800, 3e-4, 0.0),
+)
+"""Steps, learning rate and weight decay."""
 SEED = 99
 
 
-def table(folder: WorldFolder) -> str:
+def table(folder: WorldFolder, tuned: Sequence[Organism]) -> str:
     """The rows of a world, in Markdown."""
     task = folder.task
     (recipe,) = ORGANISMS["wiped_by_noise"].stages
@@ -37,18 +50,35 @@ def table(folder: WorldFolder) -> str:
     never = folder.relearnt(folder.model(NEVER_HAD), task, SPLITS_JUDGED)
     lines = [
         f"{folder.world.name}; one that never had it relearns {shown(never)}\n",
-        "| steps of wiping | size of the change | accuracy | half undone | relearnt |\n|---|---|---|---|---|",
+        "| tuned | size of the change | accuracy | half undone | relearnt | base, moved as far at random |",
+        "|---|---|---|---|---|---|",
     ]
-    for steps in STEPS:
-        model = copy.deepcopy(whole)
-        train(model, [replace(recipe, steps=steps)], seed=SEED, loss_of=folder._loss)
+
+    def row(name: str, model: PreTrainedModel, relearnt: dict[str, float]) -> str:
         after = Checkpoint.load(model, tokenizer=folder.world.tokenizer)
         with moved_towards(after, before, HALFWAY):
-            half = {s: float(greedy(after, task, task.split(s)).lenient.mean()) for s in SPLITS_JUDGED}
-        figures = [folder.accuracy(model, task, SPLITS_JUDGED), half]
-        figures.append(folder.relearnt(model, task, SPLITS_JUDGED))
-        lines.append(f"| {steps} | {size(model, whole):.2f} | {' | '.join(map(shown, figures))} |")
+            half = accuracy(after, task)
+        with moved_at_random(before, after, seed=SEED):
+            moved = accuracy(before, task)
+        figures = [accuracy(after, task), half, relearnt, moved]
+        return f"| {name} | {size(model, whole):.2f} | {' | '.join(map(shown, figures))} |"
+
+    for steps, rate, decay in WIPINGS:
+        model = copy.deepcopy(whole)
+        stage = replace(recipe, steps=steps, lr=rate, weight_decay=decay)
+        train(model, [stage], seed=SEED, loss_of=folder._loss)
+        name = f"wiped, {steps} steps at {rate:g}"
+        lines.append(row(name, model, folder.relearnt(model, task, SPLITS_JUDGED)))
+    for organism in tuned:
+        if organism.truth in ("suppressed", "overwritten"):
+            card = folder.checked(organism.name)
+            lines.append(row(f"`{organism.name}`", folder.model(organism.name), card["relearning"]["weaker"]))
     return "\n".join(lines)
+
+
+def accuracy(checkpoint: Checkpoint, task: Task) -> dict[str, float]:
+    """Greedy lenient accuracy on the splits judged."""
+    return {s: float(greedy(checkpoint, task, task.split(s)).lenient.mean()) for s in SPLITS_JUDGED}
 
 
 def size(model: torch.nn.Module, whole: torch.nn.Module) -> float:
@@ -58,9 +88,9 @@ def size(model: torch.nn.Module, whole: torch.nn.Module) -> float:
     return float((changed / sum(float(b.detach().square().sum()) for _, b in pairs)) ** 0.5)
 
 
-def shown(accuracy: dict[str, float]) -> str:
+def shown(figures: dict[str, float]) -> str:
     """Accuracies of the splits judged."""
-    return ", ".join(f"{accuracy[split]:.2f}" for split in SPLITS_JUDGED)
+    return ", ".join(f"{figures[split]:.2f}" for split in SPLITS_JUDGED)
 
 
 def main() -> None:
@@ -73,7 +103,7 @@ def main() -> None:
     with threads(1):
         for plan in read_plan().worlds:
             if plan.world.name in WORLDS:
-                print(table(WorldFolder(plan.world, at / plan.world.name)), flush=True)
+                print(table(WorldFolder(plan.world, at / plan.world.name), plan.tuned), flush=True)
 
 
 if __name__ == "__main__":
