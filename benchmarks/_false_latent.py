@@ -40,9 +40,9 @@ VERDICT = "verdict"
 ABOUT = (
     "Made by `python -m benchmarks._false_latent`. A tiny model was shown sums, to give them at once or "
     "to work them out in steps. For each seed a weaker one was shown nothing, or wrong numbers of the "
-    "same form: the truth is `taught`. The whole of `compare` runs on each pair. A line counts where it "
-    "was measured. `decodable` and `transported` alone never make a verdict. The interval is Clopper and "
-    "Pearson's, 95%."
+    "same form: the truth is `taught`. A problem's paraphrase has its numbers the other way round. The whole "
+    "of `compare` runs on each pair. A line counts where it was measured. `decodable` and `transported` "
+    "alone never make a verdict. The interval is Clopper and Pearson's, 95%."
 )
 
 
@@ -61,6 +61,12 @@ def dealt_out(problems: list[dict[str, Any]], seed: int) -> list[dict[str, Any]]
     return made
 
 
+def rephrased(problem: dict[str, Any]) -> dict[str, Any]:
+    """The problem with a paraphrase: its numbers the other way round."""
+    one, other = re.findall(r"\d+", problem["prompt"])
+    return problem if one == other else {**problem, "paraphrases": [f"Q: {other} + {one} = ?"]}
+
+
 def judged(seed: int, folder: Path) -> dict[str, str]:
     """The verdict of a seed's pair, and what each line of its evidence says."""
     name = "worked" if seed // 2 % 2 else "plain"
@@ -72,7 +78,7 @@ def judged(seed: int, folder: Path) -> dict[str, str]:
     model = blank(tokenizer, seed) if seed % 2 == 0 else learnt(dealt_out(make(), seed), tokenizer, seed=seed)
     task = folder / name
     if not task.exists():
-        write_by_hand(task, make(), length)
+        write_by_hand(task, [rephrased(problem) for problem in make()], length)
     config = CompareConfig(
         seed=seed, samples=4, search_problems=20, vector_problems=32, random_directions=2, threads=1
     )

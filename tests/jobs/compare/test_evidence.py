@@ -14,8 +14,9 @@ from tests.made_up_task import task_of
 from tests.sweeps import sweep_of
 from undertext.core.statistics import pass_at_k, resample_weights
 from undertext.core.terms import Access, Role
+from undertext.jobs.compare.changed_weights import undone_line
 from undertext.jobs.compare.config import CompareConfig, verdict_rule
-from undertext.jobs.compare.evidence import behaviour_line, not_specific, recovered_line, undone_line
+from undertext.jobs.compare.evidence import behaviour_line, not_specific, recovered_line
 from undertext.jobs.compare.raw_line import RawLine
 from undertext.jobs.compare.result import EvidenceLine
 from undertext.jobs.compare.verdict import split_result

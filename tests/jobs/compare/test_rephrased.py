@@ -7,9 +7,9 @@ from tests.keyed_answers import answers, task_of
 from tests.toys import tiny_folder
 from tests.verdicts import RULE
 from undertext.activations import Checkpoint
-from undertext.jobs.compare.rephrased import NOT_MEASURED, ask_rephrased, other_words, rephrased_line
+from undertext.jobs.compare.rephrased import ask_rephrased, other_words, rephrased_line
 from undertext.jobs.compare.verdict import line_says
-from undertext.measures.answers import greedy
+from undertext.measures.answers import Answers, greedy
 from undertext.tasks import Problem, Task
 
 COUNT = 7
@@ -88,7 +88,7 @@ def test_each_is_asked_by_its_first_paraphrase(tmp_path):
     task = toy_task(problems)
     assert other_words(problems) == ["w3 w4", "w6"]
     found = ask_rephrased(checkpoint, task, "test", [0], 512, lambda n: None)
-    assert not isinstance(found, str)
+    assert isinstance(found, Answers)
     assert found.texts == greedy(checkpoint, task, problems, prompts=["w3 w4", "w6"]).texts
 
 
@@ -101,6 +101,5 @@ def test_why_it_is_not_measured_is_said(tmp_path):
     task = toy_task(problems)
     found = ask_rephrased(checkpoint, task, "test", [0, 1], 512, lambda n: None)
     assert isinstance(found, str)
-    assert found.startswith(f"{NOT_MEASURED}: ")
-    found = ask_rephrased(checkpoint, task, "test", [1], 512, lambda n: None)
-    assert found == f"no problem in the gap has paraphrases: {NOT_MEASURED}"
+    assert found.startswith("`rephrased` was not measured: ")
+    assert ask_rephrased(checkpoint, task, "test", [1], 512, lambda n: None) is None

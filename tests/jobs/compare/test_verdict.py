@@ -50,7 +50,7 @@ def spelt_out(lines: dict[LineName, Says]) -> str:
     """Latent where some key opens it. Absent where none does, it does not go on from right steps, states none
     nor uses them, and is not read; where going on was not measured, nothing may speak for it. Nor where half
     of the change undone brings it back: its steps are there, as where they do not stop and are read."""
-    keys = ("behaviour", "rephrased", "prompted", "prefilled", "noised", "recovered")
+    keys: tuple[LineName, ...] = ("behaviour", "rephrased", "prompted", "prefilled", "noised", "recovered")
     if "latent" in [lines.get(key) for key in keys]:
         return "latent"
     tried = [lines.get("recovered"), lines.get("prompted", "absent"), lines.get("prefilled", "absent")]

@@ -304,10 +304,10 @@ def split_evidence(
     behaviour, k = behaviour_line(measured.samples[split], task, split, gap, config, rule)
     lines = [behaviour]
     reworded = measured.rephrased[split]
-    if isinstance(reworded, str):
-        flags.append(reworded)
-    else:
+    if isinstance(reworded, Answers):
         lines.append(rephrased_line(reworded, task, split, gap, weaker))
+    elif reworded is not None:
+        flags.append(reworded)
     lines += key_lines(measured.keys, measured.keyed[split], task, split, weaker, stronger)
     flags += measured.keys.notes
     kind = measured.step_kinds[split]
@@ -346,7 +346,7 @@ def split_evidence(
     samples, units = measured.samples[split], weaker.clusters
     keyed: dict[LineName, Answers | SteeredAnswers] = {"recovered": steered[searched.strongest]}
     keyed |= dict(measured.keyed[split].items())
-    keyed |= {} if isinstance(reworded, str) else {"rephrased": reworded}
+    keyed |= {"rephrased": reworded} if isinstance(reworded, Answers) else {}
     on_dev: dict[LineName, float] = {"recovered": searched.accuracy(searched.best[searched.strongest])}
     on_dev |= {kind: measured.keys.accuracy[key.name] for kind, key in measured.keys.best.items()}
     keyed = dict(sorted(keyed.items(), key=lambda each: -on_dev.get(each[0], 0.0)))  # paraphrases last

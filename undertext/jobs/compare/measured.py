@@ -54,8 +54,9 @@ class Measured:
     """By split, what of these steps is looked at: the task's own values, or what is new in outputs."""
     used: Mapping[str, Mapping[str, Used] | str]
     """By split, whether `weaker` and `stronger` use the values of the steps, or why it was not measured."""
-    rephrased: Mapping[str, Answers | str]
-    """By split, the weaker's answers to problems in other words of their own, or why there are none."""
+    rephrased: Mapping[str, Answers | str | None]
+    """By split, the weaker's answers to problems in other words of their own, or why there are none; None
+    where the task has no such words."""
     other_weights: Mapping[str, OtherWeights | str]
     """By split, answers under weights that neither has, where tuning made it the weaker one, or why there are
     none."""
@@ -171,7 +172,7 @@ def measure(
 
     using = [Part(f"used/{weaker}/{split}", partial(use, split), stage=f"use on {split}") for split in gaps]
 
-    def reword(split: str, done: Done) -> Answers | str:
+    def reword(split: str, done: Done) -> Answers | str | None:
         return ask_rephrased(steering.weaker, task, split, gaps[split], config.batch_size, done)
 
     rewording = [

@@ -13,23 +13,21 @@ from undertext.measures.answers import Answers, greedy
 from undertext.tasks.output_grader import chance_any, chance_note
 from undertext.tasks.task import Problem, Task
 
-NOT_MEASURED = "`rephrased` was not measured"
-
 
 def ask_rephrased(
     weaker: Checkpoint, task: Task, split: str, gap: Sequence[int], batch_size: int, done: Done
-) -> Answers | str:
+) -> Answers | str | None:
     """The weaker's greedy answers to a split's problems, each asked by its first paraphrase (one without any
-    as it stands); or why there are none."""
+    as it stands); or why there are none. None where no problem in the gap has paraphrases."""
     problems = task.split(split)
     if not any(problems[i].paraphrases for i in gap):
-        return f"no problem in the gap has paraphrases: {NOT_MEASURED}"
+        return None
     try:
         return greedy(
             weaker, task, problems, prompts=other_words(problems), batch_size=batch_size, progress=done
         )
     except UserError as error:  # longer than the context, or of words that the tokenizer lacks
-        return f"{NOT_MEASURED}: {error}"
+        return f"`rephrased` was not measured: {error}"
 
 
 def other_words(problems: Sequence[Problem]) -> list[str]:

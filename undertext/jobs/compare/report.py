@@ -220,6 +220,10 @@ def _unmeasured(result: Comparison, splits: Sequence[Split]) -> list[str]:
     said = []
     for split in splits:
         missing = [name for name in split.missing if name not in words.NEVER]
+        if "rephrased" in missing and not any("`rephrased`" in flag for flag in split.result.flags):
+            missing.remove("rephrased")
+            if split.result.weaker != "neither":
+                said.append(f"{split.name}: `rephrased`: no problem in the gap has a paraphrase.")
         if split.result.weaker == "neither":
             said.append(
                 f"{split.name}: every line of evidence, since no checkpoint counts as the weaker one."
