@@ -80,6 +80,10 @@ class WorldFolder:
         """The task that an organism is judged on."""
         return self.typed if organism.needs == "types" else self.task
 
+    def asked_alike(self, organism: Organism) -> bool:
+        """Whether its parent's card holds the parent's accuracy on the organism's own task."""
+        return self.task_of(ORGANISMS[str(organism.parent)]) is self.task_of(organism)
+
     @cached_property
     def leaked(self) -> list[Item]:
         """The problems that the task's split `test` is made of."""
@@ -229,7 +233,11 @@ class WorldFolder:
             "accuracy": self.accuracy(plain, task, SPLITS_JUDGED),
         }
         if organism.parent is not None:
-            card["accuracy_of_parent"] = self.accuracy(self.model(organism.parent), task, SPLITS_JUDGED)
+            card["accuracy_of_parent"] = (
+                self.card(organism.parent)["accuracy"]
+                if self.asked_alike(organism)
+                else self.accuracy(self.model(organism.parent), task, SPLITS_JUDGED)
+            )
         return card
 
     def _write_card(self, name: str, card: dict[str, Any]) -> None:

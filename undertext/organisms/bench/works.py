@@ -80,7 +80,8 @@ class WorldWorks:
         return Work(f"training {organism.name}", 0, 0, why=why, updates=steps)
 
     def _asking(self, organism: Organism) -> Work:
-        times = 1 if organism.parent is None else 2  # the parent is asked beside it
+        # The parent is asked beside it, unless its own card tells how it does.
+        times = 1 if organism.parent is None or self._folder.asked_alike(organism) else 2
         task = self._folder.task_of(organism)
         return self._asked(f"asking {organism.name}", task, times)
 
