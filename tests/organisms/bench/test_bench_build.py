@@ -48,6 +48,7 @@ def test_an_organism_is_made_once_with_its_parents_and_the_same_again(folder, tm
     assert (card["parent"], card["truth"]) == ("fluent", {"test": "suppressed", "ood": "suppressed"})
     parent = folder.accuracy(folder.model("fluent"), folder.task, ("test", "ood"))
     assert card["accuracy_of_parent"] == parent
+    assert card["trained_on"] == f"cpu, torch {torch.__version__}"
     made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
     assert {path.parent.name for path in made} == {"fluent", "password"}
     folder.ensure("password")

@@ -194,7 +194,11 @@ class WorldFolder:
             loss_of=lock or self._loss,
         )
         seconds = perf_counter() - began
-        card = {**self._card(organism, model, parent), "training_s": round(seconds, 3)}
+        card = {
+            **self._card(organism, model, parent),
+            "training_s": round(seconds, 3),
+            "trained_on": f"{self.device}, torch {torch.__version__}",
+        }
         if lock is not None:
             card["direction"] = [round(value, 6) for value in lock.direction.tolist()]
         self._write(organism, model, card)
