@@ -275,7 +275,7 @@ def test_the_files_hold_what_was_returned(gained):
     comparison, out = gained
     written = json.loads((out / "verdict.json").read_text())
     assert written == {"run": comparison.id, **comparison.summary}
-    assert (written["schema"], written["seed"]) == (9, 0)
+    assert (written["schema"], written["seed"]) == (10, 0)
     assert {path.name for path in out.iterdir()} == {
         "verdict.json", "report.html", "run.json", "figures", "tables",
     }  # fmt: skip
