@@ -1,5 +1,7 @@
 """A change too small to erase anything: what the base keeps under one of the same size."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -60,6 +62,21 @@ def test_where_another_checkpoint_solves_nothing_nothing_is_refused_for_the_size
     both = {"base": KNOWN["tuned"], "tuned": KNOWN["base"]}
     result = judged(both, "base", GONE[:-1])  # type: ignore[arg-type]
     assert (result.verdict, result.withstood) == ("taught", None)
+
+
+@pytest.mark.parametrize(
+    ("read", "null", "verdict"),
+    [
+        (0.0, 0.0, "overwritten"),
+        (0.6, 0.0, "undetermined"),
+        (0.6, 0.99, "overwritten"),  # the stronger's own is at the null: nothing is read on this split
+    ],
+)
+def test_a_reading_counts_where_the_stronger_s_values_are_read_on_the_split(read, null, verdict):
+    own = line("decodable", np.arange(N) < read * N, np.arange(N))
+    read_by_chance = replace(own, null=(np.arange(N) < null * N).astype(float))
+    found = judged(KNOWN, "tuned", [*GONE, read_by_chance], withstood=kept(0.0))  # type: ignore[arg-type]
+    assert found.verdict == verdict
 
 
 def test_shares_of_resamples_are_those_of_the_problems_drawn():
@@ -133,3 +150,12 @@ def test_null_of_the_moved_one_is_what_its_outputs_score_on_other_problems():
     moved = Answers(texts, right, right, np.ones(10), np.zeros(10, bool))
     found = withstood(moved, task, "test", moved)
     assert found.null.mean() == pytest.approx((5 * 4 / 9 + 5 * 5 / 9) / 10)
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(0.9, "suppressed"), (0.0, "undetermined")])
+def test_half_of_the_way_back_counts_where_the_change_is_small(share, verdict):
+    """Of a large change midway may lie what the base knows; that it is gone is then not said either."""
+    lines = [*GONE[:-1], line("undone", np.ones(N), np.arange(N))]
+    found = judged(KNOWN, "tuned", lines, withstood=kept(share))  # type: ignore[arg-type]
+    assert found.verdict == verdict
+    assert not any(flag.startswith("small change") for flag in found.flags)

@@ -78,16 +78,16 @@ def judge(
     says = {name: line_says(name, line, corrected[name], rule) for name, line in lines.items()}
     measured = changed == {"base": "better", "tuned": "worse", "neither": ""}[weaker]
 
+    too_little = np.zeros(len(changed), bool) if withstood is None else withstood.low > rule.latent_above
+
     def found_by(says: Mapping[LineName, Words]) -> Words:
         under_half = less_than_half(lines, rule)
-        found = capability(says, len(changed), untried(lines, rule), under_half)
+        found = capability(says, len(changed), untried(lines, rule), under_half, too_little)
         found = np.where(measured & solved, found, "unclear")
         if weaker != "neither":
             broken = below_chance[weaker] | (weaker in alike)
             found = np.where((found == "absent") & broken, "unclear", found)
         return found
-
-    too_little = np.zeros(len(changed), bool) if withstood is None else withstood.low > rule.latent_above
 
     def concluded(says: Mapping[LineName, Words]) -> Words:
         found = found_by(says)
@@ -137,6 +137,7 @@ def capability(
     count: int,
     untried: Mapping[LineName, Bool[ndarray, " resample"]] | None = None,
     under_half: Mapping[LineName, Bool[ndarray, " resample"]] | None = None,
+    small: Bool[ndarray, " resample"] | None = None,
 ) -> Words:
     """What the lines say together of the capability in the weaker checkpoint: `latent`, `absent`, `unclear`,
     or that its steps are there, `parts` where surely no key opens it, and `steps` where a key may.
@@ -147,7 +148,8 @@ def capability(
     measured, and half of the change undone must not bring it back; where `continued` could not be measured,
     `decodable` must say absent, and no line latent. Its steps may be there as well where they do not surely
     stop and its values are read, by its own probes or by the stronger's; and where half of the change undone
-    brings the capability back.
+    brings the capability back, and the change is `small` (None: it is): of a large one half of the way back
+    may lead to weights that have it, though these have it no more.
     A key of whose outputs too many are unfinished counts as `untried`, and one in words must be shut.
     """
 
@@ -177,7 +179,7 @@ def capability(
         spoken_for = np.any([np.zeros(count, bool), *those("latent", *says)], axis=0)
         gone = shut & those("absent", "decodable")[0] & ~spoken_for
     (back,) = those("latent", "undone")
-    found = [opened, gone & ~back, steps & shut, steps | halfway | back]
+    found = [opened, gone & ~back, steps & shut, steps | halfway | (back if small is None else back & small)]
     return np.select(found, ["latent", "absent", "parts", "steps"], "unclear")
 
 
@@ -196,11 +198,14 @@ def untried(
 def less_than_half(
     lines: Mapping[LineName, LineEstimates], rule: Rule
 ) -> dict[LineName, Bool[ndarray, " resample"]]:
-    """Readings that rest on enough problems and surely show less than `latent_above`."""
+    """Readings that rest on enough problems and surely show less than `latent_above`, or of which no share is
+    taken, since on this split the stronger's is not surely over the null: nothing is read there."""
     return {
         name: (line.n >= rule.min_problems)
-        & (line.above >= rule.min_over_null)
-        & (line.highest < rule.latent_above)
+        & (
+            np.isnan(line.share.value)
+            | ((line.above >= rule.min_over_null) & (line.highest < rule.latent_above))
+        )
         for name, line in lines.items()
         if name == "decodable"
     }
