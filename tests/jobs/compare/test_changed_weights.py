@@ -69,7 +69,9 @@ def test_where_another_checkpoint_solves_nothing_nothing_is_refused_for_the_size
     [
         (0.0, 0.0, "overwritten"),
         (0.6, 0.0, "undetermined"),
-        (0.6, 0.99, "overwritten"),  # the stronger's own is at the null: nothing is read on this split
+        (0.6, 1.0, "overwritten"),  # the stronger's own is at the null: nothing is read on this split
+        (0.6, 0.94, "overwritten"),  # surely over it, and too little to take a share of
+        (0.6, 0.85, "overwritten"),  # over it by more, and surely not read
     ],
 )
 def test_a_reading_counts_where_the_stronger_s_values_are_read_on_the_split(read, null, verdict):

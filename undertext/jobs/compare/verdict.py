@@ -199,12 +199,14 @@ def less_than_half(
     lines: Mapping[LineName, LineEstimates], rule: Rule
 ) -> dict[LineName, Bool[ndarray, " resample"]]:
     """Readings that rest on enough problems and surely show less than `latent_above`, or of which no share is
-    taken, since on this split the stronger's is not surely over the null: nothing is read there."""
+    taken, since on this split the stronger's is not over the null, surely and by `min_over_null`: nothing is
+    read there."""
     return {
         name: (line.n >= rule.min_problems)
         & (
             np.isnan(line.share.value)
-            | ((line.above >= rule.min_over_null) & (line.highest < rule.latent_above))
+            | (line.above < rule.min_over_null)
+            | (line.highest < rule.latent_above)
         )
         for name, line in lines.items()
         if name == "decodable"
