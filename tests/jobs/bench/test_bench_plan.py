@@ -81,7 +81,7 @@ def test_what_is_left_of_a_set_is_named(plan):
         plan.of("quick", ("parity",))
 
 
-@pytest.mark.parametrize("name", ["bench_first.yaml", "bench_second.yaml"])
+@pytest.mark.parametrize("name", ["bench_first.yaml", "bench_second.yaml", "bench_third.yaml"])
 def test_earlier_plans_are_still_plans_and_share_no_held_out_world_with_todays(name, plan):
     earlier = read_plan(config_file(name))
     held_out = [
