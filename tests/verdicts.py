@@ -29,8 +29,9 @@ def intervals(*rows: tuple[float, float, float]) -> Intervals:
 
 def estimates(share: Intervals, p: float | np.ndarray, n: float = 100.0, above: float = 0.8) -> LineEstimates:
     count = len(share.value)
-    same = np.broadcast_to(p, count)
-    return LineEstimates(share, same, np.full(count, float(n)), np.full(count, above), share.high, 0.0)
+    same, number, size = np.broadcast_to(p, count), np.full(count, float(n)), np.full(count, above)
+    none, over = np.full(count, np.nan), share.value * above
+    return LineEstimates(share, same, number, size, share.high, over, np.zeros(count, bool), none, 0.0)
 
 
 BOTH: tuple[LineName, ...] = ("behaviour", "recovered")

@@ -75,8 +75,8 @@ def test_the_quick_set_has_its_six_in_a_world_of_each_part(plan):
 
 
 def test_what_is_left_of_a_set_is_named(plan):
-    assert [w.world.name for w in plan.of("standard", ("parity",))] == ["parity-qwen3-bpe-33"]
-    assert [w.world.name for w in plan.of("quick", ("swaps",))] == ["swaps-gpt_neox-word-31"]
+    assert [w.world.name for w in plan.of("standard", ("parity",))] == ["parity-gpt_neox-word-43"]
+    assert [w.world.name for w in plan.of("quick", ("swaps",))] == ["swaps-qwen3-bpe-41"]
     with pytest.raises(UserError, match=r"expected families or worlds of the set \(chain, .* got \['parity'"):
         plan.of("quick", ("parity",))
 

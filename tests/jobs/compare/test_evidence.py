@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.checker import signatures_unchecked
+from tests.jobs.compare.two_answers import luck, two_answers
 from tests.made_up_task import task_of
 from tests.sweeps import sweep_of
 from undertext.core.statistics import pass_at_k, resample_weights
@@ -24,7 +25,7 @@ from undertext.measures.answers import Answers, Samples
 from undertext.measures.recovery.candidates import CandidateVectors, Control
 from undertext.measures.recovery.search import SteeredAnswers, SteeringSearch
 from undertext.steering import Gate, Setting, SteeringVector
-from undertext.tasks import Grader, Problem, Task, grade
+from undertext.tasks import Problem, grade
 from undertext.tasks.output_grader import chance_right
 
 RULE = verdict_rule()
@@ -240,11 +241,12 @@ def steering(
 
 
 WEAKER, STRONGER = answers(np.arange(10) < 2), answers(np.ones(10))
+LUCK = chance_right(TASK, TASK.split("test"), WEAKER.texts, WEAKER.unfinished)
 
 
 def test_recovered_is_the_best_vector_over_what_empty_outputs_could_reach():
     searched, steered = steering(meant=8, shuffled=4, random=3)
-    line = recovered_line(searched, steered, TASK, "test", WEAKER, STRONGER)
+    line = recovered_line(searched, steered, TASK, "test", WEAKER, STRONGER, LUCK)
     assert line.weaker.tolist() == [1.0] * 8 + [0.0] * 2
     assert line.stronger.tolist() == [1.0] * 10
     luck = chance_right(TASK, TASK.split("test"), steered["meant"].texts, [False] * 10)
@@ -263,7 +265,7 @@ def test_controls_never_decide_what_the_line_says():
     lines = []
     for controls in (0, 10):
         searched, steered = steering(meant=8, shuffled=controls, random=controls)
-        lines.append(recovered_line(searched, steered, TASK, "test", WEAKER, STRONGER))
+        lines.append(recovered_line(searched, steered, TASK, "test", WEAKER, STRONGER, LUCK))
     for field in ("weaker", "stronger", "null", "problems"):
         assert np.array_equal(getattr(lines[0], field), getattr(lines[1], field))
     assert lines[0].note != lines[1].note
@@ -288,7 +290,7 @@ def test_a_vector_that_does_no_better_than_controls_is_flagged(right, equal):
 @pytest.mark.parametrize("best_vector", ["meant", None])
 def test_a_random_direction_may_prove_latency_and_is_never_its_own_control(best_vector):
     searched, steered = steering("random 1", best_vector, meant=3, shuffled=2, random=9)
-    line = recovered_line(searched, steered, TASK, "test", WEAKER, STRONGER)
+    line = recovered_line(searched, steered, TASK, "test", WEAKER, STRONGER, LUCK)
     assert line.weaker.sum() == 9
     assert line.access == "none"
     assert "over random directions" not in line.note
@@ -342,23 +344,6 @@ def test_pass_at_k_of_the_problems_in_the_gap_and_its_null():
     assert (line.name, line.access) == ("behaviour", "none")
 
 
-def two_answers(said: np.ndarray) -> tuple[Task, Answers]:
-    """A task with two answers, as many of each, and answers to it that say 1 where this is true."""
-    n = len(said)
-    problems = [
-        Problem(id=f"{split}{i}", split=split, prompt=f"{split} {i} ?", answer=str(i % 2))
-        for split, count in (("train", 1), ("dev", 1), ("test", n))
-        for i in range(count)
-    ]
-    task = Task(
-        name="two answers", description="For a test.", problems=problems, max_new_tokens=3,
-        grader=Grader(kind="regex", pattern=r"answer (\d)"),
-    )  # fmt: skip
-    right = said == (np.arange(n) % 2 == 1)
-    texts = [f"answer {int(each)}" for each in said]
-    return task, Answers(texts, right, right, np.ones(n), np.zeros(n, bool))
-
-
 @pytest.mark.parametrize("known", [0.0, 0.4])
 @pytest.mark.parametrize("regained", [0.0, 0.5, 1.0])
 def test_half_undone_is_measured_over_what_the_weaker_knows_and_guesses(known, regained):
@@ -371,9 +356,8 @@ def test_half_undone_is_measured_over_what_the_weaker_knows_and_guesses(known, r
         return np.where(np.arange(n) < share * n, truth, rng.random(n) < 0.5)
 
     task, weaker = two_answers(knowing(known))
-    line = undone_line(
-        two_answers(knowing(known + regained * (1 - known)))[1], task, "test", weaker, two_answers(truth)[1]
-    )
+    half = two_answers(knowing(known + regained * (1 - known)))[1]
+    line = undone_line(half, task, "test", weaker, two_answers(truth)[1], luck(task, weaker))
     share = line.share(0.95)
     assert share.value == pytest.approx(regained, abs=0.08)
     assert line.access == "stronger's weights"
@@ -383,6 +367,6 @@ def test_half_undone_that_gives_one_answer_has_no_share_beside_a_guesser_that_gi
     n = 200
     task, weaker = two_answers(np.zeros(n, bool))
     half, stronger = (two_answers(said)[1] for said in (np.ones(n, bool), np.arange(n) % 2 == 1))
-    line = undone_line(half, task, "test", weaker, stronger)
+    line = undone_line(half, task, "test", weaker, stronger, luck(task, weaker))
     assert abs(line.share(0.95).value) < 0.05
     assert reported(line).says == "unclear"

@@ -19,6 +19,7 @@ from undertext.activations.checkpoint import Checkpoint
 from undertext.core.resume import Done
 from undertext.core.statistics import Clusters, Estimate, Intervals, ratio_intervals
 from undertext.core.terms import HALFWAY
+from undertext.jobs.compare.guessed import guessed_anew
 from undertext.jobs.compare.raw_line import RawLine
 from undertext.measures.answers import Answers, greedy
 from undertext.measures.decoding.controls import RANDOM_SEED
@@ -59,21 +60,22 @@ def ask_other_weights(
     return OtherWeights(undone, at_random)
 
 
-def undone_line(own: Answers, task: Task, split: str, weaker: Answers, stronger: Answers) -> RawLine:
+def undone_line(
+    own: Answers,
+    task: Task,
+    split: str,
+    weaker: Answers,
+    stronger: Answers,
+    by_chance: Float[ndarray, " problem"],
+) -> RawLine:
     """The line `undone`: accuracy with half of the change undone.
 
-    Its null is what outputs reach that know as much as the weaker's: they solve the share of the problems
-    that its accuracy over chance stands for, and of the others what the same outputs solve of other problems.
-    It is less than that of a key, which might leave the weaker's lucky answers as they are: other weights
-    guess anew.
+    Its null is what outputs reach that know as much as the weaker's (`guessed_anew`; `by_chance` is what
+    those score on other problems). It is less than that of a key, which might leave the weaker's lucky
+    answers as they are: other weights guess anew.
     """
     problems, before = task.split(split), weaker.lenient.astype(float)
     chance = chance_right(task, problems, own.texts, own.unfinished)
-    by_chance = chance_right(task, problems, weaker.texts, weaker.unfinished)
-    known = max(0.0, float((before - by_chance).mean()))
-    null = chance
-    if known > 0:  # of each problem, so that resamples weigh both alike
-        null = chance + (before - by_chance) * (1 - chance.mean()) / (1 - by_chance.mean())
     cut = own.unfinished
     return RawLine(
         name="undone",
@@ -81,7 +83,7 @@ def undone_line(own: Answers, task: Task, split: str, weaker: Answers, stronger:
         clusters=weaker.clusters,
         weaker=own.lenient.astype(float),
         stronger=stronger.lenient.astype(float),
-        null=null,
+        null=guessed_anew(before, by_chance, chance),
         access="stronger's weights",
         note="recovered gap of the weights midway between the two checkpoints, half of the change undone; "
         "null: the same outputs graded against other problems' answers, over what the weaker knows itself"

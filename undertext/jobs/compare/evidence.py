@@ -8,6 +8,7 @@ from math import log2
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 from numpy import ndarray
 
 from undertext.core.printable import shown
@@ -19,6 +20,7 @@ from undertext.core.statistics import (
 from undertext.core.terms import CHOOSE, CONTROL_KINDS, Access, LineName
 from undertext.jobs.compare.changed_weights import OtherWeights, Withstood, undone_line, withstood
 from undertext.jobs.compare.config import CompareConfig, Rule
+from undertext.jobs.compare.guessed import guessed_anew
 from undertext.jobs.compare.latent import Opened, opened
 from undertext.jobs.compare.measured import Measured
 from undertext.jobs.compare.raw_line import RawLine
@@ -184,6 +186,7 @@ def _regained(
     split: str,
     weaker: Answers,
     stronger: Answers,
+    by_chance: Float[ndarray, " problem"],
     access: Access,
     what: str,
 ) -> RawLine:
@@ -191,15 +194,19 @@ def _regained(
 
     Its null keeps every problem the weaker checkpoint had right and credits the others with the chance that
     the output is right for some other problem: all that outputs without information about theirs can do.
+    Of few answers that is more than a key reaches which opens half, so that absence is held against a second
+    null as well (`guessed_anew`; `by_chance` is what the weaker's own outputs score on other problems).
     """
     problems, before = task.split(split), weaker.lenient.astype(float)
+    chance = chance_right(task, problems, own.texts, own.unfinished)
     return RawLine(
         name=name,
         problems=np.arange(len(problems)),
         clusters=weaker.clusters,
         weaker=own.lenient.astype(float),
         stronger=stronger.lenient.astype(float),
-        null=before + (1 - before) * chance_right(task, problems, own.texts, own.unfinished),
+        null=before + (1 - before) * chance,
+        anew=guessed_anew(before, by_chance, chance),
         access=access,
         note=f"recovered gap of {what}; null: the same outputs graded against other problems' answers where "
         f"the weaker was wrong{_cut(own.unfinished)}{chance_note(task, len(problems))}",
@@ -215,6 +222,7 @@ def key_lines(
     split: str,
     weaker: Answers,
     stronger: Answers,
+    by_chance: Float[ndarray, " problem"],
 ) -> list[RawLine]:
     """The lines `prompted`, `prefilled` and `noised`: accuracy under the best key of each kind on dev."""
     lines = []
@@ -222,7 +230,7 @@ def key_lines(
         key = tried.best[kind]
         count = sum(each.kind == kind and each.name in tried.accuracy for each in tried.keys)
         what = f"the key {key.name}, chosen on dev among {count}"
-        lines.append(_regained(kind, own, task, split, weaker, stronger, key.access, what))
+        lines.append(_regained(kind, own, task, split, weaker, stronger, by_chance, key.access, what))
     return lines
 
 
@@ -233,6 +241,7 @@ def recovered_line(
     split: str,
     weaker: Answers,
     stronger: Answers,
+    by_chance: Float[ndarray, " problem"],
 ) -> RawLine:
     """The line `recovered`: accuracy of what steering did best with on dev."""
     name = searched.strongest
@@ -249,7 +258,7 @@ def recovered_line(
         "under the same search"
     )
     access = searched.candidates.access[name]
-    return _regained("recovered", own, task, split, weaker, stronger, access, what)
+    return _regained("recovered", own, task, split, weaker, stronger, by_chance, access, what)
 
 
 def not_specific(
@@ -301,6 +310,7 @@ def split_evidence(
 ) -> SplitEvidence:
     """Every line on one split. Lines about single problems use those in the gap."""
     flags = []
+    by_chance = chance_right(task, task.split(split), weaker.texts, weaker.unfinished)
     behaviour, k = behaviour_line(measured.samples[split], task, split, gap, config, rule)
     lines = [behaviour]
     reworded = measured.rephrased[split]
@@ -308,7 +318,7 @@ def split_evidence(
         lines.append(rephrased_line(reworded, task, split, gap, weaker))
     elif reworded is not None:
         flags.append(reworded)
-    lines += key_lines(measured.keys, measured.keyed[split], task, split, weaker, stronger)
+    lines += key_lines(measured.keys, measured.keyed[split], task, split, weaker, stronger, by_chance)
     flags += measured.keys.notes
     kind = measured.step_kinds[split]
     going_on = continued_line(measured.continued[split], gap, weaker.clusters, kind)
@@ -335,12 +345,12 @@ def split_evidence(
     flags += reading_flags(measured.readings, task, names)
     kept = None
     if isinstance(others := measured.other_weights.get(split), OtherWeights):
-        lines.append(undone_line(others.undone, task, split, weaker, stronger))
+        lines.append(undone_line(others.undone, task, split, weaker, stronger, by_chance))
         kept = withstood(others.at_random, of_stronger, split, stronger)
     elif others is not None:
         flags.append(others)
     searched, steered = measured.searched, measured.steered[split]
-    lines.append(recovered_line(searched, steered, task, split, weaker, stronger))
+    lines.append(recovered_line(searched, steered, task, split, weaker, stronger, by_chance))
     flags += searched.candidates.notes
     flags += not_specific(searched, steered, weaker, stronger, rule, config.seed)
     samples, units = measured.samples[split], weaker.clusters

@@ -1,6 +1,7 @@
 """A line of evidence as figures of problems: what a rule is given to judge."""
 
 from dataclasses import dataclass
+from math import nan
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from undertext.core.statistics import (
     Estimate,
     Intervals,
     bootstrap,
+    mean_intervals,
     only,
     positive_p,
     proportion,
@@ -34,6 +36,12 @@ class LineEstimates(NamedTuple):
     """The stronger's figure less the null: what the share is a share of."""
     highest: Float[ndarray, " resample"]
     """Upper end of the share's interval where every unfinished output of the weaker counts as right."""
+    over: Float[ndarray, " resample"]
+    """The weaker's figure less the null."""
+    exceeds: Bool[ndarray, " resample"]
+    """Whether the weaker's figure is surely over the stronger's; of a key alone."""
+    anew: Float[ndarray, " resample"]
+    """As `highest`, over the null of outputs that guess anew; NaN where the line has none."""
     unfinished: float
     """Share of the weaker's outputs behind the line that are unfinished, on the problems themselves."""
 
@@ -58,6 +66,9 @@ class RawLine:
     which counts from here, and otherwise the figures themselves."""
     unfinished: Bool[ndarray, " n"] | None = None
     """Whether the output behind a figure of `weaker` is unfinished, and counts as wrong; None: none is."""
+    anew: Float[ndarray, " n"] | None = None
+    """What outputs reach that know as much as the weaker's and guess anew, where `null` keeps its lucky ones:
+    a key is shut that is surely not over either."""
     clusters: Clusters = None
     """The groups of these problems."""
 
@@ -74,15 +85,23 @@ class RawLine:
         over, above = self.weaker - self.null, self.stronger - self.null
         n = own.sum(-1)
         with np.errstate(invalid="ignore"):
-            ceiling = own @ above / n
+            mean_over, ceiling = own @ over / n, own @ above / n
         ratio = ratio_intervals(over, above, own, level, self.clusters)
         p = positive_p(over, own, self.clusters)
+        most, cut = self.weaker, 0.0
+        if self.unfinished is not None:
+            most, cut = np.where(self.unfinished, 1.0, self.weaker), float(self.unfinished.mean())
         highest = ratio.high
-        if self.unfinished is not None and self.unfinished.any():
-            most = np.where(self.unfinished, 1.0, self.weaker) - self.null
-            highest = ratio_intervals(most, above, own, level, self.clusters).high
-        cut = 0.0 if self.unfinished is None else float(self.unfinished.mean())
-        return LineEstimates(ratio, p, units_in(own, self.clusters), ceiling, highest, cut)
+        if cut > 0:
+            highest = ratio_intervals(most - self.null, above, own, level, self.clusters).high
+        exceeds, anew = np.zeros(len(own), bool), np.full(len(own), nan)
+        if self.anew is not None:
+            exceeds = mean_intervals(self.weaker - self.stronger, own, level, self.clusters).low > 0
+            anew = ratio_intervals(
+                most - self.anew, self.stronger - self.anew, own, level, self.clusters
+            ).high
+        units = units_in(own, self.clusters)
+        return LineEstimates(ratio, p, units, ceiling, highest, mean_over, exceeds, anew, cut)
 
     def share(self, level: float) -> Estimate:
         """The line's share of the problems themselves.

@@ -9,6 +9,7 @@ themselves (one row); its stability is the share of resamples to which the same 
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from math import inf, nan
 from typing import Literal
 
@@ -43,6 +44,8 @@ from undertext.tasks.grade import Grader
 
 RESAMPLES = 1000
 """Resamples of the problems that a verdict's stability is the share of."""
+SAME_NULL = 0.05
+"""A key's two nulls that differ by less are not told apart in its note."""
 FEW = 50
 """With fewer problems a flag warns that intervals are wide."""
 
@@ -114,11 +117,18 @@ def line_says(name: LineName, line: LineEstimates, p: Float[ndarray, " resample"
     leads through other weights, nor one wording more: `behaviour`, `rephrased`, `noised`, `stated` and
     `undone` say no `absent`.
     Unfinished outputs might have been right: a line says `absent` where it would if all of them were.
+    Of few answers the null of a key, which keeps the weaker's lucky answers, is more than a key reaches that
+    opens half, and may leave nothing of the stronger's to take a share of. So a key that surely does more
+    than the stronger says `latent` without a share, and `absent` needs a share surely below `latent_above`
+    over guesses made anew as well, or below `absent_below` where that is the only one.
     """
-    enough = (line.n >= rule.min_problems) & (line.above >= rule.min_over_null)
+    enough, over_null = line.n >= rule.min_problems, line.above >= rule.min_over_null
     over = rule.undone_above if name == "undone" else rule.latent_above
-    latent = enough & (line.share.low > over) & (p <= rule.alpha)
-    absent = enough & (line.highest < rule.absent_below) & (name not in NO_ABSENCE)
+    more = line.exceeds & (line.over >= rule.min_over_null)
+    latent = enough & ((over_null & (line.share.low > over)) | more) & (p <= rule.alpha)
+    below = over_null & (line.highest < rule.absent_below) & ~(line.anew >= rule.latent_above)
+    alone = ~(over_null & np.isfinite(line.share.value)) & (line.anew < rule.absent_below)
+    absent = enough & (below | alone) & (name not in NO_ABSENCE)
     return np.select([latent, absent], ["latent", "absent"], "unclear")
 
 
@@ -331,6 +341,9 @@ def _reported(line: RawLine, judged: Judgement, rule: Rule, seed: int) -> Eviden
         why = f"only {n} {'problems' if line.clusters is None else 'groups'}, too few to say anything"
     else:
         why = f"share of the stronger's over the null {share.value:.2f} [{share.low:.2f}, {share.high:.2f}]"
+    if line.anew is not None and float((line.null - line.anew).mean()) >= SAME_NULL:
+        anew = replace(line, null=line.anew).share(rule.level)
+        why += f"; over guesses made anew {anew.value:.2f} [{anew.low:.2f}, {anew.high:.2f}]"
     weaker, null = (line.shown(figure, seed=seed, level=rule.level) for figure in (line.weaker, line.null))
     (says,), (p,) = judged.says[line.name].tolist(), judged.p[line.name].tolist()
     return EvidenceLine(line.name, says, weaker, null, p, line.access, f"{line.note}; {why}", share)
