@@ -13,6 +13,7 @@ import undertext.core.progress
 from undertext.activations.errors import UserError
 from undertext.core.command import parse, say
 from undertext.core.progress import Progress
+from undertext.core.setup import versions
 from undertext.core.shipped import organisms
 from undertext.jobs.compare.command import CompareCommand
 
@@ -182,6 +183,10 @@ def test_a_job_that_is_finished_is_not_run_again(cli, untrained, small_task, tmp
     (out / "report.html").unlink()
     assert cli(*args, "--threads", 1)[:2] == (0, said)
     assert (out / "report.html").is_file()
+    record, of_now = (out / "run.json").read_text(), versions()["undertext"]
+    (out / "run.json").write_text(record.replace(of_now, "0.1.0+code.of_before"))
+    assert cli(*args, "--threads", 1)[:2] == (0, said)  # other code made it: it is made again
+    assert json.loads((out / "run.json").read_text())["undertext"] == of_now
 
 
 def test_a_job_that_is_finished_is_put_into_a_store_that_is_given_later(cli, untrained, small_task, tmp_path):

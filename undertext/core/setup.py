@@ -17,6 +17,7 @@ from undertext.activations.checkpoint import Checkpoint
 from undertext.activations.errors import UserError
 from undertext.activations.pair import Pair, load_checkpoint, load_pair
 from undertext.activations.weights import Room
+from undertext.core.code import code_digest
 from undertext.core.config import Dtype, PairConfig
 from undertext.core.shipped import ZOO, zoo
 
@@ -154,10 +155,10 @@ def checkpoint_record(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, of this package, installed or not, and of those that results depend on."""
+    """Versions of Python, of this package with a digest of its code, and of those that results depend on."""
     installed = {
         "python": platform.python_version(),
-        "undertext": str(import_module("undertext").__version__),
+        "undertext": f"{import_module('undertext').__version__}+code.{code_digest()}",
     }
     for name in PACKAGES:
         try:
