@@ -25,7 +25,7 @@ _WORDS: dict[Any, str] = {int: "N", float: "NUMBER", str: "TEXT", Path: "PATH", 
 _NUMBERS: dict[Any, str] = {int: "a whole number", float: "a number"}
 _EVERY_JOB = (
     "A job that was stopped goes on when the same command is given again, and one that is finished in its "
-    "folder is not run again. `--config FILE` reads any of these "
+    "folder is not run again, unless other code of undertext made it. `--config FILE` reads any of these "
     "options from a YAML file, and flags override the file: `--config {}` reads a file that comes with "
     "undertext, and `undertext --configs` prints the folder of such files. Where the file has a key `grid`, "
     "each combination of the values that it lists is a run in a folder of its own."
