@@ -260,8 +260,9 @@ class Checkpoint:
             raise UserError("expected a list of prompts, got one string: put it in a list")
         if not isinstance(prompts, Sequence | torch.Tensor | np.ndarray):
             raise UserError(f"expected a list of prompts, got {type(prompts).__name__}")
+        texts = iter(self._ids([prompt for prompt in prompts if isinstance(prompt, str)]))
         encoded = [
-            self._ids(prompt) if isinstance(prompt, str) else token_ids(index, prompt)
+            next(texts) if isinstance(prompt, str) else token_ids(index, prompt)
             for index, prompt in enumerate(prompts)
         ]
         for index, ids in enumerate(encoded):
@@ -301,15 +302,24 @@ class Checkpoint:
         """What the tokenizer puts around every text."""
         return Added.by(self.tokenizer) if self.special_tokens else Added((), ())
 
-    def _ids(self, text: str) -> list[int]:
+    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of texts, which are told to the tokenizer together: a call by itself takes longer than a
+        short text."""
+        special = {"add_special_tokens": self.special_tokens, "verbose": False}
         try:
-            ids = list(self.tokenizer.encode(text, add_special_tokens=self.special_tokens, verbose=False))
+            rows = self.tokenizer(list(texts), **special)["input_ids"] if texts else []
         except Exception as error:
             # The tokenizers library raises bare Exceptions, as for a word outside a vocabulary without <unk>.
-            raise UserError(
-                f"{shown(self.name)}: its tokenizer cannot encode {shown(repr(text))}: {one_line(error)}"
-            ) from error
-        return ids[self.added.kept(ids)]
+            for text in texts:
+                try:
+                    self.tokenizer.encode(text, **special)
+                except Exception as its_own:
+                    raise UserError(
+                        f"{shown(self.name)}: its tokenizer cannot encode {shown(repr(text))}: "
+                        f"{one_line(its_own)}"
+                    ) from error
+            raise
+        return [ids[self.added.kept(ids)] for ids in rows]
 
 
 def _full(source: str | Path) -> str:

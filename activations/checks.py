@@ -75,6 +75,8 @@ def token_ids(index: int, prompt: Any) -> list[int]:
     import numpy as np
     from torch import Tensor
 
+    if type(prompt) is list and set(map(type, prompt)) == {int}:
+        return list(prompt)
     items: Any = prompt.tolist() if isinstance(prompt, Tensor | np.ndarray) else prompt
     if not isinstance(items, Sequence | range):
         raise UserError(

@@ -159,6 +159,13 @@ def _whole(source: Any) -> Any:
     return source if live or isinstance(source, str | Path) else None
 
 
+def _one_tokenizer(base: PreTrainedTokenizerBase, tuned: PreTrainedTokenizerBase) -> bool:
+    """Whether both do the same to every text, since all that they are made of is the same."""
+    if type(base) is not type(tuned) or not (base.is_fast and tuned.is_fast):
+        return False
+    return bool(base.backend_tokenizer.to_str() == tuned.backend_tokenizer.to_str())
+
+
 def tokenizer_difference(
     base: PreTrainedTokenizerBase, tuned: PreTrainedTokenizerBase, texts: Iterable[str]
 ) -> str | None:
@@ -166,6 +173,8 @@ def tokenizer_difference(
 
     None where they read all texts alike; tokens that one alone has added are no difference by themselves.
     """
+    if _one_tokenizer(base, tuned):
+        return None
     ours, theirs = base.get_vocab(), tuned.get_vocab()
     # What was added is found before a text is cut into words; all other words make up what is cut.
     added = base.get_added_vocab(), tuned.get_added_vocab()

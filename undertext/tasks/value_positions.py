@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from undertext.tasks.numbers import Number, numbers_in, parse_number
@@ -20,6 +21,7 @@ class Saying(NamedTuple):
     again: bool
 
 
+@lru_cache(maxsize=1 << 16, typed=True)  # typed, since 1 and 1.0 are equal and spelt differently
 def saying(text: str, value: str | int | float) -> Saying | None:
     """The last place where `text` says `value`, or None where it says it nowhere.
 
