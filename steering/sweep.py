@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -111,14 +112,18 @@ def gather(
 ) -> Sweep:
     """The sweep in which these rows were run."""
     shape = (len(settings), prompts)
-    ran, strict, lenient = (torch.zeros(shape, dtype=torch.bool) for _ in range(3))
-    touched, written, steered, produced, passes = (torch.zeros(shape, dtype=torch.long) for _ in range(5))
+    # Numbers are put into NumPy's arrays one by one: a tensor takes ten times as long for each.
+    flags = [np.zeros(shape, bool) for _ in range(3)]
+    counts = [np.zeros(shape, np.int64) for _ in range(5)]
+    ran, strict, lenient = flags
+    touched, written, steered, produced, passes = counts
     texts = [[""] * prompts for _ in settings]
     for key in keys:
         row = runs.rows[key]
         ran[key] = True
-        strict[key], lenient[key] = map(bool, runs.grade(key, grade))
+        strict[key], lenient[key] = runs.grade(key, grade)
         texts[key.setting][key.prompt] = row.text
         touched[key], written[key] = row.touched, row.written
         steered[key], produced[key], passes[key] = row.steered, row.produced, runs.passes(key)
-    return Sweep(list(settings), ran, strict, lenient, texts, touched, written, steered, produced, passes)
+    first, rest = [torch.from_numpy(each) for each in flags], [torch.from_numpy(each) for each in counts]
+    return Sweep(list(settings), *first, texts, *rest)

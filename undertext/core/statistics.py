@@ -8,7 +8,7 @@ are resampled, variances are of clusters' sums, and t has clusters - 1 degrees o
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from math import erfc, sqrt
 from statistics import NormalDist
 from typing import NamedTuple
@@ -65,10 +65,17 @@ def resample_weights(
 ) -> Float[ndarray, "resample n"]:
     """How often each of n problems is in each resample: as many units as there are, with replacement."""
     units = n if clusters is None else int(clusters.max()) + 1
+    drawn = _drawn(units, seed, count)
+    return drawn if clusters is None else drawn[:, clusters]
+
+
+@lru_cache(maxsize=4)  # every interval of a split draws the same
+def _drawn(units: int, seed: int, count: int) -> Float[ndarray, "resample unit"]:
     draws = np.random.default_rng(seed).integers(0, units, size=(count, units))
     places = draws + units * np.arange(count)[:, None]
     drawn = np.bincount(places.ravel(), minlength=count * units).reshape(count, units).astype(float)
-    return drawn if clusters is None else drawn[:, clusters]
+    drawn.flags.writeable = False
+    return drawn
 
 
 def proportion(right: Sequence[bool] | ndarray, level: float = 0.95, clusters: Clusters = None) -> Estimate:

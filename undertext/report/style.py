@@ -201,7 +201,8 @@ def png(figure: Figure) -> bytes:
 
 def pdf(figure: Figure) -> bytes:
     """The figure as PDF, for LaTeX; the same figure gives the same bytes."""
-    return _written(figure, "pdf", {"CreationDate": None, "Creator": None, "Producer": None})
+    with _outlines_alone():
+        return _written(figure, "pdf", {"CreationDate": None, "Creator": None, "Producer": None})
 
 
 def _written(figure: Figure, kind: str, metadata: Mapping[str, str | None]) -> bytes:
@@ -210,6 +211,28 @@ def _written(figure: Figure, kind: str, metadata: Mapping[str, str | None]) -> b
         _lay_out(figure)
         figure.savefig(buffer, format=kind, metadata=metadata)
     return buffer.getvalue()
+
+
+@contextmanager
+def _outlines_alone() -> Iterator[None]:
+    """Where a font is embedded, leave out how its letters may be joined and placed.
+
+    What is drawn is placed already, and to cut these tables down to the letters drawn takes most of the time
+    of a PDF. Matplotlib has no setting for this, and fontTools no other place than the tables that it drops
+    where nothing is said; where a version has them elsewhere, they are kept.
+    """
+    from fontTools.subset import Options  # comes with matplotlib; nobody waits for it who writes no PDF
+
+    name = "_drop_tables_default"
+    before = getattr(Options, name, None)
+    if before is None:
+        yield
+        return
+    setattr(Options, name, [*before, "GDEF", "GPOS", "GSUB"])
+    try:
+        yield
+    finally:
+        setattr(Options, name, before)
 
 
 def _lay_out(figure: Figure) -> None:

@@ -93,13 +93,14 @@ def counterfactual_pairs(
     of_problem: dict[int, list[int]] = {}
     by_value: dict[str, list[int]] = {}
     wanted = range(len(problems)) if among is None else frozenset(among)
+    owners, ids = sites.problem.tolist(), [problem.id for problem in problems]
     for row in sites.rows(name).tolist():
         by_value.setdefault(sites.label[row], []).append(row)
-        in_reach = int(sites.problem[row]) in wanted
+        in_reach = owners[row] in wanted
         if in_reach and positions[row].counterfactuals and allowed(positions[row]):
-            of_problem.setdefault(int(sites.problem[row]), []).append(row)
+            of_problem.setdefault(owners[row], []).append(row)
     pairs: list[CounterfactualPair] = []
-    index = {problem.id: i for i, problem in enumerate(problems)}
+    index = {each: i for i, each in enumerate(ids)}
     for each in drawn([problems[i] for i in of_problem], seed):
         if len(pairs) == most:
             break
@@ -111,12 +112,12 @@ def counterfactual_pairs(
                 v for v in by_value if v in values and v != sites.label[row] and answers.get(v, own) != own
             ]
             others = [
-                (source, answers[value], problems[int(sites.problem[source])].answer)
+                (source, answers[value], problems[owners[source]].answer)
                 for value in other_values
                 for source in by_value[value]
-                if int(sites.problem[source]) != problem
+                if owners[source] != problem
             ]
-            others.sort(key=lambda other: (problems[int(sites.problem[other[0]])].id, other[1]))
+            others.sort(key=lambda other: (ids[owners[other[0]]], other[1]))
             distinct = [each for each in others if each[1] != each[2]]
             if others:
                 source, counterfactual, sources = rng.choice(distinct or others)
