@@ -113,10 +113,8 @@ def gather(
     """The sweep in which these rows were run."""
     shape = (len(settings), prompts)
     # Numbers are put into NumPy's arrays one by one: a tensor takes ten times as long for each.
-    flags = [np.zeros(shape, bool) for _ in range(3)]
-    counts = [np.zeros(shape, np.int64) for _ in range(5)]
-    ran, strict, lenient = flags
-    touched, written, steered, produced, passes = counts
+    ran, strict, lenient = (np.zeros(shape, bool) for _ in range(3))
+    touched, written, steered, produced, passes = (np.zeros(shape, np.int64) for _ in range(5))
     texts = [[""] * prompts for _ in settings]
     for key in keys:
         row = runs.rows[key]
@@ -125,5 +123,9 @@ def gather(
         texts[key.setting][key.prompt] = row.text
         touched[key], written[key] = row.touched, row.written
         steered[key], produced[key], passes[key] = row.steered, row.produced, runs.passes(key)
-    first, rest = [torch.from_numpy(each) for each in flags], [torch.from_numpy(each) for each in counts]
-    return Sweep(list(settings), *first, texts, *rest)
+    filled = {
+        "ran": ran, "strict": strict, "lenient": lenient,
+        "touched": touched, "written": written, "steered": steered, "produced": produced, "passes": passes,
+    }  # fmt: skip
+    tensors = {name: torch.from_numpy(each) for name, each in filled.items()}
+    return Sweep(settings=list(settings), texts=texts, **tensors)
