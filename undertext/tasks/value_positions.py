@@ -21,7 +21,7 @@ class Saying(NamedTuple):
     again: bool
 
 
-@lru_cache(maxsize=1 << 16, typed=True)  # typed, since 1 and 1.0 are equal and spelt differently
+@lru_cache(maxsize=1 << 13, typed=True)  # typed, since 1 and 1.0 are equal and spelt differently
 def saying(text: str, value: str | int | float) -> Saying | None:
     """The last place where `text` says `value`, or None where it says it nowhere.
 
