@@ -107,3 +107,18 @@ def judged(
     return split_result(
         both, each, alike or {}, weaker, lines, flags, RULE, seed, grader=grader, withstood=withstood
     )
+
+
+KNOWN = {"base": answers(np.ones(N)), "tuned": answers(np.zeros(N))}
+"""The base solves all, and the tune nothing."""
+GONE = [
+    line(name, np.zeros(N), np.arange(N))
+    for name in ("behaviour", "prompted", "prefilled", "continued", "recovered", "undone")
+]
+"""Lines on which such a tune shows nothing."""
+
+
+def kept(share: float, chance: float = 0.0) -> Withstood:
+    """Of a base that is always right, this share over chance."""
+    right = np.arange(N) < (chance + share * (1 - chance)) * N
+    return Withstood(right.astype(float), np.ones(N), np.full(N, chance))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import undertext.core.job
-from tests.core.test_resume import job
+from tests.core.small_job import job
 from undertext.activations.errors import UserError
 from undertext.core.code import code_digest, digest_of_code
 from undertext.core.setup import versions

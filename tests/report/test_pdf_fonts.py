@@ -50,7 +50,7 @@ def test_outlines_alone_are_embedded_and_options_stay_as_they_were():
 def test_where_fonttools_has_them_elsewhere_a_pdf_is_written_all_the_same(monkeypatch):
     kept = Options._drop_tables_default
 
-    class Others(Options):
+    class Others(Options):  # type: ignore[misc]
         def __init__(self, **given: object) -> None:
             self._drop_tables_default = kept
             super().__init__(**given)

@@ -6,24 +6,12 @@ import numpy as np
 import pytest
 
 from tests.toys import random_model, save_folder, tiny_config, word_tokenizer
-from tests.verdicts import RULE, N, answers, judged, line
+from tests.verdicts import GONE, KNOWN, RULE, N, judged, kept, line
 from undertext.activations.pair import load_pair
 from undertext.core.statistics import resample_weights
 from undertext.jobs.compare.changed_weights import OtherWeights, Withstood, ask_other_weights, withstood
 from undertext.measures.answers import Answers, greedy
 from undertext.tasks import Grader, Problem, Task
-
-KNOWN = {"base": answers(np.ones(N)), "tuned": answers(np.zeros(N))}
-GONE = [
-    line(name, np.zeros(N), np.arange(N))
-    for name in ("behaviour", "prompted", "prefilled", "continued", "recovered", "undone")
-]
-
-
-def kept(share: float, chance: float = 0.0) -> Withstood:
-    """Of a base that is always right, this share over chance."""
-    right = np.arange(N) < (chance + share * (1 - chance)) * N
-    return Withstood(right.astype(float), np.ones(N), np.full(N, chance))
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ import numpy as np
 
 from tests.verdicts import RULE, estimates, intervals
 from undertext.core.terms import LineName
+from undertext.jobs.compare.provisos import untried
 from undertext.jobs.compare.raw_line import LineEstimates
-from undertext.jobs.compare.verdict import capability, untried
+from undertext.jobs.compare.verdict import capability
 
 
 def test_a_key_whose_outputs_are_cut_is_excused_as_long_as_another_one_is_shut():

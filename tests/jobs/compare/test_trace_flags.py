@@ -157,7 +157,7 @@ def test_the_shipped_pair_that_is_preserved_has_no_flag():
     limits = {name for name in type(RULE).model_fields if name.endswith("_above")}
     held = {each["threshold"] for each in rows} - {None}
     # No doubt is voiced by either, so that none can be lost.
-    others = {"latent_above", "undone_above", "readable_above", "voiced_above", "lost_above"}
+    others = {"latent_above", "undone_above", "steps_above", "readable_above", "voiced_above", "lost_above"}
     assert held == limits - others | {"max_unfinished"}
 
 

@@ -24,6 +24,8 @@ class Rule(Config):
     """A line says `latent` when its share of the stronger checkpoint's figure is surely above this."""
     undone_above: Share
     """Lower bound of the share from which `undone` says `latent`."""
+    steps_above: Share
+    """Next steps of a checkpoint that tuning made worse are still there where surely more than this go on."""
     absent_below: Share
     """A line may say `absent` when its share is surely below this."""
     readable_above: Share

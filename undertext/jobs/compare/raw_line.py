@@ -44,6 +44,8 @@ class LineEstimates(NamedTuple):
     """As `highest`, over the null of outputs that guess anew; NaN where the line has none."""
     unfinished: float
     """Share of the weaker's outputs behind the line that are unfinished, on the problems themselves."""
+    in_words: bool = False
+    """Whether the figures are of new words, which a fluent model guesses from their sentence."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +71,8 @@ class RawLine:
     anew: Float[ndarray, " n"] | None = None
     """What outputs reach that know as much as the weaker's and guess anew, where `null` keeps its lucky ones:
     a key is shut that is surely not over either."""
+    in_words: bool = False
+    """Whether the figures are of new words, which a fluent model guesses from their sentence."""
     clusters: Clusters = None
     """The groups of these problems."""
 
@@ -101,7 +105,7 @@ class RawLine:
                 most - self.anew, self.stronger - self.anew, own, level, self.clusters
             ).high
         units = units_in(own, self.clusters)
-        return LineEstimates(ratio, p, units, ceiling, highest, mean_over, exceeds, anew, cut)
+        return LineEstimates(ratio, p, units, ceiling, highest, mean_over, exceeds, anew, cut, self.in_words)
 
     def share(self, level: float) -> Estimate:
         """The line's share of the problems themselves.

@@ -57,6 +57,7 @@ def continued_line(
         weaker=np.array([weaker[i] for i in problems]),
         stronger=np.array([stronger[i] for i in problems]),
         null=figures[null],
+        in_words=kind == "new words",
         access="the trace",
         note=f"{what}, {whose} own right steps before them given: {count} {kind} "
         f"of {len(problems)} problems; null: {null}",

@@ -37,6 +37,7 @@ from undertext.jobs.compare.enough import enough
 from undertext.jobs.compare.form import format_flag
 from undertext.jobs.compare.judgement import Judgement, Words
 from undertext.jobs.compare.latent import Opened
+from undertext.jobs.compare.provisos import WORDED, less_than_half, still_going, untried
 from undertext.jobs.compare.raw_line import LineEstimates, RawLine
 from undertext.jobs.compare.result import EvidenceLine, SplitResult
 from undertext.measures.answers import Answers
@@ -85,7 +86,8 @@ def judge(
 
     def found_by(says: Mapping[LineName, Words]) -> Words:
         under_half = less_than_half(lines, rule)
-        found = capability(says, len(changed), untried(lines, rule), under_half, too_little)
+        going_on = still_going(lines, corrected, rule)
+        found = capability(says, len(changed), untried(lines, rule), under_half, too_little, going_on)
         found = np.where(measured & solved, found, "unclear")
         if weaker != "neither":
             broken = below_chance[weaker] | (weaker in alike)
@@ -134,7 +136,6 @@ def line_says(name: LineName, line: LineEstimates, p: Float[ndarray, " resample"
 
 NO_ABSENCE: tuple[LineName, ...] = ("behaviour", "rephrased", "noised", "stated", "undone")
 """Lines that find a capability and cannot miss one."""
-WORDED: tuple[LineName, ...] = ("prompted", "prefilled")
 KEYS: tuple[LineName, ...] = ("behaviour", "rephrased", *WORDED, "noised", "recovered")
 """Lines of what says nothing new of the problem: what it lets a checkpoint solve was there."""
 STEPS: tuple[LineName, ...] = ("continued", "stated", "used")
@@ -148,6 +149,7 @@ def capability(
     untried: Mapping[LineName, Bool[ndarray, " resample"]] | None = None,
     under_half: Mapping[LineName, Bool[ndarray, " resample"]] | None = None,
     small: Bool[ndarray, " resample"] | None = None,
+    going_on: Bool[ndarray, " resample"] | None = None,
 ) -> Words:
     """What the lines say together of the capability in the weaker checkpoint: `latent`, `absent`, `unclear`,
     or that its steps are there, `parts` where surely no key opens it, and `steps` where a key may.
@@ -160,6 +162,7 @@ def capability(
     stop and its values are read, by its own probes or by the stronger's; and where half of the change undone
     brings the capability back, and the change is `small` (None: it is): of a large one half of the way back
     may lead to weights that have it, though these have it no more.
+    Nor are steps gone of which a good part goes on (`going_on`), though not surely half.
     A key of whose outputs too many are unfinished counts as `untried`, and one in words must be shut.
     """
 
@@ -188,39 +191,11 @@ def capability(
     else:
         spoken_for = np.any([np.zeros(count, bool), *those("latent", *says)], axis=0)
         gone = shut & those("absent", "decodable")[0] & ~spoken_for
+    if going_on is not None:
+        halfway = halfway | going_on
     (back,) = those("latent", "undone")
     found = [opened, gone & ~back, steps & shut, steps | halfway | (back if small is None else back & small)]
     return np.select(found, ["latent", "absent", "parts", "steps"], "unclear")
-
-
-def untried(
-    lines: Mapping[LineName, LineEstimates], rule: Rule
-) -> dict[LineName, Bool[ndarray, " resample"]]:
-    """Keys in words and vectors that would surely not open, were it not for outputs that were cut: more than
-    may be."""
-    return {
-        name: (line.unfinished > rule.max_unfinished) & (line.share.high < rule.absent_below)
-        for name, line in lines.items()
-        if name in (*WORDED, "recovered")
-    }
-
-
-def less_than_half(
-    lines: Mapping[LineName, LineEstimates], rule: Rule
-) -> dict[LineName, Bool[ndarray, " resample"]]:
-    """Readings that rest on enough problems and surely show less than `latent_above`, or of which no share is
-    taken, since on this split the stronger's is not over the null, surely and by `min_over_null`: nothing is
-    read there."""
-    return {
-        name: (line.n >= rule.min_problems)
-        & (
-            np.isnan(line.share.value)
-            | (line.above < rule.min_over_null)
-            | (line.highest < rule.latent_above)
-        )
-        for name, line in lines.items()
-        if name == "decodable"
-    }
 
 
 def verdicts(changed: Words, found: Words) -> Words:
