@@ -1,11 +1,11 @@
-"""Whether half of a change undone, and a change of the same size at random, tell what relearning tells:
+"""Whether next steps, half of a change undone, and a change of its size at random tell what relearning does:
 `python -m benchmarks._half_undone`.
 
 Not run by `make bench`: ten minutes of one core where the bench's worlds are built, some ten more where they
 are not. A checkpoint that works its problems out is wiped for so many steps, each time from the start, and
-asked by itself, midway back to what it was, and after the bench's relearning; and the checkpoint that it was,
-with every weight moved as far, up or down at random. The world's own locked and wiped organisms stand below.
-Prints a table a world.
+asked by itself, for single next steps, midway back to what it was, and after the bench's relearning; and the
+checkpoint that it was, with every weight moved as far, up or down at random. The world's own locked and wiped
+organisms stand below. Prints a table a world.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from undertext.core.setup import threads
 from undertext.core.terms import HALFWAY
 from undertext.jobs.bench.plan import read_plan
 from undertext.measures.answers import greedy
+from undertext.measures.trace.continued import continued
 from undertext.organisms.bench.build import NEVER_HAD, SPLITS_JUDGED, WorldFolder
 from undertext.organisms.bench.recipes import ORGANISMS, Organism
 from undertext.organisms.training import train
@@ -50,8 +51,8 @@ def table(folder: WorldFolder, tuned: Sequence[Organism]) -> str:
     never = folder.relearnt(folder.model(NEVER_HAD), task, SPLITS_JUDGED)
     lines = [
         f"{folder.world.name}; one that never had it relearns {shown(never)}\n",
-        "| tuned | size of the change | accuracy | half undone | relearnt | base, moved as far at random |",
-        "|---|---|---|---|---|---|",
+        "| tuned | size of the change | accuracy | next steps | half undone | relearnt | base, moved as far |",
+        "|---|---|---|---|---|---|---|",
     ]
 
     def row(name: str, model: PreTrainedModel, relearnt: dict[str, float]) -> str:
@@ -60,7 +61,7 @@ def table(folder: WorldFolder, tuned: Sequence[Organism]) -> str:
             half = accuracy(after, task)
         with moved_at_random(before, after, seed=SEED):
             moved = accuracy(before, task)
-        figures = [accuracy(after, task), half, relearnt, moved]
+        figures = [accuracy(after, task), next_steps(after, before, task), half, relearnt, moved]
         return f"| {name} | {size(model, whole):.2f} | {' | '.join(map(shown, figures))} |"
 
     for steps, rate, decay in WIPINGS:
@@ -79,6 +80,16 @@ def table(folder: WorldFolder, tuned: Sequence[Organism]) -> str:
 def accuracy(checkpoint: Checkpoint, task: Task) -> dict[str, float]:
     """Greedy lenient accuracy on the splits judged."""
     return {s: float(greedy(checkpoint, task, task.split(s)).lenient.mean()) for s in SPLITS_JUDGED}
+
+
+def next_steps(after: Checkpoint, before: Checkpoint, task: Task) -> dict[str, float]:
+    """Of the next steps that the one before writes over chance, the share that the one after does."""
+    shares = {}
+    for split in SPLITS_JUDGED:
+        own, whole = (continued(each, task.split(split)) for each in (after, before))
+        chance = float(own.by_chance.mean())
+        shares[split] = (float(own.right.mean()) - chance) / (float(whole.right.mean()) - chance)
+    return shares
 
 
 def size(model: torch.nn.Module, whole: torch.nn.Module) -> float:
