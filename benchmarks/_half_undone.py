@@ -51,7 +51,7 @@ def table(folder: WorldFolder, tuned: Sequence[Organism]) -> str:
     never = folder.relearnt(folder.model(NEVER_HAD), task, SPLITS_JUDGED)
     lines = [
         f"{folder.world.name}; one that never had it relearns {shown(never)}\n",
-        "| tuned | size of the change | accuracy | next steps | half undone | relearnt | base, moved as far |",
+        "| tuned | size of the change | accuracy | next steps | half undone | relearnt | base moved as far |",
         "|---|---|---|---|---|---|---|",
     ]
 
