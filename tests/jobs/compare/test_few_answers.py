@@ -12,10 +12,13 @@ import pytest
 from tests.jobs.compare.two_answers import luck, two_answers
 from tests.verdicts import RULE
 from undertext.core.statistics import holm
+from undertext.core.terms import Role
 from undertext.jobs.compare.evidence import key_lines
 from undertext.jobs.compare.guessed import guessed_anew
 from undertext.jobs.compare.raw_line import RawLine
+from undertext.jobs.compare.result import EvidenceLine
 from undertext.jobs.compare.verdict import line_says, split_result
+from undertext.measures.answers import Answers
 from undertext.measures.keys import Key, KeysTried
 
 N = 200
@@ -84,18 +87,21 @@ def test_a_key_that_surely_does_more_than_a_poor_stronger_one_is_latent():
     lines = [keyed(1.0 / 0.4, 0.4, seed) for seed in range(20)]
     assert all(np.isnan(line.share(RULE.level).value) or said(line) == "latent" for line in lines)
     assert Counter(said(line) for line in lines)["latent"] == 20
+    assert any("surely does better than the stronger" in reported(line).note for line in lines)
 
 
 def test_the_second_null_is_named_where_it_differs():
     line = keyed(0.0, 1.0, 0)
-    task, weaker = two_answers(np.zeros(N, bool))
-    best = two_answers(np.arange(N) % 2 == 1)[1]
-    both = {"base": weaker, "tuned": best}
-    chance = {role: luck(task, each) for role, each in both.items()}
-    result = split_result(both, chance, {}, "base", [line], [], RULE, 0, grader=task.grader)  # type: ignore[arg-type]
-    (shown,) = result.evidence
     over = guessed_share(line)
-    assert f"; over guesses made anew {over:.2f} [" in shown.note
+    assert f"; over guesses made anew {over:.2f} [" in reported(line).note
+
+
+def reported(line: RawLine) -> EvidenceLine:
+    """As a split shows the line where it is the only one."""
+    task, weaker = two_answers(np.zeros(N, bool))
+    both: dict[Role, Answers] = {"base": weaker, "tuned": two_answers(np.arange(N) % 2 == 1)[1]}
+    chance = {role: luck(task, each) for role, each in both.items()}
+    return split_result(both, chance, {}, "base", [line], [], RULE, 0, grader=task.grader).evidence[0]
 
 
 def guessed_share(line: RawLine) -> float:

@@ -32,6 +32,11 @@ def test_what_goes_on_is_there_where_tuning_made_it_worse(share, says, verdict):
     (own,) = [each for each in result.evidence if each.name == "continued"]
     assert (own.says, result.verdict) == (says, verdict)
     assert (own.share.low > RULE.steps_above) == (verdict == "suppressed")
+    told = [flag for flag in result.flags if flag.startswith("steps go on: ")]
+    assert len(told) == (verdict == "suppressed" and says == "unclear")
+    assert all(
+        f"{share:.2f} [{own.share.low:.2f}, " in flag and "`steps_above` 0.25" in flag for flag in told
+    )
 
 
 def test_a_base_of_whose_steps_a_part_goes_on_has_no_verdict_for_it():

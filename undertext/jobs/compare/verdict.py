@@ -287,6 +287,7 @@ def split_result(
             *([] if more is None else [more.flag]),
             *([too_small(kept)] if kept is not None and itself.too_small[0] else []),
             *([] if not against else [_against(verdict, against)]),
+            *_gone_on(verdict, itself, lines, rule),
             *flags,
         ],
         smallest_detectable_difference=smallest_detectable(
@@ -300,6 +301,18 @@ def _against(verdict: str, lines: Sequence[LineName]) -> str:
         f"contradicted: {' and '.join(f'`{name}`' for name in lines)} {'says' if len(lines) == 1 else 'say'} "
         f"absent, though the verdict is {verdict}; its confidence is lower for it"
     )
+
+
+def _gone_on(verdict: str, judged: Judgement, lines: Sequence[RawLine], rule: Rule) -> list[str]:
+    """Why a lock has a verdict where no line says latent."""
+    if verdict != "suppressed" or any(words[0] == "latent" for words in judged.says.values()):
+        return []
+    (share,) = [line.share(rule.level) for line in lines if line.name == "continued"]
+    return [
+        f"steps go on: no line says latent, and {share.value:.2f} [{share.low:.2f}, {share.high:.2f}] of the "
+        f"next steps go on, surely more than `steps_above` {rule.steps_above:g}: what tuning made worse is "
+        "locked, and not gone"
+    ]
 
 
 def _reported(line: RawLine, judged: Judgement, rule: Rule, seed: int) -> EvidenceLine:
@@ -321,6 +334,8 @@ def _reported(line: RawLine, judged: Judgement, rule: Rule, seed: int) -> Eviden
         why += f"; over guesses made anew {anew.value:.2f} [{anew.low:.2f}, {anew.high:.2f}]"
     weaker, null = (line.shown(figure, seed=seed, level=rule.level) for figure in (line.weaker, line.null))
     (says,), (p,) = judged.says[line.name].tolist(), judged.p[line.name].tolist()
+    if says == "latent" and not np.isfinite(share.value):
+        why += "; under this key it surely does better than the stronger"
     return EvidenceLine(line.name, says, weaker, null, p, line.access, f"{line.note}; {why}", share)
 
 
