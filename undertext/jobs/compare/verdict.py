@@ -45,7 +45,7 @@ from undertext.tasks.grade import Grader
 
 RESAMPLES = 1000
 """Resamples of the problems that a verdict's stability is the share of."""
-SAME_NULL = 0.05
+SAME_NULL = 0.1
 """A key's two nulls that differ by less are not told apart in its note."""
 FEW = 50
 """With fewer problems a flag warns that intervals are wide."""
