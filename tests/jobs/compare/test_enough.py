@@ -178,8 +178,8 @@ def test_what_is_too_wide_is_named():
             "(`recovered` 0.50)",
         ),
         (
-            lambda: with_shares(200, "base", recovered=0.1, prompted=0.1, continued=0.35),
-            "(`continued` 0.35)",
+            lambda: with_shares(200, "base", recovered=0.1, prompted=0.1, continued=0.25),
+            "(`continued` 0.25)",
         ),
         (
             lambda: judged(changed(60, 10, 4), "neither", []),
