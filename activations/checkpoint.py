@@ -318,7 +318,7 @@ class Checkpoint:
                         f"{shown(self.name)}: its tokenizer cannot encode {shown(repr(text))}: "
                         f"{one_line(its_own)}"
                     ) from error
-            raise
+            raise UserError(f"{shown(self.name)}: its tokenizer cannot encode: {one_line(error)}") from error
         return [ids[self.added.kept(ids)] for ids in rows]
 
 

@@ -163,6 +163,8 @@ def _one_tokenizer(base: PreTrainedTokenizerBase, tuned: PreTrainedTokenizerBase
     """Whether both do the same to every text, since all that they are made of is the same."""
     if type(base) is not type(tuned) or not (base.is_fast and tuned.is_fast):
         return False
+    if base.split_special_tokens != tuned.split_special_tokens:  # which is not written with the rest
+        return False
     return bool(base.backend_tokenizer.to_str() == tuned.backend_tokenizer.to_str())
 
 

@@ -31,7 +31,7 @@ def estimates(share: Intervals, p: float | np.ndarray, n: float = 100.0, above: 
     count = len(share.value)
     same, number, size = np.broadcast_to(p, count), np.full(count, float(n)), np.full(count, above)
     none, over = np.full(count, np.nan), share.value * above
-    return LineEstimates(share, same, number, size, share.high, over, np.zeros(count, bool), none, 0.0)
+    return LineEstimates(share, same, number, size, share.high, over, np.zeros(count, bool), none, none, 0.0)
 
 
 BOTH: tuple[LineName, ...] = ("behaviour", "recovered")

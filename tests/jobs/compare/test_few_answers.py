@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.jobs.compare.two_answers import luck, two_answers
-from tests.verdicts import RULE
+from tests.verdicts import RULE, estimates, intervals
 from undertext.core.statistics import holm
 from undertext.core.terms import Role
 from undertext.jobs.compare.evidence import key_lines
@@ -80,6 +80,14 @@ def test_where_lucky_answers_leave_no_share_a_key_that_changes_nothing_is_shut()
     assert sum(np.isnan(line.share(RULE.level).value) for line in lines) >= 15
     assert Counter(said(line) for line in lines)["absent"] >= 15
     assert how_often(0.5, 0.5)["absent"] <= 2
+
+
+@pytest.mark.parametrize(("above", "said"), [(0.5, "absent"), (RULE.min_over_null - 0.01, "unclear")])
+def test_no_share_of_next_to_nothing_is_taken_over_guesses_made_anew_either(above, said):
+    line = estimates(intervals((-np.inf, np.nan, np.inf)), 1.0)._replace(
+        anew=np.array([0.1]), above_anew=np.array([above])
+    )
+    assert line_says("prompted", line, np.array([1.0]), RULE).tolist() == [said]
 
 
 def test_a_key_that_surely_does_more_than_a_poor_stronger_one_is_latent():

@@ -42,6 +42,8 @@ class LineEstimates(NamedTuple):
     """Whether the weaker's figure is surely over the stronger's; of a key alone."""
     anew: Float[ndarray, " resample"]
     """As `highest`, over the null of outputs that guess anew; NaN where the line has none."""
+    above_anew: Float[ndarray, " resample"]
+    """As `above`, over that null; NaN where the line has none."""
     unfinished: float
     """Share of the weaker's outputs behind the line that are unfinished, on the problems themselves."""
     in_words: bool = False
@@ -98,14 +100,17 @@ class RawLine:
         highest = ratio.high
         if cut > 0:
             highest = ratio_intervals(most - self.null, above, own, level, self.clusters).high
-        exceeds, anew = np.zeros(len(own), bool), np.full(len(own), nan)
+        exceeds, anew, above_anew = np.zeros(len(own), bool), *np.full((2, len(own)), nan)
         if self.anew is not None:
             exceeds = mean_intervals(self.weaker - self.stronger, own, level, self.clusters).low > 0
-            anew = ratio_intervals(
-                most - self.anew, self.stronger - self.anew, own, level, self.clusters
-            ).high
+            over_anew = self.stronger - self.anew
+            anew = ratio_intervals(most - self.anew, over_anew, own, level, self.clusters).high
+            with np.errstate(invalid="ignore"):
+                above_anew = own @ over_anew / n
         units = units_in(own, self.clusters)
-        return LineEstimates(ratio, p, units, ceiling, highest, mean_over, exceeds, anew, cut, self.in_words)
+        return LineEstimates(
+            ratio, p, units, ceiling, highest, mean_over, exceeds, anew, above_anew, cut, self.in_words
+        )
 
     def share(self, level: float) -> Estimate:
         """The line's share of the problems themselves.

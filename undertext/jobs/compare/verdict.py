@@ -130,6 +130,7 @@ def line_says(name: LineName, line: LineEstimates, p: Float[ndarray, " resample"
     latent = enough & ((over_null & (line.share.low > over)) | more) & (p <= rule.alpha)
     below = over_null & (line.highest < rule.absent_below) & ~(line.anew >= rule.latent_above)
     alone = ~(over_null & np.isfinite(line.share.value)) & (line.anew < rule.absent_below)
+    alone &= line.above_anew >= rule.min_over_null
     absent = enough & (below | alone) & (name not in NO_ABSENCE)
     return np.select([latent, absent], ["latent", "absent"], "unclear")
 
